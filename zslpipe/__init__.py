@@ -1,0 +1,1 @@
+"""Generalized zero-shot recognition: published methods, one feature cache, one command."""
