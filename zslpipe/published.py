@@ -1,0 +1,47 @@
+"""The papers' printed numbers (``published.yaml``), to stand beside ours where dataset and protocol are the same."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+METRICS = ("T1", "U", "S", "H")
+PROTOCOL = "proposed split"  # the only protocol that the pipeline runs
+
+
+@functools.cache
+def _papers() -> dict[str, Any]:
+    """Return the content of published.yaml: method -> paper, semantics by dataset, rows."""
+    return yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
+
+
+def _rows(method: str, variant: str, dataset: str) -> list[dict[str, Any]]:
+    """Return the rows of a method's variant on one dataset under the proposed split; empty for unknown names."""
+    wanted = (variant, dataset, PROTOCOL)
+    rows = _papers().get(method, {}).get("rows", [])
+    return [row for row in rows if (row["variant"], row["dataset"], row.get("protocol", PROTOCOL)) == wanted]
+
+
+def published(method: str, variant: str, dataset: str, rebalancing: str = "none") -> dict[str, float]:
+    """Return the printed T1, U, S, H in per cent; what was not printed has no key.
+
+    The dataset's name has to be the paper's (``CUB``; not ``cub127``), else nothing is returned. U, S and H are given
+    only for the rebalancing they were printed with; T1 is the same under any.
+    """
+    values: dict[str, float] = {}
+    for row in _rows(method, variant, dataset):
+        same = row.get("rebalancing", "none") == rebalancing
+        values |= {name: float(row[name]) for name in METRICS if name in row and (same or name == "T1")}
+    return values
+
+
+def source(method: str, variant: str, dataset: str) -> str:
+    """Return where the numbers are printed and on which class vectors, or "" where there are none."""
+    rows = _rows(method, variant, dataset)
+    if not rows:
+        return ""
+    tables = sorted({str(row["table"]) for row in rows})
+    semantics = _papers()[method]["semantics"].get(dataset, "the dataset's attributes")
+    word = "table" if len(tables) == 1 else "tables"
+    return f"{_papers()[method]['paper']}, {word} {', '.join(tables)}; class vectors: {semantics}"

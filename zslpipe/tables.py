@@ -1,0 +1,153 @@
+"""``results/tables/main.{csv,md,tex}``: all results beside the papers' numbers, one row a method and variant.
+
+The csv has one number a cell; the md (padded, to be read in a terminal) and the tex (booktabs) join mean and spread.
+Everything in per cent. A cell without a value is empty: a metric that some seed lacks, the spread of a single seed, a
+number that no paper printed for this dataset and protocol.
+"""
+
+import csv
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zslpipe.errors import InputError
+from zslpipe.evaluation import IDENTITY, METRICS, read_metrics
+from zslpipe.published import METRICS as PRINTED
+from zslpipe.published import published, source
+
+HEADER = (
+    *IDENTITY,
+    "seeds",
+    *(f"{name}_{part}" for name in METRICS for part in ("mean", "std")),
+    *(f"{name}_published" for name in PRINTED),
+)
+TITLES = (*(name.capitalize() for name in IDENTITY), "Seeds", *METRICS, *(f"{name} paper" for name in PRINTED))
+TEXT_COLUMNS = len(IDENTITY)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method and variant: who, how many seeds, metric -> (mean, spread or None), metric -> printed number."""
+
+    identity: tuple[str, ...]
+    seeds: int
+    measured: Mapping[str, tuple[float, float | None]]
+    printed: Mapping[str, float]
+
+
+def write_tables(metrics_paths: Sequence[Path], output_folder: Path) -> tuple[Path, ...]:
+    """Write main.csv, main.md and main.tex from metrics.json files (any order of seeds) and return their paths.
+
+    Rows: sorted by dataset, then in the order given. Spread: sample standard deviation (n - 1) over seeds. Raises
+    InputError for no file at all, for what ``read_metrics`` refuses, and for one seed of one result given twice.
+    """
+    rows = _rows(metrics_paths)
+    output_folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for suffix, text in (("csv", _csv(rows)), ("md", _markdown(rows)), ("tex", _latex(rows))):
+        path = output_folder / f"main.{suffix}"
+        temporary = path.with_name(path.name + ".partial")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+        written.append(path)
+    return tuple(written)
+
+
+def _rows(metrics_paths: Sequence[Path]) -> list[Row]:
+    """Read and group metrics.json files; InputError where nothing or one seed twice is given."""
+    if not metrics_paths:
+        raise InputError("tables: no metrics.json given; at least one result is needed")
+    groups: dict[tuple[str, ...], dict[int, tuple[Path, Mapping[str, Any]]]] = {}
+    for path in metrics_paths:
+        metrics = read_metrics(path)
+        group = groups.setdefault(tuple(str(metrics[name]) for name in IDENTITY), {})
+        seed = int(metrics["seed"])
+        if seed in group:
+            raise InputError(f"{path}: the same result and seed {seed} as {group[seed][0]}; give each once")
+        group[seed] = (path, metrics)
+    rows = [_row(identity, [metrics for _, metrics in group.values()]) for identity, group in groups.items()]
+    return sorted(rows, key=lambda row: row.identity[0])
+
+
+def _row(identity: tuple[str, ...], seeds: Sequence[Mapping[str, Any]]) -> Row:
+    """Return the row of one result: means and spreads over its seeds, in per cent."""
+    measured: dict[str, tuple[float, float | None]] = {}
+    for name in METRICS:
+        values = [100 * float(metrics[name]) for metrics in seeds if name in metrics]
+        if len(values) == len(seeds):  # a mean over fewer seeds than the row says would mislead
+            measured[name] = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+    who = dict(zip(IDENTITY, identity, strict=True))
+    printed = published(who["method"], who["variant"], who["dataset"], who["rebalancing"])
+    return Row(identity, len(seeds), measured, printed)
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    """Return the csv text: exactly the columns of HEADER, two decimals."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for row in rows:
+        parts = [part for name in METRICS for part in row.measured.get(name, (None, None))]
+        numbers = [*parts, *(row.printed.get(name) for name in PRINTED)]
+        cells = ["" if number is None else f"{number:.2f}" for number in numbers]
+        writer.writerow([*row.identity, str(row.seeds), *cells])
+    return text.getvalue()
+
+
+def _cells(row: Row, plus_minus: str) -> list[str]:
+    """Return the cells of TITLES, one decimal, mean and spread joined by ``plus_minus``."""
+    cells = [*row.identity, str(row.seeds)]
+    for name in METRICS:
+        mean, spread = row.measured.get(name, (None, None))
+        cell = "" if mean is None else f"{mean:.1f}"
+        cells.append(cell if spread is None else f"{cell}{plus_minus}{spread:.1f}")
+    return [*cells, *(f"{row.printed[name]:.1f}" if name in row.printed else "" for name in PRINTED)]
+
+
+def _sources(rows: Sequence[Row]) -> list[str]:
+    """Return one line for each row with printed numbers: where they are printed."""
+    names = dict.fromkeys(row.identity[:3] for row in rows if row.printed)
+    return [f"{dataset}, {method}, {variant}: {source(method, variant, dataset)}" for dataset, method, variant in names]
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    """Return a padded Markdown table, numbers to the right, with the sources of the printed numbers below."""
+    lines = [list(TITLES), *([cell.replace("|", "\\|") for cell in _cells(row, " ± ")] for row in rows)]
+    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(TITLES))]
+
+    def join(line: Sequence[str]) -> str:
+        left = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)][:TEXT_COLUMNS]
+        right = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)][TEXT_COLUMNS:]
+        return f"| {' | '.join(left + right)} |"
+
+    left_rule = [f":{'-' * (width - 1)}" for width in widths[:TEXT_COLUMNS]]
+    right_rule = [f"{'-' * (width - 1)}:" for width in widths[TEXT_COLUMNS:]]
+    text = [join(lines[0]), join(left_rule + right_rule), *(join(line) for line in lines[1:])]
+    text += ["", "Per cent; mean ± sample standard deviation over seeds; T1, U, S, H: per-class means."]
+    sources = _sources(rows)
+    text += ["", "Printed in the papers:", "", *(f"- {line}" for line in sources)] if sources else []
+    return "\n".join(text) + "\n"
+
+
+def _latex(rows: Sequence[Row]) -> str:
+    """Return a booktabs tabular; the sources of the printed numbers are comments above it."""
+    columns = "l" * TEXT_COLUMNS + "r" * (len(TITLES) - TEXT_COLUMNS)
+    head = [f"% {line}" for line in ("needs \\usepackage{booktabs}; per cent", *_sources(rows))]
+    head += [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", f"{' & '.join(TITLES)} \\\\", "\\midrule"]
+    body = []
+    for number, row in enumerate(rows):
+        if number and row.identity[0] != rows[number - 1].identity[0]:
+            body.append("\\midrule")
+        cells = [_escape(cell).replace("±", "$\\pm$") for cell in _cells(row, " ± ")]
+        body.append(f"{' & '.join(cells)} \\\\")
+    return "\n".join([*head, *body, "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
+def _escape(text: str) -> str:
+    """Return text with LaTeX's special characters escaped."""
+    special = {character: f"\\{character}" for character in "_&%#${}"}
+    special |= {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
+    return "".join(special.get(character, character) for character in text)
