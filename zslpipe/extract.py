@@ -1,0 +1,202 @@
+"""Images to the feature cache: a reader, a mapper and a writer that overlap.
+
+Worker processes decode (reader), the device computes (mapper: inference mode, channels-last, batch norms folded, autocast on a
+GPU), a thread writes blocks of 256 images (writer). Memory does not grow with the dataset: a block is the unit of work. A killed
+extraction continues at its first missing block and ends with the same bytes.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from zslpipe.backbones import Trunk, build_trunk, folded
+from zslpipe.cache import BLOCK, BlockWriter
+from zslpipe.errors import InputError
+from zslpipe.images import ImageFiles, normalise
+from zslpipe.index import Index, read_index
+from zslpipe.plan import FEATURES_VERSION
+from zslpipe.progress import write_progress
+from zslpipe.devices import Compute, device_of
+from zslpipe.provenance import file_hash
+
+logger = logging.getLogger(__name__)
+
+# Bounds the memory between mapper and writer (ours): two blocks wait while one is written.
+WAITING_BLOCKS = 2
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A named extractor of the configuration; ``weights`` is a name or the path of a file, ``dtype`` the GPU's autocast type."""
+
+    name: str
+    backbone: str
+    weights: str
+    size: int
+    grid: int
+    layer: str | None = None
+    dtype: str = "bfloat16"
+    batch_size: int = 32
+
+
+def extract_features(
+    settings: Mapping[str, Any], index_path: Path, image_root: Path, data_root: Path, output: Path, compute: Compute
+) -> None:
+    """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``); weights files lie under ``data_root``.
+
+    Raises InputError as :func:`extract` does.
+    """
+    chosen = {key: value for key, value in settings.items() if key in Extractor.__dataclass_fields__}
+    extractor = replace(Extractor(**chosen), weights=str(weights_path(settings["weights"], data_root)))
+    device = device_of(compute)
+    # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
+    workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)
+    extract(read_index(index_path), file_hash(index_path), image_root, extractor, output, device, workers)
+
+
+def weights_path(weights: str, data_root: Path) -> Path | str:
+    """Return the path of a weights file, relative to ``data_root`` unless it is there already; a name stays a name."""
+    return data_root / weights if Path(weights).suffix in (".pt", ".pth") and not Path(weights).is_file() else weights
+
+
+def extract(index: Index, index_hash: str, image_root: Path, extractor: Extractor, output: Path, device: torch.device, workers: int) -> None:
+    """Write the region and pooled features of all images of ``index`` to ``output`` (layout: :mod:`zslpipe.cache`).
+
+    Raises InputError where images are broken or missing (all of them named; nothing is written as complete; blocks
+    already done are kept), or where the network's map is not ``grid`` x ``grid`` at ``size`` px.
+    """
+    trunk = folded(build_trunk(extractor.backbone, extractor.weights, extractor.layer)).to(device)
+    width = _map_width(trunk, extractor, device)
+    attributes = _attributes(extractor, index, index_hash)
+    images = ImageFiles(image_root, index.paths, index.boxes, extractor.size)
+    shapes = {
+        "regions": ((len(images), extractor.grid**2, width), "float16"),
+        "pooled": ((len(images), width), "float32"),
+    }
+    folder = output.parent / f".{extractor.name}.work"
+    writer = BlockWriter(folder, shapes, attributes)
+    with torch.inference_mode():
+        broken = _run(trunk, images, extractor, writer, device, workers)
+    if broken:
+        raise InputError(f"{len(broken)} of {len(images)} images under {image_root} cannot be read: {'; '.join(broken)}")
+    writer.finish(output)
+
+
+def _attributes(extractor: Extractor, index: Index, index_hash: str) -> dict[str, Any]:
+    """Return the provenance that is stamped on the feature file."""
+    is_file = Path(extractor.weights).is_file()
+    return {
+        "extractor": extractor.name,
+        "backbone": extractor.backbone,
+        "weights": Path(extractor.weights).name,
+        "weights_hash": file_hash(Path(extractor.weights)) if is_file else "",
+        "size": extractor.size,
+        "grid": extractor.grid,
+        "layer": extractor.layer or "last map",
+        "dtype": extractor.dtype,
+        "index_hash": index_hash,
+        "dataset": index.dataset,
+        "features_version": FEATURES_VERSION,
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+    }
+
+
+def _map_width(trunk: Trunk, extractor: Extractor, device: torch.device) -> int:
+    """Return d; raises InputError where the map is not grid x grid."""
+    with torch.inference_mode():
+        shape = trunk(torch.zeros(1, 3, extractor.size, extractor.size, device=device)).shape
+    if len(shape) != 4 or shape[2:] != (extractor.grid, extractor.grid):
+        found = "x".join(str(side) for side in shape[2:]) or "no"
+        raise InputError(
+            f"extractor {extractor.name!r}: {extractor.backbone} at {extractor.size} px has a {found} map, the configuration says "
+            f"{extractor.grid}x{extractor.grid}; change its size, grid or layer"
+        )
+    return shape[1]
+
+
+def _run(trunk: Trunk, images: ImageFiles, extractor: Extractor, writer: BlockWriter, device: torch.device, workers: int) -> list[str]:
+    """Read, map and write the missing blocks; return the error texts of broken images."""
+    blocks = [block for block in range(-(-len(images) // BLOCK)) if block not in writer.done]
+    if writer.done:
+        logger.info("resuming: %d of %d blocks are done", len(writer.done), len(writer.done) + len(blocks))
+    broken: list[str] = []
+    waiting: queue.Queue[tuple[int, dict[str, np.ndarray]] | None] = queue.Queue(WAITING_BLOCKS)
+    failures: list[BaseException] = []
+    thread = threading.Thread(target=_write_blocks, args=(writer, waiting, failures), daemon=True)
+    thread.start()
+    for block, arrays, errors in _map_blocks(trunk, images, extractor, blocks, device, workers, writer.folder):
+        broken.extend(errors)
+        if not errors:
+            waiting.put((block, arrays))
+        if failures:
+            break
+    waiting.put(None)
+    thread.join()
+    if failures:
+        raise failures[0]
+    return broken
+
+
+def _write_blocks(writer: BlockWriter, waiting: queue.Queue, failures: list[BaseException]) -> None:
+    """Write blocks from the queue until None comes; a failure (a full disk) is handed to the main thread."""
+    while (item := waiting.get()) is not None:
+        if failures:
+            continue
+        try:
+            writer.write(*item)
+        except OSError as error:
+            failures.append(error)
+
+
+def _map_blocks(
+    trunk: Trunk, images: ImageFiles, extractor: Extractor, blocks: list[int], device: torch.device, workers: int, folder: Path
+) -> Iterator[tuple[int, dict[str, np.ndarray], list[str]]]:
+    """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so that its bytes do not depend on resuming."""
+    rows = [list(range(block * BLOCK, min((block + 1) * BLOCK, len(images)))) for block in blocks]
+    batches = [part[start : start + extractor.batch_size] for part in rows for start in range(0, len(part), extractor.batch_size)]
+    loader = iter(_loader(images, batches, workers, device))
+    with tqdm(total=sum(map(len, rows)), unit="image", desc=extractor.name, mininterval=1.0, disable=None) as bar:
+        for block, part in zip(blocks, rows, strict=True):
+            maps, errors = [], []
+            for _ in range(-(-len(part) // extractor.batch_size)):
+                pixels, texts = next(loader)
+                maps.append(_regions(trunk, pixels, extractor, device))
+                errors += [text for text in texts if text]
+                bar.update(len(pixels))
+            yield block, _arrays(torch.cat(maps), extractor), errors
+            write_progress(folder, {"what": f"extraction {extractor.name}", "step": bar.n, "steps": bar.total})
+
+
+def _loader(images: ImageFiles, batches: list[list[int]], workers: int, device: torch.device) -> DataLoader:
+    """Return a loader of (uint8 images, error texts) over the given batches of image numbers."""
+    return DataLoader(images, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda")
+
+
+def _regions(trunk: Trunk, pixels: Tensor, extractor: Extractor, device: torch.device) -> Tensor:
+    """Return (b, grid * grid, d) float32 region features of (b, 3, size, size) uint8 images, on the device."""
+    batch = normalise(pixels.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
+    dtype = getattr(torch, extractor.dtype)
+    with torch.autocast(device.type, dtype, enabled=device.type == "cuda" and dtype != torch.float32):
+        maps = trunk(batch)
+    # A channels-last map is region-major in memory already: no transpose happens here.
+    return maps.float().permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _arrays(regions: Tensor, extractor: Extractor) -> dict[str, np.ndarray]:
+    """Return what a block writes: float16 regions and their float32 mean; raises InputError for values float16 cannot hold."""
+    rounded = regions.half()
+    if not torch.isfinite(rounded).all():
+        raise InputError(f"extractor {extractor.name!r} gives features that are NaN or too large for float16; try dtype float32 or other weights")
+    return {"regions": rounded.cpu().numpy(), "pooled": regions.mean(1).cpu().numpy()}

@@ -1,0 +1,58 @@
+"""Images from files: decoded once, cropped to their box, as uint8; normalised on the device that computes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+# Channel means and deviations of the backbones' training images (torchvision's ImageNet weights).
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+
+def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
+    """Return an image as (3, height, width) uint8 RGB, cropped to ``box`` (left, top, right, bottom in pixels) if given.
+
+    Greyscale, palette and RGBA files become RGB. Pillow decodes because it refuses a truncated file, which
+    faster decoders fill with grey. Raises OSError for a file that is missing, cut off or no image.
+    """
+    with Image.open(path) as image:
+        pixels = image.convert("RGB")
+    if box is not None:
+        pixels = pixels.crop(tuple(int(side) for side in box))
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+
+
+def square(size: int) -> v2.Compose:
+    """Return the transform of test images: shorter side to ``size`` px (antialiased bilinear), then the central square."""
+    return v2.Compose([v2.Resize(size, antialias=True), v2.CenterCrop(size)])
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Return (b, 3, h, w) uint8 images as float32 with ImageNet's channel means removed and deviations divided out."""
+    mean, deviation = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
+    return (images.float() / 255.0 - mean) / deviation
+
+
+class ImageFiles(Dataset):
+    """The squares of image files in order; a file that cannot be read gives its error's text instead of pixels."""
+
+    def __init__(self, root: Path, paths: Sequence[str], boxes: np.ndarray | None, size: int):
+        self.root, self.paths, self.boxes = root, paths, boxes
+        self.transform = square(size)
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, str]:
+        try:
+            image = read_image(self.root / self.paths[row], None if self.boxes is None else self.boxes[row])
+        except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            return torch.zeros(3, self.size, self.size, dtype=torch.uint8), f"{self.paths[row]} ({error})"
+        return self.transform(image), ""
