@@ -1,0 +1,49 @@
+"""Cached features as a method's inputs: from memory where they fit, from the disk where they do not."""
+
+import logging
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from zslpipe.cache import FeatureFile
+
+logger = logging.getLogger(__name__)
+
+# A job holds its features where they take at most this share of the free memory (ours: leaves room for a second job).
+SHARE_OF_FREE_MEMORY = 0.5
+
+
+class CachedInputs:
+    """Rows of a feature file, float32 on ``device``; ``shape`` is one image's: (r, d) or (d,)."""
+
+    def __init__(self, file: FeatureFile, pooled: bool, device: torch.device):
+        self.map = file.maps(pooled)
+        self.device = device
+        self.shape = self.map.shape[1:]
+        self.held = self._hold(file.path.name)
+
+    def _hold(self, name: str) -> Tensor | None:
+        """Return all features on the device where they fit into half of its free memory, else None; the log says which."""
+        size = self.map.nbytes
+        free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else psutil.virtual_memory().available
+        fits = size <= SHARE_OF_FREE_MEMORY * free
+        place = ("GPU memory" if self.device.type == "cuda" else "RAM") if fits else "the disk, through a memory map"
+        logger.info("features %s: %.2f GiB, %.2f GiB free: batches come from %s", name, size / 2**30, free / 2**30, place)
+        return torch.from_numpy(np.array(self.map)).to(self.device) if fits else None
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Return the features of the images ``rows`` (numbers in the index), float32 on the device."""
+        if self.held is not None:
+            return self.held[rows.to(self.device)].float()
+        # The cast from float16 is torch's: numpy's is nine times slower on a CPU.
+        return torch.from_numpy(self.map[rows.numpy()]).to(self.device, non_blocking=True).float()
+
+
+def score_rows(model: torch.nn.Module, inputs: CachedInputs, rows: Tensor, batch_size: int = 256) -> np.ndarray:
+    """Return ``model.scores`` (image, class) float32 of the images ``rows``, in inference mode."""
+    model.eval()
+    with torch.inference_mode():
+        parts = [model.scores(inputs.take(part)).float().cpu() for part in rows.split(batch_size)]
+    return torch.cat(parts).numpy()

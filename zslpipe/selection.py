@@ -1,0 +1,64 @@
+"""Choosing on the validation classes: settings and epochs that do best there, before any test image is scored."""
+
+import itertools
+import logging
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from zslpipe.accuracy import generalized, t1
+from zslpipe.data import Run, TrainingData
+from zslpipe.inputs import CachedInputs, score_rows
+from zslpipe.problems import Problem
+
+logger = logging.getLogger(__name__)
+
+
+def choose(
+    module: ModuleType, config: Any, candidates: Mapping[str, list], criterion: str, problem: Problem, inputs: CachedInputs, run: Run
+) -> tuple[Any, dict[str, Any]]:
+    """Return ``config`` with what does best on the validation classes, and a dict of what was chosen.
+
+    Every combination of ``candidates`` (setting -> values) trains on the validation problem; where the method has epochs,
+    the figure ``criterion`` (T1 or H) is taken after each of them and the best number of epochs is chosen as well.
+    Ties go to the first combination and the fewest epochs.
+    """
+    best: tuple[float, dict[str, Any]] = (-1.0, {})
+    for number, values in enumerate(itertools.product(*candidates.values())):
+        changes = dict(zip(candidates, values, strict=True))
+        trial = replace(run, folder=run.folder / f"validation{number}", phase="validation", history=[])
+        for epochs, figure in _figures(module, replace(config, **changes), criterion, problem, inputs, trial):
+            chosen = changes | ({"epochs": epochs} if epochs else {})
+            if figure > best[0]:
+                best = (figure, chosen)
+        logger.info("validation classes: %s gives at best %s %.4f", changes, criterion, best[0])
+        run.history.extend({**row, **changes} for row in trial.history)
+    if not best[1]:
+        raise ValueError("nothing to choose: neither candidates nor epochs")
+    return replace(config, **best[1]), {**best[1], f"validation_{criterion}": round(best[0], 6)}
+
+
+def _figures(
+    module: ModuleType, config: Any, criterion: str, problem: Problem, inputs: CachedInputs, run: Run
+) -> list[tuple[int, float]]:
+    """Train one candidate and return (epochs done, figure on the validation problem) pairs; epochs 0 where it has none."""
+
+    def measure(model: torch.nn.Module, _: int) -> dict[str, float]:
+        scores = score_rows(model, inputs, problem.test_rows)
+        labels, seen = problem.test_labels.numpy(), problem.classes.seen.numpy()
+        unseen_images = ~seen[labels]
+        figure = generalized(scores, labels, seen)[2] if criterion == "H" else t1(scores[unseen_images], labels[unseen_images], seen)
+        return {f"validation_{criterion}": figure}
+
+    has_epochs = any(field.name == "epochs" for field in fields(config))
+    run = replace(run, after_epoch=measure if has_epochs else None)
+    torch.manual_seed(run.seed)
+    model = module.Model(config, problem.classes, inputs.shape).to(run.device)
+    module.train(model, config, TrainingData(inputs, problem.train_rows, problem.train_labels, problem.classes, run))
+    if not has_epochs:
+        return [(0, measure(model, 0)[f"validation_{criterion}"])]
+    return [(row["epoch"], row[f"validation_{criterion}"]) for row in run.history]
+
