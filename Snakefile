@@ -1,0 +1,62 @@
+"""From images to a table: the chain of files, in the order of the science."""
+
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.3")
+sys.path.insert(0, workflow.basedir)
+
+from zslpipe import plan
+from zslpipe.errors import InputError
+from zslpipe.provenance import canonical, code_hash
+
+# A --configfile replaces the demo's configuration instead of being merged into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+try:
+    study = plan.Plan(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+except InputError as error:
+    raise WorkflowError(str(error))
+
+
+report: "workflow/report/workflow.rst"
+
+
+# Jobs import the package from this checkout, in every environment: conda strips PYTHONPATH. The path stands here and
+# not in the rules, so that a checkout may move without running anything again.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}; ")
+
+
+# One card, one job, on each machine (with SLURM: on each node, not on the whole cluster).
+resource_scopes:
+    gpu="local",
+
+
+wildcard_constraints:
+    dataset=plan.alternatives(study.config["datasets"]),
+    extractor=plan.alternatives(study.config["extractors"]),
+    words=plan.alternatives(study.config["words"]),
+    method=plan.alternatives(study.config["methods"]),
+    variant=r"\w+",
+    seed=r"\d+",
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        study.targets(),
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/runs.smk"
+include: "workflow/rules/report.smk"

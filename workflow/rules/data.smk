@@ -1,0 +1,79 @@
+# Datasets: whatever the user has becomes index.h5; attributes become word vectors.
+
+
+# The demo is drawn, not read: pictures, an auxiliary set for its backbone, and the index.
+rule render:
+    output:
+        index="results/{dataset}/index.h5",
+        images=directory("results/{dataset}/images"),
+        auxiliary=directory("results/{dataset}/auxiliary"),
+    wildcard_constraints:
+        dataset=plan.alternatives(study.rendered),
+    params:
+        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
+        code=code_hash("zslpipe.datasets.demo"),
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        "../../envs/numpy.yaml"
+    shell:
+        "python -m zslpipe index --settings {params.settings:q} --output {output.index}"
+
+
+rule index:
+    input:
+        lambda wildcards: study.source_files(wildcards.dataset),
+    output:
+        "results/{dataset}/index.h5",
+    wildcard_constraints:
+        dataset=plan.alternatives(study.read),
+    params:
+        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
+        code=lambda wildcards: code_hash(f"zslpipe.datasets.{study.source(wildcards.dataset)['adapter']}"),
+    resources:
+        mem_mb=8000,
+        runtime=20,
+    conda:
+        "../../envs/numpy.yaml"
+    shell:
+        "python -m zslpipe index --settings {params.settings:q} --data-root {study.data_root:q} --output {output}"
+
+
+rule inspect:
+    input:
+        index="results/{dataset}/index.h5",
+        images=lambda wildcards: study.image_input(wildcards.dataset),
+    output:
+        page=report("results/{dataset}/inspect.txt", category="Datasets", labels={"dataset": "{dataset}", "what": "counts"}),
+        picture=report("results/{dataset}/inspect.png", category="Datasets", labels={"dataset": "{dataset}", "what": "ten images"}),
+    params:
+        images=lambda wildcards: study.image_option(wildcards.dataset),
+        code=code_hash("zslpipe.inspection"),
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    conda:
+        "../../envs/numpy.yaml"
+    shell:
+        "python -m zslpipe inspect {input.index} {params.images} --data-root {study.data_root:q} --output {output.picture}"
+
+
+rule words:
+    input:
+        lambda wildcards: study.word_files(wildcards.words),
+        index="results/{dataset}/index.h5",
+    output:
+        "results/{dataset}/words/{words}.h5",
+    params:
+        settings=lambda wildcards: canonical(study.config["words"][wildcards.words]),
+        code=code_hash("zslpipe.words"),
+    resources:
+        mem_mb=16000,
+        runtime=30,
+    conda:
+        "../../envs/numpy.yaml"
+    shell:
+        "python -m zslpipe words --index {input.index} --settings {params.settings:q}"
+        " --data-root {study.data_root:q} --output {output}"

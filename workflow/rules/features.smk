@@ -1,0 +1,68 @@
+# Features: each image of a dataset through each extractor, once. Package code is no trigger here: FEATURES_VERSION is.
+
+
+# The stand-in for ImageNet: the demo's network on drawn classes that the dataset does not have.
+rule pretrain:
+    input:
+        "results/{dataset}/auxiliary",
+    output:
+        "results/{dataset}/backbone.pt",
+    params:
+        code=code_hash("zslpipe.pretraining"),
+    threads: study.compute["extract_threads"]
+    resources:
+        gpu=study.gpu,
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python -m zslpipe pretrain --images {input} --output {output} --threads {threads}"
+        " --compute {study.compute_json:q}"
+
+
+rule extract:
+    input:
+        lambda wildcards: study.weights_file(wildcards.dataset, wildcards.extractor),
+        lambda wildcards: study.image_input(wildcards.dataset),
+        index="results/{dataset}/index.h5",
+    output:
+        "results/{dataset}/features/{extractor}.h5",
+    wildcard_constraints:
+        extractor=plan.alternatives(study.computed_extractors),
+    params:
+        settings=lambda wildcards: canonical(study.extractor(wildcards.dataset, wildcards.extractor)),
+        images=lambda wildcards: study.image_option(wildcards.dataset),
+        version=plan.FEATURES_VERSION,
+    threads: study.compute["extract_threads"]
+    resources:
+        gpu=study.gpu,
+        mem_mb=16000,
+        runtime=720,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python -m zslpipe extract --index {input.index} --settings {params.settings:q}"
+        " {params.images} --data-root {study.data_root:q} --output {output} --threads {threads} --compute {study.compute_json:q}"
+
+
+# Pooled features that the dataset's own .mat file holds.
+rule store:
+    input:
+        lambda wildcards: study.source_files(wildcards.dataset),
+        index="results/{dataset}/index.h5",
+    output:
+        "results/{dataset}/features/{extractor}.h5",
+    wildcard_constraints:
+        extractor=plan.alternatives(study.stored_extractors),
+    params:
+        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
+        code=code_hash("zslpipe.datasets.xlsa17"),
+    resources:
+        mem_mb=16000,
+        runtime=20,
+    conda:
+        "../../envs/numpy.yaml"
+    shell:
+        "python -m zslpipe store --index {input.index} --settings {params.settings:q}"
+        " --data-root {study.data_root:q} --output {output}"

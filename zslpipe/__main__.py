@@ -1,0 +1,7 @@
+"""``python -m zslpipe``: the way the workflow's rules call the package, without an installation."""
+
+import sys
+
+from zslpipe.cli import main
+
+sys.exit(main())

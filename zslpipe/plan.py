@@ -1,0 +1,182 @@
+"""What the Snakefile asks of the configuration: targets, inputs of rules, and the slices that decide what runs again. Imports no torch."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from zslpipe import config as configuration
+from zslpipe.config import Run
+from zslpipe.errors import InputError, nearest
+from zslpipe.method_source import read_method
+from zslpipe.provenance import PACKAGE, canonical
+
+# Raised by hand when the features themselves change; hashing the extraction's code would cost GPU days at every refactoring.
+FEATURES_VERSION = 1
+# Images in a figure of attention maps (ours).
+PICTURED_IMAGES = 6
+
+
+def alternatives(names: Iterable[str]) -> str:
+    """Return a pattern that matches exactly ``names`` (nothing, where there are none)."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+class Plan:
+    """The checked configuration and what follows from it; ``given`` is Snakemake's ``config``. Raises InputError."""
+
+    def __init__(self, given: Mapping[str, Any], schema: str):
+        self.config = configuration.load(given, Path(schema))
+        self.compute = self.config["compute"]
+        self.data_root = self.config["data_root"]
+        self.runs = {(run.dataset, run.method, run.variant): run for run in configuration.runs(self.config)}
+        for dataset, entry in self.config["datasets"].items():
+            self._check_dataset(dataset, entry)
+
+    def _check_dataset(self, dataset: str, entry: Mapping[str, Any]) -> None:
+        """Raise InputError for an unknown adapter, or an extractor that needs images the dataset does not have."""
+        known = {path.stem for path in (PACKAGE / "datasets").glob("*.py") if "\ndef write(" in path.read_text(encoding="utf8")}
+        if entry["adapter"] not in known:
+            raise InputError(f"config, datasets.{dataset}: no adapter {entry['adapter']!r}; {nearest(entry['adapter'], known)}")
+        without_images = entry["adapter"] != "demo" and "images" not in entry["source"]
+        for name in entry["extractors"]:
+            if without_images and name in self.computed_extractors:
+                raise InputError(
+                    f"config, datasets.{dataset}: extractor {name!r} needs images; give its source an 'images' folder, "
+                    "or name an extractor with 'backbone: stored'"
+                )
+
+    # Resources and options shared by rules
+
+    @property
+    def gpu(self) -> int:
+        """Cards that a training or extraction asks for."""
+        return 0 if self.compute["device"] == "cpu" else 1
+
+    @property
+    def compute_json(self) -> str:
+        """The ``compute`` section as JSON; given to jobs in the command, which reruns nothing when it changes."""
+        return canonical(self.compute)
+
+    # Datasets
+
+    @property
+    def rendered(self) -> list[str]:
+        """Datasets that the pipeline draws itself."""
+        return [name for name, entry in self.config["datasets"].items() if entry["adapter"] == "demo"]
+
+    @property
+    def read(self) -> list[str]:
+        """Datasets read from the user's files."""
+        return [name for name in self.config["datasets"] if name not in self.rendered]
+
+    def source(self, dataset: str) -> dict[str, Any]:
+        """Return the slice that a dataset's index depends on."""
+        entry = self.config["datasets"][dataset]
+        return {"adapter": entry["adapter"], "source": entry["source"]}
+
+    def source_files(self, dataset: str) -> list[str]:
+        """Return the files named in a dataset's source; a missing one is the adapter's to complain of."""
+        return self._files(self.source(dataset)["source"])
+
+    def word_files(self, words: str) -> list[str]:
+        """Return the files that a source of word vectors names."""
+        return self._files(self.config["words"][words])
+
+    def _files(self, value: Any) -> list[str]:
+        """Return every text inside ``value`` that is a file under data_root, as a path."""
+        if isinstance(value, Mapping | list):
+            items = value.values() if isinstance(value, Mapping) else value
+            return [path for item in items for path in self._files(item)]
+        path = Path(self.data_root) / value if isinstance(value, str) else None
+        return [str(path)] if path is not None and path.is_file() else []
+
+    def image_input(self, dataset: str) -> list[str]:
+        """Return the drawn images of a demo dataset; a user's image folder is not watched, its index is."""
+        return [f"results/{dataset}/images"] if dataset in self.rendered else []
+
+    def image_option(self, dataset: str) -> str:
+        """Return ``--images FOLDER`` (relative to data_root) for datasets read from files; drawn images lie beside the index."""
+        folder = self.config["datasets"][dataset]["source"].get("images")
+        return f"--images {folder}" if folder and dataset not in self.rendered else ""
+
+    # Extractors
+
+    @property
+    def stored_extractors(self) -> list[str]:
+        """Extractors whose pooled features the dataset's own file holds."""
+        return [name for name, entry in self.config["extractors"].items() if entry["backbone"] == "stored"]
+
+    @property
+    def computed_extractors(self) -> list[str]:
+        """Extractors that run a network over images."""
+        return [name for name in self.config["extractors"] if name not in self.stored_extractors]
+
+    def extractor(self, dataset: str, name: str) -> dict[str, Any]:
+        """Return the slice that a feature file depends on."""
+        entry = {"name": name, **self.config["extractors"][name]}
+        return entry | ({"weights": f"results/{dataset}/backbone.pt"} if entry["backbone"] == "demo" else {})
+
+    def weights_file(self, dataset: str, name: str) -> list[str]:
+        """Return the weights file of an extractor, if it is a file."""
+        weights = self.extractor(dataset, name)["weights"]
+        if Path(weights).suffix not in (".pt", ".pth"):
+            return []
+        return [weights if weights.startswith("results/") else str(Path(self.data_root) / weights)]
+
+    # Runs
+
+    def run(self, wildcards: Any) -> Run:
+        """Return the run that the wildcards name."""
+        key = (wildcards.dataset, wildcards.method, wildcards.variant)
+        if key not in self.runs:
+            raise InputError(f"no run {'/'.join(key)} in the configuration")
+        return self.runs[key]
+
+    def features(self, wildcards: Any) -> str:
+        """Return the feature file of a run."""
+        return f"results/{wildcards.dataset}/features/{self.run(wildcards).extractor}.h5"
+
+    def words(self, wildcards: Any) -> list[str]:
+        """Return the word vectors of a run, none for a method that reads none."""
+        words = self.run(wildcards).words
+        return [f"results/{wildcards.dataset}/words/{words}.h5"] if words else []
+
+    # Targets
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """Every metrics.json, in the table's order."""
+        return [
+            f"results/{run.dataset}/runs/{run.method}/{run.variant}/seed{seed}/metrics.json"
+            for run in self.runs.values()
+            for seed in self.config["seeds"]
+        ]
+
+    def metrics_of_first_seed(self, dataset: str) -> list[str]:
+        """Return the metrics of a dataset's runs from the first seed."""
+        return [path for path in self.metrics if path.startswith(f"results/{dataset}/") and f"/seed{self.config['seeds'][0]}/" in path]
+
+    def histories(self, wildcards: Any) -> list[str]:
+        """Return the histories of all seeds of a run."""
+        return [
+            f"results/{wildcards.dataset}/runs/{wildcards.method}/{wildcards.variant}/seed{seed}/history.csv"
+            for seed in self.config["seeds"]
+        ]
+
+    def targets(self) -> list[str]:
+        """Return what ``rule all`` asks for: tables, and figures of every run that has them."""
+        targets = [f"results/tables/main.{kind}" for kind in ("csv", "md", "tex")]
+        targets += [f"results/figures/{dataset}.curves.png" for dataset in self.config["datasets"]]
+        targets += [f"results/{dataset}/inspect.png" for dataset in self.config["datasets"] if self._has_images(dataset)]
+        for run in self.runs.values():
+            source = read_method(run.method)
+            stem = f"results/figures/{run.dataset}.{run.method}.{run.variant}"
+            targets += [f"{stem}.losses.png"] if source.has_epochs else []
+            targets += [f"{stem}.maps.png"] if source.has_attention and self._has_images(run.dataset) else []
+        return targets
+
+    def _has_images(self, dataset: str) -> bool:
+        """Return whether pictures of a dataset can be drawn."""
+        return dataset in self.rendered or bool(self.image_option(dataset))
