@@ -53,6 +53,13 @@ def build_parser() -> argparse.ArgumentParser:
     compare = _add(commands, compare_results, "compare", "two results: mean, spread, difference", "")
     compare.add_argument("first", type=Path, help="folder with seed*/metrics.json")
     compare.add_argument("second", type=Path)
+    for name, function, text in (
+        ("pack", pack_features, "a feature file as a zarr archive"),
+        ("unpack", unpack_features, "a zarr archive as the feature file it was"),
+    ):
+        archive = _add(commands, function, name, text, "")
+        archive.add_argument("source", type=Path)
+        archive.add_argument("target", type=Path)
     status = _add(commands, show_status, "status", "what is done, what is running and how far", "")
     status.add_argument("results", nargs="?", type=Path, default=Path("results"))
     return parser
@@ -213,3 +220,17 @@ def show_status(options: argparse.Namespace) -> None:
     from zslpipe.status import status
 
     sys.stdout.write(status(options.results) + "\n")
+
+
+def pack_features(options: argparse.Namespace) -> None:
+    """Archive a feature file."""
+    from zslpipe.archive import pack
+
+    pack(options.source, options.target)
+
+
+def unpack_features(options: argparse.Namespace) -> None:
+    """Restore a feature file from its archive."""
+    from zslpipe.archive import unpack
+
+    unpack(options.source, options.target)

@@ -49,13 +49,13 @@ def stored_path(known_as: str, name: str, image: int) -> str:
         return f"/BS/somebody/work/data/CUB_200_2011/images/{name}/Bird_{image:05d}.jpg"
     if known_as == "SUN":
         folder = f"{name[0]}/{name.removesuffix('_indoor')}" + ("/indoor" if name.endswith("_indoor") else "")
-        return f"/home/somebody/SUN//images/{folder}/sun_{image:05d}.jpg"
+        return f"/BS/somebody/SUN//images/{folder}/sun_{image:05d}.jpg"
     if known_as == "FLO":
         return f"/BS/somebody/Flowers/jpg/image_{image:05d}.jpg"
     if known_as == "aPY":
         folder = "VOC2012/JPEGImages" if image % 4 else "ayahoo_test_images"
         return f"/BS/somebody/data/aPY/{folder}/{2008 + image % 3}_{image:06d}.jpg"
-    return f"/home/somebody/Animals_with_Attributes2//JPEGImages/{name}/{name}_{image:05d}.jpg"
+    return f"/BS/somebody/Animals_with_Attributes2//JPEGImages/{name}/{name}_{image:05d}.jpg"
 
 
 def relative(path: str) -> str:

@@ -1,0 +1,104 @@
+"""The shipped experiments against look-alikes of the true layouts: true counts, tiny files."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import lookalike
+import pytest
+import scipy.io
+import yaml
+
+from zslpipe.datasets.splits import EXPECTED
+from zslpipe.index import read_index
+from zslpipe.plan import Plan
+
+CHECKOUT = Path(__file__).parents[2]
+EXPERIMENTS = CHECKOUT / "workflow" / "experiments"
+SCHEMA = str(CHECKOUT / "workflow" / "schemas" / "config.schema.yaml")
+XLSA17 = {"cub": "CUB", "sun": "SUN", "awa1": "AWA1", "awa2": "AWA2", "apy": "aPY", "flo": "FLO"}
+
+
+def experiment(name):
+    return yaml.safe_load((EXPERIMENTS / f"{name}.yaml").read_text())
+
+
+def write_data(root, name):
+    """Write what an experiment's source names, below ``root``."""
+    source = experiment(name)["datasets"][XLSA17[name]]["source"]
+    lookalike.write_xlsa17(root, XLSA17[name], "c", true_counts=True, images="images" in source)
+    folder = root / XLSA17[name]
+    if "images" in source and not (root / source["images"]).exists():
+        (folder / "images").rename(root / source["images"])
+    sizes = EXPECTED[XLSA17[name]]
+    if "attribute_names" in source:
+        (root / source["attribute_names"]).write_text("".join(f"{n + 1} bill_{n}\n" for n in range(sizes.attributes)))
+    if "class_names" in source:
+        (root / source["class_names"]).write_text("".join(f"flower {n}\n" for n in range(sizes.seen + sizes.unseen)))
+    if "boxes" in source:
+        stored = [cell[0][0] for cell in scipy.io.loadmat(folder / "res101.mat")["image_files"]]
+        lookalike.write_boxes(folder, stored)
+
+
+def planned_jobs(configuration, data_root, folder):
+    """Return {rule: number of jobs} of a dry run."""
+    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(CHECKOUT / "Snakefile"), "--cores", "1"]
+    command += ["--configfile", str(configuration), "--config", f"set=data_root={data_root}"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = (done.stdout + done.stderr).split("Job stats:")[1]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("name", XLSA17)
+def test_an_experiment_reads_the_true_layout_and_plans_every_run(name, tmp_path):
+    data = tmp_path / "data"
+    write_data(data, name)
+    config = experiment(name)
+    entry = config["datasets"][XLSA17[name]]
+    output = tmp_path / XLSA17[name] / "index.h5"
+    importlib.import_module(f"zslpipe.datasets.{entry['adapter']}").write(entry["source"], output, data)
+    index, sizes = read_index(output), EXPECTED[XLSA17[name]]
+    found = [len(index.splits[split]) for split in ("trainval", "test_seen", "test_unseen")]
+    assert found == [sizes.trainval, sizes.test_seen, sizes.test_unseen]
+    assert [index.seen.sum(), (~index.seen).sum(), index.validation.sum()] == [sizes.seen, sizes.unseen, sizes.validation]
+
+    jobs = planned_jobs(EXPERIMENTS / f"{name}.yaml", data, tmp_path)
+    rows = len(Plan(config, SCHEMA).runs)
+    assert jobs["train"] == jobs["evaluate"] == 5 * rows
+    assert rows == (3 if "dazle" in config["methods"] else 1)
+    extraction = {"store": 1} if name == "awa1" else {"extract": 1}
+    assert {rule: count for rule, count in jobs.items() if rule in ("extract", "store")} == extraction
+
+
+def test_deepfashion_plans_every_row_of_the_ablation_table(tmp_path):
+    jobs = planned_jobs(EXPERIMENTS / "deepfashion.yaml", tmp_path, tmp_path)
+    ablation = experiment("deepfashion")["dazle"]["variants"]
+    assert len(ablation) == 6
+    assert jobs["train"] == 5 * (1 + 6 + 1)
+
+
+def test_papers_is_the_other_experiments_together(tmp_path):
+    papers = experiment("papers")
+    single = {name: entry for path in [*XLSA17, "deepfashion"] for name, entry in experiment(path)["datasets"].items()}
+    assert papers["datasets"] == single
+    for path in [*XLSA17, "deepfashion"]:
+        for name, extractor in experiment(path)["extractors"].items():
+            assert papers["extractors"][name] == extractor
+    assert papers["dazle"] == experiment("deepfashion")["dazle"]
+    rows = [(run.dataset, run.method) for run in Plan(papers, SCHEMA).runs.values() if run.variant == "default"]
+    assert sorted(rows) == sorted(
+        [(name, "eszsl") for name in single] + [(name, "dazle") for name in ("CUB", "SUN", "AWA2", "DeepFashion")]
+    )
+    assert planned_jobs(EXPERIMENTS / "papers.yaml", tmp_path, tmp_path)["train"] == 5 * len(Plan(papers, SCHEMA).runs)
+
+
+def test_published_rows_exist_for_the_variants_of_the_experiments():
+    from zslpipe.published import published
+
+    for variant in experiment("papers")["dazle"]["variants"]:
+        assert published("dazle", variant, "DeepFashion"), variant
