@@ -1,8 +1,8 @@
 """The field's accuracies (proposed splits): means over classes, never over images; numpy only.
 
-T1: unseen test images, label space restricted to unseen classes. U, S: unseen / seen test images, all classes as label space;
-H = 2 U S / (U + S). Apart from :mod:`zslpipe.evaluation` because choosing on validation classes needs them as well: a change of
-what is reported must not train anything again.
+T1: unseen test images, label space restricted to unseen classes. U, S: unseen / seen test images, all classes as label
+space; H = 2 U S / (U + S). Apart from :mod:`zslpipe.evaluation` because choosing on validation classes needs them as
+well: a change of what is reported must not train anything again.
 """
 
 import numpy as np

@@ -14,7 +14,15 @@ from zslpipe.inputs import CachedInputs
 from zslpipe.running import load_model, read_words
 
 
-def attend(weights: Path, index_path: Path, features_path: Path, words_path: Path | None, output: Path, count: int, compute: Compute) -> None:
+def attend(
+    weights: Path,
+    index_path: Path,
+    features_path: Path,
+    words_path: Path | None,
+    output: Path,
+    count: int,
+    compute: Compute,
+) -> None:
     """Write ``attention.h5`` with the maps (n, a, h, w) float16 of ``count`` unseen test images, each of another class.
 
     Also their rows in the index, true and predicted class (all classes as label space). Chosen from seed 0, before
@@ -41,7 +49,9 @@ def attend(weights: Path, index_path: Path, features_path: Path, words_path: Pat
 
 
 def pick_images(index: Index, count: int) -> np.ndarray:
-    """Return rows of ``count`` unseen test images, one each of random classes (again from the first when classes run out)."""
+    """Return rows of ``count`` unseen test images, one each of random classes (again from the first when classes run
+    out).
+    """
     generator = np.random.default_rng(0)
     images = generator.permutation(index.splits["test_unseen"])
     labels = index.labels[images]

@@ -1,4 +1,6 @@
-"""The command line: one sub-command a rule of the workflow, and a few for people. No logic, and no import before it is needed."""
+"""The command line: one sub-command a rule of the workflow, and a few for people. No logic, and no import before it is
+needed.
+"""
 
 import argparse
 import importlib
@@ -35,10 +37,28 @@ def build_parser() -> argparse.ArgumentParser:
     _add(commands, write_index, "index", "read a dataset's files into index.h5", "settings! data-root output!")
     _add(commands, write_words, "words", "one word vector an attribute", "index! settings! data-root output!")
     _add(commands, pretrain, "pretrain", "train the demo's own backbone", "images! output! seed epochs compute threads")
-    _add(commands, extract, "extract", "images to the feature cache", "index! images settings! data-root output! compute threads")
+    _add(
+        commands,
+        extract,
+        "extract",
+        "images to the feature cache",
+        "index! images settings! data-root output! compute threads",
+    )
     _add(commands, store, "store", "a dataset's own pooled features to the cache", "index! settings! data-root output!")
-    _add(commands, train, "train", "train one method from one seed and score it", "spec! seed index! features! words output! compute threads")
-    _add(commands, attend, "attend", "attention maps of some test images", "weights! index! features! words output! count compute threads")
+    _add(
+        commands,
+        train,
+        "train",
+        "train one method from one seed and score it",
+        "spec! seed index! features! words output! compute threads",
+    )
+    _add(
+        commands,
+        attend,
+        "attend",
+        "attention maps of some test images",
+        "weights! index! features! words output! count compute threads",
+    )
     _add(commands, evaluate, "evaluate", "score matrix to figures of merit", "scores! output!")
     tables = _add(commands, make_tables, "tables", "all results as csv, md and tex", "output!")
     tables.add_argument("metrics", nargs="+", type=Path)
@@ -46,8 +66,20 @@ def build_parser() -> argparse.ArgumentParser:
     losses.add_argument("histories", nargs="+", type=Path)
     curves = _add(commands, draw_curves, "curves", "seen/unseen curves of a dataset's methods", "output!")
     curves.add_argument("metrics", nargs="+", type=Path)
-    _add(commands, draw_attention, "maps", "attention maps over images", "attention! index! images data-root output! count")
-    inspect = _add(commands, inspect_data, "inspect", "one page about a dataset, or about a bare split file", "images data-root output")
+    _add(
+        commands,
+        draw_attention,
+        "maps",
+        "attention maps over images",
+        "attention! index! images data-root output! count",
+    )
+    inspect = _add(
+        commands,
+        inspect_data,
+        "inspect",
+        "one page about a dataset, or about a bare split file",
+        "images data-root output",
+    )
     inspect.add_argument("index", nargs="?", type=Path, help="index.h5 or a dataset's name under results/")
     inspect.add_argument("--splits", type=Path, help="an att_splits.mat to look at instead")
     compare = _add(commands, compare_results, "compare", "two results: mean, spread, difference", "")
@@ -95,7 +127,9 @@ def _compute(options: argparse.Namespace) -> Any:
 
 
 def image_folder(options: argparse.Namespace) -> Path:
-    """Return the folder of a dataset's images: ``--images`` under ``--data-root``, or the drawn ones beside the index."""
+    """Return the folder of a dataset's images: ``--images`` under ``--data-root``, or the drawn ones beside the
+    index.
+    """
     return options.data_root / options.images if options.images else options.index.parent / "images"
 
 
@@ -126,7 +160,12 @@ def extract(options: argparse.Namespace) -> None:
     from zslpipe.extract import extract_features
 
     extract_features(
-        json.loads(options.settings), options.index, image_folder(options), options.data_root, options.output, _compute(options)
+        json.loads(options.settings),
+        options.index,
+        image_folder(options),
+        options.data_root,
+        options.output,
+        _compute(options),
     )
 
 
@@ -149,7 +188,15 @@ def attend(options: argparse.Namespace) -> None:
     """Write attention maps of some unseen test images."""
     from zslpipe.attending import attend as run
 
-    run(options.weights, options.index, options.features, options.words, options.output, options.count, _compute(options))
+    run(
+        options.weights,
+        options.index,
+        options.features,
+        options.words,
+        options.output,
+        options.count,
+        _compute(options),
+    )
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -189,8 +236,8 @@ def draw_attention(options: argparse.Namespace) -> None:
 
 def inspect_data(options: argparse.Namespace) -> None:
     """Show one page about a dataset or a split file."""
-    from zslpipe.inspection import inspect_dataset, inspect_splits, sample_picture
     from zslpipe.index import read_index
+    from zslpipe.inspection import inspect_dataset, inspect_splits, sample_picture
 
     if options.splits is not None:
         sys.stdout.write(inspect_splits(options.splits) + "\n")

@@ -19,7 +19,9 @@ class Compute:
 
 
 def device_of(compute: Compute) -> torch.device:
-    """Return the device of a job and set its threads; ``auto`` takes a GPU where there is one. Raises InputError without one."""
+    """Return the device of a job and set its threads; ``auto`` takes a GPU where there is one. Raises InputError
+    without one.
+    """
     torch.set_num_threads(compute.threads)
     if compute.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -16,7 +16,8 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 
 def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
-    """Return an image as (3, height, width) uint8 RGB, cropped to ``box`` (left, top, right, bottom in pixels) if given.
+    """Return an image as (3, height, width) uint8 RGB, cropped to ``box`` (left, top, right, bottom in pixels) if
+    given.
 
     Greyscale, palette and RGBA files become RGB. Pillow decodes because it refuses a truncated file, which
     faster decoders fill with grey. Raises OSError for a file that is missing, cut off or no image.
@@ -29,7 +30,9 @@ def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
 
 
 def square(size: int) -> v2.Compose:
-    """Return the transform of test images: shorter side to ``size`` px (antialiased bilinear), then the central square."""
+    """Return the transform of test images: shorter side to ``size`` px (antialiased bilinear), then the central
+    square.
+    """
     return v2.Compose([v2.Resize(size, antialias=True), v2.CenterCrop(size)])
 
 

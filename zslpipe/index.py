@@ -52,8 +52,8 @@ class Index:
     def class_vectors(self, kind: str, normalisation: str) -> np.ndarray:
         """Return the (class, ?) vectors of one kind, float64, normalised as asked.
 
-        ``normalisation``: ``none``; ``unit`` (each class has unit Euclidean length); ``minmax`` (each column to [0, 1]).
-        Raises InputError for an unknown kind or normalisation.
+        ``normalisation``: ``none``; ``unit`` (each class has unit Euclidean length); ``minmax`` (each column to [0,
+        1]). Raises InputError for an unknown kind or normalisation.
         """
         if kind not in self.semantics:
             raise InputError(f"dataset {self.dataset!r} has no class vectors {kind!r}; {nearest(kind, self.semantics)}")
@@ -100,27 +100,44 @@ def _check_shapes(index: Index, where: str) -> None:
     for name, (found, expected) in lengths.items():
         if found != expected:
             raise InputError(f"{where}: {name} has {found} rows, {expected} expected")
-    if images and not (0 <= index.labels.min() and index.labels.max() < classes):
-        raise InputError(f"{where}: labels go from {index.labels.min()} to {index.labels.max()}, there are {classes} classes")
+    if images and not (index.labels.min() >= 0 and index.labels.max() < classes):
+        raise InputError(
+            f"{where}: labels go from {index.labels.min()} to {index.labels.max()}, there are {classes} classes"
+        )
 
 
 def _check_splits(index: Index, where: str) -> None:
     """Raise InputError on any leak between splits."""
     for name, rows in index.splits.items():
-        if len(rows) and not (0 <= rows.min() and rows.max() < len(index.paths)):
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(index.paths)):
             raise InputError(f"{where}: split {name} names image {rows.max() + 1}, there are {len(index.paths)}")
         if len(np.unique(rows)) != len(rows):
             raise InputError(f"{where}: split {name} lists {len(rows) - len(np.unique(rows))} images twice")
-    for first, second in (("trainval", "test_seen"), ("trainval", "test_unseen"), ("test_seen", "test_unseen"), ("train", "val")):
+    for first, second in (
+        ("trainval", "test_seen"),
+        ("trainval", "test_unseen"),
+        ("test_seen", "test_unseen"),
+        ("train", "val"),
+    ):
         shared = np.intersect1d(index.splits[first], index.splits[second])
         if len(shared):
-            raise InputError(f"{where}: {len(shared)} images lie in both {first} and {second}, first {index.paths[shared[0]]}")
+            raise InputError(
+                f"{where}: {len(shared)} images lie in both {first} and {second}, first {index.paths[shared[0]]}"
+            )
     for name, seen in (("trainval", True), ("test_seen", True), ("test_unseen", False)):
         wrong = index.labels[index.splits[name]][index.seen[index.labels[index.splits[name]]] != seen]
         if len(wrong):
             kind = "unseen" if seen else "seen"
-            raise InputError(f"{where}: {len(wrong)} images of {kind} classes in {name}, first {index.class_names[wrong[0]]}")
-    if not np.array_equal(np.sort(np.concatenate([index.splits["train"], index.splits["val"]])), np.sort(index.splits["trainval"])):
+            raise InputError(
+                f"{where}: {len(wrong)} images of {kind} classes in {name}, first {index.class_names[wrong[0]]}"
+            )
+    untrained = np.setdiff1d(index.labels[index.splits["test_seen"]], index.labels[index.splits["trainval"]])
+    if len(untrained):
+        first = index.class_names[untrained[0]]
+        raise InputError(f"{where}: {len(untrained)} classes of test_seen have no training image, first {first}")
+    if not np.array_equal(
+        np.sort(np.concatenate([index.splits["train"], index.splits["val"]])), np.sort(index.splits["trainval"])
+    ):
         raise InputError(f"{where}: train and val together are not trainval")
     both = np.intersect1d(index.labels[index.splits["train"]], index.labels[index.splits["val"]])
     if len(both):

@@ -1,4 +1,6 @@
-"""The problems a run solves: the whole one, and the one of choosing, whose unseen classes are the validation classes."""
+"""The problems a run solves: the whole one, and the one of choosing, whose unseen classes are the validation
+classes.
+"""
 
 from dataclasses import dataclass
 

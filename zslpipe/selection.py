@@ -18,13 +18,19 @@ logger = logging.getLogger(__name__)
 
 
 def choose(
-    module: ModuleType, config: Any, candidates: Mapping[str, list], criterion: str, problem: Problem, inputs: CachedInputs, run: Run
+    module: ModuleType,
+    config: Any,
+    candidates: Mapping[str, list],
+    criterion: str,
+    problem: Problem,
+    inputs: CachedInputs,
+    run: Run,
 ) -> tuple[Any, dict[str, Any]]:
     """Return ``config`` with what does best on the validation classes, and a dict of what was chosen.
 
-    Every combination of ``candidates`` (setting -> values) trains on the validation problem; where the method has epochs,
-    the figure ``criterion`` (T1 or H) is taken after each of them and the best number of epochs is chosen as well.
-    Ties go to the first combination and the fewest epochs.
+    Every combination of ``candidates`` (setting -> values) trains on the validation problem; where the method has
+    epochs, the figure ``criterion`` (T1 or H) is taken after each of them and the best number of epochs is chosen as
+    well. Ties go to the first combination and the fewest epochs.
     """
     best: tuple[float, dict[str, Any]] = (-1.0, {})
     for number, values in enumerate(itertools.product(*candidates.values())):
@@ -44,13 +50,19 @@ def choose(
 def _figures(
     module: ModuleType, config: Any, criterion: str, problem: Problem, inputs: CachedInputs, run: Run
 ) -> list[tuple[int, float]]:
-    """Train one candidate and return (epochs done, figure on the validation problem) pairs; epochs 0 where it has none."""
+    """Train one candidate and return (epochs done, figure on the validation problem) pairs; epochs 0 where it has
+    none.
+    """
 
     def measure(model: torch.nn.Module, _: int) -> dict[str, float]:
         scores = score_rows(model, inputs, problem.test_rows)
         labels, seen = problem.test_labels.numpy(), problem.classes.seen.numpy()
         unseen_images = ~seen[labels]
-        figure = generalized(scores, labels, seen)[2] if criterion == "H" else t1(scores[unseen_images], labels[unseen_images], seen)
+        figure = (
+            generalized(scores, labels, seen)[2]
+            if criterion == "H"
+            else t1(scores[unseen_images], labels[unseen_images], seen)
+        )
         return {f"validation_{criterion}": figure}
 
     has_epochs = any(field.name == "epochs" for field in fields(config))
@@ -61,4 +73,3 @@ def _figures(
     if not has_epochs:
         return [(0, measure(model, 0)[f"validation_{criterion}"])]
     return [(row["epoch"], row[f"validation_{criterion}"]) for row in run.history]
-
