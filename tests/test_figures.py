@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zslpipe.attention_figures import SIDE, choose_attributes, overlay
+from zslpipe.attention_figures import SIDE, attention_maps, choose_attributes, overlay
 from zslpipe.attention_figures import _choose_images as choose_images
 from zslpipe.attention_figures import _load_square as load_square
+from zslpipe.curve_figures import seen_unseen_curves
 from zslpipe.errors import InputError
-from zslpipe.figures import _read_history as read_history
-from zslpipe.figures import _terms as terms
-from zslpipe.figures import attention_maps, loss_curves, seen_unseen_curves
 from zslpipe.index import Index, write_index
+from zslpipe.loss_figures import _read_history as read_history
+from zslpipe.loss_figures import _terms as terms
+from zslpipe.loss_figures import loss_curves
 
 COLUMNS = ("phase", "stage", "epoch", "step", "loss", "cross_entropy", "calibration", "rate", "seconds")
 

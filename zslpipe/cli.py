@@ -215,21 +215,21 @@ def make_tables(options: argparse.Namespace) -> None:
 
 def draw_losses(options: argparse.Namespace) -> None:
     """Draw the loss curves of one method."""
-    from zslpipe.figures import loss_curves
+    from zslpipe.loss_figures import loss_curves
 
     loss_curves(options.histories, options.output)
 
 
 def draw_curves(options: argparse.Namespace) -> None:
     """Draw the seen/unseen curves of one dataset."""
-    from zslpipe.figures import seen_unseen_curves
+    from zslpipe.curve_figures import seen_unseen_curves
 
     seen_unseen_curves(options.metrics, options.output)
 
 
 def draw_attention(options: argparse.Namespace) -> None:
     """Draw attention maps over their images."""
-    from zslpipe.figures import attention_maps
+    from zslpipe.attention_figures import attention_maps
 
     attention_maps(options.attention, options.index, image_folder(options), options.output, options.count)
 

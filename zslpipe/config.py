@@ -1,6 +1,6 @@
 """The configuration: read, checked, completed with defaults, and turned into typed runs. Imports no torch.
 
-``workflow/schemas/config.schema.yaml`` says what every key means; each method's section is checked against its ``Config``.
+``workflow/schemas/config.schema.yaml`` says what every key means; a method's section is checked against its ``Config``.
 """
 
 import copy
@@ -26,7 +26,7 @@ ASSIGNMENT = re.compile(r"\s*([\w.\-]+)=(\[[^\]]*\]|\{[^}]*\}|\"[^\"]*\"|'[^']*'
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the table: a method as a variant on a dataset; ``settings`` are the Config fields that the user sets."""
+    """One row of the table: a method as a variant on a dataset; ``settings`` are the Config fields the user sets."""
 
     dataset: str
     method: str
@@ -62,12 +62,15 @@ def load(given: Mapping[str, Any], schema: Path) -> dict[str, Any]:
 
 
 def apply_assignments(config: dict[str, Any], text: str) -> None:
-    """Set nested values from ``"dazle.lr=0.5 seeds=[0,1]"``, typed as YAML types them; raises InputError if it does not parse."""
+    """Set nested values from ``"dazle.lr=0.5 seeds=[0,1]"``, typed by YAML; raises InputError if it does not parse."""
     position = 0
     while position < len(text.rstrip()):
         match = ASSIGNMENT.match(text, position)
         if match is None:
-            raise InputError(f'--config set="...": cannot read {text[position:].strip()!r}; write name.key=value, separated by spaces')
+            raise InputError(
+                f'--config set="...": cannot read {text[position:].strip()!r}; '
+                "write name.key=value, separated by spaces"
+            )
         position = match.end()
         *folders, last = match[1].split(".")
         target = config
@@ -75,7 +78,17 @@ def apply_assignments(config: dict[str, Any], text: str) -> None:
             target = target.setdefault(folder, {})
             if not isinstance(target, dict):
                 raise InputError(f'--config set="{match[1]}=...": {folder!r} is a value, not a section')
-        target[last] = yaml.safe_load(match[2])
+        target[last] = _typed(match[2])
+
+
+def _typed(text: str) -> Any:
+    """Return a value as YAML types it; raises InputError where it is none, such as a list that is not closed."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(
+            f'--config set="...": {text!r} is not a value in YAML; an inner ] or }} is not read, use dotted names'
+        ) from None
 
 
 def _method_sections(config: Mapping[str, Any], rules: Mapping[str, Any]) -> list[str]:
@@ -126,7 +139,9 @@ def _with_defaults(value: Any, rules: Mapping[str, Any], root: Mapping[str, Any]
     if not isinstance(value, dict):
         return value
     known = rules.get("properties", {})
-    complete = {key: copy.deepcopy(rule["default"]) for key, rule in known.items() if "default" in rule and key not in value}
+    complete = {
+        key: copy.deepcopy(rule["default"]) for key, rule in known.items() if "default" in rule and key not in value
+    }
     complete |= value
     other = rules.get("additionalProperties")
     for key, item in complete.items():
@@ -136,7 +151,7 @@ def _with_defaults(value: Any, rules: Mapping[str, Any], root: Mapping[str, Any]
 
 
 def runs(config: Mapping[str, Any]) -> Iterator[Run]:
-    """Yield every row of the table: datasets x methods x (default, variants); raises InputError for what does not fit."""
+    """Yield every row of the table: datasets x methods x (default, variants); InputError for what does not fit."""
     for dataset in config["datasets"]:
         for method in _methods_of(config, dataset):
             source = read_method(method)
@@ -148,15 +163,19 @@ def runs(config: Mapping[str, Any]) -> Iterator[Run]:
 
 
 def _methods_of(config: Mapping[str, Any], dataset: str) -> list[str]:
-    """Return the methods that run on a dataset, in the order of ``methods``; raises InputError for one that is not listed there."""
+    """Return the methods that run on a dataset, in the order of ``methods``; InputError for one not listed there."""
     only = config["datasets"][dataset].get("methods", config["methods"])
     for name in only:
         if name not in config["methods"]:
-            raise InputError(f"config, datasets.{dataset}.methods: {name!r} is not among methods; {nearest(name, config['methods'])}")
+            raise InputError(
+                f"config, datasets.{dataset}.methods: {name!r} is not among methods; {nearest(name, config['methods'])}"
+            )
     return [name for name in config["methods"] if name in only]
 
 
-def _run(config: Mapping[str, Any], dataset: str, source: MethodSource, variant: str, section: Mapping[str, Any]) -> Run:
+def _run(
+    config: Mapping[str, Any], dataset: str, source: MethodSource, variant: str, section: Mapping[str, Any]
+) -> Run:
     """Return one run from a method's section with the variant's changes merged in."""
     entry = config["datasets"][dataset]
     where = f"config, {source.name}" + ("" if variant == "default" else f".variants.{variant}")
@@ -171,9 +190,14 @@ def _run(config: Mapping[str, Any], dataset: str, source: MethodSource, variant:
     selection = section.get("selection", "last")
     if choose and selection != "validation":
         raise InputError(f"{where}.choose: values are only tried with 'selection: validation'")
+    if selection == "validation" and not choose and "epochs" not in source.settings:
+        raise InputError(f"{where}: 'selection: validation' has nothing to choose; name values to try under 'choose'")
     words = section.get("words", entry.get("words")) if source.uses_words else None
     if source.uses_words and words not in config["words"]:
-        raise InputError(f"config, datasets.{dataset}: method {source.name!r} reads word vectors; set 'words' to one of: {', '.join(config['words']) or '(none defined)'}")
+        raise InputError(
+            f"config, datasets.{dataset}: method {source.name!r} reads word vectors; "
+            f"set 'words' to one of: {', '.join(config['words']) or '(none defined)'}"
+        )
     return Run(
         dataset=dataset,
         method=source.name,
@@ -210,6 +234,10 @@ def _extractor(config: Mapping[str, Any], dataset: str, source: MethodSource, na
     # Pooled features are the mean over the 7x7 grid and are never extracted a second time.
     grid = source.input_arguments.get("grid", 7)
     for name in offered:
-        if config["extractors"][name]["grid"] == grid or (source.input_kind == "Pooled" and config["extractors"][name]["backbone"] == "stored"):
+        if config["extractors"][name]["grid"] == grid or (
+            source.input_kind == "Pooled" and config["extractors"][name]["backbone"] == "stored"
+        ):
             return name
-    raise InputError(f"{where}: dataset {dataset!r} has no extractor with a {grid}x{grid} grid among: {', '.join(offered)}")
+    raise InputError(
+        f"{where}: dataset {dataset!r} has no extractor with a {grid}x{grid} grid among: {', '.join(offered)}"
+    )

@@ -55,7 +55,9 @@ def read_method(name: str, package: Path = PACKAGE) -> MethodSource:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
         },
         uses_words=any(isinstance(node, ast.Attribute) and node.attr == "words" for node in ast.walk(tree)),
-        has_attention=any(isinstance(node, ast.FunctionDef) and node.name == "attention" for node in classes["Model"].body),
+        has_attention=any(
+            isinstance(node, ast.FunctionDef) and node.name == "attention" for node in classes["Model"].body
+        ),
         has_epochs=any(isinstance(node, ast.ImportFrom) and node.module == "zslpipe.training" for node in tree.body),
     )
 
@@ -63,7 +65,9 @@ def read_method(name: str, package: Path = PACKAGE) -> MethodSource:
 def _input(tree: ast.Module, name: str) -> tuple[str, dict[str, int]]:
     """Return kind and arguments of ``INPUT = Kind(size=..., grid=...)``."""
     for node in tree.body:
-        if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "INPUT"):
+        if not (
+            isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "INPUT"
+        ):
             continue
         call = node.value
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in INPUT_KINDS:

@@ -1,4 +1,7 @@
-"""What the Snakefile asks of the configuration: targets, inputs of rules, and the slices that decide what runs again. Imports no torch."""
+"""What the Snakefile asks of the configuration: targets, inputs of rules, and slices that decide what runs again.
+
+Imports no torch.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +15,7 @@ from zslpipe.errors import InputError, nearest
 from zslpipe.method_source import read_method
 from zslpipe.provenance import PACKAGE, canonical
 
-# Raised by hand when the features themselves change; hashing the extraction's code would cost GPU days at every refactoring.
+# Raised by hand when the features themselves change; hashing the code would cost GPU days at every refactoring.
 FEATURES_VERSION = 1
 # Images in a figure of attention maps (ours).
 PICTURED_IMAGES = 6
@@ -36,9 +39,15 @@ class Plan:
 
     def _check_dataset(self, dataset: str, entry: Mapping[str, Any]) -> None:
         """Raise InputError for an unknown adapter, or an extractor that needs images the dataset does not have."""
-        known = {path.stem for path in (PACKAGE / "datasets").glob("*.py") if "\ndef write(" in path.read_text(encoding="utf8")}
+        known = {
+            path.stem
+            for path in (PACKAGE / "datasets").glob("*.py")
+            if "\ndef write(" in path.read_text(encoding="utf8")
+        }
         if entry["adapter"] not in known:
-            raise InputError(f"config, datasets.{dataset}: no adapter {entry['adapter']!r}; {nearest(entry['adapter'], known)}")
+            raise InputError(
+                f"config, datasets.{dataset}: no adapter {entry['adapter']!r}; {nearest(entry['adapter'], known)}"
+            )
         without_images = entry["adapter"] != "demo" and "images" not in entry["source"]
         for name in entry["extractors"]:
             if without_images and name in self.computed_extractors:
@@ -97,7 +106,7 @@ class Plan:
         return [f"results/{dataset}/images"] if dataset in self.rendered else []
 
     def image_option(self, dataset: str) -> str:
-        """Return ``--images FOLDER`` (relative to data_root) for datasets read from files; drawn images lie beside the index."""
+        """Return ``--images FOLDER`` (under data_root) of a dataset read from files; drawn images lie by the index."""
         folder = self.config["datasets"][dataset]["source"].get("images")
         return f"--images {folder}" if folder and dataset not in self.rendered else ""
 
@@ -156,7 +165,11 @@ class Plan:
 
     def metrics_of_first_seed(self, dataset: str) -> list[str]:
         """Return the metrics of a dataset's runs from the first seed."""
-        return [path for path in self.metrics if path.startswith(f"results/{dataset}/") and f"/seed{self.config['seeds'][0]}/" in path]
+        return [
+            path
+            for path in self.metrics
+            if path.startswith(f"results/{dataset}/") and f"/seed{self.config['seeds'][0]}/" in path
+        ]
 
     def histories(self, wildcards: Any) -> list[str]:
         """Return the histories of all seeds of a run."""
@@ -169,7 +182,9 @@ class Plan:
         """Return what ``rule all`` asks for: tables, and figures of every run that has them."""
         targets = [f"results/tables/main.{kind}" for kind in ("csv", "md", "tex")]
         targets += [f"results/figures/{dataset}.curves.png" for dataset in self.config["datasets"]]
-        targets += [f"results/{dataset}/inspect.png" for dataset in self.config["datasets"] if self._has_images(dataset)]
+        targets += [
+            f"results/{dataset}/inspect.png" for dataset in self.config["datasets"] if self._has_images(dataset)
+        ]
         for run in self.runs.values():
             source = read_method(run.method)
             stem = f"results/figures/{run.dataset}.{run.method}.{run.variant}"

@@ -3,10 +3,13 @@
 import ast
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+# Endings of the package's own tables (published numbers, corrections of words): what they say is part of the code.
+TABLES = (".yaml", ".csv")
 
 
 def canonical(value: object) -> str:
@@ -29,7 +32,7 @@ def file_hash(path: Path) -> str:
 
 
 def code_hash(*modules: str, package: Path = PACKAGE) -> str:
-    """Return a hash of the syntax trees of ``modules`` and of all they import inside the package.
+    """Return a hash of the syntax trees of ``modules``, of all they import in the package, and of the tables they name.
 
     Comments, docstrings and layout do not count, so that a better explanation costs no training. Snakemake does not
     see package code; rules pass this hash as a parameter instead.
@@ -62,38 +65,68 @@ def _module_path(name: str, package: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What a hash needs of a file: its tree without docstrings, the tree as text, names it imports, texts it holds."""
+
+    tree: ast.Module
+    structure: str
+    imports: frozenset[str]
+    texts: frozenset[str]
+
+
+def _source(path: Path) -> _Source:
+    """Return a file's source, parsed once per modification: a hash is asked for with every job."""
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
 @cache
-def _tree(path: Path, modified: int) -> ast.Module:
-    """Parse a file once per modification time, docstrings removed."""
+def _parsed(path: Path, modified: int) -> _Source:
+    """Parse a file as of its modification time in nanoseconds."""
     tree = ast.parse(path.read_text(encoding="utf8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node) is not None:
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return tree
+    nodes = list(ast.walk(tree))
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return _Source(tree, _as_text(tree), frozenset().union(*map(_imported, nodes)), frozenset(texts))
 
 
 def syntax_tree(path: Path) -> ast.Module:
     """Return a Python file's syntax tree without docstrings."""
-    return _tree(path, path.stat().st_mtime_ns)
+    return _source(path).tree
+
+
+def _as_text(node: object) -> str:
+    """Return a tree as text without positions and empty fields: ``ast.dump`` differs between versions of Python."""
+    if isinstance(node, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+        return f"{type(node).__name__}({','.join(f'{name}={_as_text(value)}' for name, value in fields)})"
+    return f"[{','.join(_as_text(item) for item in node)}]" if isinstance(node, list) else repr(node)
+
+
+def _imported(node: ast.AST) -> set[str]:
+    """Return the dotted names that an import statement may load: modules, and what is taken from them."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        return {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return set()
 
 
 def _imports(name: str, package: Path) -> set[str]:
     """Return the package modules that a module imports itself, wherever the import stands in the file."""
     path = _module_path(name, package)
-    if path is None:
-        return set()
-    candidates: set[str] = set()
-    for node in ast.walk(syntax_tree(path)):
-        if isinstance(node, ast.Import):
-            candidates |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            candidates |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {candidate for candidate in candidates if _module_path(candidate, package) is not None}
+    names = _source(path).imports if path is not None else frozenset()
+    return {imported for imported in names if _module_path(imported, package) is not None}
 
 
 def _code(name: str, package: Path) -> str:
-    """Return the text that stands for a module's code: its name and its syntax tree without positions."""
+    """Return what stands for a module's code: its name, its syntax tree, hashes of the package's tables it names."""
     path = _module_path(name, package)
     if path is None:
         raise ModuleNotFoundError(f"no module {name!r} in {package}")
-    return f"{name}\n{ast.dump(syntax_tree(path))}"
+    source = _source(path)
+    tables = sorted(text for text in source.texts if text.endswith(TABLES) and (package / text).is_file())
+    return "\n".join([name, source.structure, *(file_hash(package / table) for table in tables)])

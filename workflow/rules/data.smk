@@ -9,15 +9,15 @@ rule render:
         auxiliary=directory("results/{dataset}/auxiliary"),
     wildcard_constraints:
         dataset=plan.alternatives(study.rendered),
-    params:
-        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=code_hash("zslpipe.datasets.demo"),
+    conda:
+        "../../envs/numpy.yaml"
     threads: 2
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../../envs/numpy.yaml"
+    params:
+        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
+        code=code_hash("zslpipe.datasets.demo"),
     shell:
         "python -m zslpipe index --settings {params.settings:q} --output {output.index}"
 
@@ -29,14 +29,14 @@ rule index:
         "results/{dataset}/index.h5",
     wildcard_constraints:
         dataset=plan.alternatives(study.read),
-    params:
-        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=lambda wildcards: code_hash(f"zslpipe.datasets.{study.source(wildcards.dataset)['adapter']}"),
+    conda:
+        "../../envs/numpy.yaml"
     resources:
         mem_mb=8000,
         runtime=20,
-    conda:
-        "../../envs/numpy.yaml"
+    params:
+        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
+        code=lambda wildcards: code_hash(f"zslpipe.datasets.{study.source(wildcards.dataset)['adapter']}"),
     shell:
         "python -m zslpipe index --settings {params.settings:q} --data-root {study.data_root:q} --output {output}"
 
@@ -46,16 +46,20 @@ rule inspect:
         index="results/{dataset}/index.h5",
         images=lambda wildcards: study.image_input(wildcards.dataset),
     output:
-        page=report("results/{dataset}/inspect.txt", category="Datasets", labels={"dataset": "{dataset}", "what": "counts"}),
-        picture=report("results/{dataset}/inspect.png", category="Datasets", labels={"dataset": "{dataset}", "what": "ten images"}),
-    params:
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.inspection"),
+        page=report(
+            "results/{dataset}/inspect.txt", category="Datasets", labels={"dataset": "{dataset}", "what": "counts"}
+        ),
+        picture=report(
+            "results/{dataset}/inspect.png", category="Datasets", labels={"dataset": "{dataset}", "what": "ten images"}
+        ),
+    conda:
+        "../../envs/numpy.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
-    conda:
-        "../../envs/numpy.yaml"
+    params:
+        images=lambda wildcards: study.image_option(wildcards.dataset),
+        code=code_hash("zslpipe.inspection"),
     shell:
         "python -m zslpipe inspect {input.index} {params.images} --data-root {study.data_root:q} --output {output.picture}"
 
@@ -66,14 +70,14 @@ rule words:
         index="results/{dataset}/index.h5",
     output:
         "results/{dataset}/words/{words}.h5",
-    params:
-        settings=lambda wildcards: canonical(study.config["words"][wildcards.words]),
-        code=code_hash("zslpipe.words"),
+    conda:
+        "../../envs/numpy.yaml"
     resources:
         mem_mb=16000,
         runtime=30,
-    conda:
-        "../../envs/numpy.yaml"
+    params:
+        settings=lambda wildcards: canonical(study.config["words"][wildcards.words]),
+        code=code_hash("zslpipe.words"),
     shell:
         "python -m zslpipe words --index {input.index} --settings {params.settings:q}"
         " --data-root {study.data_root:q} --output {output}"

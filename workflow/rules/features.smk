@@ -7,15 +7,15 @@ rule pretrain:
         "results/{dataset}/auxiliary",
     output:
         "results/{dataset}/backbone.pt",
-    params:
-        code=code_hash("zslpipe.pretraining"),
+    conda:
+        "../../envs/torch.yaml"
     threads: study.compute["extract_threads"]
     resources:
         gpu=study.gpu,
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        code=code_hash("zslpipe.pretraining"),
     shell:
         "python -m zslpipe pretrain --images {input} --output {output} --threads {threads}"
         " --compute {study.compute_json:q}"
@@ -30,17 +30,17 @@ rule extract:
         "results/{dataset}/features/{extractor}.h5",
     wildcard_constraints:
         extractor=plan.alternatives(study.computed_extractors),
-    params:
-        settings=lambda wildcards: canonical(study.extractor(wildcards.dataset, wildcards.extractor)),
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        version=plan.FEATURES_VERSION,
+    conda:
+        "../../envs/torch.yaml"
     threads: study.compute["extract_threads"]
     resources:
         gpu=study.gpu,
         mem_mb=16000,
         runtime=720,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        settings=lambda wildcards: canonical(study.extractor(wildcards.dataset, wildcards.extractor)),
+        images=lambda wildcards: study.image_option(wildcards.dataset),
+        version=plan.FEATURES_VERSION,
     shell:
         "python -m zslpipe extract --index {input.index} --settings {params.settings:q}"
         " {params.images} --data-root {study.data_root:q} --output {output} --threads {threads} --compute {study.compute_json:q}"
@@ -55,14 +55,14 @@ rule store:
         "results/{dataset}/features/{extractor}.h5",
     wildcard_constraints:
         extractor=plan.alternatives(study.stored_extractors),
-    params:
-        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=code_hash("zslpipe.datasets.xlsa17"),
+    conda:
+        "../../envs/numpy.yaml"
     resources:
         mem_mb=16000,
         runtime=20,
-    conda:
-        "../../envs/numpy.yaml"
+    params:
+        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
+        code=code_hash("zslpipe.datasets.xlsa17"),
     shell:
         "python -m zslpipe store --index {input.index} --settings {params.settings:q}"
         " --data-root {study.data_root:q} --output {output}"

@@ -8,13 +8,13 @@ rule tables:
         report("results/tables/main.csv", caption="../report/table.rst", category="Tables"),
         "results/tables/main.md",
         "results/tables/main.tex",
-    params:
-        code=code_hash("zslpipe.tables"),
+    conda:
+        "../../envs/numpy.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../../envs/numpy.yaml"
+    params:
+        code=code_hash("zslpipe.tables"),
     shell:
         "python -m zslpipe tables --output results/tables {input}"
 
@@ -30,14 +30,14 @@ rule curves:
             labels={"dataset": "{dataset}", "method": "all", "figure": "seen/unseen curves"},
         ),
         "results/figures/{dataset}.curves.svg",
-    params:
-        stem="results/figures/{dataset}.curves",
-        code=code_hash("zslpipe.figures"),
+    conda:
+        "../../envs/numpy.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../../envs/numpy.yaml"
+    params:
+        stem="results/figures/{dataset}.curves",
+        code=code_hash("zslpipe.curve_figures"),
     shell:
         "python -m zslpipe curves --output {params.stem} {input}"
 
@@ -53,14 +53,14 @@ rule losses:
             labels={"dataset": "{dataset}", "method": "{method} ({variant})", "figure": "losses"},
         ),
         "results/figures/{dataset}.{method}.{variant}.losses.svg",
-    params:
-        stem="results/figures/{dataset}.{method}.{variant}.losses",
-        code=code_hash("zslpipe.figures"),
+    conda:
+        "../../envs/numpy.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../../envs/numpy.yaml"
+    params:
+        stem="results/figures/{dataset}.{method}.{variant}.losses",
+        code=code_hash("zslpipe.loss_figures"),
     shell:
         "python -m zslpipe losses --output {params.stem} {input}"
 
@@ -80,16 +80,16 @@ rule maps:
             labels={"dataset": "{dataset}", "method": "{method} ({variant})", "figure": "attention maps"},
         ),
         "results/figures/{dataset}.{method}.{variant}.maps.svg",
+    conda:
+        "../../envs/numpy.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
     params:
         stem="results/figures/{dataset}.{method}.{variant}.maps",
         images=lambda wildcards: study.image_option(wildcards.dataset),
         pictures=plan.PICTURED_IMAGES,
         code=code_hash("zslpipe.attention_figures"),
-    resources:
-        mem_mb=4000,
-        runtime=10,
-    conda:
-        "../../envs/numpy.yaml"
     shell:
         "python -m zslpipe maps --attention {input.attention} --index {input.index} {params.images}"
         " --data-root {study.data_root:q} --count {params.pictures} --output {params.stem}"

@@ -10,18 +10,18 @@ rule train:
         weights="results/{dataset}/runs/{method}/{variant}/seed{seed}/weights.pt",
         scores="results/{dataset}/runs/{method}/{variant}/seed{seed}/scores.h5",
         history="results/{dataset}/runs/{method}/{variant}/seed{seed}/history.csv",
-    params:
-        spec=lambda wildcards: canonical(study.run(wildcards).slice),
-        code=lambda wildcards: code_hash(f"zslpipe.methods.{wildcards.method}", "zslpipe.running"),
-        folder=subpath(output.scores, parent=True),
-        words=lambda wildcards, input: f"--words {input.words}" if input.words else "",
+    conda:
+        "../../envs/torch.yaml"
     threads: study.compute["threads"]
     resources:
         gpu=study.gpu,
         mem_mb=16000,
         runtime=240,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        spec=lambda wildcards: canonical(study.run(wildcards).slice),
+        code=lambda wildcards: code_hash(f"zslpipe.methods.{wildcards.method}", "zslpipe.running"),
+        folder=subpath(output.scores, parent=True),
+        words=lambda wildcards, input: f"--words {input.words}" if input.words else "",
     shell:
         "python -m zslpipe train --spec {params.spec:q} --seed {wildcards.seed} --index {input.index}"
         " --features {input.features} {params.words} --output {params.folder}"
@@ -37,16 +37,16 @@ rule attend:
         words=lambda wildcards: study.words(wildcards),
     output:
         "results/{dataset}/runs/{method}/{variant}/seed{seed}/attention.h5",
-    params:
-        pictures=plan.PICTURED_IMAGES,
-        code=code_hash("zslpipe.attending"),
-        words=lambda wildcards, input: f"--words {input.words}" if input.words else "",
+    conda:
+        "../../envs/torch.yaml"
     resources:
         gpu=study.gpu,
         mem_mb=16000,
         runtime=15,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        pictures=plan.PICTURED_IMAGES,
+        code=code_hash("zslpipe.attending"),
+        words=lambda wildcards, input: f"--words {input.words}" if input.words else "",
     shell:
         "python -m zslpipe attend --weights {input.weights} --index {input.index} --features {input.features}"
         " {params.words} --count {params.pictures} --output {output} --compute {study.compute_json:q}"
@@ -57,12 +57,12 @@ rule evaluate:
         "results/{dataset}/runs/{method}/{variant}/seed{seed}/scores.h5",
     output:
         "results/{dataset}/runs/{method}/{variant}/seed{seed}/metrics.json",
-    params:
-        code=code_hash("zslpipe.evaluation"),
+    conda:
+        "../../envs/numpy.yaml"
     resources:
         mem_mb=8000,
         runtime=10,
-    conda:
-        "../../envs/numpy.yaml"
+    params:
+        code=code_hash("zslpipe.evaluation"),
     shell:
         "python -m zslpipe evaluate --scores {input} --output {output}"

@@ -1,0 +1,118 @@
+"""Hashes: what must change them, and what must not."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from zslpipe.provenance import canonical, code_hash, file_hash, settings_hash
+
+METHOD = '''"""A method."""
+
+from package.training import fit
+import package.data as data
+
+
+def train(model):
+    """Train."""
+    # why
+    return fit(model, rate=0.1)
+'''
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package whose method imports training (which imports progress late) and data; not its neighbour."""
+    files = {
+        "__init__.py": "",
+        "methods/__init__.py": "",
+        "methods/first.py": METHOD,
+        "methods/second.py": "from package import data\n\nRATE = 1\n",
+        "training.py": "def fit(model, rate):\n    from package.progress import tell\n\n    return tell(model, rate)\n",
+        "progress.py": "import package.training\n\n\ndef tell(*values):\n    return values\n",
+        "data.py": 'TABLE = "numbers.csv"\n',
+        "numbers.csv": "1,2\n",
+        "other.py": "import numpy\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "package" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "package" / name).write_text(text, encoding="utf8")
+    return tmp_path / "package"
+
+
+def hashes(package: Path) -> tuple[str, str]:
+    """Return the hashes of both methods' code."""
+    first, second = (code_hash(f"package.methods.{name}", package=package) for name in ("first", "second"))
+    return first, second
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf8")
+
+
+def test_canonical_json_sorts_keys_at_every_depth() -> None:
+    assert canonical({"b": [1, {"d": None, "c": True}], "a": 0.5}) == '{"a":0.5,"b":[1,{"c":true,"d":null}]}'
+    assert canonical({"a": 1, "b": {"c": 2, "d": 3}}) == canonical({"b": {"d": 3, "c": 2}, "a": 1})
+
+
+def test_settings_hash_sees_a_swap_and_no_order() -> None:
+    assert settings_hash({"lr": 0.1, "decay": 0.2}) == settings_hash({"decay": 0.2, "lr": 0.1})
+    assert settings_hash({"lr": 0.1, "decay": 0.2}) != settings_hash({"lr": 0.2, "decay": 0.1})
+    assert settings_hash([1, 2]) != settings_hash([2, 1])
+    assert settings_hash({}) == hashlib.sha256(b"{}").hexdigest()[:16]
+
+
+def test_file_hash_is_sha256_over_all_blocks(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000  # more than one block of 1 MiB
+    (tmp_path / "file").write_bytes(content)
+    assert file_hash(tmp_path / "file") == hashlib.sha256(content).hexdigest()[:16]
+
+
+def test_comments_docstrings_and_layout_do_not_count(package: Path) -> None:
+    before = hashes(package)
+    edit(package / "methods/first.py", "# why", "# because")
+    edit(package / "methods/first.py", '"""Train."""', '"""Train the model,\n\n    better explained."""')
+    edit(package / "methods/first.py", "fit(model, rate=0.1)", "fit(\n        model,\n        rate=0.1,\n    )")
+    edit(package / "training.py", "def fit", '"""Now with a docstring."""\n\n\ndef fit')
+    assert hashes(package) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "first_changes", "second_changes"),
+    [
+        ("methods/first.py", "rate=0.1", "rate=0.2", True, False),
+        ("methods/first.py", "rate=0.1", "speed=0.1", True, False),
+        ("methods/second.py", "RATE = 1", "RATE = 1.0", False, True),
+        ("training.py", "tell(model, rate)", "tell(rate, model)", True, False),
+        ("progress.py", "return values", "return None", True, False),
+        ("data.py", "TABLE =", "TABLES =", True, True),
+        ("numbers.csv", "1,2", "2,1", True, True),
+        ("other.py", "numpy", "scipy", False, False),
+    ],
+)
+def test_code_counts_for_whoever_imports_it(
+    package: Path, file: str, old: str, new: str, first_changes: bool, second_changes: bool
+) -> None:
+    first, second = hashes(package)
+    edit(package / file, old, new)
+    after = hashes(package)
+    assert (after[0] != first, after[1] != second) == (first_changes, second_changes)
+
+
+def test_modules_hash_together_in_any_order(package: Path) -> None:
+    names = ["package.methods.first", "package.other"]
+    assert code_hash(*names, package=package) == code_hash(*reversed(names), package=package)
+    assert code_hash(*names, package=package) != code_hash(names[0], package=package)
+
+
+def test_text_of_the_tree_is_the_same_under_every_python(package: Path) -> None:
+    # Recorded under Python 3.11, 3.12 and 3.13, between which ast.dump and ast.unparse differ.
+    edit(package / "other.py", "import numpy", "def told(name: str) -> str:\n    return f'{name!r} {\"x\"}'")
+    assert code_hash("package.other", package=package) == "a36b88cbdb0b9a75"
+
+
+def test_an_unknown_module_is_an_error(package: Path) -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"no module 'package\.absent'"):
+        code_hash("package.absent", package=package)

@@ -1,0 +1,270 @@
+"""What an edit reruns: exact sets of jobs from dry runs on copies of one finished run."""
+
+import csv
+import json
+import re
+from collections.abc import Iterable
+
+import pytest
+import yaml
+from checkouts import CONFIG, Checkout
+
+DAZLE = ("dazle/default", "dazle/no_calibration")
+ESZSL = ("eszsl/default",)
+SUMMARY = {"tables", "curves demo"}
+NOTHING: set[str] = set()
+
+
+def scored(runs: Iterable[str], seeds: Iterable[int] = (0, 1)) -> set[str]:
+    """Return training and evaluation of every run from every seed."""
+    return {f"{rule} demo/{run}/{seed}" for rule in ("train", "evaluate") for run in runs for seed in seeds}
+
+
+def pictured(runs: Iterable[str]) -> set[str]:
+    """Return what draws the losses and attention maps of runs that have them."""
+    runs = tuple(runs)
+    drawn = {f"{rule} demo/{run}" for rule in ("losses", "maps") for run in runs}
+    return drawn | {f"attend demo/{run}/0" for run in runs}
+
+
+EVERYTHING = (
+    {"render demo", "pretrain demo", "extract demo/demo_7x7", "words demo/random", "inspect demo"}
+    | scored(DAZLE + ESZSL)
+    | pictured(DAZLE)
+    | SUMMARY
+)
+
+
+def test_a_second_run_does_nothing(finished: Checkout) -> None:
+    assert "Nothing to be done" in finished.snakemake("--cores", "2")
+    assert finished.planned("--forceall") == EVERYTHING
+
+
+def test_moving_the_checkout_and_toggling_conda(checkout: Checkout) -> None:
+    assert checkout.planned() == NOTHING
+    conda_stand_in(checkout)
+    assert checkout.planned("--use-conda") == NOTHING
+
+
+def test_comments_docstrings_layout_and_the_order_of_keys(checkout: Checkout) -> None:
+    checkout.replace("zslpipe/methods/dazle.py", '"""DAZLE: Fine-Grained', '"""DAZLE, better explained: Fine-Grained')
+    for module in (
+        "methods/eszsl.py",
+        "training.py",
+        "data.py",
+        "evaluation.py",
+        "words.py",
+        "tables.py",
+        "datasets/demo.py",
+    ):
+        checkout.append(f"zslpipe/{module}", "\n\n# A comment.\n")
+    checkout.append("workflow/rules/runs.smk", "\n# A comment.\n")
+    sections = yaml.safe_load(CONFIG)
+    reversed_order = yaml.safe_dump(reversed_keys(sections), sort_keys=False)
+    assert list(yaml.safe_load(reversed_order)["dazle"]) == ["variants", "weight_decay", "lr", "epochs"]
+    (checkout.folder / "config.yaml").write_text(f"# A comment.\n{reversed_order}", encoding="utf8")
+    assert checkout.planned() == NOTHING
+
+
+def reversed_keys(value: object) -> object:
+    """Return mappings with their keys in the opposite order, at every depth."""
+    return {key: reversed_keys(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+
+
+def test_where_and_how_it_runs(checkout: Checkout) -> None:
+    (checkout.folder / "elsewhere").mkdir()
+    changes = "compute={device: auto, threads: 2, extract_threads: 3, precision: bfloat16, checkpoint_seconds: 5}"
+    assert checkout.planned("--config", f"set=data_root=./elsewhere/../elsewhere {changes}") == NOTHING
+
+
+def test_a_learning_rate(checkout: Checkout) -> None:
+    checkout.replace("config.yaml", "lr: 0.001", "lr: 0.01")
+    assert checkout.planned() == scored(DAZLE) | pictured(DAZLE) | SUMMARY
+
+
+def test_a_setting_of_one_variant(checkout: Checkout) -> None:
+    checkout.replace("config.yaml", "margin: 0.0", "margin: 0.5")
+    changed = DAZLE[1:]
+    assert checkout.planned() == scored(changed) | pictured(changed) | SUMMARY
+
+
+def test_two_values_swapped(checkout: Checkout) -> None:
+    checkout.replace("config.yaml", "lr: 0.001\n  weight_decay: 0.0001", "lr: 0.0001\n  weight_decay: 0.001")
+    assert checkout.planned() == scored(DAZLE) | pictured(DAZLE) | SUMMARY
+
+
+def test_code_of_one_method(checkout: Checkout) -> None:
+    checkout.replace("zslpipe/methods/eszsl.py", "BATCH = 1024", "BATCH = 512")
+    assert checkout.planned() == scored(ESZSL) | SUMMARY
+
+
+def test_code_that_one_method_calls(checkout: Checkout) -> None:
+    checkout.append("zslpipe/training.py", "\nADDED = 1\n")
+    assert checkout.planned() == scored(DAZLE) | pictured(DAZLE) | SUMMARY
+
+
+def test_code_that_every_method_calls(checkout: Checkout) -> None:
+    checkout.append("zslpipe/data.py", "\nADDED = 1\n")
+    assert checkout.planned() == scored(DAZLE + ESZSL) | pictured(DAZLE) | SUMMARY
+
+
+def test_evaluation_code(checkout: Checkout) -> None:
+    checkout.append("zslpipe/evaluation.py", "\nADDED = 1\n")
+    evaluated = {job for job in scored(DAZLE + ESZSL) if job.startswith("evaluate")}
+    assert checkout.planned() == evaluated | SUMMARY
+
+
+def test_code_of_the_tables(checkout: Checkout) -> None:
+    checkout.append("zslpipe/tables.py", "\nADDED = 1\n")
+    assert checkout.planned() == {"tables"}
+
+
+def test_published_numbers(checkout: Checkout) -> None:
+    checkout.append("zslpipe/published.yaml", "\n# One more.\n")
+    assert checkout.planned() == {"tables"}
+
+
+def test_extraction_code_costs_no_extraction(checkout: Checkout) -> None:
+    checkout.append("zslpipe/extract.py", "\nADDED = 1\n")
+    assert checkout.planned() == NOTHING
+    checkout.replace("zslpipe/plan.py", "FEATURES_VERSION = 1", "FEATURES_VERSION = 1001")
+    assert "extract demo/demo_7x7" in checkout.planned()
+
+
+def test_a_new_seed(checkout: Checkout) -> None:
+    losses = {f"losses demo/{run}" for run in DAZLE}
+    # The curves show the first seed.
+    assert checkout.planned("--config", "set=seeds=[0, 1, 2]") == scored(DAZLE + ESZSL, [2]) | losses | {"tables"}
+
+
+def test_a_method_dropped(checkout: Checkout) -> None:
+    checkout.replace("config.yaml", "methods: [dazle, eszsl]", "methods: [eszsl]")
+    assert checkout.planned() == SUMMARY
+
+
+def test_word_vectors(checkout: Checkout) -> None:
+    checkout.replace("config.yaml", "dimension: 8", "dimension: 9")
+    assert checkout.planned() == {"words demo/random"} | scored(DAZLE) | pictured(DAZLE) | SUMMARY
+
+
+def test_assignments_on_the_command_line_are_typed(checkout: Checkout) -> None:
+    same = "dazle.lr=1.0e-3 dazle.epochs=2 seeds=[0,1] datasets.demo.source.images_per_class=2"
+    assert checkout.planned("--config", f"set={same}") == NOTHING
+    only = checkout.planned("--config", "set=dazle.lr=0.5 seeds=[0]")
+    assert only == scored(DAZLE, [0]) | pictured(DAZLE) | SUMMARY
+
+
+@pytest.mark.parametrize(
+    ("assignments", "line"),
+    [
+        ("methods=[dazel,eszsl]", "no method 'dazel'; did you mean 'dazle'?"),
+        ("dazle.learning=0.1", "config, dazle: unknown setting 'learning'; "),
+        ("compute.thread=3", "config, compute: unknown key 'thread'; did you mean 'threads'?"),
+        ("dazle.lr=1e-4", "config, dazle.lr: '1e-4' is not of type float (YAML reads 1e-4 as text: write 1.0e-4)"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_line(finished: Checkout, assignments: str, line: str) -> None:
+    said = finished.snakemake("--dry-run", "--config", f"set={assignments}", fails=True)
+    assert [text for text in said.splitlines() if text.startswith(line)], said
+    assert "Traceback" not in said
+
+
+def test_slurm_profile_and_gpus(checkout: Checkout) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the SLURM plugin is not installed")
+    profile = ("--profile", "workflow/profiles/slurm")
+    assert checkout.planned(*profile) == NOTHING
+    said = checkout.snakemake("--dry-run", "--forceall", *profile, "--config", "set=compute.device=cuda")
+    gpus = dict(re.findall(r"^rule (\w+):\n(?: .*\n)*? +resources: .*?gpu=(\d)", said, re.MULTILINE))
+    assert gpus == {"pretrain": "1", "extract": "1", "train": "1", "attend": "1"}
+
+
+def test_conda_is_asked_for_exactly_our_environments(checkout: Checkout) -> None:
+    conda_stand_in(checkout)
+    checkout.snakemake("--cores", "1", "--forceall", "--use-conda", "--conda-create-envs-only")
+    asked = [file.read_text(encoding="utf8") for file in sorted((checkout.folder / "asked").iterdir())]
+    ours = [file.read_text(encoding="utf8") for file in (checkout.folder / "envs").glob("*.yaml")]
+    assert sorted(asked) == sorted(ours)
+    assert len(ours) == 2
+
+
+def conda_stand_in(checkout: Checkout) -> None:
+    """Put a ``conda`` on the path that answers Snakemake's questions and keeps the environment files it is given."""
+    checkout.program(
+        "conda",
+        f"""\
+case "$1" in
+  --version) echo "conda 24.7.1" ;;
+  info) echo '{{"conda_prefix": "/nowhere", "platform": "linux-64"}}' ;;
+  config) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
+  env)
+    mkdir -p "{checkout.folder}/asked"
+    for word in "$@"; do
+      [ "$previous" = --file ] && cp "$word" "{checkout.folder}/asked/"
+      [ "$previous" = --prefix ] && mkdir -p "$word"
+      previous=$word
+    done ;;
+esac
+""",
+    )
+
+
+SIXTH_METHOD = '''\
+"""Nearest class vector: ridge regression from pooled features to class vectors, then the inner product."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zslpipe.data import Classes, Pooled, TrainingData
+
+INPUT = Pooled(size=224)
+
+
+@dataclass(frozen=True)
+class Config:
+    ridge: float = 1.0  # ours
+
+
+class Model(nn.Module):
+    def __init__(self, config: Config, classes: Classes, input_shape: tuple[int, ...]):
+        super().__init__()
+        self.register_buffer("W", torch.zeros(input_shape[-1], classes.attributes.shape[1]))
+        self.register_buffer("attributes", classes.attributes.clone())
+
+    def scores(self, inputs: Tensor) -> Tensor:
+        return inputs @ self.W @ self.attributes.T
+
+
+def train(model: Model, config: Config, data: TrainingData) -> None:
+    batch = next(data.in_order(len(data.rows)))
+    gram = batch.inputs.T @ batch.inputs + config.ridge * torch.eye(len(model.W))
+    model.W.copy_(torch.linalg.solve(gram, batch.inputs.T @ data.classes.attributes[batch.labels]))
+'''
+
+
+def test_a_method_is_one_file_and_one_word(checkout: Checkout) -> None:
+    (checkout.folder / "zslpipe" / "methods" / "prototype.py").write_text(SIXTH_METHOD, encoding="utf8")
+    checkout.replace("config.yaml", "methods: [dazle, eszsl]", "methods: [dazle, eszsl, prototype]")
+    table = "results/tables/main.csv"
+    call = (table, "--config", "set=seeds=[0]")
+    assert checkout.planned(*call) == scored(["prototype/default"], [0]) | {"tables"}
+    said = checkout.snakemake("--cores", "2", *call)
+    # The default profile was found: one card, one job.
+    assert re.search(r"^Provided resources: gpu=.*\b1\b", said, re.MULTILINE)
+    with (checkout.folder / table).open(encoding="utf8", newline="") as file:
+        rows = {(row["method"], row["variant"]): row for row in csv.DictReader(file)}
+    assert list(rows) == [
+        ("dazle", "default"),
+        ("dazle", "no_calibration"),
+        ("eszsl", "default"),
+        ("prototype", "default"),
+    ]
+    metrics = checkout.folder / "results/demo/runs/prototype/default/seed0/metrics.json"
+    figures = json.loads(metrics.read_text(encoding="utf8"))
+    row = rows["prototype", "default"]
+    assert row["seeds"] == "1"
+    assert row["extractor"] == "demo_7x7"
+    assert row["words"] == ""
+    for name in ("T1", "U", "S", "H", "AUSUC"):
+        assert float(row[f"{name}_mean"]) == pytest.approx(100 * figures[name], abs=0.005)
