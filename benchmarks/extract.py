@@ -1,0 +1,146 @@
+"""Extraction from end to end, images on disk to the feature file, against the bare forward pass on ready tensors.
+
+Run: python benchmarks/extract.py [--network resnet101 --images 96 --size 224 --rounds 3 --threads 2]. Random weights,
+rendered JPEGs of 500 x 375 in a temporary folder. Forms take turns in one run; medians of wall clock and of the CPU
+time of all processes (steadier on a shared machine). The eager network as torchvision gives it (NCHW); the same trunk
+folded and channels-last, what the extraction runs and so the honest measure of what reader and writer cost; the
+extraction; and its start: building and folding the network, once a dataset, which the last column leaves out.
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from PIL import Image, ImageFilter
+from torch import Tensor
+
+from zslpipe.backbones import build_trunk, folded
+from zslpipe.extract import Extractor, extract
+from zslpipe.images import normalise
+from zslpipe.index import Index
+
+FLOOR, AIM = 0.85, 0.93  # ours: extraction's share of the folded trunk's rate
+
+
+def write_images(folder: Path, count: int) -> list[str]:
+    """Write blurred noise as JPEGs of 500 x 375 pixels, some 40 kB each like photographs; return their names."""
+    generator = np.random.default_rng(0)
+    names = [f"{number}.jpg" for number in range(count)]
+    for name in names:
+        noise = Image.fromarray(generator.integers(0, 256, (375, 500, 3), dtype=np.uint8))
+        noise.filter(ImageFilter.GaussianBlur(1.5)).save(folder / name, quality=92)
+    return names
+
+
+def index_of(names: list[str]) -> Index:
+    """Return an index of which the extraction reads no more than name and paths."""
+    nothing = np.zeros(0, int)
+    return Index(
+        "benchmark", "none", tuple(names), np.zeros(len(names), int), ("x",), nothing, nothing, {}, {}, (), (), nothing
+    )
+
+
+def batches(count: int, size: int, batch_size: int) -> list[Tensor]:
+    """Return ready batches, normalised floats."""
+    pixels = torch.randint(256, (min(count, batch_size), 3, size, size), dtype=torch.uint8)
+    return [normalise(pixels).contiguous()] * -(-count // batch_size)
+
+
+def forward(trunk: torch.nn.Module, ready: list[Tensor]) -> None:
+    """Pass ready batches through a trunk."""
+    with torch.inference_mode():
+        for batch in ready:
+            trunk(batch)
+
+
+def grid_of(network: str, size: int) -> int:
+    """Return the side of the network's map."""
+    with torch.inference_mode():
+        return build_trunk(network, "random")(torch.zeros(1, 3, size, size)).shape[2]
+
+
+def write_weights(network: str, size: int, path: Path) -> str:
+    """Write random weights whose batch norms have one batch's statistics; without, values become denormals."""
+    torch.manual_seed(0)
+    whole = torchvision.models.get_model(network)
+    for module in whole.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    with torch.no_grad():
+        whole.train()(torch.randn(4, 3, size, size))
+    torch.save(whole.state_dict(), path)
+    return str(path)
+
+
+def forms_of(network: str, size: int, count: int, folder: Path, workers: int, batch_size: int) -> dict[str, Callable]:
+    """Return what is timed, by name; every form treats ``count`` images in batches of ``batch_size``."""
+    weights = write_weights(network, size, folder / "weights.pt")
+    extractor = Extractor(network, network, weights, size, grid_of(network, size), batch_size=batch_size)
+    ready = batches(count, size, extractor.batch_size)
+    channels_last = [batch.contiguous(memory_format=torch.channels_last) for batch in ready[:1]] * len(ready)
+    eager, quick = build_trunk(network, weights), folded(build_trunk(network, weights))
+    index = index_of(write_images(folder, count))
+    output, device = folder / "features.h5", torch.device("cpu")
+    return {
+        "bare, eager NCHW": lambda: forward(eager, ready),
+        "bare, folded channels-last": lambda: forward(quick, channels_last),
+        "extraction": lambda: extract(index, "", folder, extractor, output, device, workers),
+        "start": lambda: folded(build_trunk(network, weights)),
+    }
+
+
+def cpu_seconds() -> float:
+    """Return CPU seconds of this process and of the readers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def in_turns(forms: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
+    """Return median (wall, CPU) seconds of each form; forms take turns, after a call of each that does not count."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in forms}
+    for number in range(rounds + 1):
+        for name, form in forms.items():
+            wall, cpu = time.perf_counter(), cpu_seconds()
+            form()
+            if number:
+                seconds[name].append((time.perf_counter() - wall, cpu_seconds() - cpu))
+    return {name: np.median(values, axis=0) for name, values in seconds.items()}
+
+
+def main() -> None:
+    """Time the forms and print images per second and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="resnet101")
+    parser.add_argument("--images", type=int, default=96)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    workers = max(1, arguments.threads // 2)
+    with tempfile.TemporaryDirectory() as folder:
+        forms = forms_of(
+            arguments.network, arguments.size, arguments.images, Path(folder), workers, arguments.batch_size
+        )
+        seconds = in_turns(forms, arguments.rounds)
+    print(f"{arguments.network} at {arguments.size} px, {arguments.images} images in batches of {arguments.batch_size}")
+    print(f"{arguments.threads} threads, {workers} readers")
+    start, whole = seconds.pop("start"), seconds["extraction"]
+    for name, value in seconds.items():
+        rates, shares, later = arguments.images / value, value / whole, value / (whole - start)
+        print(
+            f"{name:28} {rates[0]:7.1f} images/s, {rates[1]:6.1f} a CPU second; extraction's share of this rate: wall "
+            f"{shares[0]:.2f}, CPU {shares[1]:.2f}, without its start {later[0]:.2f}, {later[1]:.2f}"
+        )
+    print(f"start {start[0]:.2f} s; floor {FLOOR}, aim {AIM} of the folded trunk")
+
+
+if __name__ == "__main__":
+    main()
