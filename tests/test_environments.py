@@ -17,7 +17,18 @@ ROOT = Path(__file__).parents[1]
 NAME_ON_PYPI = {"matplotlib-base": "matplotlib"}
 NAME_OF_IMPORT = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 # What the jobs in the numpy environment run; datasets are imported by the adapter's name.
-MODULES_WITHOUT_TORCH = ["cli", "words", "evaluation", "tables", "figures", "inspection", "compare", "status"]
+MODULES_WITHOUT_TORCH = [
+    "cli",
+    "words",
+    "evaluation",
+    "tables",
+    "attention_figures",
+    "curve_figures",
+    "loss_figures",
+    "inspection",
+    "compare",
+    "status",
+]
 
 
 def bounds(lines: list[str]) -> dict[str, str]:

@@ -236,6 +236,16 @@ def test_bad_metrics_files_are_refused(tmp_path):
 
 
 def test_nothing_behind_the_score_matrix_imports_torch():
-    modules = ("scores", "evaluation", "published", "tables", "figures", "compare", "status")
+    modules = (
+        "scores",
+        "evaluation",
+        "published",
+        "tables",
+        "attention_figures",
+        "curve_figures",
+        "loss_figures",
+        "compare",
+        "status",
+    )
     code = f"import sys; {'; '.join(f'import zslpipe.{name}' for name in modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -34,18 +34,21 @@ def pack(features: Path, archive: Path) -> None:
 
 
 def unpack(archive: Path, features: Path) -> None:
-    """Write the feature file that a zarr archive was made of, byte for byte; raises InputError for an archive cut off."""
+    """Write the feature file that a zarr archive was made of, byte for byte; raises InputError for an archive cut
+    off.
+    """
     if not archive.is_dir():
         raise InputError(f"{archive}: no such archive")
     group = zarr.open_group(archive, mode="r")
     attributes = dict(group.attrs)
     if not attributes.pop("complete", False):
         raise InputError(f"{archive}: the archive is not complete; make it again from its feature file")
-    arrays = {name: group[name] for name in group.array_keys()}
+    arrays = dict(group.arrays())
     shapes = {name: (arrays[name].shape, str(arrays[name].dtype)) for name in sorted(arrays, reverse=True)}
     writer = BlockWriter(features.parent / f".{features.stem}.work", shapes, attributes)
     for block in range(-(-next(iter(arrays.values())).shape[0] // BLOCK)):
-        writer.write(block, {name: array[block * BLOCK : (block + 1) * BLOCK] for name, array in arrays.items()})
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        writer.write(block, {name: np.asarray(array[part]) for name, array in arrays.items()})
     writer.finish(features)
 
 

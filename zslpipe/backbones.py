@@ -1,6 +1,7 @@
 """torchvision and timm networks, cut at a named layer: images in, a map of region features out."""
 
 import logging
+import pickle
 from pathlib import Path
 
 import torch
@@ -15,12 +16,13 @@ from zslpipe.errors import InputError, nearest
 
 logger = logging.getLogger(__name__)
 
-# The last convolutional map of torchvision's families: node of the traced network, by the longest matching prefix of its name.
-# DenseNet's last map is its final ReLU, which has no module of its own.
+# The last convolutional map of torchvision's families: node of the traced network, by the longest matching prefix of
+# its name. DenseNet's last map is its final ReLU, which has no module of its own.
 LAST_MAP = {
-    "alexnet": "features", "convnext": "features", "densenet": "relu", "efficientnet": "features", "googlenet": "inception5b",
-    "mnasnet": "layers", "mobilenet": "features", "regnet": "trunk_output", "resnet": "layer4", "resnext": "layer4",
-    "shufflenet": "conv5", "squeezenet": "features", "vgg": "features", "wide_resnet": "layer4",
+    "alexnet": "features", "convnext": "features", "densenet": "relu", "efficientnet": "features",
+    "googlenet": "inception5b", "mnasnet": "layers", "mobilenet": "features", "regnet": "trunk_output",
+    "resnet": "layer4", "resnext": "layer4", "shufflenet": "conv5", "squeezenet": "features", "vgg": "features",
+    "wide_resnet": "layer4",
 }  # fmt: skip
 
 
@@ -72,12 +74,16 @@ def _torchvision_network(name: str, weights: str | None) -> nn.Module:
     """Return a torchvision classifier; raises InputError for an unknown name of network or weights."""
     known = models.list_models(module=models)
     if name not in known:
-        raise InputError(f"no torchvision network {name!r}; {nearest(name, known)} (timm networks are written timm/NAME)")
+        raise InputError(
+            f"no torchvision network {name!r}; {nearest(name, known)} (timm networks are written timm/NAME)"
+        )
     if weights is None:
         return models.get_model(name)
     offered = models.get_model_weights(name)
     if weights not in offered.__members__:
-        raise InputError(f"weights {weights!r} of {name}: neither a .pt file nor one of {', '.join(offered.__members__)}")
+        raise InputError(
+            f"weights {weights!r} of {name}: neither a .pt file nor one of {', '.join(offered.__members__)}"
+        )
     return models.get_model(name, weights=weights)
 
 
@@ -96,8 +102,11 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         raise InputError(f"weights file {path} does not exist")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"weights file {path} cannot be read: {str(error).splitlines()[0]}") from None
+    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = f"cut off, or more than tensors: {type(error).__name__}"
+        raise InputError(f"weights file {path} cannot be read ({reason}); save network.state_dict() alone") from None
+    if not isinstance(state, dict):
+        raise InputError(f"weights file {path} holds no state dict; save network.state_dict()")
     return state.get("state_dict", state)
 
 
@@ -106,7 +115,8 @@ def _load(network: nn.Module, state: dict[str, Tensor], backbone: str, weights: 
     expected = network.state_dict()
     wrong = [name for name in expected if name not in state or state[name].shape != expected[name].shape]
     if wrong:
-        raise InputError(f"weights {weights} do not fit {backbone}: {len(wrong)} of {len(expected)} tensors missing or of another shape, first {wrong[0]}")
+        missing = f"{len(wrong)} of {len(expected)} tensors missing or of another shape, first {wrong[0]}"
+        raise InputError(f"weights {weights} do not fit {backbone}: {missing}")
     network.load_state_dict({name: state[name] for name in expected})
 
 
@@ -123,7 +133,9 @@ def _last_map(backbone: str, network: nn.Module) -> str:
 
 
 def folded(trunk: Trunk) -> Trunk:
-    """Return the trunk for inference: batch norms folded into their convolutions, channels-last (1.65 times eager on a CPU)."""
+    """Return the trunk for inference: batch norms folded into their convolutions, channels-last (1.65 times eager on a
+    CPU).
+    """
     # torchvision's module holds two graphs, for training and evaluation; what is folded has one.
     plain = GraphModule(trunk.body, trunk.body.graph).eval()
     trunk.body = fuse(plain)

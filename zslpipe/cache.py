@@ -1,8 +1,9 @@
 """The one on-disk layout of features: an ordinary HDF5 file, read through a memory map.
 
-``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled`` (n, d) float32, their mean
-over the grid; a file without images' regions has only ``/pooled``. Contiguous because list-indexing a chunked dataset
-costs about 18 ms a row, and because a block can be written at its offset by ``pwrite`` and resumed after a kill.
+``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled`` (n, d) float32,
+their mean over the grid; a file without images' regions has only ``/pooled``. Contiguous because list-indexing a
+chunked dataset costs about 18 ms a row, and because a block can be written at its offset by ``pwrite`` and resumed
+after a kill.
 """
 
 import os
@@ -38,11 +39,14 @@ class Slab:
         return int(np.prod(self.shape[1:])) * self.dtype.itemsize
 
 
-def create_slabs(path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]) -> dict[str, Slab]:
-    """Create an HDF5 file of empty contiguous datasets ``{name: (shape, dtype)}``, space allocated; return where they lie.
+def create_slabs(
+    path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]
+) -> dict[str, Slab]:
+    """Create an HDF5 file of empty contiguous datasets ``{name: (shape, dtype)}``, space allocated; return where they
+    lie.
 
-    All metadata is written now, ``complete`` as False and room for the blocks' checksums included, so that finishing changes a
-    few bytes in place and a kill at any moment leaves a readable file.
+    All metadata is written now, ``complete`` as False and room for the blocks' checksums included, so that finishing
+    changes a few bytes in place and a kill at any moment leaves a readable file.
     """
     blocks = -(-next(iter(shapes.values()))[0][0] // BLOCK)
     shapes = {**shapes, "checksums": ((blocks,), "uint32")}
@@ -65,7 +69,11 @@ def locate_slabs(path: Path) -> dict[str, Slab]:
     """Return the contiguous datasets of an HDF5 file by name; raises InputError where the file cannot be read."""
     try:
         with h5py.File(path) as file:
-            return {name: Slab(file[name].shape, file[name].dtype, file[name].id.get_offset()) for name in SLABS if name in file}
+            return {
+                name: Slab(file[name].shape, file[name].dtype, file[name].id.get_offset())
+                for name in SLABS
+                if name in file
+            }
     except FileNotFoundError:
         raise InputError(f"{path}: no such feature file; the rule 'extract' writes it") from None
     except OSError as error:
@@ -73,13 +81,16 @@ def locate_slabs(path: Path) -> dict[str, Slab]:
 
 
 class BlockWriter:
-    """Writes blocks of rows into the slabs of a file under construction and keeps a journal of the blocks that are safe.
+    """Writes blocks of rows into the slabs of a file under construction and keeps a journal of the blocks that are
+    safe.
 
     ``folder`` holds ``features.h5`` and ``journal``: first the stamp (what is being written), then a line
     ``block checksum`` a block, written only when the block's bytes are on the disk.
     """
 
-    def __init__(self, folder: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]):
+    def __init__(
+        self, folder: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]
+    ):
         self.folder, self.path, self.journal = folder, folder / "features.h5", folder / "journal"
         folder.mkdir(parents=True, exist_ok=True)
         self.done: dict[int, int] = {}
@@ -90,7 +101,9 @@ class BlockWriter:
         else:
             self.slabs = create_slabs(self.path, shapes, attributes)
         lines = [stamp, *(f"{block} {checksum:08x}" for block, checksum in self.done.items())]
-        self.journal.write_text("\n".join(lines) + "\n")
+        temporary = self.journal.with_suffix(".partial")
+        temporary.write_text("\n".join(lines) + "\n")
+        temporary.replace(self.journal)
 
     def _journal_stamp(self) -> str | None:
         """Return the stamp of the journal that lies there, None where there is none."""
@@ -112,7 +125,10 @@ class BlockWriter:
             for name in sorted(self.slabs):
                 slab = self.slabs[name]
                 rows = min(BLOCK, slab.shape[0] - block * BLOCK)
-                checksum = zlib.crc32(os.pread(file.fileno(), rows * slab.row_bytes, slab.offset + block * BLOCK * slab.row_bytes), checksum)
+                checksum = zlib.crc32(
+                    os.pread(file.fileno(), rows * slab.row_bytes, slab.offset + block * BLOCK * slab.row_bytes),
+                    checksum,
+                )
         return checksum
 
     def write(self, block: int, arrays: Mapping[str, np.ndarray]) -> None:
@@ -120,8 +136,9 @@ class BlockWriter:
         checksum = 0
         with self.path.open("r+b") as file:
             for name in sorted(arrays):
-                slab, data = self.slabs[name], np.ascontiguousarray(arrays[name], self.slabs[name].dtype)
-                _write_all(file.fileno(), memoryview(data).cast("B"), slab.offset + block * BLOCK * slab.row_bytes)
+                slab = self.slabs[name]
+                data = np.ascontiguousarray(arrays[name], slab.dtype).tobytes()
+                _write_all(file.fileno(), data, slab.offset + block * BLOCK * slab.row_bytes)
                 checksum = zlib.crc32(data, checksum)
             os.fdatasync(file.fileno())
         self.done[block] = checksum
@@ -138,11 +155,11 @@ class BlockWriter:
         shutil.rmtree(self.folder)
 
 
-def _write_all(descriptor: int, data: memoryview, offset: int) -> None:
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
     """Write all of ``data`` at ``offset``: one call writes 2 GiB at most."""
     written = 0
     while written < len(data):
-        written += os.pwrite(descriptor, data[written:], offset + written)
+        written += os.pwrite(descriptor, memoryview(data)[written:], offset + written)
 
 
 class FeatureFile:
@@ -157,7 +174,9 @@ class FeatureFile:
         if not slabs:
             raise InputError(f"{path}: holds neither /regions nor /pooled; delete it and run snakemake again")
         self.path = path
-        self.regions, self.pooled = (self._map(slabs[name]) if name in slabs else None for name in ("regions", "pooled"))
+        self.regions, self.pooled = (
+            self._map(slabs[name]) if name in slabs else None for name in ("regions", "pooled")
+        )
 
     def _map(self, slab: Slab) -> np.memmap:
         """Return a read-only memory map of a slab."""
@@ -167,6 +186,7 @@ class FeatureFile:
         """Return the pooled (n, d) or the region (n, r, d) features; raises InputError where the file has none."""
         found = self.pooled if pooled else self.regions
         if found is None:
-            raise InputError(f"{self.path}: holds no {'pooled' if pooled else 'region'} features; name an extractor that has them")
+            raise InputError(
+                f"{self.path}: holds no {'pooled' if pooled else 'region'} features; name an extractor that has them"
+            )
         return found
-

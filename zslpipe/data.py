@@ -14,10 +14,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+# A method's Model: an nn.Module with scores() and loss(); type checkers take every attribute of a Module for a tensor.
+Model = Any
+
 
 @dataclass(frozen=True)
 class Regions:
-    """Input of a light head: (b, grid * grid, d) region features of images at ``size`` px, row by row from the top left."""
+    """Input of a light head: (b, grid * grid, d) region features of images at ``size`` px, row by row from the top
+    left.
+    """
 
     size: int
     grid: int
@@ -45,7 +50,9 @@ class Classes:
     words: Tensor | None = None
 
     def subset(self, chosen: Tensor, seen: Tensor) -> "Classes":
-        """Return the classes ``chosen`` (numbers, in order), of which ``seen`` (bool, one per chosen class) are seen."""
+        """Return the classes ``chosen`` (numbers, in order), of which ``seen`` (bool, one per chosen class) are
+        seen.
+        """
         names = tuple(self.names[number] for number in chosen.tolist())
         return Classes(names, self.attributes[chosen], seen, self.attribute_names, self.words)
 
@@ -71,8 +78,9 @@ class Inputs(Protocol):
 class Run:
     """How a training runs: seed, device, where its checkpoints lie; ``history`` collects one row an epoch.
 
-    ``after_epoch`` (model, epochs done) -> figures by name is called at each epoch's end, ``stamp`` says which settings, code and
-    data a checkpoint belongs to, ``phase`` names the training in the history ("train", or "validation" while choosing).
+    ``after_epoch`` (model, epochs done) -> figures by name is called at each epoch's end, ``stamp`` says which
+    settings, code and data a checkpoint belongs to, ``phase`` names the training in the history ("train", or
+    "validation" while choosing).
     """
 
     seed: int
@@ -83,7 +91,7 @@ class Run:
     precision: str = "float32"
     compiled: bool = False
     checkpoint_seconds: float = 60.0
-    after_epoch: Callable[[torch.nn.Module, int], dict[str, float]] | None = None
+    after_epoch: Callable[[Model, int], dict[str, float]] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -108,7 +116,9 @@ class TrainingData:
 
 
 def random_batches(labels: Tensor, generator: torch.Generator, size: int) -> list[Tensor]:
-    """Return one epoch of positions: a random permutation of all images cut into batches of ``size`` (last one shorter)."""
+    """Return one epoch of positions: a random permutation of all images cut into batches of ``size`` (last one
+    shorter).
+    """
     return list(torch.randperm(len(labels), generator=generator).split(size))
 
 
@@ -116,7 +126,8 @@ def class_balanced_batches(labels: Tensor, generator: torch.Generator, size: int
     """Return one epoch of class-balanced batches: one random image of each of up to ``size`` random classes.
 
     As many batches as an epoch of random batches of the same size has. With fewer classes than ``size`` a batch
-    takes every class once, so it is as long as there are classes (code of DAZLE: one image of each of up to 50 classes).
+    takes every class once, so it is as long as there are classes (code of DAZLE: one image of each of up to 50
+    classes).
     """
     classes, members, counts = _members(labels)
     batches = []
@@ -128,7 +139,9 @@ def class_balanced_batches(labels: Tensor, generator: torch.Generator, size: int
 
 
 def _members(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the classes present (k), the positions of their images (k, longest; padded with 0) and their counts (k)."""
+    """Return the classes present (k), the positions of their images (k, longest; padded with 0) and their counts
+    (k).
+    """
     classes, counts = labels.unique(return_counts=True)
     groups = labels.argsort(stable=True).split(counts.tolist())
     return classes, torch.nn.utils.rnn.pad_sequence(list(groups), batch_first=True), counts

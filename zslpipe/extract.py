@@ -1,14 +1,14 @@
 """Images to the feature cache: a reader, a mapper and a writer that overlap.
 
-Worker processes decode (reader), the device computes (mapper: inference mode, channels-last, batch norms folded, autocast on a
-GPU), a thread writes blocks of 256 images (writer). Memory does not grow with the dataset: a block is the unit of work. A killed
-extraction continues at its first missing block and ends with the same bytes.
+Worker processes decode (reader), the device computes (mapper: inference mode, channels-last, batch norms folded,
+autocast on a GPU), a thread writes blocks of 256 images (writer). Memory does not grow with the dataset: a block is the
+unit of work. A killed extraction continues at its first missing block and ends with the same bytes.
 """
 
+import collections
 import logging
-import queue
-import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ from tqdm import tqdm
 
 from zslpipe.backbones import Trunk, build_trunk, folded
 from zslpipe.cache import BLOCK, BlockWriter
+from zslpipe.devices import Compute, device_of
 from zslpipe.errors import InputError
 from zslpipe.images import ImageFiles, normalise
 from zslpipe.index import Index, read_index
 from zslpipe.plan import FEATURES_VERSION
 from zslpipe.progress import write_progress
-from zslpipe.devices import Compute, device_of
 from zslpipe.provenance import file_hash
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,9 @@ WAITING_BLOCKS = 2
 
 @dataclass(frozen=True)
 class Extractor:
-    """A named extractor of the configuration; ``weights`` is a name or the path of a file, ``dtype`` the GPU's autocast type."""
+    """A named extractor of the configuration; ``weights`` is a name or the path of a file, ``dtype`` the GPU's autocast
+    type.
+    """
 
     name: str
     backbone: str
@@ -53,7 +55,8 @@ class Extractor:
 def extract_features(
     settings: Mapping[str, Any], index_path: Path, image_root: Path, data_root: Path, output: Path, compute: Compute
 ) -> None:
-    """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``); weights files lie under ``data_root``.
+    """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``); weights files lie under
+    ``data_root``.
 
     Raises InputError as :func:`extract` does.
     """
@@ -70,7 +73,15 @@ def weights_path(weights: str, data_root: Path) -> Path | str:
     return data_root / weights if Path(weights).suffix in (".pt", ".pth") and not Path(weights).is_file() else weights
 
 
-def extract(index: Index, index_hash: str, image_root: Path, extractor: Extractor, output: Path, device: torch.device, workers: int) -> None:
+def extract(
+    index: Index,
+    index_hash: str,
+    image_root: Path,
+    extractor: Extractor,
+    output: Path,
+    device: torch.device,
+    workers: int,
+) -> None:
     """Write the region and pooled features of all images of ``index`` to ``output`` (layout: :mod:`zslpipe.cache`).
 
     Raises InputError where images are broken or missing (all of them named; nothing is written as complete; blocks
@@ -89,7 +100,9 @@ def extract(index: Index, index_hash: str, image_root: Path, extractor: Extracto
     with torch.inference_mode():
         broken = _run(trunk, images, extractor, writer, device, workers)
     if broken:
-        raise InputError(f"{len(broken)} of {len(images)} images under {image_root} cannot be read: {'; '.join(broken)}")
+        raise InputError(
+            f"{len(broken)} of {len(images)} images under {image_root} cannot be read: {'; '.join(broken)}"
+        )
     writer.finish(output)
 
 
@@ -120,52 +133,52 @@ def _map_width(trunk: Trunk, extractor: Extractor, device: torch.device) -> int:
     if len(shape) != 4 or shape[2:] != (extractor.grid, extractor.grid):
         found = "x".join(str(side) for side in shape[2:]) or "no"
         raise InputError(
-            f"extractor {extractor.name!r}: {extractor.backbone} at {extractor.size} px has a {found} map, the configuration says "
-            f"{extractor.grid}x{extractor.grid}; change its size, grid or layer"
+            f"extractor {extractor.name!r}: {extractor.backbone} at {extractor.size} px has a {found} map, "
+            f"the configuration says {extractor.grid}x{extractor.grid}; change its size, grid or layer"
         )
     return shape[1]
 
 
-def _run(trunk: Trunk, images: ImageFiles, extractor: Extractor, writer: BlockWriter, device: torch.device, workers: int) -> list[str]:
+def _run(
+    trunk: Trunk, images: ImageFiles, extractor: Extractor, writer: BlockWriter, device: torch.device, workers: int
+) -> list[str]:
     """Read, map and write the missing blocks; return the error texts of broken images."""
     blocks = [block for block in range(-(-len(images) // BLOCK)) if block not in writer.done]
     if writer.done:
         logger.info("resuming: %d of %d blocks are done", len(writer.done), len(writer.done) + len(blocks))
     broken: list[str] = []
-    waiting: queue.Queue[tuple[int, dict[str, np.ndarray]] | None] = queue.Queue(WAITING_BLOCKS)
-    failures: list[BaseException] = []
-    thread = threading.Thread(target=_write_blocks, args=(writer, waiting, failures), daemon=True)
-    thread.start()
-    for block, arrays, errors in _map_blocks(trunk, images, extractor, blocks, device, workers, writer.folder):
-        broken.extend(errors)
-        if not errors:
-            waiting.put((block, arrays))
-        if failures:
-            break
-    waiting.put(None)
-    thread.join()
-    if failures:
-        raise failures[0]
+    waiting: collections.deque[Future[None]] = collections.deque()
+    with ThreadPoolExecutor(1, "writer") as thread:
+        for block, arrays, errors in _map_blocks(trunk, images, extractor, blocks, device, workers, writer.folder):
+            broken.extend(errors)
+            if not errors:
+                waiting.append(thread.submit(writer.write, block, arrays))
+            # A failed write (a full disk) is raised here, in the main thread.
+            while len(waiting) > WAITING_BLOCKS:
+                waiting.popleft().result()
+        for written in waiting:
+            written.result()
     return broken
 
 
-def _write_blocks(writer: BlockWriter, waiting: queue.Queue, failures: list[BaseException]) -> None:
-    """Write blocks from the queue until None comes; a failure (a full disk) is handed to the main thread."""
-    while (item := waiting.get()) is not None:
-        if failures:
-            continue
-        try:
-            writer.write(*item)
-        except OSError as error:
-            failures.append(error)
-
-
 def _map_blocks(
-    trunk: Trunk, images: ImageFiles, extractor: Extractor, blocks: list[int], device: torch.device, workers: int, folder: Path
+    trunk: Trunk,
+    images: ImageFiles,
+    extractor: Extractor,
+    blocks: list[int],
+    device: torch.device,
+    workers: int,
+    folder: Path,
 ) -> Iterator[tuple[int, dict[str, np.ndarray], list[str]]]:
-    """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so that its bytes do not depend on resuming."""
+    """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so that its bytes do
+    not depend on resuming.
+    """
     rows = [list(range(block * BLOCK, min((block + 1) * BLOCK, len(images)))) for block in blocks]
-    batches = [part[start : start + extractor.batch_size] for part in rows for start in range(0, len(part), extractor.batch_size)]
+    batches = [
+        part[start : start + extractor.batch_size]
+        for part in rows
+        for start in range(0, len(part), extractor.batch_size)
+    ]
     loader = iter(_loader(images, batches, workers, device))
     with tqdm(total=sum(map(len, rows)), unit="image", desc=extractor.name, mininterval=1.0, disable=None) as bar:
         for block, part in zip(blocks, rows, strict=True):
@@ -195,8 +208,13 @@ def _regions(trunk: Trunk, pixels: Tensor, extractor: Extractor, device: torch.d
 
 
 def _arrays(regions: Tensor, extractor: Extractor) -> dict[str, np.ndarray]:
-    """Return what a block writes: float16 regions and their float32 mean; raises InputError for values float16 cannot hold."""
+    """Return what a block writes: float16 regions and their float32 mean; raises InputError for values float16 cannot
+    hold.
+    """
     rounded = regions.half()
     if not torch.isfinite(rounded).all():
-        raise InputError(f"extractor {extractor.name!r} gives features that are NaN or too large for float16; try dtype float32 or other weights")
+        raise InputError(
+            f"extractor {extractor.name!r} gives features that are NaN or too large for float16; "
+            "try dtype float32 or other weights"
+        )
     return {"regions": rounded.cpu().numpy(), "pooled": regions.mean(1).cpu().numpy()}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zslpipe.cache import FeatureFile
+from zslpipe.data import Model
 
 logger = logging.getLogger(__name__)
 
@@ -25,23 +26,30 @@ class CachedInputs:
         self.held = self._hold(file.path.name)
 
     def _hold(self, name: str) -> Tensor | None:
-        """Return all features on the device where they fit into half of its free memory, else None; the log says which."""
+        """Return all features on the device where they fit into half of its free memory, else None; the log says
+        which.
+        """
         size = self.map.nbytes
-        free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else psutil.virtual_memory().available
+        free = (
+            torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else psutil.virtual_memory().available
+        )
         fits = size <= SHARE_OF_FREE_MEMORY * free
         place = ("GPU memory" if self.device.type == "cuda" else "RAM") if fits else "the disk, through a memory map"
-        logger.info("features %s: %.2f GiB, %.2f GiB free: batches come from %s", name, size / 2**30, free / 2**30, place)
+        logger.info(
+            "features %s: %.2f GiB, %.2f GiB free: batches come from %s", name, size / 2**30, free / 2**30, place
+        )
         return torch.from_numpy(np.array(self.map)).to(self.device) if fits else None
 
     def take(self, rows: Tensor) -> Tensor:
         """Return the features of the images ``rows`` (numbers in the index), float32 on the device."""
         if self.held is not None:
-            return self.held[rows.to(self.device)].float()
+            # Plain indexing of float16 rows takes 1.6 times as long on a CPU.
+            return self.held.index_select(0, rows.to(self.device)).float()
         # The cast from float16 is torch's: numpy's is nine times slower on a CPU.
         return torch.from_numpy(self.map[rows.numpy()]).to(self.device, non_blocking=True).float()
 
 
-def score_rows(model: torch.nn.Module, inputs: CachedInputs, rows: Tensor, batch_size: int = 256) -> np.ndarray:
+def score_rows(model: Model, inputs: CachedInputs, rows: Tensor, batch_size: int = 256) -> np.ndarray:
     """Return ``model.scores`` (image, class) float32 of the images ``rows``, in inference mode."""
     model.eval()
     with torch.inference_mode():

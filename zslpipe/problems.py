@@ -48,7 +48,8 @@ def whole_problem(index: Index, classes: Classes) -> Problem:
 def validation_problem(index: Index, classes: Classes, seed: int) -> Problem:
     """Return the problem of choosing: the validation classes play the unseen ones, 20 % of train the seen test images.
 
-    No test image and no unseen class takes part: the class vectors are those of the seen classes alone.
+    No test image and no unseen class takes part: the class vectors are those of the seen classes alone (scaled,
+    with ``minmax``, by the ranges over all classes).
     """
     chosen = torch.from_numpy(np.flatnonzero(index.seen))
     number = torch.full((len(index.class_names),), -1)

@@ -1,8 +1,12 @@
-"""One run: a method as configured, on one dataset, from one seed. Trains, then scores; weights and scores are one job."""
+"""One run: a method as configured, on one dataset, from one seed. Trains, then scores; weights and scores are one
+job.
+"""
 
 import importlib
 import json
 import logging
+import pickle
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +17,7 @@ import numpy as np
 import torch
 
 from zslpipe.cache import FeatureFile
-from zslpipe.data import Pooled, Run, TrainingData
+from zslpipe.data import Model, Pooled, Run, TrainingData
 from zslpipe.devices import Compute, device_of
 from zslpipe.errors import InputError
 from zslpipe.history import write_history
@@ -27,7 +31,9 @@ logger = logging.getLogger(__name__)
 
 
 def read_words(path: Path | None) -> tuple[np.ndarray | None, str]:
-    """Return the word vectors (a, v) of ``words.h5`` and the name of their source; (None, "") for a method that reads none."""
+    """Return the word vectors (a, v) of ``words.h5`` and the name of their source; (None, "") for a method that reads
+    none.
+    """
     if path is None:
         return None, ""
     with h5py.File(path) as file:
@@ -41,11 +47,18 @@ def configured(module: Any, settings: Mapping[str, Any], settings_of: str | None
 
 
 def run_method(
-    spec: Mapping[str, Any], seed: int, index_path: Path, features_path: Path, words_path: Path | None, output: Path, compute: Compute
+    spec: Mapping[str, Any],
+    seed: int,
+    index_path: Path,
+    features_path: Path,
+    words_path: Path | None,
+    output: Path,
+    compute: Compute,
 ) -> None:
     """Train and score one run; ``spec`` is a :class:`zslpipe.config.Run` as a dict, ``output`` the folder of the seed.
 
-    Writes ``weights.pt``, ``history.csv`` and ``scores.h5``. State to resume from lies in ``.{seed folder}.work``.
+    Writes ``weights.pt``, ``history.csv`` and ``scores.h5``. State to resume from lies in ``.{seed folder}.work``
+    until all is written.
     """
     device = device_of(compute)
     index = read_index(index_path)
@@ -81,9 +94,12 @@ def run_method(
     _save(model, config, spec, inputs.shape, output / "weights.pt")
     write_history(run.history, output / "history.csv")
     write_scores(output / "scores.h5", _scores(model, inputs, index, spec, seed, words_source, chosen))
+    shutil.rmtree(run.folder, ignore_errors=True)
 
 
-def _stamp(spec: Mapping[str, Any], seed: int, features: FeatureFile, index_path: Path, words: np.ndarray | None) -> str:
+def _stamp(
+    spec: Mapping[str, Any], seed: int, features: FeatureFile, index_path: Path, words: np.ndarray | None
+) -> str:
     """Return what a checkpoint depends on: settings, code, features, index and word vectors."""
     with h5py.File(features.path) as file:
         checksums = file["checksums"][()].tolist() if "checksums" in file else str(features.path.stat().st_mtime_ns)
@@ -92,20 +108,26 @@ def _stamp(spec: Mapping[str, Any], seed: int, features: FeatureFile, index_path
     return settings_hash([dict(spec), seed, code, checksums, file_hash(index_path), word_bytes])
 
 
-def _save(model: torch.nn.Module, config: Any, spec: Mapping[str, Any], shape: tuple[int, ...], path: Path) -> None:
+def _save(model: Model, config: Any, spec: Mapping[str, Any], shape: tuple[int, ...], path: Path) -> None:
     """Write weights with all that builds the model again, whole or not at all; readable with ``weights_only=True``."""
     temporary = path.with_suffix(".partial")
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    torch.save({"state": state, "config": asdict(config), "run": json.dumps(dict(spec)), "input_shape": list(shape)}, temporary)
+    torch.save(
+        {"state": state, "config": asdict(config), "run": json.dumps(dict(spec)), "input_shape": list(shape)}, temporary
+    )
     temporary.replace(path)
 
 
-def load_model(path: Path, index: Index, words: np.ndarray | None) -> tuple[Any, torch.nn.Module, dict[str, Any]]:
-    """Return (method module, model in evaluation mode, run spec) from ``weights.pt``; raises InputError where it cannot be read."""
+def load_model(path: Path, index: Index, words: np.ndarray | None) -> tuple[Any, Model, dict[str, Any]]:
+    """Return (method module, model in evaluation mode, run spec) from ``weights.pt``; raises InputError where it cannot
+    be read.
+    """
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError) as error:
-        raise InputError(f"{path}: weights cannot be read ({str(error).splitlines()[0]})") from None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{path}: weights cannot be read ({type(error).__name__}); delete it and run snakemake again"
+        ) from None
     spec = json.loads(saved["run"])
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
     classes = classes_of(index, spec["semantics"], spec["normalisation"], words)
@@ -115,7 +137,13 @@ def load_model(path: Path, index: Index, words: np.ndarray | None) -> tuple[Any,
 
 
 def _scores(
-    model: torch.nn.Module, inputs: CachedInputs, index: Index, spec: Mapping[str, Any], seed: int, words: str, chosen: Mapping[str, Any]
+    model: Model,
+    inputs: CachedInputs,
+    index: Index,
+    spec: Mapping[str, Any],
+    seed: int,
+    words: str,
+    chosen: Mapping[str, Any],
 ) -> ScoreMatrix:
     """Return the scores of every split against all classes."""
     rows = {split: index.splits[split] for split in SPLITS}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from zslpipe.accuracy import generalized, t1
-from zslpipe.data import Run, TrainingData
+from zslpipe.data import Model, Run, TrainingData
 from zslpipe.inputs import CachedInputs, score_rows
 from zslpipe.problems import Problem
 
@@ -54,7 +54,7 @@ def _figures(
     none.
     """
 
-    def measure(model: torch.nn.Module, _: int) -> dict[str, float]:
+    def measure(model: Model, _: int) -> dict[str, float]:
         scores = score_rows(model, inputs, problem.test_rows)
         labels, seen = problem.test_labels.numpy(), problem.classes.seen.numpy()
         unseen_images = ~seen[labels]
@@ -72,4 +72,6 @@ def _figures(
     module.train(model, config, TrainingData(inputs, problem.train_rows, problem.train_labels, problem.classes, run))
     if not has_epochs:
         return [(0, measure(model, 0)[f"validation_{criterion}"])]
-    return [(row["epoch"], row[f"validation_{criterion}"]) for row in run.history]
+    # Epochs are those of the last stage, where a method has several.
+    rows = [row for row in run.history if row["stage"] == run.history[-1]["stage"]]
+    return [(row["epoch"], row[f"validation_{criterion}"]) for row in rows]

@@ -4,29 +4,31 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from zslpipe.data import TrainingData
+from zslpipe.data import Batch, Model, TrainingData
+from zslpipe.errors import InputError
 from zslpipe.progress import write_progress
 
 logger = logging.getLogger(__name__)
 
 Sampler = Callable[[Tensor, torch.Generator], list[Tensor]]
 
+# Seconds between words of how far a training is (ours): `zslpipe status` takes two minutes of silence for the end.
+REPORT_SECONDS = 10.0
 # A GPU is asked for its losses this often (ours): asking at each step would make it wait for the CPU.
 STEPS_BETWEEN_CHECKS = 32
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(InputError):
     """A loss term became NaN or infinite; the message names stage, epoch, step and term."""
 
 
 def fit(
-    model: nn.Module,
+    model: Model,
     data: TrainingData,
     sampler: Sampler,
     optimizer: torch.optim.Optimizer,
@@ -63,7 +65,7 @@ def _epoch_seed(seed: int, stage: str, epoch: int) -> int:
 class _Loop:
     """Where an optimisation stands: what a checkpoint holds, and the steps that change it."""
 
-    def __init__(self, model: nn.Module, data: TrainingData, optimizer: torch.optim.Optimizer, epochs: int, stage: str):
+    def __init__(self, model: Model, data: TrainingData, optimizer: torch.optim.Optimizer, epochs: int, stage: str):
         self.model, self.optimizer, self.run, self.epochs, self.stage = model, optimizer, data.run, epochs, stage
         self.loss = torch.compile(model.loss) if data.run.compiled else model.loss
         self.path = data.run.folder / f"{data.run.phase}.{stage}.checkpoint.pt"
@@ -72,7 +74,7 @@ class _Loop:
         self.names: list[str] = []
         self.sums = torch.zeros(0, dtype=torch.float64)
         self.pending: list[Tensor] = []
-        self.saved = self.started = time.monotonic()
+        self.saved = self.started = self.reported = time.monotonic()
 
     def remaining(self, batches: list[Tensor]) -> Iterator[Tensor]:
         """Yield the batches of the epoch that are still to do, with a progress bar and regular checkpoints."""
@@ -84,9 +86,10 @@ class _Loop:
                 bar.update()
                 if time.monotonic() - self.saved >= self.run.checkpoint_seconds:
                     self.save()
+                if time.monotonic() - self.reported >= REPORT_SECONDS:
                     self._report(len(batches))
 
-    def update(self, batch: Any) -> None:
+    def update(self, batch: Batch) -> None:
         """Take one optimiser step on ``batch``."""
         with torch.autocast(self.run.device.type, torch.bfloat16, enabled=self.run.precision == "bfloat16"):
             terms = self.loss(batch)
@@ -109,8 +112,9 @@ class _Loop:
         if len(bad):
             step, term = bad[0].tolist()
             raise NonFiniteLossError(
-                f"{self.run.phase} {self.stage}: loss term {self.names[term]!r} is {losses[step, term].item()} at epoch "
-                f"{self.epoch + 1}, step {self.step - len(losses) + step + 1}; a smaller learning rate is the usual remedy"
+                f"{self.run.phase} {self.stage}: loss term {self.names[term]!r} is {losses[step, term].item()} "
+                f"at epoch {self.epoch + 1}, step {self.step - len(losses) + step + 1}; "
+                "a smaller learning rate is the usual remedy"
             )
         self.sums = losses.sum(0) + (self.sums if len(self.sums) else 0.0)
         self.pending.clear()
@@ -120,14 +124,15 @@ class _Loop:
         self._collect()
         self.seconds += time.monotonic() - self.started
         means = (self.sums / max(self.step, 1)).tolist()
-        row = {"phase": self.run.phase, "stage": self.stage, "epoch": self.epoch + 1, "step": self.step, "loss": sum(means)}
-        row |= dict(zip(self.names, means, strict=True)) | {"seconds": round(self.seconds, 3)}
+        row = {"phase": self.run.phase, "stage": self.stage, "epoch": self.epoch + 1, "step": self.step}
+        row |= {"loss": sum(means), **dict(zip(self.names, means, strict=True)), "seconds": round(self.seconds, 3)}
         if self.run.after_epoch is not None:
             self.model.eval()
             row |= self.run.after_epoch(self.model, self.epoch + 1)
             self.model.train()
         self.run.history.append(row)
-        logger.info(" ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+        shown = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items())
+        logger.info("%s", " ".join(shown))
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         self.started = time.monotonic()
         self.sums = torch.zeros(0, dtype=torch.float64)
@@ -138,10 +143,9 @@ class _Loop:
     def _report(self, steps: int) -> None:
         """Leave word of how far the training is, for ``zslpipe status``."""
         loss = self.run.history[-1]["loss"] if self.run.history else None
-        write_progress(
-            self.run.folder,
-            {"phase": f"{self.run.phase} {self.stage}", "epoch": self.epoch, "epochs": self.epochs, "step": self.step, "steps": steps, "loss": loss},
-        )
+        state = {"phase": f"{self.run.phase} {self.stage}", "epoch": self.epoch, "epochs": self.epochs}
+        write_progress(self.run.folder, {**state, "step": self.step, "steps": steps, "loss": loss})
+        self.reported = time.monotonic()
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all: a kill at any moment leaves the last one."""

@@ -65,7 +65,11 @@ def test_an_experiment_reads_the_true_layout_and_plans_every_run(name, tmp_path)
     index, sizes = read_index(output), EXPECTED[XLSA17[name]]
     found = [len(index.splits[split]) for split in ("trainval", "test_seen", "test_unseen")]
     assert found == [sizes.trainval, sizes.test_seen, sizes.test_unseen]
-    assert [index.seen.sum(), (~index.seen).sum(), index.validation.sum()] == [sizes.seen, sizes.unseen, sizes.validation]
+    assert [index.seen.sum(), (~index.seen).sum(), index.validation.sum()] == [
+        sizes.seen,
+        sizes.unseen,
+        sizes.validation,
+    ]
 
     jobs = planned_jobs(EXPERIMENTS / f"{name}.yaml", data, tmp_path)
     rows = len(Plan(config, SCHEMA).runs)

@@ -12,16 +12,19 @@ Huynh and Elhamifar, CVPR 2020. Region features f_i^r, word vectors v_a, class v
     (12) L      = L_ce + lambda L_cal
     (13) prediction: arg max over c of s_i^c + 1(c)
 
-The attended features h (b, a, d) never exist: with P = V W, v_a' W h_i^a = sum_r alpha (P_a . f_i^r), so that one product
-of all regions with (3a, d) rows gives all that (2), (4) and (6) need; outputs and gradients are those of the plain form.
+The attended features h (b, a, d) never exist: with P = V W, v_a' W h_i^a = sum_r alpha (P_a . f_i^r), so that one
+product of all regions with (3a, d) rows gives all that (2), (4) and (6) need; outputs and gradients are those of the
+plain form.
 
 Deviations
-    - L_cal is -log of the batch mean of the unseen mass (code); ``calibration = "image mean"`` is the paper's mean of -log.
+    - L_cal is -log of the batch mean of the unseen mass (code); ``calibration = "image mean"`` is the paper's mean of
+      -log.
     - Losses are means over the batch, not sums (code).
     - Region features and the initial word vectors have unit length (code); the paper does not say.
-    - "No dense attention" keeps W_alpha at zero, so that (2) is 1/R and (3) the mean over regions. "No attribute attention" keeps
-      W_beta at zero and doubles beta, so that beta = 1 and (7) is (5). Neither needs a branch.
-    - Without calibration ("L_ce, seen classes" in table 2) the cross-entropy covers seen classes and no margin is added.
+    - "No dense attention" keeps W_alpha at zero, so that (2) is 1/R and (3) the mean over regions. "No attribute
+      attention" keeps W_beta at zero and doubles beta, so that beta = 1 and (7) is (5). Neither needs a branch.
+    - Without calibration ("L_ce, seen classes" in table 2) the cross-entropy covers seen classes and no margin is
+      added.
 """
 
 import math
@@ -69,7 +72,13 @@ PUBLISHED = {
 
 
 class Model(nn.Module):
-    """Attention over regions and over attributes; parameters ``word_vectors`` (a, v) and ``W_e``, ``W_alpha``, ``W_beta`` (v, d)."""
+    """Attention over regions and over attributes; parameters ``word_vectors`` (a, v) and ``W_e``, ``W_alpha``,
+    ``W_beta`` (v, d).
+    """
+
+    attributes: Tensor
+    seen: Tensor
+    margins: Tensor
 
     def __init__(self, config: Config, classes: Classes, input_shape: tuple[int, ...]):
         super().__init__()
@@ -84,8 +93,12 @@ class Model(nn.Module):
         shape = (words.shape[1], input_shape[-1])
         self.word_vectors = nn.Parameter(words.clone(), requires_grad=config.refine_word_vectors)
         self.W_e = nn.Parameter(torch.empty(shape).normal_())  # code: N(0, 1)
-        self.W_alpha = nn.Parameter(torch.zeros(shape), requires_grad=config.dense_attention)  # code: attention starts uniform
-        self.W_beta = nn.Parameter(torch.zeros(shape), requires_grad=config.attribute_attention)  # code: beta starts at 1/2
+        self.W_alpha = nn.Parameter(
+            torch.zeros(shape), requires_grad=config.dense_attention
+        )  # code: attention starts uniform
+        self.W_beta = nn.Parameter(
+            torch.zeros(shape), requires_grad=config.attribute_attention
+        )  # code: beta starts at 1/2
         self.beta_scale = 1.0 if config.attribute_attention else 2.0
         self.register_buffer("attributes", F.normalize(attributes, dim=1))
         self.register_buffer("seen", classes.seen.clone())
@@ -141,7 +154,8 @@ class Model(nn.Module):
 
 
 def discriminative_attributes(attributes: Tensor, count: int) -> Tensor:
-    """Return the numbers of the ``count`` attributes whose distribution over classes has the lowest entropy (section 5.2; 0: all).
+    """Return the numbers of the ``count`` attributes whose distribution over classes has the lowest entropy (section
+    5.2; 0: all).
 
     ``attributes`` (c, a) class vectors; p_c = z_a^c / sum_c z_a^c, negative strengths counted as absent;
     an attribute that no class has tells nothing and comes last.

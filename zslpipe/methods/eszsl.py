@@ -8,10 +8,11 @@ seen class vectors S (seen class, a)::
 
 Deviations
     - The paper writes images and classes in columns; here they are rows.
-    - Y is 0/1, not -1/1: class vectors are not centred, and the constant -1 then pulls every W z towards their mean. On the
-      validation classes of 127 CUB classes T1 is 62 % with 0/1 and 38 % with -1/1.
+    - Y is 0/1, not -1/1: class vectors are not centred, and the constant -1 then pulls every W z towards their mean. On
+      the validation classes of 127 CUB classes T1 is 62 % with 0/1 and 38 % with -1/1.
     - Features have unit length before all else (ours; without it gamma has to follow the backbone's scale).
-    - gamma and lambda are meant to be chosen on the validation classes, as the paper does: ``choose`` in the configuration.
+    - gamma and lambda are meant to be chosen on the validation classes, as the paper does: ``choose`` in the
+      configuration.
 """
 
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ class Config:
 class Model(nn.Module):
     """The bilinear compatibility x' W z; the buffer ``W`` (d, a) is the whole state."""
 
+    W: Tensor
+    attributes: Tensor
+
     def __init__(self, config: Config, classes: Classes, input_shape: tuple[int, ...]):
         super().__init__()
         self.register_buffer("W", torch.zeros(input_shape[-1], classes.attributes.shape[1]))
@@ -62,6 +66,8 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
         labels = F.one_hot(seen_number.to(device)[batch.labels], len(signatures)).double()
         gram += features.T @ features
         targets += features.T @ labels
-    right = signatures.T @ signatures + config.class_regulariser * torch.eye(attributes, dtype=torch.float64, device=device)
+    right = signatures.T @ signatures + config.class_regulariser * torch.eye(
+        attributes, dtype=torch.float64, device=device
+    )
     weights = torch.linalg.solve(gram, targets @ signatures)
     model.W.copy_(torch.linalg.solve(right, weights, left=False))
