@@ -152,6 +152,7 @@ MISTAKES = {
     "dazle.lr=1e-4": "config, dazle.lr: '1e-4' is not of type float (YAML reads 1e-4 as text: write 1.0e-4)",
     "dazle.lr=2E5": "config, dazle.lr: '2E5' is not of type float (YAML reads 2E5 as text: write 2.0e+5)",
     "dazle.epochs=2.5": "config, dazle.epochs: 2.5 is not of type int",
+    "dazle.sampler=randm": "config, dazle.sampler: 'randm' is none of random, class balanced; did you mean 'random'?",
     "dazle.epochs=true": "config, dazle.epochs: True is not of type int",
     "dazle.variants.chosen.choose.lr=[0.1,x]": "config, dazle.variants.chosen.lr: 'x' is not of type float",
     "compute.checkpoint_seconds=1e2": "config, compute.checkpoint_seconds: '1e2' is not of type 'number' (",

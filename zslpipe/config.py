@@ -3,6 +3,7 @@
 ``workflow/schemas/config.schema.yaml`` says what every key means; a method's section is checked against its ``Config``.
 """
 
+import ast
 import copy
 import re
 from collections.abc import Iterator, Mapping
@@ -215,7 +216,12 @@ def _run(
 
 
 def _check_type(value: Any, annotation: str, where: str) -> None:
-    """Raise InputError unless ``value`` has the type of a Config field (bool, int, float or str)."""
+    """Raise InputError unless ``value`` has the type of a Config field (bool, int, float, str, Literal of texts)."""
+    if annotation.startswith("Literal["):
+        options = [str(option) for option in ast.literal_eval(f"[{annotation.removeprefix('Literal[')}")]
+        if value not in options:
+            raise InputError(f"{where}: {value!r} is none of {', '.join(options)}; {nearest(str(value), options)}")
+        return
     fits = {"bool": bool, "int": int, "float": int | float, "str": str}.get(annotation)
     if fits is None or (isinstance(value, fits) and (annotation == "bool" or not isinstance(value, bool))):
         return

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from zslpipe.data import Batch, Classes, Run, TrainingData
@@ -286,3 +287,8 @@ def test_published_settings_are_those_of_paper_and_code():
     assert [name for name, config in PUBLISHED.items() if config.sampler == "random"] == ["CUB"]
     assert {config.lr for config in PUBLISHED.values()} == {1e-4}
     assert {config.calibration_weight for config in PUBLISHED.values()} == {0.1}
+
+
+def test_shapes_are_those_of_the_signatures():
+    with pytest.raises(TypeCheckError, match="b r d"):
+        model_of().scores(regions_of()[:, 0])

@@ -30,9 +30,11 @@ Deviations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zslpipe.data import SAMPLERS, Batch, Classes, Regions, TrainingData
@@ -50,16 +52,16 @@ class Config:
     weight_decay: float = 1e-4  # code
     batch_size: int = 50  # paper, section 5.1
     epochs: int = 20  # paper, section 5.1
-    sampler: str = "random"  # code on CUB; "class balanced" elsewhere
+    sampler: Literal["random", "class balanced"] = "random"  # code: random on CUB, class balanced elsewhere
     calibration_weight: float = 0.1  # paper, section 5.1 (lambda)
-    calibration: str = "batch mean"  # code; "image mean" is eq. 10
+    calibration: Literal["batch mean", "image mean"] = "batch mean"  # code; "image mean" is the paper's eq. 10
     margin: float = 1.0  # paper, eq. 11
-    cross_entropy_classes: str = "all"  # paper, eq. 8; "seen" without calibration
+    cross_entropy_classes: Literal["all", "seen"] = "all"  # paper, eq. 8; table 2: "seen" without calibration
     dense_attention: bool = True  # paper, eq. 2; table 4
     attribute_attention: bool = True  # paper, eq. 6; table 4
     refine_word_vectors: bool = True  # paper, section 4.1; table 4
     unit_word_vectors: bool = False  # code: rows of V normalised at each forward on AWA2 only
-    negative_attributes: str = "keep"  # code: "zero" on AWA2
+    negative_attributes: Literal["keep", "zero"] = "keep"  # code: "zero" on AWA2
     attributes_used: int = 0  # paper, figure 4: that many attributes of lowest entropy; 0 = all
 
 
@@ -93,12 +95,9 @@ class Model(nn.Module):
         shape = (words.shape[1], input_shape[-1])
         self.word_vectors = nn.Parameter(words.clone(), requires_grad=config.refine_word_vectors)
         self.W_e = nn.Parameter(torch.empty(shape).normal_())  # code: N(0, 1)
-        self.W_alpha = nn.Parameter(
-            torch.zeros(shape), requires_grad=config.dense_attention
-        )  # code: attention starts uniform
-        self.W_beta = nn.Parameter(
-            torch.zeros(shape), requires_grad=config.attribute_attention
-        )  # code: beta starts at 1/2
+        # code: attention over regions starts uniform, over attributes at 1/2
+        self.W_alpha = nn.Parameter(torch.zeros(shape), requires_grad=config.dense_attention)
+        self.W_beta = nn.Parameter(torch.zeros(shape), requires_grad=config.attribute_attention)
         self.beta_scale = 1.0 if config.attribute_attention else 2.0
         self.register_buffer("attributes", F.normalize(attributes, dim=1))
         self.register_buffer("seen", classes.seen.clone())
@@ -113,7 +112,7 @@ class Model(nn.Module):
         alpha, e, beta = (F.linear(regions, rows) / length).chunk(3, dim=2)
         return alpha, e, beta
 
-    def attribute_scores(self, regions: Tensor) -> Tensor:
+    def attribute_scores(self, regions: Float[Tensor, "b r d"]) -> Float[Tensor, "b a"]:
         """Return e_i^a beta_i^a (b, a), eq. 2-4 and 6."""
         alpha, e, beta = self._compatibilities(regions)
         alpha = alpha.softmax(dim=1)
@@ -124,11 +123,11 @@ class Model(nn.Module):
         """Return s (b, c), eq. 7, without the margin."""
         return self.attribute_scores(regions) @ self.attributes.T
 
-    def scores(self, inputs: Tensor) -> Tensor:
+    def scores(self, inputs: Float[Tensor, "b r d"]) -> Float[Tensor, "b c"]:
         """Return s + 1 (b, c), eq. 13: what the prediction is taken from."""
         return self._class_scores(inputs) + self.margins
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Return L_ce (eq. 8) and lambda L_cal (eq. 11)."""
         scores = self._class_scores(batch.inputs)
         considered = scores
@@ -146,14 +145,14 @@ class Model(nn.Module):
             return -mass.mean()
         return -(mass.logsumexp(0) - math.log(len(mass)))
 
-    def attention(self, inputs: Tensor) -> Tensor:
+    def attention(self, inputs: Float[Tensor, "b r d"]) -> Float[Tensor, "b a h w"]:
         """Return alpha as maps (b, a, h, w), eq. 2."""
         alpha = self._compatibilities(inputs)[0].softmax(dim=1).transpose(1, 2)
         side = round(alpha.shape[2] ** 0.5)
         return alpha.unflatten(2, (side, side))
 
 
-def discriminative_attributes(attributes: Tensor, count: int) -> Tensor:
+def discriminative_attributes(attributes: Float[Tensor, "c a"], count: int) -> Int[Tensor, " used"]:
     """Return the numbers of the ``count`` attributes whose distribution over classes has the lowest entropy (section
     5.2; 0: all).
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from zslpipe.data import Classes, Pooled, TrainingData
@@ -48,7 +49,7 @@ class Model(nn.Module):
         self.register_buffer("W", torch.zeros(input_shape[-1], classes.attributes.shape[1]))
         self.register_buffer("attributes", classes.attributes.clone())
 
-    def scores(self, inputs: Tensor) -> Tensor:
+    def scores(self, inputs: Float[Tensor, "b d"]) -> Float[Tensor, "b c"]:
         """Return x' W z^c (b, c) of pooled features (b, d)."""
         return F.normalize(inputs, dim=1) @ self.W @ self.attributes.T
 
