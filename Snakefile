@@ -1,5 +1,6 @@
 """From images to a table: the chain of files, in the order of the science."""
 
+import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -29,7 +30,7 @@ report: "workflow/report/workflow.rst"
 
 # Jobs import the package from this checkout, in every environment: conda strips PYTHONPATH. The path stands here and
 # not in the rules, so that a checkout may move without running anything again.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}; ")
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
 
 
 # One card, one job, on each machine (with SLURM: on each node, not on the whole cluster).
@@ -46,8 +47,15 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+# Seconds of numpy each: with SLURM they run where snakemake runs, not as jobs of their own.
 localrules:
     all,
+    evaluate,
+    tables,
+    curves,
+    losses,
+    maps,
+    inspect,
 
 
 rule all:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from zslpipe.backbones import build_trunk, folded
 from zslpipe.extract import Extractor, extract
+from zslpipe.imagenet import DEVIATION, MEAN
 from zslpipe.images import normalise
 from zslpipe.index import Index
 
@@ -49,7 +50,8 @@ def index_of(names: list[str]) -> Index:
 def batches(count: int, size: int, batch_size: int) -> list[Tensor]:
     """Return ready batches, normalised floats."""
     pixels = torch.randint(256, (min(count, batch_size), 3, size, size), dtype=torch.uint8)
-    return [normalise(pixels).contiguous()] * -(-count // batch_size)
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
+    return [normalise(pixels, mean, deviation).contiguous()] * -(-count // batch_size)
 
 
 def forward(trunk: torch.nn.Module, ready: list[Tensor]) -> None:
@@ -90,7 +92,7 @@ def forms_of(network: str, size: int, count: int, folder: Path, workers: int, ba
     return {
         "bare, eager NCHW": lambda: forward(eager, ready),
         "bare, folded channels-last": lambda: forward(quick, channels_last),
-        "extraction": lambda: extract(index, "", folder, extractor, output, device, workers),
+        "extraction": lambda: extract(index, folder, extractor, output, device, workers),
         "start": lambda: folded(build_trunk(network, weights)),
     }
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from zslpipe.cache import BlockWriter
-from zslpipe.index import Index, write_index
+from zslpipe.index import Index, images_hash, write_index
 
 CLASSES, ATTRIBUTES, GRID, WIDTH, WORD_WIDTH = 8, 5, 2, 12, 6
 SEEN = np.array([True, True, False, True, True, True, False, True])
@@ -65,6 +65,8 @@ def write_features(index: Index, generator: np.random.Generator, path: Path) -> 
     regions = regions + 0.2 * generator.normal(size=(len(index.labels), GRID**2, WIDTH))
     arrays = {"regions": regions.astype(np.float16), "pooled": regions.mean(1).astype(np.float32)}
     shapes = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
-    writer = BlockWriter(path.parent / ".features.work", shapes, {"extractor": "miniature"})
+    writer = BlockWriter(
+        path.parent / ".features.work", shapes, {"extractor": "miniature", "images_hash": images_hash(index)}
+    )
     writer.write(0, arrays)
     writer.finish(path)

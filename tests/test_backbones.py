@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from zslpipe.backbones import Trunk, build_trunk, folded
+from zslpipe.backbones import Trunk, build_trunk, folded, last_map, state_hash
 from zslpipe.demo_network import DemoNetwork
 from zslpipe.errors import InputError
 
@@ -96,6 +96,36 @@ def test_densenets_last_map_is_its_final_relu():
 
 def test_a_named_layer_is_cut_there():
     assert map_of(build_trunk("resnet18", "random", layer="layer3"), 224).shape == (2, 256, 14, 14)
+
+
+def test_random_weights_are_always_the_same_and_leave_the_generator_alone():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first = build_trunk("resnet18", "random")
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(4)
+    assert state_hash(build_trunk("resnet18", "random")) == state_hash(first)
+    first.body.conv1.weight.data[0, 0, 0, 0] += 1
+    assert state_hash(build_trunk("resnet18", "random")) != state_hash(first)
+
+
+def test_timm_networks_are_normalised_as_they_were_trained():
+    pytest.importorskip("timm")
+    trunk = build_trunk("timm/mixer_s32_224", "random", layer="norm")
+    assert trunk.mean.flatten().tolist() == [0.5, 0.5, 0.5]
+    assert trunk.deviation.flatten().tolist() == [0.5, 0.5, 0.5]
+    assert trunk.mean.shape == (1, 3, 1, 1)
+    plain = build_trunk("timm/resnet10t", "random")
+    assert torch.equal(plain.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
+
+
+def test_a_timm_network_that_names_no_last_map_asks_for_a_layer():
+    timm = pytest.importorskip("timm")
+    without = next(name for name in ("mixer_s32_224", "resmlp_12_224") if timm.is_model(name))
+    network = timm.create_model(without, num_classes=0, global_pool="")
+    del network.feature_info
+    with pytest.raises(InputError, match=f"backbone 'timm/{without}': its last map is not known; give the extractor"):
+        last_map(f"timm/{without}", network)
 
 
 def test_a_timm_network_ends_at_its_last_map():

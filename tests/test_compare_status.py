@@ -30,6 +30,7 @@ def run_folder(folder, values, seeds=None, **changes):
             "words": "",
             "selection": "last epoch",
             "rebalancing": "none",
+            "protocol": "demo split",
             "seed": seed,
             "T1": 0.5,
             "H": value,
@@ -109,6 +110,13 @@ def test_other_semantics_are_said_and_other_datasets_not_compared(tmp_path):
     assert "CAUTION: words differs: 'none' and 'GloVe'" in text and line(text, "H")[7] == "+14.00"
     text = comparison(first, run_folder(tmp_path / "c", (0.5, 0.6), dataset="CUB"))
     assert "NOT COMPARABLE: different datasets" in text
+    assert line(text, "H") == ["H", "41.00", "1.41", "2", "55.00", "7.07", "2", "-", "-", "-"]
+
+
+def test_other_splits_of_one_dataset_are_not_compared(tmp_path):
+    first = run_folder(tmp_path / "default", (0.40, 0.42))
+    text = comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), protocol="own split (birds.txt)"))
+    assert "NOT COMPARABLE: different splits, 'demo split' and 'own split (birds.txt)', so no differences" in text
     assert line(text, "H") == ["H", "41.00", "1.41", "2", "55.00", "7.07", "2", "-", "-", "-"]
 
 

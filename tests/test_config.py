@@ -24,6 +24,7 @@ extractors:
   fine: {backbone: demo, size: 112, grid: 14}
   coarse: {backbone: demo, size: 112, grid: 7}
   own: {backbone: stored, size: 224, grid: 1}
+  named: {backbone: resnet18, weights: IMAGENET1K_V1, size: 224, grid: 7}
 words:
   drawn: {kind: random, dimension: 4}
   other: {kind: random, dimension: 5}
@@ -68,6 +69,7 @@ def test_what_a_run_depends_on() -> None:
         "words": "drawn",
         "semantics": "att",
         "normalisation": "unit",
+        "precision": "float32",
         "selection": "last",
         "criterion": "H",
         "choose": {},
@@ -99,7 +101,6 @@ def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
     assert config["data_root"] == "data"
     assert config["compute"] == {
         "device": "auto",
-        "precision": "float32",
         "compile": False,
         "checkpoint_seconds": 60,
         "threads": 2,
@@ -107,7 +108,7 @@ def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
     }
     assert config["datasets"]["birds"]["source"] == {"features": "res101.mat"}
     assert config["datasets"]["creatures"]["source"] == {}
-    assert config["extractors"]["fine"]["weights"] == "random"
+    assert "weights" not in config["extractors"]["fine"]
     assert config["extractors"]["fine"]["batch_size"] == 32
 
 
@@ -157,6 +158,10 @@ MISTAKES = {
     "dazle.variants.chosen.choose.lr=[0.1,x]": "config, dazle.variants.chosen.lr: 'x' is not of type float",
     "compute.checkpoint_seconds=1e2": "config, compute.checkpoint_seconds: '1e2' is not of type 'number' (",
     "seeds=[1,1]": "config, seeds: [1, 1] has non-unique elements",
+    "dazle.variants.chosen.selection=valdation": (
+        "config, dazle.variants.chosen.selection: 'valdation' is not one of ['last', 'validation']"
+    ),
+    "dazle.variants.chosen.criterion=h": "config, dazle.variants.chosen.criterion: 'h' is not one of ['T1', 'H']",
     "eszsl.normalisation=l2": "config, eszsl.normalisation: 'l2' is not one of ['none', 'unit', 'minmax']",
     "eszsl.choose.class_regulariser=[1.0]": "config, eszsl.choose: values are only tried with 'selection: validation'",
     "eszsl.selection=validation": "config, eszsl: 'selection: validation' has nothing to choose; ",
@@ -164,6 +169,9 @@ MISTAKES = {
     "datasets.creatures.extractors=[coars]": "config: no extractor 'coars'; did you mean 'coarse'?",
     "datasets.creatures.extractors=[fine]": "config, dazle: dataset 'creatures' has no extractor with a 7x7 grid",
     "datasets.birds.methods=[esszl]": "config, datasets.birds.methods: 'esszl' is not among methods; did you mean",
+    "extractors.named={backbone: resnet18, size: 224, grid: 7}": (
+        "extractor 'named': give 'weights': a .pt file or the library's name (or random, to try things)"
+    ),
     "datasets.birds.adapter=xlsa": "config, datasets.birds: no adapter 'xlsa'; did you mean 'xlsa17'?",
     "datasets.birds.extractors=[coarse]": "config, datasets.birds: extractor 'coarse' needs images; ",
     "seeds.first=1": "--config set=\"seeds.first=...\": 'seeds' is a value, not a section",
@@ -208,9 +216,39 @@ def test_plan_names_every_file_of_the_chain() -> None:
         "results/figures/creatures.dazle.default.maps.png",
     }
     assert (plan.rendered, plan.read) == (["creatures"], ["birds"])
-    assert (plan.stored_extractors, plan.computed_extractors) == (["own"], ["fine", "coarse"])
+    assert (plan.stored_extractors, plan.computed_extractors) == (["own"], ["fine", "coarse", "named"])
     assert plan.weights_file("creatures", "coarse") == ["results/creatures/backbone.pt"]
     assert plan.weights_file("birds", "own") == []
+    assert plan.weights_file("birds", "named") == []
+
+
+def test_weights_files_lie_under_the_data_folder_and_the_slice_names_them_as_written() -> None:
+    plan = Plan(given("extractors.named.weights=weights/x.pt data_root=/elsewhere"), str(SCHEMA))
+    assert plan.weights_file("birds", "named") == ["/elsewhere/weights/x.pt"]
+    assert plan.extractor("named")["weights"] == "weights/x.pt"
+    assert plan.extractor("coarse")["name"] == "coarse"
+    assert "weights" not in plan.extractor("coarse")
+
+
+def test_an_image_folder_is_one_word_of_the_command() -> None:
+    plan = Plan(given("datasets.birds.source.images='my birds/images'"), str(SCHEMA))
+    assert plan.image_option("birds") == "--images 'my birds/images'"
+    assert plan.image_option("creatures") == ""
+
+
+def test_images_depend_on_what_lists_and_crops_them_alone() -> None:
+    def images(changes: str, dataset: str = "birds") -> str:
+        return canonical(Plan(given(changes), str(SCHEMA)).images(dataset))
+
+    before = images("")
+    assert before == '{"adapter":"xlsa17","source":{"features":"res101.mat"}}'
+    for same in ("splits=other.mat", "seed=3", "attribute_names=x.txt", "unseen_classes=y.txt"):
+        assert images(f"datasets.birds.source.{same}") == before
+    for other in ("features=x.mat", "images=folder", "anchor=there", "boxes=[a.txt]"):
+        assert images(f"datasets.birds.source.{other}") != before
+    drawn = images("", "creatures")
+    assert images("datasets.creatures.source.images_per_class=3", "creatures") != drawn
+    assert images("dazle.lr=0.5", "creatures") == drawn
 
 
 def test_gpus_are_asked_for_unless_the_device_is_the_cpu() -> None:

@@ -172,7 +172,7 @@ def matrix(case, split_sizes=None):
     rows["trainval"] = np.empty(0, np.int64)
     rows |= split_sizes or {}
     return ScoreMatrix(
-        *("demo", "dazle", "default", 0, "small", "att (unit)", "", "last epoch"),
+        *("demo", "dazle", "default", 0, "small", "att (unit)", "", "last epoch", "demo split"),
         classes=tuple(f"class {number}" for number in range(len(seen))),
         seen=seen,
         scores={split: scores[kept] for split, kept in rows.items()},
@@ -189,10 +189,11 @@ def test_metrics_file_holds_what_the_functions_say(tmp_path):
     values = [metrics[name] for name in ("T1", "U", "S", "H", "AUSUC")]
     assert values == pytest.approx(all_metrics(scores, labels, seen), abs=1e-12)
     assert list(metrics) == [
-        *("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "rebalancing", "seed"),
+        *("dataset", "method", "variant", "extractor", "semantics", "words", "selection"),
+        *("rebalancing", "protocol", "seed"),
         *("T1", "U", "S", "H", "AUSUC", "curve", "per_class", "images"),
     ]
-    assert metrics["rebalancing"] == "none" and metrics["seed"] == 0
+    assert [metrics[name] for name in ("rebalancing", "protocol", "seed")] == ["none", "demo split", 0]
     assert metrics["images"] == {"test_seen": int(seen[labels].sum()), "test_unseen": int((~seen[labels]).sum())}
     occurring = {f"class {number}" for number in set(labels[seen[labels]])}
     assert set(metrics["per_class"]["S"]) == occurring

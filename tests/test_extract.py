@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import PIL
 import pytest
 import torch
 from miniature import miniature_index
@@ -20,8 +21,9 @@ from zslpipe.cache import BlockWriter, FeatureFile
 from zslpipe.demo_network import DemoNetwork
 from zslpipe.errors import InputError
 from zslpipe.extract import Extractor
+from zslpipe.imagenet import DEVIATION, MEAN
 from zslpipe.images import normalise, read_image, square
-from zslpipe.index import Index
+from zslpipe.index import Index, images_hash
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -58,7 +60,7 @@ def extractor_of(folder: Path) -> Extractor:
 
 def run(folder: Path, output: Path, paths: list[str] | None = None, extractor: Extractor | None = None) -> None:
     paths = [f"{number}.png" for number in range(IMAGES)] if paths is None else paths
-    extract.extract(index_of(paths), "0" * 16, folder, extractor or extractor_of(folder), output, CPU, workers=0)
+    extract.extract(index_of(paths), folder, extractor or extractor_of(folder), output, CPU, workers=0)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +80,9 @@ def test_features_are_the_networks_map_of_each_image(images, complete):
     network.load_state_dict(torch.load(images / "weights.pt", weights_only=True))
     stored = FeatureFile(complete)
     assert stored.regions.shape == (IMAGES, 49, 192)
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
     for number in (0, 4, 10):
-        batch = normalise(square(112)(read_image(images / f"{number}.png"))[None])
+        batch = normalise(square(112)(read_image(images / f"{number}.png"))[None], mean, deviation)
         with torch.inference_mode():
             maps = network.features(batch)[0]
         rows = np.stack([maps[:, cell // 7, cell % 7].numpy() for cell in range(49)])
@@ -101,13 +104,19 @@ def test_the_file_says_what_it_was_made_from(complete):
     with h5py.File(complete) as file:
         found = {name: file.attrs[name] for name in ("extractor", "backbone", "weights", "size", "grid", "dataset")}
         assert len(file["checksums"]) == 3
+        assert file.attrs["mean"].tolist() == np.float32(MEAN).tolist()
+        assert file.attrs["deviation"].tolist() == np.float32(DEVIATION).tolist()
+        assert file.attrs["dtype"] == "float32"  # what a CPU computes in, whatever the extractor says
+        assert file.attrs["images_hash"] == images_hash(index_of([f"{number}.png" for number in range(IMAGES)]))
+        assert file.attrs["pillow"] == PIL.__version__
+        assert "timm" not in file.attrs
     expected = {"extractor": "small", "backbone": "demo", "weights": "weights.pt", "size": 112, "grid": 7}
     assert found == expected | {"dataset": "miniature"}
 
 
 def test_worker_processes_give_the_same_bytes(images, complete, tmp_path):
     index = index_of([f"{number}.png" for number in range(IMAGES)])
-    extract.extract(index, "0" * 16, images, extractor_of(images), tmp_path / "small.h5", CPU, workers=2)
+    extract.extract(index, images, extractor_of(images), tmp_path / "small.h5", CPU, workers=2)
     assert (tmp_path / "small.h5").read_bytes() == complete.read_bytes()
 
 
@@ -134,6 +143,45 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(images, complete, tmp_
     run(images, output)
     assert written == [2]
     assert output.read_bytes() == complete.read_bytes()
+
+
+def test_blocks_survive_an_index_written_again_with_the_same_images(images, complete, tmp_path, monkeypatch):
+    killed(images, tmp_path / "small.h5", blocks=2)
+    written, whole = [], index_of([f"{number}.png" for number in range(IMAGES)])
+    monkeypatch.setattr(BlockWriter, "finish", lambda self, output: written.extend(sorted(self.done)))
+    monkeypatch.setattr(extract, "_run", lambda *_: [])
+    renamed = replace(whole, class_names=tuple(f"other {name}" for name in whole.class_names))
+    extract.extract(renamed, images, extractor_of(images), tmp_path / "small.h5", CPU, workers=0)
+    assert written == [0, 1]
+    turned = replace(whole, paths=whole.paths[::-1])
+    extract.extract(turned, images, extractor_of(images), tmp_path / "small.h5", CPU, workers=0)
+    assert written == [0, 1]  # none of the second's
+
+
+def test_the_weights_hash_is_of_the_weights_and_not_of_the_file(images, tmp_path):
+    hashes = []
+    state = torch.load(images / "weights.pt", weights_only=True)
+    for name, content in (("beside.pt", {"state_dict": state, "epoch": 3}), ("other.pt", {**state})):
+        if name == "other.pt":
+            content["features.0.weight"] = content["features.0.weight"] * 2
+        torch.save(content, tmp_path / name)
+        extractor = replace(extractor_of(images), weights=str(tmp_path / name))
+        run(images, tmp_path / "x.h5", ["0.png"], extractor)
+        hashes.append(str(FeatureFile(tmp_path / "x.h5").attributes["weights_hash"]))
+    run(images, tmp_path / "x.h5", ["0.png"])
+    first = str(FeatureFile(tmp_path / "x.h5").attributes["weights_hash"])
+    assert first == hashes[0] != hashes[1]
+
+
+def test_progress_is_told_while_a_block_is_under_way(images, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(extract, "write_progress", lambda folder, state: told.append(dict(state)))
+    run(images, tmp_path / "small.h5")
+    assert told == [{"what": "extraction small", "step": 3, "steps": IMAGES}]
+    monkeypatch.setattr(extract, "REPORT_SECONDS", 0.0)
+    run(images, tmp_path / "small.h5")
+    # Batches of three do not cross blocks of four.
+    assert [state["step"] for state in told[1:]] == [3, 4, 7, 8, 11]
 
 
 def broken_folder(images: Path, folder: Path) -> list[str]:

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from zslpipe.attention_figures import SIDE, attention_maps, choose_attributes, overlay
-from zslpipe.attention_figures import _choose_images as choose_images
 from zslpipe.attention_figures import _load_square as load_square
 from zslpipe.curve_figures import seen_unseen_curves
 from zslpipe.errors import InputError
@@ -83,7 +82,7 @@ def test_bad_histories_are_refused(tmp_path):
 
 
 def metrics_file(path, **changes):
-    names = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "rebalancing")
+    names = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "rebalancing", "protocol")
     content = dict.fromkeys(names, "none") | {"dataset": "demo", "variant": "default", "seed": 0}
     content |= {
         "U": 0.4,
@@ -157,12 +156,12 @@ def test_attention_shows_names_scores_and_predictions(tmp_path):
     dataset(tmp_path)
     scores = np.array([[0.1, 0.25, 0.3, 0.4], [1, 2, 3, -4.5]])
     path = attention_file(tmp_path / "attention.h5", scores=scores)
-    found = titles(is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps", 2), 800))
+    found = titles(is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800))
     text = "\n".join(found)
     for part in ("dazle / default on demo", "true: Sooty gull", "predicted: the same", "predicted: a", "head blue"):
         assert part in text, part
-    assert "score 0.25" in text and "score -4.50" in text and "size: large" in text
-    assert "score 0.10" not in text  # head red is weaker than head blue and of the same group
+    assert "score +0.25" in text and "score -4.50" in text and "size: large" in text
+    assert "score +0.10" not in text  # head red is weaker than head blue and of the same group
 
 
 def test_attention_without_scores_or_parts(tmp_path):
@@ -171,7 +170,7 @@ def test_attention_without_scores_or_parts(tmp_path):
     bare |= {"part_names": (), "part_locations": None, "attribute_parts": np.zeros((4, 0), bool)}
     write_index(Index(**bare), tmp_path / "index.h5")
     path = attention_file(tmp_path / "attention.h5")
-    svg = is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps", 5), 800)
+    svg = is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800)
     assert "score" not in "\n".join(titles(svg))
 
 
@@ -184,13 +183,11 @@ def test_attributes_are_the_strongest_of_different_groups():
     assert choose_attributes(strengths, groups, hidden) == [1, 5, 6, 2]
 
 
-def test_images_are_spread_over_the_unseen_classes():
-    labels, seen = np.array([0, 4, 4, 3, 2, 1, 5, 3]), np.array([True, True, False, False, False, False])
-    assert choose_images(labels, seen, 2).tolist() == [4, 6]  # classes 2 and 5 of 2, 3, 4, 5
-    assert choose_images(labels, seen, 4).tolist() == [4, 3, 1, 6]
-    assert choose_images(labels, seen, 5).tolist() == [4, 3, 1, 6, 7]
-    assert choose_images(labels, seen, 50).tolist() == [4, 3, 1, 6, 7, 2]
-    assert choose_images(labels[:1], seen, 3).tolist() == []
+def test_every_image_of_the_file_is_drawn_in_its_order(tmp_path):
+    dataset(tmp_path)
+    path = attention_file(tmp_path / "attention.h5", images=(3, 2, 0), labels=(3, 2, 0), predicted=(0, 0, 0))
+    found = titles(is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800))
+    assert [text for text in found if text.startswith("true: ")] == ["true: d", "true: Sooty gull", "true: a"]
 
 
 def test_the_central_square_and_its_parts(tmp_path):
@@ -222,14 +219,14 @@ def test_bad_attention_is_refused(tmp_path):
     dataset(tmp_path)
 
     def draw(path):
-        attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps", 2)
+        attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps")
 
     with pytest.raises(InputError, match=r"absent\.h5: no such file"):
         draw(tmp_path / "absent.h5")
     with pytest.raises(InputError, match="it has 3 attributes"):
         draw(attention_file(tmp_path / "three.h5", attributes=3))
-    with pytest.raises(InputError, match="no image of an unseen class"):
-        draw(attention_file(tmp_path / "seen.h5", images=(0, 1), labels=(0, 1)))
+    with pytest.raises(InputError, match="holds no image"):
+        draw(attention_file(tmp_path / "none.h5", images=(), labels=(), predicted=()))
     with pytest.raises(InputError, match="disagree"):
         draw(attention_file(tmp_path / "short.h5", labels=(2,)))
     (tmp_path / "cut.h5").write_bytes((tmp_path / "three.h5").read_bytes()[:700])
@@ -247,7 +244,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     losses = [history(tmp_path / "history.csv", two_phases(0))]
     curves = [metrics_file(tmp_path / "a.json")]
     for folder in ("first", "second"):
-        attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / folder / "maps", 1)
+        attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / folder / "maps")
         loss_curves(losses, tmp_path / folder / "losses")
         seen_unseen_curves(curves, tmp_path / folder / "curves")
     written = sorted((tmp_path / "first").iterdir())

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from zslpipe.images import DEVIATION, MEAN, normalise, read_image, square
+from zslpipe.imagenet import DEVIATION, MEAN
+from zslpipe.images import normalise, read_image, square
 
 torch.set_num_threads(1)
 
@@ -53,10 +54,12 @@ def test_the_square_is_the_middle_of_the_image_with_its_shorter_side_at_the_size
     assert (found[:, :, 1:-1] == 200).all()
 
 
-def test_normalised_pixels_have_the_channels_means_removed_and_deviations_divided_out():
+@pytest.mark.parametrize(("means", "deviations"), [(MEAN, DEVIATION), ((0.5, 0.4, 0.3), (0.5, 0.25, 1.0))])
+def test_normalised_pixels_have_the_channels_means_removed_and_deviations_divided_out(means, deviations):
     images = torch.randint(256, (2, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    before, found = images.clone(), normalise(images)
-    for channel, (mean, deviation) in enumerate(zip(MEAN, DEVIATION, strict=True)):
+    before = images.clone()
+    found = normalise(images, *(torch.tensor(values).view(1, 3, 1, 1) for values in (means, deviations)))
+    for channel, (mean, deviation) in enumerate(zip(means, deviations, strict=True)):
         expected = (images[:, channel].double() / 255 - mean) / deviation
         torch.testing.assert_close(found[:, channel].double(), expected, rtol=0, atol=1e-6)
     assert torch.equal(images, before)

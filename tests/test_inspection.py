@@ -1,6 +1,7 @@
 """The page on a dataset, the picture of ten images, and the page on a bare split file."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zslpipe.cli import main
 from zslpipe.errors import InputError
-from zslpipe.index import Index
+from zslpipe.index import Index, write_index
 from zslpipe.inspection import inspect_dataset, inspect_splits, sample_picture
 
 
@@ -63,7 +65,31 @@ def test_page_names_missing_images(tmp_path):
     (tmp_path / "4.png").unlink()
     with pytest.raises(InputError, match=r"1 image files are missing in .*: 4.png"):
         inspect_dataset(small(), tmp_path)
-    assert "no image folder: pooled features only" in inspect_dataset(small(), None)
+
+
+def test_page_without_a_folder_says_whether_there_are_images():
+    assert "images      6; images not looked at (give --images FOLDER)" in inspect_dataset(small())
+    page = inspect_dataset(replace(small(), has_images=False))
+    assert "images      6; no image folder: pooled features only" in page
+
+
+def test_the_command_refuses_an_absent_folder_and_tells_of_pictures_on_a_terminal(
+    tmp_path, capsys, caplog, monkeypatch
+):
+    write_index(small(), tmp_path / "index.h5")
+    images(tmp_path)
+    command = ["inspect", str(tmp_path / "index.h5"), "--data-root", str(tmp_path.parent)]
+    assert main([*command, "--images", "absent"]) == 1
+    assert f"no image folder {tmp_path.parent / 'absent'}; --images counts from --data-root" in caplog.text
+    assert main([*command, "--output", str(tmp_path / "ten.png")]) == 1
+    assert "give --images FOLDER" in caplog.text and not (tmp_path / "ten.png").exists()
+    assert main([*command, "--images", tmp_path.name]) == 0
+    told = capsys.readouterr().out
+    assert f"all files present in {tmp_path}" in told and "--output" not in told
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "images not looked at" in told and told.endswith("with --images FOLDER --output FILE.png\n")
 
 
 def test_picture_shows_the_images_cropped_to_their_boxes(tmp_path):

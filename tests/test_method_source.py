@@ -58,6 +58,7 @@ def test_declarations_of_a_file_that_cannot_be_imported(package: Path) -> None:
         settings={"rate": "float", "kind": "str"},
         uses_words=True,
         has_attention=True,
+        has_attribute_scores=False,
         has_epochs=True,
     )
 
@@ -103,6 +104,7 @@ def test_declarations_of_the_shipped_methods() -> None:
     dazle, eszsl = read_method("dazle"), read_method("eszsl")
     assert (dazle.input_kind, dazle.input_arguments) == ("Regions", {"size": 224, "grid": 7})
     assert (dazle.uses_words, dazle.has_attention, dazle.has_epochs) == (True, True, True)
+    assert (dazle.has_attribute_scores, eszsl.has_attribute_scores) == (True, False)
     assert dazle.settings["lr"] == "float"
     assert dazle.settings["dense_attention"] == "bool"
     assert (eszsl.input_kind, eszsl.input_arguments) == ("Pooled", {"size": 224})

@@ -28,6 +28,7 @@ SPEC = {
     "extractor": "miniature",
     "semantics": "att",
     "normalisation": "unit",
+    "precision": "float32",
     "selection": "last",
     "criterion": "H",
     "choose": {},
@@ -200,7 +201,7 @@ def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
         assert file.attrs["complete"]
         assert [file.attrs[name] for name in ("dataset", "method", "variant")] == ["miniature", "dazle", "default"]
         assert file["labels"][()].tolist() == index.labels[images].tolist()
-        predicted = file["predicted"][()]
+        predicted, scores = file["predicted"][()], file["scores"][()]
     assert maps.shape == (3, ATTRIBUTES, GRID, GRID)
     assert set(images) <= set(index.splits["test_unseen"])
     _, model, _ = load_model(runs["dazle"] / "weights.pt", index, words)
@@ -208,6 +209,8 @@ def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
     with torch.inference_mode():
         np.testing.assert_allclose(maps, model.attention(batch).numpy(), rtol=0, atol=1e-3)
         assert predicted.tolist() == model.scores(batch).argmax(1).tolist()
+        np.testing.assert_allclose(scores, model.attribute_scores(batch).numpy(), rtol=0, atol=1e-6)
+    assert scores.shape == (3, ATTRIBUTES) and scores.dtype == np.float32
 
 
 def test_pictured_images_are_of_different_classes_as_long_as_there_are(paths):

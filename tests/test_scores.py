@@ -22,6 +22,7 @@ def matrix(**changes):
         semantics="att (unit)",
         words="word2vec",
         selection="last epoch",
+        protocol="demo split",
         classes=("heron", "wren", "Käuzchen", "ibis"),
         seen=SEEN,
         scores={split: generator.normal(size=(len(rows), 4)).astype(np.float32) for split, rows in labels.items()},

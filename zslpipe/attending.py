@@ -6,11 +6,11 @@ import h5py
 import numpy as np
 import torch
 
-from zslpipe.cache import FeatureFile
 from zslpipe.data import Pooled
 from zslpipe.devices import Compute, device_of
 from zslpipe.index import Index, read_index
-from zslpipe.inputs import CachedInputs
+from zslpipe.inputs import open_features
+from zslpipe.method_source import read_method
 from zslpipe.running import load_model, read_words
 
 
@@ -25,23 +25,28 @@ def attend(
 ) -> None:
     """Write ``attention.h5`` with the maps (n, a, h, w) float16 of ``count`` unseen test images, each of another class.
 
-    Also their rows in the index, true and predicted class (all classes as label space). Chosen from seed 0, before
-    anything is scored.
+    Also their rows in the index, true and predicted class (all classes as label space) and, where the method has them,
+    attribute scores (n, a) float32. Chosen from seed 0, before anything is scored; only these images' features are
+    read. Raises InputError where the features are not the index's.
     """
     device = device_of(compute)
     index = read_index(index_path)
     words, _ = read_words(words_path)
     module, model, spec = load_model(weights, index, words)
-    inputs = CachedInputs(FeatureFile(features_path), isinstance(module.INPUT, Pooled), device)
-    rows = torch.from_numpy(pick_images(index, count))
+    rows = pick_images(index, count)
+    features = open_features(features_path, index).maps(isinstance(module.INPUT, Pooled))
+    batch = torch.from_numpy(features[rows].astype(np.float32)).to(device)
+    model.to(device)
+    arrays = {"images": rows, "labels": index.labels[rows]}
     with torch.inference_mode():
-        batch = inputs.take(rows)
-        model.to(device)
-        maps, predicted = model.attention(batch).half().cpu().numpy(), model.scores(batch).argmax(1).cpu().numpy()
+        arrays["maps"] = model.attention(batch).half().cpu().numpy()
+        arrays["predicted"] = model.scores(batch).argmax(1).cpu().numpy()
+        if read_method(spec["method"]).has_attribute_scores:
+            arrays["scores"] = model.attribute_scores(batch).float().cpu().numpy()
     temporary = output.with_suffix(".partial")
     with h5py.File(temporary, "w") as file:
-        file["maps"], file["images"], file["predicted"] = maps, rows.numpy(), predicted
-        file["labels"] = index.labels[rows.numpy()]
+        for name, values in arrays.items():
+            file[name] = values
         for name in ("dataset", "method", "variant"):
             file.attrs[name] = spec[name]
         file.attrs["complete"] = True

@@ -37,23 +37,23 @@ class Maps:
     scores: np.ndarray | None
 
 
-def attention_maps(attention: Path, index: Path, image_root: Path, output_stem: Path, count: int) -> tuple[Path, Path]:
-    """Draw ``count`` images of unseen classes with their attribute maps; return the png's and svg's paths.
+def attention_maps(attention: Path, index: Path, image_root: Path, output_stem: Path) -> tuple[Path, Path]:
+    """Draw the images of attention.h5, in its order, with their attribute maps; return the png's and svg's paths.
 
     A row an image: the image with its part locations, then the maps of four attributes over the greyed image, each
     from its lowest value (transparent) to its highest, the annotated place of the attribute's parts circled, the
-    attribute's score in the title where attention.h5 has scores. Nothing is picked for looks: the first images of
-    classes spread evenly over the unseen ones, and the class's strongest attributes, one a group, those with a
-    visible part first. Pictures show the central square, which is what a network sees. Raises InputError for an
-    absent or damaged file, maps that do not fit the index, a missing image, or no image of an unseen class.
+    attribute's score with its sign in the title where attention.h5 has scores (positive: found present, negative:
+    absent). Nothing is picked for looks: the class's strongest attributes, one a group, those with a visible part
+    first. Pictures show the central square, which is what a network sees. Raises InputError for an absent, empty or
+    damaged file, maps that do not fit the index, or a missing image.
     """
     contents, maps = read_index(index), _read_maps(attention)
     if maps.maps.shape[1] != len(contents.attribute_names) or maps.images.max(initial=-1) >= len(contents.paths):
         found = f"{maps.maps.shape[1]} attributes, images up to {maps.images.max(initial=-1)}"
         raise InputError(f"{attention}: does not belong to {index}: it has {found}; run the scoring again")
-    rows = _choose_images(maps.labels, contents.seen, count)
-    if not len(rows):
-        raise InputError(f"{attention}: holds no image of an unseen class; score the test_unseen split")
+    rows = range(len(maps.images))
+    if not rows:
+        raise InputError(f"{attention}: holds no image; delete it and run again")
     strengths = _strengths(contents)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(1.75 * (ATTRIBUTES + 1) + 1.2, 2.05 * len(rows) + 0.7), layout="constrained")
@@ -62,6 +62,7 @@ def attention_maps(attention: Path, index: Path, image_root: Path, output_stem: 
             _draw_row(axes, contents, maps, row, strengths, image_root)
         figure.suptitle(maps.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
         key = "circle: annotated place of the attribute's part; colours: each map from its lowest to its highest value"
+        key += "" if maps.scores is None else "; score: above 0 found present, below 0 found absent"
         figure.supxlabel(key, fontsize=7.5, color="#555555")
         return save_figure(figure, output_stem)
 
@@ -85,20 +86,6 @@ def _read_maps(path: Path) -> Maps:
     title = f"{names[0]} / {names[1]} on {names[2]}"
     maps, images, labels, predicted = arrays
     return Maps(title, maps.astype(np.float32), images, labels, predicted, scores)
-
-
-def _choose_images(labels: np.ndarray, seen: np.ndarray, count: int) -> np.ndarray:
-    """Return ``count`` rows of images of unseen classes: the first of each class before any second one.
-
-    Where there are more classes than ``count``, classes spread evenly; where there are no more images, all.
-    """
-    unseen = np.flatnonzero(~seen[labels])
-    turn = np.array([np.sum(labels[unseen[:place]] == labels[row]) for place, row in enumerate(unseen)], np.int64)
-    ordered = unseen[np.lexsort((labels[unseen], turn))]
-    classes = int(np.sum(turn == 0))
-    if len(unseen) > count and classes > count:
-        return ordered[np.linspace(0, classes - 1, count).round().astype(int)]
-    return ordered[:count]
 
 
 def _strengths(index: Index) -> np.ndarray:
@@ -146,7 +133,7 @@ def _draw_row(
         marked = places[index.attribute_parts[attribute]] if len(places) else places
         for colour, width in (("black", 3.2), ("white", 1.6)):  # seen on a white belly and on a black one
             position.plot(marked[:, 0], marked[:, 1], "o", color="none", mec=colour, mew=width, ms=11)
-        score = "" if maps.scores is None else f"\nscore {maps.scores[row, attribute]:.2f}"
+        score = "" if maps.scores is None else f"\nscore {maps.scores[row, attribute]:+.2f}"
         name = "\n".join(textwrap.wrap(_plain(index.attribute_names[attribute]), 24)[:2])
         position.set_title(name + score, loc="left", fontsize=7.5)
     for position in axes:

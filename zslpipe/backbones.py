@@ -1,7 +1,9 @@
 """torchvision and timm networks, cut at a named layer: images in, a map of region features out."""
 
+import hashlib
 import logging
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,9 +15,12 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from zslpipe.demo_network import DemoNetwork
 from zslpipe.errors import InputError, nearest
+from zslpipe.imagenet import DEVIATION, MEAN
 
 logger = logging.getLogger(__name__)
 
+# Seed of random weights (ours): an extraction that is resumed needs the network it began with.
+RANDOM_SEED = 0
 # The last convolutional map of torchvision's families: node of the traced network, by the longest matching prefix of
 # its name. DenseNet's last map is its final ReLU, which has no module of its own.
 LAST_MAP = {
@@ -27,10 +32,20 @@ LAST_MAP = {
 
 
 class Trunk(nn.Module):
-    """A network up to one layer: (b, 3, h, w) normalised images to (b, d, grid, grid) features."""
+    """A network up to one layer: (b, 3, h, w) normalised images to (b, d, grid, grid) features.
 
-    def __init__(self, network: nn.Module, layer: str):
+    ``mean`` and ``deviation``, (1, 3, 1, 1), are of the images that the network was trained on.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self, network: nn.Module, layer: str, mean: Sequence[float] = MEAN, deviation: Sequence[float] = DEVIATION
+    ):
         super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1))
         self.body = create_feature_extractor(network, {layer: "map"})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -42,13 +57,15 @@ def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
     """Return a backbone in evaluation mode, cut at ``layer`` (None: its last convolutional map).
 
     ``backbone``: ``demo``, a torchvision classifier, or ``timm/NAME``. ``weights``: a state-dict file, a torchvision
-    weights name such as ``IMAGENET1K_V2`` (downloaded by torchvision), ``pretrained`` for timm, or ``random``.
+    weights name such as ``IMAGENET1K_V2`` (downloaded by torchvision), ``pretrained`` for timm, or ``random`` (always
+    the same).
+
     Raises InputError for an unknown name, a weights file that does not fit, or an unknown layer.
     """
     network = _network(backbone, weights)
-    layer = layer or _last_map(backbone, network)
+    layer = layer or last_map(backbone, network)
     try:
-        return Trunk(network, layer).eval()
+        return Trunk(network, layer, *_normalisation(backbone, network)).eval()
     except ValueError:
         names = [name for name, _ in network.named_modules() if name]
         raise InputError(f"backbone {backbone!r} has no layer {layer!r}; {nearest(layer, names)}") from None
@@ -59,12 +76,14 @@ def _network(backbone: str, weights: str) -> nn.Module:
     is_file = Path(weights).suffix in (".pt", ".pth")
     named = None if is_file or weights == "random" else weights
     state = _read_state(Path(weights)) if is_file else None
-    if backbone == "demo":
-        network: nn.Module = DemoNetwork(classes=len(state["classifier.bias"]) if state else 1)
-    elif backbone.startswith("timm/"):
-        network = _timm_network(backbone.removeprefix("timm/"), pretrained=named is not None)
-    else:
-        network = _torchvision_network(backbone, named)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(RANDOM_SEED)
+        if backbone == "demo":
+            network: nn.Module = DemoNetwork(classes=len(state["classifier.bias"]) if state else 1)
+        elif backbone.startswith("timm/"):
+            network = _timm_network(backbone.removeprefix("timm/"), pretrained=named is not None)
+        else:
+            network = _torchvision_network(backbone, named)
     if state is not None:
         _load(network, state, backbone, weights)
     return network
@@ -120,16 +139,40 @@ def _load(network: nn.Module, state: dict[str, Tensor], backbone: str, weights: 
     network.load_state_dict({name: state[name] for name in expected})
 
 
-def _last_map(backbone: str, network: nn.Module) -> str:
-    """Return the node of a backbone's last convolutional map; for timm the last node of its forward pass."""
+def _normalisation(backbone: str, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
+    """Return the channel means and deviations a network expects: timm's say theirs, the rest has ImageNet's."""
+    if not backbone.startswith("timm/"):
+        return MEAN, DEVIATION
+    from timm.data import resolve_model_data_config
+
+    settings = resolve_model_data_config(network)
+    return settings["mean"], settings["std"]
+
+
+def state_hash(trunk: Trunk) -> str:
+    """Return a 16-digit SHA-256 of a trunk's weights by name, type, shape and bytes; to be taken before folding."""
+    digest = hashlib.sha256()
+    for name, value in sorted(trunk.body.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def last_map(backbone: str, network: nn.Module) -> str:
+    """Return the node of a backbone's last map: timm's networks say theirs, torchvision's families are listed above.
+
+    Raises InputError where neither says.
+    """
     if backbone == "demo":
         return "features"
     if backbone.startswith("timm/"):
-        return [node.name for node in torch.fx.symbolic_trace(network).graph.nodes][-2]
-    families = [family for family in LAST_MAP if backbone.startswith(family)]
-    if not families:
+        stages = getattr(network, "feature_info", None) or [{}]
+        known = {backbone: stages[-1]["module"]} if stages[-1].get("module") else {}
+    else:
+        known = {family: layer for family, layer in LAST_MAP.items() if backbone.startswith(family)}
+    if not known:
         raise InputError(f"backbone {backbone!r}: its last map is not known; give the extractor a 'layer'")
-    return LAST_MAP[max(families, key=len)]
+    return known[max(known, key=len)]
 
 
 def folded(trunk: Trunk) -> Trunk:

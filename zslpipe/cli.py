@@ -34,52 +34,46 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all sub-commands."""
     parser = argparse.ArgumentParser(prog="zslpipe", description="Generalized zero-shot recognition, step by step.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add(commands, write_index, "index", "read a dataset's files into index.h5", "settings! data-root output!")
-    _add(commands, write_words, "words", "one word vector an attribute", "index! settings! data-root output!")
-    _add(commands, pretrain, "pretrain", "train the demo's own backbone", "images! output! seed epochs compute threads")
-    _add(
-        commands,
-        extract,
-        "extract",
-        "images to the feature cache",
-        "index! images settings! data-root output! compute threads",
-    )
-    _add(commands, store, "store", "a dataset's own pooled features to the cache", "index! settings! data-root output!")
-    _add(
-        commands,
-        train,
-        "train",
-        "train one method from one seed and score it",
-        "spec! seed index! features! words output! compute threads",
-    )
-    _add(
-        commands,
-        attend,
-        "attend",
-        "attention maps of some test images",
-        "weights! index! features! words output! count compute threads",
-    )
-    _add(commands, evaluate, "evaluate", "score matrix to figures of merit", "scores! output!")
-    tables = _add(commands, make_tables, "tables", "all results as csv, md and tex", "output!")
-    tables.add_argument("metrics", nargs="+", type=Path)
-    losses = _add(commands, draw_losses, "losses", "loss curves of a method's seeds", "output!")
-    losses.add_argument("histories", nargs="+", type=Path)
-    curves = _add(commands, draw_curves, "curves", "seen/unseen curves of a dataset's methods", "output!")
-    curves.add_argument("metrics", nargs="+", type=Path)
-    _add(
-        commands,
-        draw_attention,
-        "maps",
-        "attention maps over images",
-        "attention! index! images data-root output! count",
-    )
-    inspect = _add(
-        commands,
-        inspect_data,
-        "inspect",
-        "one page about a dataset, or about a bare split file",
-        "images data-root output",
-    )
+    for name, (function, text, options) in _steps().items():
+        _add(commands, function, name, text, options)
+    _add_commands_for_people(commands)
+    return parser
+
+
+def _steps() -> dict[str, tuple[Any, str, str]]:
+    """Return the workflow's steps: name -> function, help and options (``_add`` reads them)."""
+    return {
+        "index": (write_index, "read a dataset's files into index.h5", "settings! data-root output!"),
+        "words": (write_words, "one word vector an attribute", "index! settings! data-root output!"),
+        "pretrain": (pretrain, "train the demo's own backbone", "images! output! compute threads"),
+        "extract": (
+            extract,
+            "images to the feature cache",
+            "index! images settings! weights? data-root output! compute threads",
+        ),
+        "store": (store, "a dataset's own pooled features to the cache", "index! settings! data-root output!"),
+        "train": (
+            train,
+            "train one method from one seed and score it",
+            "spec! seed index! features! words output! compute threads",
+        ),
+        "attend": (
+            attend,
+            "attention maps of some test images",
+            "weights! index! features! words output! count compute threads",
+        ),
+        "evaluate": (evaluate, "score matrix to figures of merit", "scores! output!"),
+        "tables": (make_tables, "all results as csv, md and tex", "output! metrics+"),
+        "losses": (draw_losses, "loss curves of a method's seeds", "output! histories+"),
+        "curves": (draw_curves, "seen/unseen curves of a dataset's methods", "output! metrics+"),
+        "maps": (draw_attention, "attention maps over images", "attention! index! images data-root output!"),
+    }
+
+
+def _add_commands_for_people(commands: Any) -> None:
+    """Add the sub-commands that no rule needs but people do."""
+    text = "one page about a dataset, or about a bare split file"
+    inspect = _add(commands, inspect_data, "inspect", text, "images data-root output")
     inspect.add_argument("index", nargs="?", type=Path, help="index.h5 or a dataset's name under results/")
     inspect.add_argument("--splits", type=Path, help="an att_splits.mat to look at instead")
     compare = _add(commands, compare_results, "compare", "two results: mean, spread, difference", "")
@@ -94,20 +88,27 @@ def build_parser() -> argparse.ArgumentParser:
         archive.add_argument("target", type=Path)
     status = _add(commands, show_status, "status", "what is done, what is running and how far", "")
     status.add_argument("results", nargs="?", type=Path, default=Path("results"))
-    return parser
 
 
 PATHS = ("index", "output", "images", "features", "words", "weights", "scores", "attention", "data-root")
-NUMBERS = {"seed": 0, "epochs": 10, "threads": 2, "count": 6}
+NUMBERS = {"seed": 0, "threads": 2, "count": 6}
 
 
 def _add(commands: Any, function: Any, name: str, text: str, names: str) -> argparse.ArgumentParser:
-    """Add a sub-command with the options ``names`` (a ``!`` behind those that must be given); return its parser."""
+    """Add a sub-command with the options ``names`` and return its parser.
+
+    Behind a name ``!`` says that it must be given, ``?`` that its value may be left out, ``+`` that it is no option but
+    one file or more.
+    """
     command = commands.add_parser(name, help=text, description=text)
     command.set_defaults(command=function)
     for option in names.split():
-        plain = option.rstrip("!")
-        if plain in NUMBERS:
+        plain = option.rstrip("!?+")
+        if option.endswith("+"):
+            command.add_argument(plain, nargs="+", type=Path)
+        elif option.endswith("?"):
+            command.add_argument(f"--{plain}", nargs="?", type=Path)
+        elif plain in NUMBERS:
             command.add_argument(f"--{plain}", type=int, default=NUMBERS[plain])
         elif plain in PATHS:
             default = Path("data") if plain == "data-root" else None
@@ -152,7 +153,7 @@ def pretrain(options: argparse.Namespace) -> None:
     from zslpipe.devices import device_of
     from zslpipe.pretraining import pretrain as run
 
-    run(options.images, options.output, options.epochs, options.seed, str(device_of(_compute(options))))
+    run(options.images, options.output, str(device_of(_compute(options))))
 
 
 def extract(options: argparse.Namespace) -> None:
@@ -163,7 +164,7 @@ def extract(options: argparse.Namespace) -> None:
         json.loads(options.settings),
         options.index,
         image_folder(options),
-        options.data_root,
+        options.weights,
         options.output,
         _compute(options),
     )
@@ -231,7 +232,7 @@ def draw_attention(options: argparse.Namespace) -> None:
     """Draw attention maps over their images."""
     from zslpipe.attention_figures import attention_maps
 
-    attention_maps(options.attention, options.index, image_folder(options), options.output, options.count)
+    attention_maps(options.attention, options.index, image_folder(options), options.output)
 
 
 def inspect_data(options: argparse.Namespace) -> None:
@@ -247,10 +248,17 @@ def inspect_data(options: argparse.Namespace) -> None:
     path = options.index if options.index.suffix == ".h5" else Path("results") / options.index / "index.h5"
     options.index = path
     index, images = read_index(path), image_folder(options)
+    if options.images is not None and not images.is_dir():
+        raise InputError(f"inspect: no image folder {images}; --images counts from --data-root ({options.data_root})")
     page = inspect_dataset(index, images if images.is_dir() else None)
     if options.output is None:
         sys.stdout.write(page + "\n")
+        if sys.stdout.isatty() and index.has_images:
+            needed = "--output FILE.png" if images.is_dir() else "--images FOLDER --output FILE.png"
+            sys.stdout.write(f"\nten of its pictures: the same command with {needed}\n")
         return
+    if not images.is_dir():
+        raise InputError(f"inspect: --output draws pictures, and there is no folder {images}; give --images FOLDER")
     options.output.with_suffix(".txt").write_text(page + "\n", encoding="utf8")
     sample_picture(index, images, options.output)
 

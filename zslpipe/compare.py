@@ -30,15 +30,19 @@ def compare(first: Sequence[Path], second: Sequence[Path]) -> str:
     Each metric's mean, spread and number of seeds, the difference (second - first) and two-sided p-values of t-tests,
     which need two seeds or more on each side: Welch's, and the paired one where the seeds are the same; "-" where there
     is none. In per cent. What differs between the results (class vectors, features, ...) is said above the table;
-    results on different datasets get neither difference nor p. Raises InputError where a file is no metrics.json, a
-    side is empty, mixes results or repeats a seed.
+    results on different datasets or splits get neither difference nor p. Raises InputError where a file is no
+    metrics.json, a side is empty, mixes results or repeats a seed.
     """
     sides = [_read_side(paths, name) for paths, name in ((first, "first"), (second, "second"))]
     one, two = (next(iter(side.values())) for side in sides)
     lines = [f"first:  {_describe(one, sides[0])}", f"second: {_describe(two, sides[1])}"]
-    comparable = one["dataset"] == two["dataset"]
-    if not comparable:
+    differing = [name for name in ("dataset", "protocol") if one[name] != two[name]]
+    comparable = not differing
+    if "dataset" in differing:
         lines.append("NOT COMPARABLE: different datasets, so no differences are given")
+    elif differing:
+        both = f"{one['protocol']!r} and {two['protocol']!r}"
+        lines.append(f"NOT COMPARABLE: different splits, {both}, so no differences are given")
     for name in CONDITIONS:
         if one[name] != two[name]:
             lines.append(f"CAUTION: {name} differs: {one[name] or 'none'!r} and {two[name] or 'none'!r}")

@@ -20,7 +20,17 @@ from zslpipe.method_source import MethodSource, read_method
 from zslpipe.provenance import PACKAGE
 
 # What a method's section may hold besides the fields of its Config.
-RUN_KEYS = ("extractor", "semantics", "normalisation", "words", "selection", "criterion", "choose", "variants")
+RUN_KEYS = (
+    "extractor",
+    "semantics",
+    "normalisation",
+    "words",
+    "precision",
+    "selection",
+    "criterion",
+    "choose",
+    "variants",
+)
 # ``key=value`` of --config set="..."; a value in brackets, braces or quotes may contain spaces.
 ASSIGNMENT = re.compile(r"\s*([\w.\-]+)=(\[[^\]]*\]|\{[^}]*\}|\"[^\"]*\"|'[^']*'|\S+)")
 
@@ -36,6 +46,7 @@ class Run:
     words: str | None
     semantics: str
     normalisation: str
+    precision: str
     selection: str
     criterion: str
     choose: Mapping[str, list]
@@ -207,6 +218,7 @@ def _run(
         words=words,
         semantics=section.get("semantics", entry["semantics"]),
         normalisation=section.get("normalisation", entry["normalisation"]),
+        precision=section.get("precision", "float32"),
         selection=selection,
         criterion=section.get("criterion", "H"),
         choose=choose,

@@ -9,7 +9,7 @@ Axis legend, the same letters in every einsum and every docstring::
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -65,10 +65,14 @@ class Batch:
     labels: Tensor
 
 
+@runtime_checkable
 class Inputs(Protocol):
     """A source of inputs: the feature cache, or images."""
 
     shape: tuple[int, ...]
+
+    def __hash__(self) -> int:
+        """Return what tells one source from another, so that what is computed from it can be kept."""
 
     def take(self, rows: Tensor) -> Tensor:
         """Return the inputs of the images ``rows`` (numbers in the index), float32 on the device of the run."""

@@ -24,7 +24,7 @@ from zslpipe.errors import InputError
 from zslpipe.scores import ScoreMatrix, read_scores
 
 METRICS = ("T1", "U", "S", "H", "AUSUC")
-IDENTITY = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "rebalancing")
+IDENTITY = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "rebalancing", "protocol")
 CURVE_POINTS = 400  # ours: finer than a printed figure resolves, and a metrics.json of some 15 kB
 
 

@@ -7,28 +7,31 @@ unit of work. A killed extraction continues at its first missing block and ends 
 
 import collections
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
 import torchvision
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from zslpipe.backbones import Trunk, build_trunk, folded
+from zslpipe.backbones import Trunk, build_trunk, folded, state_hash
 from zslpipe.cache import BLOCK, BlockWriter
 from zslpipe.devices import Compute, device_of
 from zslpipe.errors import InputError
 from zslpipe.images import ImageFiles, normalise
-from zslpipe.index import Index, read_index
+from zslpipe.index import Index, images_hash, read_index
 from zslpipe.plan import FEATURES_VERSION
 from zslpipe.progress import write_progress
-from zslpipe.provenance import file_hash
+from zslpipe.training import REPORT_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ WAITING_BLOCKS = 2
 @dataclass(frozen=True)
 class Extractor:
     """A named extractor of the configuration; ``weights`` is a name or the path of a file, ``dtype`` the GPU's autocast
-    type.
+    type (a CPU computes in float32).
     """
 
     name: str
@@ -53,43 +56,39 @@ class Extractor:
 
 
 def extract_features(
-    settings: Mapping[str, Any], index_path: Path, image_root: Path, data_root: Path, output: Path, compute: Compute
+    settings: Mapping[str, Any],
+    index_path: Path,
+    image_root: Path,
+    weights: Path | None,
+    output: Path,
+    compute: Compute,
 ) -> None:
-    """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``); weights files lie under
-    ``data_root``.
+    """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``); ``weights`` is a file's
+    path, None where the settings name weights of the library.
 
     Raises InputError as :func:`extract` does.
     """
     chosen = {key: value for key, value in settings.items() if key in Extractor.__dataclass_fields__}
-    extractor = replace(Extractor(**chosen), weights=str(weights_path(settings["weights"], data_root)))
+    extractor = Extractor(**{**chosen, "weights": str(weights or settings["weights"])})
     device = device_of(compute)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
     workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)
-    extract(read_index(index_path), file_hash(index_path), image_root, extractor, output, device, workers)
-
-
-def weights_path(weights: str, data_root: Path) -> Path | str:
-    """Return the path of a weights file, relative to ``data_root`` unless it is there already; a name stays a name."""
-    return data_root / weights if Path(weights).suffix in (".pt", ".pth") and not Path(weights).is_file() else weights
+    extract(read_index(index_path), image_root, extractor, output, device, workers)
 
 
 def extract(
-    index: Index,
-    index_hash: str,
-    image_root: Path,
-    extractor: Extractor,
-    output: Path,
-    device: torch.device,
-    workers: int,
+    index: Index, image_root: Path, extractor: Extractor, output: Path, device: torch.device, workers: int
 ) -> None:
     """Write the region and pooled features of all images of ``index`` to ``output`` (layout: :mod:`zslpipe.cache`).
 
     Raises InputError where images are broken or missing (all of them named; nothing is written as complete; blocks
     already done are kept), or where the network's map is not ``grid`` x ``grid`` at ``size`` px.
     """
-    trunk = folded(build_trunk(extractor.backbone, extractor.weights, extractor.layer)).to(device)
+    extractor = replace(extractor, dtype="float32") if device.type == "cpu" else extractor
+    trunk = build_trunk(extractor.backbone, extractor.weights, extractor.layer)
+    attributes = _attributes(extractor, trunk, index)
+    trunk = folded(trunk).to(device)
     width = _map_width(trunk, extractor, device)
-    attributes = _attributes(extractor, index, index_hash)
     images = ImageFiles(image_root, index.paths, index.boxes, extractor.size)
     shapes = {
         "regions": ((len(images), extractor.grid**2, width), "float16"),
@@ -106,23 +105,28 @@ def extract(
     writer.finish(output)
 
 
-def _attributes(extractor: Extractor, index: Index, index_hash: str) -> dict[str, Any]:
-    """Return the provenance that is stamped on the feature file."""
-    is_file = Path(extractor.weights).is_file()
+def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, Any]:
+    """Return the provenance that is stamped on the feature file, from a trunk before folding; blocks of another stamp
+    are not continued.
+    """
     return {
         "extractor": extractor.name,
         "backbone": extractor.backbone,
         "weights": Path(extractor.weights).name,
-        "weights_hash": file_hash(Path(extractor.weights)) if is_file else "",
+        "weights_hash": state_hash(trunk),
+        "mean": trunk.mean.flatten().numpy(),
+        "deviation": trunk.deviation.flatten().numpy(),
         "size": extractor.size,
         "grid": extractor.grid,
         "layer": extractor.layer or "last map",
         "dtype": extractor.dtype,
-        "index_hash": index_hash,
+        "images_hash": images_hash(index),
         "dataset": index.dataset,
         "features_version": FEATURES_VERSION,
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
+        "pillow": PIL.__version__,
+        **({"timm": version("timm")} if extractor.backbone.startswith("timm/") else {}),
     }
 
 
@@ -180,7 +184,8 @@ def _map_blocks(
         for start in range(0, len(part), extractor.batch_size)
     ]
     loader = iter(_loader(images, batches, workers, device))
-    with tqdm(total=sum(map(len, rows)), unit="image", desc=extractor.name, mininterval=1.0, disable=None) as bar:
+    done, total, reported = 0, sum(map(len, rows)), float("-inf")
+    with tqdm(total=total, unit="image", desc=extractor.name, mininterval=1.0, disable=None) as bar:
         for block, part in zip(blocks, rows, strict=True):
             maps, errors = [], []
             for _ in range(-(-len(part) // extractor.batch_size)):
@@ -188,8 +193,11 @@ def _map_blocks(
                 maps.append(_regions(trunk, pixels, extractor, device))
                 errors += [text for text in texts if text]
                 bar.update(len(pixels))
+                done += len(pixels)  # the bar counts nothing where it is not shown
+                if time.monotonic() - reported >= REPORT_SECONDS:
+                    write_progress(folder, {"what": f"extraction {extractor.name}", "step": done, "steps": total})
+                    reported = time.monotonic()
             yield block, _arrays(torch.cat(maps), extractor), errors
-            write_progress(folder, {"what": f"extraction {extractor.name}", "step": bar.n, "steps": bar.total})
 
 
 def _loader(images: ImageFiles, batches: list[list[int]], workers: int, device: torch.device) -> DataLoader:
@@ -199,9 +207,9 @@ def _loader(images: ImageFiles, batches: list[list[int]], workers: int, device: 
 
 def _regions(trunk: Trunk, pixels: Tensor, extractor: Extractor, device: torch.device) -> Tensor:
     """Return (b, grid * grid, d) float32 region features of (b, 3, size, size) uint8 images, on the device."""
-    batch = normalise(pixels.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
+    batch = normalise(pixels.to(device, non_blocking=True), trunk.mean, trunk.deviation)
     dtype = getattr(torch, extractor.dtype)
-    with torch.autocast(device.type, dtype, enabled=device.type == "cuda" and dtype != torch.float32):
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         maps = trunk(batch)
     # A channels-last map is region-major in memory already: no transpose happens here.
     return maps.float().permute(0, 2, 3, 1).flatten(1, 2)

@@ -10,10 +10,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-# Channel means and deviations of the backbones' training images (torchvision's ImageNet weights).
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
-
 
 def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
     """Return an image as (3, height, width) uint8 RGB, cropped to ``box`` (left, top, right, bottom in pixels) if
@@ -37,11 +33,11 @@ def square(size: int) -> v2.Compose:
     return v2.Compose([v2.Resize(size, antialias=True), v2.CenterCrop(size)])
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Return (b, 3, h, w) uint8 images as float32, channels-last, ImageNet's channel means removed and deviations
-    divided out.
+def normalise(images: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Return (b, 3, h, w) uint8 images as float32, channels-last, ``mean`` removed and ``deviation`` divided out.
+
+    Both are (1, 3, 1, 1), for pixels from 0 to 1, and lie on the images' device.
     """
-    mean, deviation = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
     # Bytes are put channels-last, not floats, and the division needs no second array: half the time of the plain
     # formula.
     return (images.contiguous(memory_format=torch.channels_last) - 255.0 * mean).div_(255.0 * deviation)

@@ -2,7 +2,8 @@
 
 Layout (all class and image numbers 0-based)::
 
-    attrs                    dataset, adapter, notes (JSON list of what was corrected)
+    attrs                    dataset, adapter, protocol (whose division into seen and unseen; "proposed split" is that
+                             of the papers' numbers), has_images, notes (JSON list of what was corrected)
     images/path              (image,)            relative to the dataset's image folder; absent paths are refused
     images/label             (image,)            class number
     images/box               (image, 4)          optional: left, top, right, bottom in pixels, cropped at reading
@@ -24,8 +25,12 @@ import h5py
 import numpy as np
 
 from zslpipe.errors import InputError, nearest
+from zslpipe.provenance import settings_hash
 
 SPLITS = ("trainval", "test_seen", "test_unseen", "train", "val")
+# Xian et al. 2018; DeepFashion's is that of Huynh & Elhamifar 2020. Published numbers stand beside no other.
+PROPOSED_SPLIT = "proposed split"
+OWN_SPLIT = "own split"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +53,8 @@ class Index:
     part_locations: np.ndarray | None = None
     boxes: np.ndarray | None = None
     notes: tuple[str, ...] = field(default=())
+    protocol: str = OWN_SPLIT
+    has_images: bool = True
 
     def class_vectors(self, kind: str, normalisation: str) -> np.ndarray:
         """Return the (class, ?) vectors of one kind, float64, normalised as asked.
@@ -66,6 +73,12 @@ class Index:
             low, high = vectors.min(axis=0), vectors.max(axis=0)
             return (vectors - low) / np.maximum(high - low, 1e-12)
         raise InputError(f"normalisation {normalisation!r}: {nearest(normalisation, ('none', 'unit', 'minmax'))}")
+
+
+def images_hash(index: Index) -> str:
+    """Return a 16-digit hash of which images there are, in which order and cropped how: what features depend on."""
+    boxes = None if index.boxes is None else index.boxes.tolist()
+    return settings_hash([list(index.paths), boxes])
 
 
 def check_index(index: Index) -> None:
@@ -153,6 +166,7 @@ def write_index(index: Index, path: Path) -> None:
     temporary = path.with_suffix(".partial")
     with h5py.File(temporary, "w") as file:
         file.attrs["dataset"], file.attrs["adapter"] = index.dataset, index.adapter
+        file.attrs["protocol"], file.attrs["has_images"] = index.protocol, index.has_images
         file.attrs["notes"] = json.dumps(index.notes)
         _write_strings(file, "images/path", index.paths)
         file["images/label"] = index.labels.astype(np.int32)
@@ -198,6 +212,8 @@ def _read(file: h5py.File) -> Index:
     return Index(
         dataset=str(file.attrs["dataset"]),
         adapter=str(file.attrs["adapter"]),
+        protocol=str(file.attrs["protocol"]),
+        has_images=bool(file.attrs["has_images"]),
         notes=tuple(json.loads(file.attrs["notes"])),
         paths=strings("images/path"),
         labels=file["images/label"][()].astype(np.int64),

@@ -1,19 +1,34 @@
 """Cached features as a method's inputs: from memory where they fit, from the disk where they do not."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
-from zslpipe.cache import FeatureFile
+from zslpipe.cache import BLOCK, FeatureFile
 from zslpipe.data import Model
+from zslpipe.devices import free_memory
+from zslpipe.errors import InputError
+from zslpipe.index import Index, images_hash
 
 logger = logging.getLogger(__name__)
 
+# Types of the cache's datasets: regions and pooled features.
+TORCH_TYPES = {"float16": torch.float16, "float32": torch.float32}
 # A job holds its features where they take at most this share of the free memory (ours: leaves room for a second job).
 SHARE_OF_FREE_MEMORY = 0.5
+
+
+def open_features(path: Path, index: Index) -> FeatureFile:
+    """Return an open feature file; raises InputError unless its rows are the images of ``index``, in that order."""
+    file = FeatureFile(path)
+    if file.attributes.get("images_hash") != images_hash(index):
+        raise InputError(
+            f"{path}: made from other images than dataset {index.dataset!r} lists; delete it and run again"
+        )
+    return file
 
 
 class CachedInputs:
@@ -30,15 +45,19 @@ class CachedInputs:
         which.
         """
         size = self.map.nbytes
-        free = (
-            torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else psutil.virtual_memory().available
-        )
+        free = free_memory(self.device)
         fits = size <= SHARE_OF_FREE_MEMORY * free
         place = ("GPU memory" if self.device.type == "cuda" else "RAM") if fits else "the disk, through a memory map"
         logger.info(
             "features %s: %.2f GiB, %.2f GiB free: batches come from %s", name, size / 2**30, free / 2**30, place
         )
-        return torch.from_numpy(np.array(self.map)).to(self.device) if fits else None
+        if not fits:
+            return None
+        held = torch.empty(self.map.shape, dtype=TORCH_TYPES[self.map.dtype.name], device=self.device)
+        # Block by block: a GPU's copy does not pass through a second one in RAM.
+        for start in range(0, len(held), BLOCK):
+            held[start : start + BLOCK] = torch.from_numpy(np.array(self.map[start : start + BLOCK]))
+        return held
 
     def take(self, rows: Tensor) -> Tensor:
         """Return the features of the images ``rows`` (numbers in the index), float32 on the device."""

@@ -15,12 +15,17 @@ WIDTH = 100  # ours: columns of the page
 PICTURES = 10
 
 
-def inspect_dataset(index: Index, image_root: Path | None) -> str:
+def inspect_dataset(index: Index, image_root: Path | None = None) -> str:
     """Return one page on a dataset: counts, splits, class vectors, attribute groups, classes, what was corrected.
 
-    ``image_root`` is the image folder; None where there is none. Raises InputError where image files are missing.
+    ``image_root`` is the image folder; None where it is not to be looked at. Raises InputError where image files are
+    missing.
     """
-    images = "no image folder: pooled features only" if image_root is None else _files(index, image_root)
+    images = "no image folder: pooled features only"
+    if image_root is not None:
+        images = _files(index, image_root)
+    elif index.has_images:
+        images = "images not looked at (give --images FOLDER)"
     unseen = int((~index.seen).sum())
     classes = f"{index.seen.sum()} seen ({index.validation.sum()} of them for validation), {unseen} unseen"
     lines = [

@@ -1,8 +1,8 @@
 """What a method file declares, read from its source without importing it (and so without torch).
 
 The workflow asks before any job runs: which input a method takes, which settings its ``Config`` has, whether it reads
-word vectors (``classes.words``) and whether its ``Model`` has attention maps. All of it is derived from the file, so
-that adding a method is one file in ``zslpipe/methods`` and one line in ``config.yaml``.
+word vectors (``classes.words``) and whether its ``Model`` has attention maps and attribute scores. All of it is derived
+from the file, so that adding a method is one file in ``zslpipe/methods`` and one line in ``config.yaml``.
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 from zslpipe.errors import InputError, nearest
 from zslpipe.provenance import PACKAGE, syntax_tree
 
-INPUT_KINDS = ("Regions", "Pooled", "Images")
+INPUT_KINDS = ("Regions", "Pooled")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class MethodSource:
     settings: Mapping[str, str]
     uses_words: bool
     has_attention: bool
+    has_attribute_scores: bool
     has_epochs: bool
 
 
@@ -45,6 +46,7 @@ def read_method(name: str, package: Path = PACKAGE) -> MethodSource:
         if required not in classes:
             raise InputError(f"methods/{name}.py declares no class {required}")
     kind, arguments = _input(tree, name)
+    functions = {node.name for node in classes["Model"].body if isinstance(node, ast.FunctionDef)}
     return MethodSource(
         name=name,
         input_kind=kind,
@@ -55,9 +57,8 @@ def read_method(name: str, package: Path = PACKAGE) -> MethodSource:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
         },
         uses_words=any(isinstance(node, ast.Attribute) and node.attr == "words" for node in ast.walk(tree)),
-        has_attention=any(
-            isinstance(node, ast.FunctionDef) and node.name == "attention" for node in classes["Model"].body
-        ),
+        has_attention="attention" in functions,
+        has_attribute_scores="attribute_scores" in functions,
         has_epochs=any(isinstance(node, ast.ImportFrom) and node.module == "zslpipe.training" for node in tree.body),
     )
 
@@ -72,4 +73,4 @@ def _input(tree: ast.Module, name: str) -> tuple[str, dict[str, int]]:
         call = node.value
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in INPUT_KINDS:
             return call.func.id, {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
-    raise InputError(f"methods/{name}.py declares no INPUT = Regions(...), Pooled(...) or Images(...)")
+    raise InputError(f"methods/{name}.py declares no INPUT = Regions(...) or Pooled(...)")

@@ -3,7 +3,9 @@
 Imports no torch.
 """
 
+import ast
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +15,17 @@ from zslpipe import config as configuration
 from zslpipe.config import Run
 from zslpipe.errors import InputError, nearest
 from zslpipe.method_source import read_method
-from zslpipe.provenance import PACKAGE, canonical
+from zslpipe.provenance import PACKAGE, canonical, code_hash, settings_hash, syntax_tree
 
 # Raised by hand when the features themselves change; hashing the code would cost GPU days at every refactoring.
 FEATURES_VERSION = 1
+# The settings of an adapter's source that decide which images there are, in which order and how cropped; of another
+# adapter all settings do.
+IMAGE_SETTINGS = {
+    "xlsa17": ("features", "images", "anchor", "boxes"),
+    "folder": ("images", "attributes"),
+    "deepfashion": ("images", "categories"),
+}
 # Images in a figure of attention maps (ours).
 PICTURED_IMAGES = 6
 
@@ -36,6 +45,11 @@ class Plan:
         self.runs = {(run.dataset, run.method, run.variant): run for run in configuration.runs(self.config)}
         for dataset, entry in self.config["datasets"].items():
             self._check_dataset(dataset, entry)
+        for name, entry in self.config["extractors"].items():
+            if "weights" not in entry and entry["backbone"] not in ("demo", "stored"):
+                raise InputError(
+                    f"extractor {name!r}: give 'weights': a .pt file or the library's name (or random, to try things)"
+                )
 
     def _check_dataset(self, dataset: str, entry: Mapping[str, Any]) -> None:
         """Raise InputError for an unknown adapter, or an extractor that needs images the dataset does not have."""
@@ -108,7 +122,19 @@ class Plan:
     def image_option(self, dataset: str) -> str:
         """Return ``--images FOLDER`` (under data_root) of a dataset read from files; drawn images lie by the index."""
         folder = self.config["datasets"][dataset]["source"].get("images")
-        return f"--images {folder}" if folder and dataset not in self.rendered else ""
+        return f"--images {shlex.quote(folder)}" if folder and dataset not in self.rendered else ""
+
+    def images(self, dataset: str) -> dict[str, Any]:
+        """Return the slice that a dataset's images depend on: not its splits or attributes, and of an adapter's code
+        only what draws the demo.
+        """
+        source = self.source(dataset)
+        adapter, settings = source["adapter"], source["source"]
+        if dataset in self.rendered:
+            code = settings_hash(ast.unparse(syntax_tree(PACKAGE / "datasets" / "demo.py")))
+            return source | {"code": [code, code_hash("zslpipe.datasets.creatures")]}
+        known = IMAGE_SETTINGS.get(adapter, tuple(settings))
+        return {"adapter": adapter, "source": {name: settings[name] for name in known if name in settings}}
 
     # Extractors
 
@@ -122,17 +148,17 @@ class Plan:
         """Extractors that run a network over images."""
         return [name for name in self.config["extractors"] if name not in self.stored_extractors]
 
-    def extractor(self, dataset: str, name: str) -> dict[str, Any]:
-        """Return the slice that a feature file depends on."""
-        entry = {"name": name, **self.config["extractors"][name]}
-        return entry | ({"weights": f"results/{dataset}/backbone.pt"} if entry["backbone"] == "demo" else {})
+    def extractor(self, name: str) -> dict[str, Any]:
+        """Return the slice that a feature file depends on, besides its images; ``weights`` as written."""
+        return {"name": name, **self.config["extractors"][name]}
 
     def weights_file(self, dataset: str, name: str) -> list[str]:
-        """Return the weights file of an extractor, if it is a file."""
-        weights = self.extractor(dataset, name)["weights"]
-        if Path(weights).suffix not in (".pt", ".pth"):
-            return []
-        return [weights if weights.startswith("results/") else str(Path(self.data_root) / weights)]
+        """Return the path of an extractor's weights file (the demo's is trained on the way), none for a name."""
+        entry = self.config["extractors"][name]
+        if entry["backbone"] == "demo" and "weights" not in entry:
+            return [f"results/{dataset}/backbone.pt"]
+        weights = entry.get("weights", "")
+        return [str(Path(self.data_root) / weights)] if Path(weights).suffix in (".pt", ".pth") else []
 
     # Runs
 

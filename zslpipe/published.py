@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from zslpipe.index import PROPOSED_SPLIT
+
 METRICS = ("T1", "U", "S", "H")
-PROTOCOL = "proposed split"  # the only protocol that the pipeline runs
 
 
 @functools.cache
@@ -16,29 +17,30 @@ def _papers() -> dict[str, Any]:
     return yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
 
 
-def _rows(method: str, variant: str, dataset: str) -> list[dict[str, Any]]:
-    """Return the rows of a method's variant on one dataset under the proposed split; empty for unknown names."""
-    wanted = (variant, dataset, PROTOCOL)
+def _rows(method: str, variant: str, dataset: str, protocol: str) -> list[dict[str, Any]]:
+    """Return the rows of a method's variant on one dataset under one split; empty for unknown names."""
+    wanted = (variant, dataset, protocol)
     rows = _papers().get(method, {}).get("rows", [])
-    return [row for row in rows if (row["variant"], row["dataset"], row.get("protocol", PROTOCOL)) == wanted]
+    return [row for row in rows if (row["variant"], row["dataset"], row.get("protocol", PROPOSED_SPLIT)) == wanted]
 
 
-def published(method: str, variant: str, dataset: str, rebalancing: str = "none") -> dict[str, float]:
+def published(method: str, variant: str, dataset: str, protocol: str, rebalancing: str = "none") -> dict[str, float]:
     """Return the printed T1, U, S, H in per cent; what was not printed has no key.
 
-    The dataset's name has to be the paper's (``CUB``; not ``cub127``), else nothing is returned. U, S and H are given
-    only for the rebalancing they were printed with; T1 is the same under any.
+    The dataset's name has to be the paper's (``CUB``; not ``cub127``) and ``protocol`` (``Index.protocol``) the paper's
+    split, else nothing is returned. U, S and H are given only for the rebalancing they were printed with; T1 is the
+    same under any.
     """
     values: dict[str, float] = {}
-    for row in _rows(method, variant, dataset):
+    for row in _rows(method, variant, dataset, protocol):
         same = row.get("rebalancing", "none") == rebalancing
         values |= {name: float(row[name]) for name in METRICS if name in row and (same or name == "T1")}
     return values
 
 
-def source(method: str, variant: str, dataset: str) -> str:
+def source(method: str, variant: str, dataset: str, protocol: str) -> str:
     """Return where the numbers are printed and on which class vectors, or "" where there are none."""
-    rows = _rows(method, variant, dataset)
+    rows = _rows(method, variant, dataset, protocol)
     if not rows:
         return ""
     tables = sorted({str(row["table"]) for row in rows})

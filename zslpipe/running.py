@@ -22,7 +22,7 @@ from zslpipe.devices import Compute, device_of
 from zslpipe.errors import InputError
 from zslpipe.history import write_history
 from zslpipe.index import Index, read_index
-from zslpipe.inputs import CachedInputs, score_rows
+from zslpipe.inputs import CachedInputs, open_features, score_rows
 from zslpipe.problems import classes_of, validation_problem, whole_problem
 from zslpipe.provenance import code_hash, file_hash, settings_hash
 from zslpipe.scores import SPLITS, ScoreMatrix, write_scores
@@ -62,7 +62,7 @@ def run_method(
     """
     device = device_of(compute)
     index = read_index(index_path)
-    features = FeatureFile(features_path)
+    features = open_features(features_path, index)
     words, words_source = read_words(words_path)
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
     config = configured(module, spec["settings"], spec["settings_of"])
@@ -73,7 +73,7 @@ def run_method(
         device=device,
         folder=output.parent / f".{output.name}.work",
         stamp=_stamp(spec, seed, features, index_path, words),
-        precision=compute.precision,
+        precision=spec["precision"],
         compiled=compute.compile,
         checkpoint_seconds=compute.checkpoint_seconds,
     )
@@ -156,6 +156,7 @@ def _scores(
         semantics=f"{spec['semantics']} ({spec['normalisation']})",
         words=words,
         selection="validation classes" if spec["selection"] == "validation" else "last epoch",
+        protocol=index.protocol,
         classes=index.class_names,
         seen=index.seen,
         scores={split: score_rows(model, inputs, torch.from_numpy(images)) for split, images in rows.items()},

@@ -3,8 +3,9 @@
 A method, or somebody else's program, ends by writing one matrix of images by all classes for each split; what comes
 after (accuracies, rebalancing, tables, figures) knows no method. Layout (numbers 0-based)::
 
-    attrs                 dataset, method, variant, seed, extractor, semantics, words, selection, chosen (JSON),
-                          rebalancing ("none" where absent), complete (true, written last)
+    attrs                 dataset, method, variant, seed, extractor, semantics, words, selection,
+                          protocol (as in index.h5), chosen (JSON), rebalancing ("none" where absent),
+                          complete (true, written last)
     classes, seen         (class,)          names, and whether training images of the class exist
     {split}/scores        (image, class)    float32, larger is better, ALL classes
     {split}/labels        (image,)          class numbers
@@ -24,7 +25,7 @@ import numpy as np
 from zslpipe.errors import InputError
 
 SPLITS = ("trainval", "test_seen", "test_unseen")
-TEXTS = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection")
+TEXTS = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "protocol")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,7 @@ class ScoreMatrix:
     semantics: str
     words: str
     selection: str
+    protocol: str
     classes: tuple[str, ...]
     seen: np.ndarray
     scores: Mapping[str, np.ndarray]

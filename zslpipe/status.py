@@ -13,9 +13,8 @@ import h5py
 
 from zslpipe.errors import InputError
 
-FRESH_SECONDS = (
-    120  # ours: a running job writes progress.json every few seconds; a pause of two minutes is worth a look
-)
+# ours: a running job writes progress.json every ten seconds (training.REPORT_SECONDS); two minutes are twelve missed
+FRESH_SECONDS = 120
 WORK_FOLDER = re.compile(r"^\.(.*?)\.?work$")  # .seed0.work holds the state of seed0, .work that of its folder
 RUN_DEPTH = 5  # {dataset}/runs/{method}/{variant}/seed{n}
 

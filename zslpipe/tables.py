@@ -2,7 +2,8 @@
 
 The csv has one number a cell; the md (padded, to be read in a terminal) and the tex (booktabs) join mean and spread.
 Everything in per cent. A cell without a value is empty: a metric that some seed lacks, the spread of a single seed, a
-number that no paper printed for this dataset and protocol.
+number that no paper printed for this dataset and split. Below the md and above the tex stands which datasets have
+another split than the papers' proposed one.
 """
 
 import csv
@@ -15,24 +16,27 @@ from typing import Any
 
 from zslpipe.errors import InputError
 from zslpipe.evaluation import IDENTITY, METRICS, read_metrics
+from zslpipe.index import PROPOSED_SPLIT
 from zslpipe.published import METRICS as PRINTED
 from zslpipe.published import published, source
 
+COLUMNS = tuple(name for name in IDENTITY if name != "protocol")  # a dataset has one split, told in a line of its own
 HEADER = (
-    *IDENTITY,
+    *COLUMNS,
     "seeds",
     *(f"{name}_{part}" for name in METRICS for part in ("mean", "std")),
     *(f"{name}_published" for name in PRINTED),
 )
-TITLES = (*(name.capitalize() for name in IDENTITY), "Seeds", *METRICS, *(f"{name} paper" for name in PRINTED))
-TEXT_COLUMNS = len(IDENTITY)
+TITLES = (*(name.capitalize() for name in COLUMNS), "Seeds", *METRICS, *(f"{name} paper" for name in PRINTED))
+TEXT_COLUMNS = len(COLUMNS)
 
 
 @dataclass(frozen=True)
 class Row:
     """One method and variant: who, how many seeds, metric -> (mean, spread or None), metric -> printed number."""
 
-    identity: tuple[str, ...]
+    identity: tuple[str, ...]  # the values of COLUMNS
+    protocol: str
     seeds: int
     measured: Mapping[str, tuple[float, float | None]]
     printed: Mapping[str, float]
@@ -42,7 +46,8 @@ def write_tables(metrics_paths: Sequence[Path], output_folder: Path) -> tuple[Pa
     """Write main.csv, main.md and main.tex from metrics.json files (any order of seeds) and return their paths.
 
     Rows: sorted by dataset, then in the order given. Spread: sample standard deviation (n - 1) over seeds. Raises
-    InputError for no file at all, for what ``read_metrics`` refuses, and for one seed of one result given twice.
+    InputError for no file at all, for what ``read_metrics`` refuses, for one seed of one result given twice, and for
+    one dataset under two splits.
     """
     rows = _rows(metrics_paths)
     output_folder.mkdir(parents=True, exist_ok=True)
@@ -57,13 +62,18 @@ def write_tables(metrics_paths: Sequence[Path], output_folder: Path) -> tuple[Pa
 
 
 def _rows(metrics_paths: Sequence[Path]) -> list[Row]:
-    """Read and group metrics.json files; InputError where nothing or one seed twice is given."""
+    """Read and group metrics.json files; InputError for nothing, one seed twice, or two splits of one dataset."""
     if not metrics_paths:
         raise InputError("tables: no metrics.json given; at least one result is needed")
     groups: dict[tuple[str, ...], dict[int, tuple[Path, Mapping[str, Any]]]] = {}
+    splits: dict[str, tuple[Path, str]] = {}
     for path in metrics_paths:
         metrics = read_metrics(path)
-        group = groups.setdefault(tuple(str(metrics[name]) for name in IDENTITY), {})
+        first, split = splits.setdefault(str(metrics["dataset"]), (path, str(metrics["protocol"])))
+        if split != metrics["protocol"]:
+            both = f"{metrics['protocol']!r}, {first} of {split!r}"
+            raise InputError(f"{path}: {metrics['dataset']} under {both}; give one split, or two names to the dataset")
+        group = groups.setdefault(tuple(str(metrics[name]) for name in COLUMNS), {})
         seed = int(metrics["seed"])
         if seed in group:
             raise InputError(f"{path}: the same result and seed {seed} as {group[seed][0]}; give each once")
@@ -79,9 +89,10 @@ def _row(identity: tuple[str, ...], seeds: Sequence[Mapping[str, Any]]) -> Row:
         values = [100 * float(metrics[name]) for metrics in seeds if name in metrics]
         if len(values) == len(seeds):  # a mean over fewer seeds than the row says would mislead
             measured[name] = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
-    who = dict(zip(IDENTITY, identity, strict=True))
-    printed = published(who["method"], who["variant"], who["dataset"], who["rebalancing"])
-    return Row(identity, len(seeds), measured, printed)
+    who = dict(zip(COLUMNS, identity, strict=True))
+    protocol = str(seeds[0]["protocol"])
+    printed = published(who["method"], who["variant"], who["dataset"], protocol, who["rebalancing"])
+    return Row(identity, protocol, len(seeds), measured, printed)
 
 
 def _csv(rows: Sequence[Row]) -> str:
@@ -109,8 +120,17 @@ def _cells(row: Row, plus_minus: str) -> list[str]:
 
 def _sources(rows: Sequence[Row]) -> list[str]:
     """Return one line for each row with printed numbers: where they are printed."""
-    names = dict.fromkeys(row.identity[:3] for row in rows if row.printed)
-    return [f"{dataset}, {method}, {variant}: {source(method, variant, dataset)}" for dataset, method, variant in names]
+    named = dict.fromkeys((*row.identity[:3], row.protocol) for row in rows if row.printed)
+    return [
+        f"{dataset}, {method}, {variant}: {source(method, variant, dataset, protocol)}"
+        for dataset, method, variant, protocol in named
+    ]
+
+
+def _other_splits(rows: Sequence[Row]) -> list[str]:
+    """Return one line for each dataset that is not divided as proposed: by whose split."""
+    named = dict.fromkeys((row.identity[0], row.protocol) for row in rows if row.protocol != PROPOSED_SPLIT)
+    return [f"{dataset}: {protocol}" for dataset, protocol in named]
 
 
 def _markdown(rows: Sequence[Row]) -> str:
@@ -127,15 +147,17 @@ def _markdown(rows: Sequence[Row]) -> str:
     right_rule = [f"{'-' * (width - 1)}:" for width in widths[TEXT_COLUMNS:]]
     text = [join(lines[0]), join(left_rule + right_rule), *(join(line) for line in lines[1:])]
     text += ["", "Per cent; mean ± sample standard deviation over seeds; T1, U, S, H: per-class means."]
-    sources = _sources(rows)
+    sources, others = _sources(rows), _other_splits(rows)
+    text += ["", "Not the papers' proposed split:", "", *(f"- {line}" for line in others)] if others else []
     text += ["", "Printed in the papers:", "", *(f"- {line}" for line in sources)] if sources else []
     return "\n".join(text) + "\n"
 
 
 def _latex(rows: Sequence[Row]) -> str:
-    """Return a booktabs tabular; the sources of the printed numbers are comments above it."""
+    """Return a booktabs tabular; other splits and the sources of the printed numbers are comments above."""
     columns = "l" * TEXT_COLUMNS + "r" * (len(TITLES) - TEXT_COLUMNS)
-    head = [f"% {line}" for line in ("needs \\usepackage{booktabs}; per cent", *_sources(rows))]
+    others = [f"not the papers' proposed split: {line}" for line in _other_splits(rows)]
+    head = [f"% {line}" for line in ("needs \\usepackage{booktabs}; per cent", *others, *_sources(rows))]
     head += [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", f"{' & '.join(TITLES)} \\\\", "\\midrule"]
     body = []
     for number, row in enumerate(rows):

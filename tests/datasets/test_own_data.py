@@ -14,6 +14,7 @@ def test_folder_of_class_folders(tmp_path):
     folder.write(settings, output, tmp_path)
     index = read_index(output)
     assert (index.dataset, index.adapter, len(index.paths)) == ("mine", "folder", 40)
+    assert (index.protocol, index.has_images) == ("own split", True)
     assert index.class_names == tuple(f"thing {number}" for number in range(8))
     assert list(np.flatnonzero(~index.seen)) == [1, 6]
     assert {name: len(index.splits[name]) for name in ("trainval", "test_seen", "test_unseen")} == {
@@ -61,6 +62,8 @@ def test_deepfashion_class_vectors_are_means_of_image_labels(tmp_path):
     assert index.attribute_groups == ("texture", "fabric", "shape", "part", "style", "texture")
     unseen = {name for name, seen in zip(index.class_names, index.seen, strict=True) if not seen}
     assert unseen == {"Category2", "Category9"}
+    assert (index.protocol, index.has_images) == ("own split (unseen.txt)", False)
+    assert index.validation.sum() == 2  # a fifth of nine
     assert {name: len(index.splits[name]) for name in ("trainval", "test_seen", "test_unseen")} == {
         "trainval": 72,  # nine seen classes, four of five images
         "test_seen": 18,
@@ -78,6 +81,17 @@ def test_deepfashion_published_unseen_categories_and_their_numbers(tmp_path, cap
     assert unseen == {f"Category{number + 1}" for number in (12, 15, 2, 19, 29, 30, 26, 44, 42, 48)}
     assert "seen is 39, 36 expected" in caplog.messages
     assert "unseen is 10, 10 expected" not in caplog.messages
+    assert index.validation.sum() == 6  # as published, whatever the number of seen classes
+    assert index.protocol == "proposed split, other sizes"
+
+
+def test_deepfashion_of_the_published_sizes_is_the_proposed_split(tmp_path, monkeypatch):
+    settings = lookalike.write_deepfashion(tmp_path, classes=50)
+    del settings["unseen_classes"]
+    monkeypatch.setattr(deepfashion, "EXPECTED", {"seen": 39, "unseen": 10, "attributes": 6, "images": 490})
+    output = tmp_path / "results/fashion/index.h5"
+    deepfashion.write(settings, output, tmp_path)
+    assert read_index(output).protocol == "proposed split"
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -10,7 +10,7 @@ import scipy.io
 
 from zslpipe.datasets import splits, xlsa17
 from zslpipe.errors import InputError
-from zslpipe.index import Index, read_index
+from zslpipe.index import Index, images_hash, read_index
 
 ALL = ("CUB", "SUN", "AWA1", "AWA2", "aPY", "FLO")
 
@@ -197,8 +197,32 @@ def test_pooled_features_keep_rows_and_order(tmp_path):
     with h5py.File(output) as file:
         assert (file["pooled"].shape, file["pooled"].dtype) == ((96, lookalike.FEATURES), np.float32)
         np.testing.assert_array_equal(file["pooled"][:, 0], np.arange(96))
-        assert dict(file.attrs) == {"extractor": "res101", "weights": "from res101.mat", "complete": True}
+        stamped = images_hash(read_index(tmp_path / "results/mine/index.h5"))
+        told = {"extractor": "res101", "weights": "from res101.mat", "images_hash": stamped, "complete": True}
+        assert dict(file.attrs) == told
         assert list(file) == ["pooled"]
+
+
+def test_whose_split_it_is_and_whether_there_are_images(tmp_path):
+    settings = lookalike.write_xlsa17(tmp_path)
+    index = read(settings, tmp_path)
+    assert (index.protocol, index.has_images) == ("proposed split", True)
+    known = read(settings | {"known_as": "CUB"}, tmp_path)
+    assert known.protocol == "split of att_splits.mat, not of the published sizes"
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/others.txt").write_text(f"{index.class_names[0]}\n{index.class_names[3]}\n")
+    bare = {name: value for name, value in settings.items() if name != "images"}
+    own = read(bare | {"unseen_classes": "lists/others.txt"}, tmp_path)
+    assert (own.protocol, own.has_images) == ("own split (others.txt)", False)
+
+
+def test_an_index_without_a_protocol_is_refused(tmp_path):
+    read(lookalike.write_xlsa17(tmp_path), tmp_path)
+    path = tmp_path / "results/mine/index.h5"
+    with h5py.File(path, "r+") as file:
+        del file.attrs["protocol"]
+    with pytest.raises(InputError, match=r"not a readable index\.h5 .*protocol.*; delete it and run snakemake again"):
+        read_index(path)
 
 
 def test_a_deviation_from_published_sizes_warns_with_both_numbers(tmp_path, caplog):

@@ -105,4 +105,4 @@ def test_published_rows_exist_for_the_variants_of_the_experiments():
     from zslpipe.published import published
 
     for variant in experiment("papers")["dazle"]["variants"]:
-        assert published("dazle", variant, "DeepFashion"), variant
+        assert published("dazle", variant, "DeepFashion", "proposed split"), variant

@@ -29,6 +29,7 @@ def pictured(runs: Iterable[str]) -> set[str]:
 
 EVERYTHING = (
     {"render demo", "pretrain demo", "extract demo/demo_7x7", "words demo/random", "inspect demo"}
+    | {"specify_backbone demo", "specify_features demo/demo_7x7"}
     | scored(DAZLE + ESZSL)
     | pictured(DAZLE)
     | SUMMARY
@@ -73,7 +74,7 @@ def reversed_keys(value: object) -> object:
 
 def test_where_and_how_it_runs(checkout: Checkout) -> None:
     (checkout.folder / "elsewhere").mkdir()
-    changes = "compute={device: auto, threads: 2, extract_threads: 3, precision: bfloat16, checkpoint_seconds: 5}"
+    changes = "compute={device: auto, threads: 2, extract_threads: 3, checkpoint_seconds: 5}"
     assert checkout.planned("--config", f"set=data_root=./elsewhere/../elsewhere {changes}") == NOTHING
 
 
@@ -131,6 +132,39 @@ def test_extraction_code_costs_no_extraction(checkout: Checkout) -> None:
     assert "extract demo/demo_7x7" in checkout.planned()
 
 
+FEATURE_JOBS = {"pretrain demo", "extract demo/demo_7x7"}
+
+
+def test_refactoring_an_adapter_costs_no_extraction(checkout: Checkout) -> None:
+    features = checkout.folder / "results/demo/features/demo_7x7.h5"
+    images = checkout.folder / "results/demo/images"
+    before = {path.name: path.read_bytes() for path in images.rglob("*.png")}
+    checkout.append("zslpipe/errors.py", "\nADDED = 1\n")
+    planned = checkout.planned()
+    assert "render demo" in planned
+    assert not planned & FEATURE_JOBS
+    # Nor when the images and the index have been written again.
+    modified = features.stat().st_mtime_ns
+    checkout.snakemake("--cores", "1", "results/demo/inspect.png")
+    assert (checkout.folder / "results/demo/index.h5").stat().st_mtime_ns > modified
+    assert {path.name: path.read_bytes() for path in images.rglob("*.png")} == before
+    assert not checkout.planned() & FEATURE_JOBS
+    assert checkout.planned(str(features.relative_to(checkout.folder))) == NOTHING
+
+
+def test_other_drawings_are_extracted(checkout: Checkout) -> None:
+    assert checkout.planned("--config", "set=datasets.demo.source.images_per_class=3") >= FEATURE_JOBS
+    checkout.append("zslpipe/datasets/creatures.py", "\nADDED = 1\n")
+    assert checkout.planned() >= FEATURE_JOBS
+
+
+def test_an_extractor_changed_together_with_an_adapter(checkout: Checkout) -> None:
+    checkout.append("zslpipe/errors.py", "\nADDED = 1\n")
+    planned = checkout.planned("--config", "set=extractors.demo_7x7.batch_size=16")
+    assert planned >= {"render demo", "extract demo/demo_7x7"}
+    assert "pretrain demo" not in planned
+
+
 def test_a_new_seed(checkout: Checkout) -> None:
     losses = {f"losses demo/{run}" for run in DAZLE}
     # The curves show the first seed.
@@ -174,7 +208,7 @@ def test_slurm_profile_and_gpus(checkout: Checkout) -> None:
     profile = ("--profile", "workflow/profiles/slurm")
     assert checkout.planned(*profile) == NOTHING
     said = checkout.snakemake("--dry-run", "--forceall", *profile, "--config", "set=compute.device=cuda")
-    gpus = dict(re.findall(r"^rule (\w+):\n(?: .*\n)*? +resources: .*?gpu=(\d)", said, re.MULTILINE))
+    gpus = dict(re.findall(r"^ *rule (\w+):\n(?: .*\n)*? +resources: .*?gpu=(\d)", said, re.MULTILINE))
     assert gpus == {"pretrain": "1", "extract": "1", "train": "1", "attend": "1"}
 
 

@@ -1,10 +1,39 @@
 # Features: each image of a dataset through each extractor, once. Package code is no trigger here: FEATURES_VERSION is.
+# Nor is a newer index or folder (ancient): what decides which images there are is, and a job that reads features refuses
+# those of other images. What decides stands in small files of their own, because behind an ancient input that is to be
+# written again Snakemake looks at no parameters.
+
+
+rule specify_backbone:
+    output:
+        "results/{dataset}/backbone.json",
+    localrule: True
+    params:
+        images=lambda wildcards: canonical(study.images(wildcards.dataset)),
+        code=code_hash("zslpipe.demo_training"),
+    shell:
+        "printf '%s\\n' {params.images:q} > {output}"
+
+
+rule specify_features:
+    output:
+        "results/{dataset}/features/{extractor}.json",
+    wildcard_constraints:
+        extractor=plan.alternatives(study.computed_extractors),
+    localrule: True
+    params:
+        settings=lambda wildcards: canonical(study.extractor(wildcards.extractor)),
+        images=lambda wildcards: canonical(study.images(wildcards.dataset)),
+        version=plan.FEATURES_VERSION,
+    shell:
+        "printf '%s\\n' {params.settings:q} > {output}"
 
 
 # The stand-in for ImageNet: the demo's network on drawn classes that the dataset does not have.
 rule pretrain:
     input:
-        "results/{dataset}/auxiliary",
+        "results/{dataset}/backbone.json",
+        images=ancient("results/{dataset}/auxiliary"),
     output:
         "results/{dataset}/backbone.pt",
     conda:
@@ -14,18 +43,17 @@ rule pretrain:
         gpu=study.gpu,
         mem_mb=4000,
         runtime=30,
-    params:
-        code=code_hash("zslpipe.pretraining"),
     shell:
-        "python -m zslpipe pretrain --images {input} --output {output} --threads {threads}"
+        "python -m zslpipe pretrain --images {input.images} --output {output} --threads {threads}"
         " --compute {study.compute_json:q}"
 
 
 rule extract:
     input:
-        lambda wildcards: study.weights_file(wildcards.dataset, wildcards.extractor),
-        lambda wildcards: study.image_input(wildcards.dataset),
-        index="results/{dataset}/index.h5",
+        "results/{dataset}/features/{extractor}.json",
+        lambda wildcards: ancient(study.image_input(wildcards.dataset)),
+        weights=lambda wildcards: study.weights_file(wildcards.dataset, wildcards.extractor),
+        index=ancient("results/{dataset}/index.h5"),
     output:
         "results/{dataset}/features/{extractor}.h5",
     wildcard_constraints:
@@ -38,12 +66,12 @@ rule extract:
         mem_mb=16000,
         runtime=720,
     params:
-        settings=lambda wildcards: canonical(study.extractor(wildcards.dataset, wildcards.extractor)),
+        settings=lambda wildcards: canonical(study.extractor(wildcards.extractor)),
         images=lambda wildcards: study.image_option(wildcards.dataset),
-        version=plan.FEATURES_VERSION,
     shell:
         "python -m zslpipe extract --index {input.index} --settings {params.settings:q}"
-        " {params.images} --data-root {study.data_root:q} --output {output} --threads {threads} --compute {study.compute_json:q}"
+        " {params.images} --data-root {study.data_root:q} --output {output} --threads {threads}"
+        " --compute {study.compute_json:q} --weights {input.weights:q}"
 
 
 # Pooled features that the dataset's own .mat file holds.

@@ -88,8 +88,7 @@ rule maps:
     params:
         stem="results/figures/{dataset}.{method}.{variant}.maps",
         images=lambda wildcards: study.image_option(wildcards.dataset),
-        pictures=plan.PICTURED_IMAGES,
         code=code_hash("zslpipe.attention_figures"),
     shell:
         "python -m zslpipe maps --attention {input.attention} --index {input.index} {params.images}"
-        " --data-root {study.data_root:q} --count {params.pictures} --output {params.stem}"
+        " --data-root {study.data_root:q} --output {params.stem}"

@@ -8,7 +8,7 @@ attribute labels, as CUB's class vectors are means over all images.
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,13 @@ import numpy as np
 from zslpipe.datasets import attributes, image_files, splits
 from zslpipe.datasets.settings import existing_file, parse_settings
 from zslpipe.errors import InputError
-from zslpipe.index import Index, write_index
+from zslpipe.index import OWN_SPLIT, PROPOSED_SPLIT, Index, write_index
 
 logger = logging.getLogger(__name__)
 
 UNSEEN_CATEGORIES = (12, 15, 2, 19, 29, 30, 26, 44, 42, 48)  # code of Huynh & Elhamifar 2020, from 0
 EXPECTED = {"seen": 36, "unseen": 10, "attributes": 1000, "images": 204_885 + 84_337}  # paper: training + test images
+VALIDATION_CLASSES = 6  # paper, table 1, of the 36 seen ones; it does not name them
 # list_attr_cloth.txt's column attribute_type, from 1.
 KINDS = ("texture", "fabric", "shape", "part", "style")
 
@@ -37,7 +38,7 @@ class Settings:
     attributes: str = "Anno_coarse/list_attr_img.txt"
     partition: str = "Eval/list_eval_partition.txt"
     unseen_classes: str | None = None  # text: class names, instead of the published ten
-    validation_classes: str | None = None  # text: class names; else drawn with the seed
+    validation_classes: str | None = None  # text: class names; else drawn with the seed, the published number of them
     seed: int = 0
 
 
@@ -56,10 +57,12 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     is_unseen = unseen[labels]
     trainval = np.flatnonzero(trains & ~is_unseen)
     class_list = data_root / chosen.validation_classes if chosen.validation_classes is not None else None
-    validation, note = splits.set_aside(labels, trainval, names, class_list, None, chosen.seed)
+    count = VALIDATION_CLASSES if chosen.unseen_classes is None else None
+    validation, note = splits.set_aside(labels, trainval, names, class_list, count, chosen.seed)
     tests = {"test_seen": np.flatnonzero(~trains & ~is_unseen), "test_unseen": np.flatnonzero(is_unseen)}
     if chosen.images is not None:
         image_files.check_images(data_root / chosen.images, paths, where)
+    deviations = _deviations(names, unseen, words, paths)
     index = Index(
         dataset=output.parent.name,
         adapter="deepfashion",
@@ -73,7 +76,9 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         attribute_names=words,
         attribute_groups=groups,
         attribute_parts=attributes.relate_to_parts(groups, ()),
-        notes=(*category_notes, unseen_note, note, *_deviations(names, unseen, words, paths)),
+        notes=(*category_notes, unseen_note, note, *deviations),
+        protocol=_protocol(chosen, deviations),
+        has_images=chosen.images is not None,
     )
     write_index(index, output)
     for line in index.notes:
@@ -178,6 +183,13 @@ def _unseen(chosen: Settings, names: tuple[str, ...], data_root: Path) -> tuple[
     if not wanted:
         raise InputError(f"{data_root / chosen.category_names}: none of the published unseen categories")
     return np.array([name in wanted for name in names]), "unseen: the ten published categories"
+
+
+def _protocol(chosen: Settings, deviations: tuple[str, ...]) -> str:
+    """Return whose division this is: the paper's only where all published sizes are met."""
+    if chosen.unseen_classes is not None:
+        return f"{OWN_SPLIT} ({PurePosixPath(chosen.unseen_classes).name})"
+    return f"{PROPOSED_SPLIT}, other sizes" if deviations else PROPOSED_SPLIT
 
 
 def _partition(path: Path, paths: list[str]) -> np.ndarray:

@@ -161,7 +161,8 @@ def _render_folder(
     if len(jobs) < POOLED_FROM:
         locations = [_render(job) for job in jobs]
     else:
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        processors = len(os.sched_getaffinity(0))  # those that a cluster or taskset grants, not all of the machine's
+        with ProcessPoolExecutor(processors, mp_context=get_context("spawn")) as pool:
             locations = list(pool.map(_render, jobs, chunksize=32))
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
@@ -203,6 +204,7 @@ def _index(
         attribute_parts=np.array([[part == one for one in PARTS] for part, _ in ATTRIBUTES]),
         part_names=PARTS,
         part_locations=locations,
+        protocol="demo split",
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from zslpipe.datasets import attributes, image_files, splits
 from zslpipe.datasets.settings import existing_file, parse_settings, read_lines
 from zslpipe.errors import InputError, nearest
-from zslpipe.index import Index, write_index
+from zslpipe.index import OWN_SPLIT, Index, write_index
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         attribute_groups=groups,
         attribute_parts=attributes.relate_to_parts(groups, ()),
         notes=(*notes, f"test_seen drawn with seed {chosen.seed}", note),
+        protocol=OWN_SPLIT,
     )
     write_index(index, output)
     for line in index.notes:

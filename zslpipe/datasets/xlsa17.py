@@ -19,7 +19,7 @@ from zslpipe.datasets.class_names import class_vectors, labels_by_name
 from zslpipe.datasets.matfile import read_mat, required, texts, zero_based
 from zslpipe.datasets.settings import existing_file, parse_settings, read_lines
 from zslpipe.errors import InputError
-from zslpipe.index import Index, read_index, write_index
+from zslpipe.index import OWN_SPLIT, PROPOSED_SPLIT, Index, images_hash, read_index, write_index
 
 logger = logging.getLogger(__name__)
 
@@ -103,13 +103,27 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         part_locations=pictures.part_locations,
         boxes=pictures.boxes,
         notes=(*notes, *joined, *division.notes, *repaired, *pictures.notes),
+        protocol=_protocol(chosen, {}),
+        has_images=root is not None,
     )
     if chosen.known_as is not None:
         deviations = splits.compare_with_expected(chosen.known_as, index_sizes(index))
-        index = replace(index, notes=(*index.notes, *deviations))
+        index = replace(index, notes=(*index.notes, *deviations), protocol=_protocol(chosen, index_sizes(index)))
     write_index(index, output)
     for note in index.notes:
         logger.info("%s: %s", where, note)
+
+
+def _protocol(chosen: Settings, sizes: Mapping[str, int]) -> str:
+    """Return whose division this is; a known dataset's split file of other than the published sizes is not proposed."""
+    if chosen.unseen_classes is not None:
+        return f"{OWN_SPLIT} ({PurePosixPath(chosen.unseen_classes).name})"
+    if chosen.known_as is not None and sizes:
+        expected = splits.expected_sizes(chosen.known_as)
+        divided = ("trainval", "test_seen", "test_unseen", "seen", "unseen")
+        if any(sizes[name] != getattr(expected, name) for name in divided):
+            return f"split of {PurePosixPath(chosen.splits).name}, not of the published sizes"
+    return PROPOSED_SPLIT
 
 
 def _class_names(
@@ -241,5 +255,6 @@ def write_pooled(settings: Mapping[str, Any], index_path: Path, output: Path, da
     with h5py.File(temporary, "w") as file:
         file["pooled"] = pooled
         file.attrs["extractor"], file.attrs["weights"] = output.stem, f"from {path.name}"
+        file.attrs["images_hash"] = images_hash(index)
         file.attrs["complete"] = True
     temporary.replace(output)

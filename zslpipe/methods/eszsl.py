@@ -16,13 +16,14 @@ Deviations
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zslpipe.data import Classes, Pooled, TrainingData
+from zslpipe.data import Classes, Inputs, Pooled, TrainingData
 
 INPUT = Pooled(size=224)
 
@@ -54,21 +55,25 @@ class Model(nn.Module):
         return F.normalize(inputs, dim=1) @ self.W @ self.attributes.T
 
 
+@lru_cache(maxsize=1)
+def _sums(inputs: Inputs, rows: Tensor, labels: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
+    """Return X' X (d, d) and X' Y (d, seen class), float64; kept, since every pair of regularisers starts from them."""
+    seen_number = torch.cumsum(classes.seen, 0) - 1
+    gram: Tensor | float = 0.0
+    targets: Tensor | float = 0.0
+    for part in torch.arange(len(rows)).split(BATCH):
+        features = F.normalize(inputs.take(rows[part]), dim=1).double()
+        labelled = F.one_hot(seen_number[labels[part]], int(classes.seen.sum())).to(features)
+        gram = gram + features.T @ features
+        targets = targets + features.T @ labelled
+    return torch.as_tensor(gram), torch.as_tensor(targets)
+
+
 def train(model: Model, config: Config, data: TrainingData) -> None:
-    """Set W by eq. 6, in float64, from one pass over the training images."""
-    device = data.run.device
-    signatures = data.classes.attributes[data.classes.seen].double().to(device)
-    seen_number = torch.cumsum(data.classes.seen, 0) - 1
-    width, attributes = model.W.shape
-    gram = config.feature_regulariser * torch.eye(width, dtype=torch.float64, device=device)
-    targets = torch.zeros(width, len(signatures), dtype=torch.float64, device=device)
-    for batch in data.in_order(BATCH):
-        features = F.normalize(batch.inputs, dim=1).double()
-        labels = F.one_hot(seen_number.to(device)[batch.labels], len(signatures)).double()
-        gram += features.T @ features
-        targets += features.T @ labels
-    right = signatures.T @ signatures + config.class_regulariser * torch.eye(
-        attributes, dtype=torch.float64, device=device
-    )
-    weights = torch.linalg.solve(gram, targets @ signatures)
+    """Set W by eq. 6, in float64."""
+    gram, targets = _sums(data.inputs, data.rows, data.labels, data.classes)
+    signatures = data.classes.attributes[data.classes.seen].to(gram)
+    left = gram + config.feature_regulariser * torch.eye(len(gram)).to(gram)
+    right = signatures.T @ signatures + config.class_regulariser * torch.eye(signatures.shape[1]).to(gram)
+    weights = torch.linalg.solve(left, targets @ signatures)
     model.W.copy_(torch.linalg.solve(right, weights, left=False))
