@@ -55,6 +55,7 @@ def _figures(
     """
 
     def measure(model: Model, _: int) -> dict[str, float]:
+        """Return the criterion on the validation problem, by its name in the history."""
         scores = score_rows(model, inputs, problem.test_rows)
         labels, seen = problem.test_labels.numpy(), problem.classes.seen.numpy()
         unseen_images = ~seen[labels]
