@@ -8,6 +8,8 @@ rule specify_backbone:
     output:
         "results/{dataset}/backbone.json",
     localrule: True
+    conda:
+        "../../envs/numpy.yaml"
     params:
         images=lambda wildcards: canonical(study.images(wildcards.dataset)),
         code=code_hash("zslpipe.demo_training"),
@@ -21,6 +23,8 @@ rule specify_features:
     wildcard_constraints:
         extractor=plan.alternatives(study.computed_extractors),
     localrule: True
+    conda:
+        "../../envs/numpy.yaml"
     params:
         settings=lambda wildcards: canonical(study.extractor(wildcards.extractor)),
         images=lambda wildcards: canonical(study.images(wildcards.dataset)),
