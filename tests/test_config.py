@@ -65,7 +65,9 @@ def test_what_a_run_depends_on() -> None:
         "dataset": "creatures",
         "method": "dazle",
         "variant": "default",
+        "input": "regions",
         "extractor": "coarse",
+        "trunk": None,
         "words": "drawn",
         "semantics": "att",
         "normalisation": "unit",
@@ -93,6 +95,22 @@ def test_another_extractor_by_name() -> None:
     assert [run.extractor for run in runs(config) if run.method == "eszsl"] == ["fine"]
 
 
+def test_a_method_of_several_inputs_takes_the_first_or_the_one_named() -> None:
+    config = loaded("methods=[dazle,eszsl,rsan] rsan={} rsan.extractor=fine rsan.variants.cached.input=regions")
+    rows = {(run.dataset, run.variant): run for run in runs(config) if run.method == "rsan"}
+    images, cached = rows["creatures", "default"], rows["creatures", "cached"]
+    assert (images.input, images.extractor, images.trunk) == ("images", "fine", config["extractors"]["fine"])
+    assert (cached.input, cached.extractor, cached.trunk) == ("regions", "fine", None)
+    plan = Plan(config, str(SCHEMA))
+    assert "rsan/default" in plan.end_to_end_runs and "rsan/cached" in plan.light_runs
+
+
+def test_rebalancing_is_no_part_of_what_a_run_depends_on() -> None:
+    plain, changed = (next(runs(loaded(text))) for text in ("", "dazle.rebalancing=[none,oracle]"))
+    assert plain.rebalancing == ("none",) and changed.rebalancing == ("none", "oracle")
+    assert plain.slice == changed.slice
+
+
 def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
     before = copy.deepcopy(GIVEN)
     config = load(GIVEN, SCHEMA)
@@ -105,6 +123,7 @@ def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
         "checkpoint_seconds": 60,
         "threads": 2,
         "extract_threads": 8,
+        "image_threads": 8,
     }
     assert config["datasets"]["birds"]["source"] == {"features": "res101.mat"}
     assert config["datasets"]["creatures"]["source"] == {}
@@ -199,18 +218,22 @@ def test_a_variant_is_named_by_a_word_that_can_stand_in_a_path(name: str) -> Non
 
 def test_plan_names_every_file_of_the_chain() -> None:
     plan = Plan(given("seeds=[3,5] dazle.variants={}"), str(SCHEMA))
-    assert plan.metrics == [
-        f"results/{run}/seed{seed}/metrics.json"
-        for run in ("creatures/runs/dazle/default", "creatures/runs/eszsl/default", "birds/runs/eszsl/default")
-        for seed in (3, 5)
+    assert plan.localizations == [
+        f"results/creatures/runs/dazle/default/seed{seed}/localization.json" for seed in (3, 5)
     ]
-    assert plan.metrics_of_first_seed("birds") == ["results/birds/runs/eszsl/default/seed3/metrics.json"]
+    assert plan.score_matrices_of_first_seed("birds") == ["results/birds/runs/eszsl/default/seed3/scores.h5"]
     assert set(plan.targets()) == {
         "results/tables/main.csv",
         "results/tables/main.md",
         "results/tables/main.tex",
         "results/figures/creatures.curves.png",
         "results/figures/birds.curves.png",
+        "results/figures/creatures.confusion.png",
+        "results/figures/birds.confusion.png",
+        "results/tables/localization.csv",
+        "results/tables/localization.md",
+        "results/tables/localization.tex",
+        "results/figures/creatures.dazle.default.parts.png",
         "results/creatures/inspect.png",
         "results/figures/creatures.dazle.default.losses.png",
         "results/figures/creatures.dazle.default.maps.png",

@@ -53,11 +53,11 @@ def write(package: Path, text: str) -> None:
 def test_declarations_of_a_file_that_cannot_be_imported(package: Path) -> None:
     assert read_method("made", package) == MethodSource(
         name="made",
-        input_kind="Regions",
-        input_arguments={"size": 448, "grid": 14},
+        inputs={"regions": {"size": 448, "grid": 14}},
         settings={"rate": "float", "kind": "str"},
         uses_words=True,
         has_attention=True,
+        has_part_attention=False,
         has_attribute_scores=False,
         has_epochs=True,
     )
@@ -67,8 +67,16 @@ def test_what_a_method_does_not_have(package: Path) -> None:
     plain = METHOD.replace("Regions(size=448, grid=14)", "Pooled(size=224)").replace("classes.words", "classes.names")
     write(package, plain.replace("def attention", "def scores").replace("zslpipe.training", "zslpipe.data"))
     source = read_method("made", package)
-    assert (source.input_kind, source.input_arguments) == ("Pooled", {"size": 224})
+    assert source.inputs == {"pooled": {"size": 224}}
     assert (source.uses_words, source.has_attention, source.has_epochs) == (False, False, False)
+
+
+def test_a_method_of_several_inputs(package: Path) -> None:
+    write(package, METHOD.replace("Regions(size=448, grid=14)", "(Images(size=448), Regions(size=448, grid=14))"))
+    assert list(read_method("made", package).inputs.items()) == [
+        ("images", {"size": 448}),
+        ("regions", {"size": 448, "grid": 14}),
+    ]
 
 
 def test_words_in_a_docstring_are_no_use_of_words(package: Path) -> None:
@@ -102,12 +110,12 @@ def test_an_unknown_method_names_the_nearest(package: Path) -> None:
 def test_declarations_of_the_shipped_methods() -> None:
     assert {"dazle", "eszsl"} <= set(method_names())
     dazle, eszsl = read_method("dazle"), read_method("eszsl")
-    assert (dazle.input_kind, dazle.input_arguments) == ("Regions", {"size": 224, "grid": 7})
+    assert dazle.inputs == {"regions": {"size": 224, "grid": 7}}
     assert (dazle.uses_words, dazle.has_attention, dazle.has_epochs) == (True, True, True)
     assert (dazle.has_attribute_scores, eszsl.has_attribute_scores) == (True, False)
     assert dazle.settings["lr"] == "float"
     assert dazle.settings["dense_attention"] == "bool"
-    assert (eszsl.input_kind, eszsl.input_arguments) == ("Pooled", {"size": 224})
+    assert eszsl.inputs == {"pooled": {"size": 224}}
     assert (eszsl.uses_words, eszsl.has_attention, eszsl.has_epochs) == (False, False, False)
     assert eszsl.settings == {"feature_regulariser": "float", "class_regulariser": "float"}
 

@@ -12,19 +12,22 @@ import torch
 from miniature import ATTRIBUTES, CLASSES, GRID, SEEN, TEST_IMAGES, write_miniature
 
 from zslpipe.attending import attend, pick_images
+from zslpipe.building import configured
 from zslpipe.cache import FeatureFile
 from zslpipe.devices import Compute
 from zslpipe.errors import InputError
 from zslpipe.index import read_index
 from zslpipe.inputs import CachedInputs
 from zslpipe.methods import dazle, eszsl
-from zslpipe.running import configured, load_model, read_words, run_method
+from zslpipe.running import load_model, read_words, run_method
 from zslpipe.scores import read_scores
+from zslpipe.sources import open_source
 
 CPU = Compute(device="cpu", threads=1, checkpoint_seconds=1e6)
 SPEC = {
     "dataset": "miniature",
     "variant": "default",
+    "trunk": None,
     "extractor": "miniature",
     "semantics": "att",
     "normalisation": "unit",
@@ -35,8 +38,9 @@ SPEC = {
     "settings_of": None,
 }
 SPECS = {
-    "eszsl": SPEC | {"method": "eszsl", "words": None, "settings": {"feature_regulariser": 0.1}},
-    "dazle": SPEC | {"method": "dazle", "words": "words", "settings": {"epochs": 3, "lr": 0.01, "batch_size": 8}},
+    "eszsl": SPEC | {"method": "eszsl", "input": "pooled", "words": None, "settings": {"feature_regulariser": 0.1}},
+    "dazle": SPEC
+    | {"method": "dazle", "input": "regions", "words": "words", "settings": {"epochs": 3, "lr": 0.01, "batch_size": 8}},
 }
 SELECTING = SPECS["dazle"] | {
     "selection": "validation",
@@ -52,7 +56,8 @@ def paths(tmp_path_factory):
 
 def run(spec: dict, paths: dict[str, Path], output: Path, seed: int = 0) -> Path:
     words = paths["words"] if spec["words"] else None
-    run_method(spec, seed, paths["index"], paths["features"], words, output, CPU)
+    source = open_source(spec, paths["index"], paths["features"], paths["index"].parent, None, CPU)
+    run_method(spec, seed, source, words, output, CPU)
     return output
 
 
@@ -184,16 +189,20 @@ def with_noise(paths: dict[str, Path], splits: list[str], path: Path) -> Path:
 
 
 def test_settings_come_from_the_method_then_the_paper_then_the_user():
-    assert configured(dazle, {}, None) == dazle.Config()
-    assert configured(dazle, {}, "SUN") == dazle.PUBLISHED["SUN"]
-    assert configured(dazle, {"epochs": 7}, "SUN") == replace(dazle.PUBLISHED["SUN"], epochs=7)
-    assert configured(dazle, {}, "miniature") == dazle.Config()
-    assert configured(eszsl, {"class_regulariser": 3.0}, "SUN") == eszsl.Config(class_regulariser=3.0)
+    def config_of(module, settings: dict, dataset: str | None):
+        return configured(module, {"settings": settings, "settings_of": dataset, "trunk": None})
+
+    assert config_of(dazle, {}, None) == dazle.Config()
+    assert config_of(dazle, {}, "SUN") == dazle.PUBLISHED["SUN"]
+    assert config_of(dazle, {"epochs": 7}, "SUN") == replace(dazle.PUBLISHED["SUN"], epochs=7)
+    assert config_of(dazle, {}, "miniature") == dazle.Config()
+    assert config_of(eszsl, {"class_regulariser": 3.0}, "SUN") == eszsl.Config(class_regulariser=3.0)
 
 
 def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
     output = tmp_path / "attention.h5"
-    attend(runs["dazle"] / "weights.pt", paths["index"], paths["features"], paths["words"], output, 3, CPU)
+    source = open_source(SPECS["dazle"], paths["index"], paths["features"], paths["index"].parent, None, CPU)
+    attend(runs["dazle"] / "weights.pt", source, paths["words"], 0, output, 3)
     index, words = read_index(paths["index"]), read_words(paths["words"])[0]
     with h5py.File(output) as file:
         maps, images = file["maps"][()], file["images"][()]
@@ -202,6 +211,8 @@ def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
         assert [file.attrs[name] for name in ("dataset", "method", "variant")] == ["miniature", "dazle", "default"]
         assert file["labels"][()].tolist() == index.labels[images].tolist()
         predicted, scores = file["predicted"][()], file["scores"][()]
+        tested, found = file["test/images"][()], file["test/peaks"][()]
+        assert (file.attrs["kind"], file.attrs["seed"]) == ("attributes", 0)
     assert maps.shape == (3, ATTRIBUTES, GRID, GRID)
     assert set(images) <= set(index.splits["test_unseen"])
     _, model, _ = load_model(runs["dazle"] / "weights.pt", index, words)
@@ -211,6 +222,12 @@ def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
         assert predicted.tolist() == model.scores(batch).argmax(1).tolist()
         np.testing.assert_allclose(scores, model.attribute_scores(batch).numpy(), rtol=0, atol=1e-6)
     assert scores.shape == (3, ATTRIBUTES) and scores.dtype == np.float32
+    assert tested.tolist() == [*index.splits["test_seen"], *index.splits["test_unseen"]]
+    with torch.inference_mode():
+        everything = model.attention(source.inputs.take(torch.from_numpy(tested))).numpy()
+    for image, attribute in np.ndindex(*everything.shape[:2]):
+        row, column = np.unravel_index(everything[image, attribute].argmax(), (GRID, GRID))
+        assert found[image, attribute].tolist() == [(column + 0.5) / GRID, (row + 0.5) / GRID]
 
 
 def test_pictured_images_are_of_different_classes_as_long_as_there_are(paths):

@@ -11,13 +11,15 @@ from miniature import SEEN, VALIDATION, miniature_index, write_miniature
 from torch import Tensor, nn
 
 from zslpipe.accuracy import generalized, t1
+from zslpipe.building import Source
 from zslpipe.cache import FeatureFile
-from zslpipe.data import Run
+from zslpipe.data import Held, Run
 from zslpipe.history import write_history
 from zslpipe.index import read_index
-from zslpipe.inputs import CachedInputs, score_rows
+from zslpipe.inputs import CachedInputs
 from zslpipe.methods import eszsl
 from zslpipe.problems import HELD_OUT, classes_of, validation_problem, whole_problem
+from zslpipe.scoring import score_rows
 from zslpipe.selection import choose
 
 torch.set_num_threads(1)
@@ -107,19 +109,17 @@ class Planted(nn.Module):
         return scores + self.config.shift * (~self.seen)
 
 
-class Labelled:
-    """Inputs that give away label and rank: pictures of what a perfect method would know."""
+def labelled(problem) -> Source:
+    """Return inputs that give away label and rank: pictures of what a perfect method would know."""
+    answers = torch.zeros(int(problem.test_rows.max()) + 1, 2)
+    for number in range(len(problem.classes.names)):
+        rows = problem.test_rows[problem.test_labels == number]
+        answers[rows] = torch.stack([torch.full((len(rows),), number), torch.arange(len(rows)) / len(rows)], dim=1)
+    return source_of(Held(answers))
 
-    shape = (2,)
 
-    def __init__(self, problem):
-        self.answers = {}
-        for number in range(len(problem.classes.names)):
-            rows = problem.test_rows[problem.test_labels == number].tolist()
-            self.answers |= {row: (number, rank / len(rows)) for rank, row in enumerate(rows)}
-
-    def take(self, rows: Tensor) -> Tensor:
-        return torch.tensor([self.answers[row] for row in rows.tolist()])
+def source_of(inputs) -> Source:
+    return Source(None, inputs, CPU, "as it is")
 
 
 def planted(train=lambda model, config, data: None, config=Config) -> SimpleNamespace:
@@ -129,7 +129,7 @@ def planted(train=lambda model, config, data: None, config=Config) -> SimpleName
 @pytest.mark.parametrize("criterion", ["T1", "H"])
 def test_the_best_candidate_is_chosen(problem, tmp_path, criterion):
     candidates = {"quality": [0.2, 0.9, 0.6], "shift": [-5.0, 0.0]}
-    config, chosen = choose(planted(), Config(), candidates, criterion, problem, Labelled(problem), run_of(tmp_path))
+    config, chosen = choose(planted(), Config(), candidates, criterion, problem, labelled(problem), run_of(tmp_path))
     assert config.quality == 0.9
     assert chosen["quality"] == 0.9
     # Within T1 the shift moves all classes alike: the first of equals; H needs scores that compete.
@@ -142,7 +142,9 @@ def test_the_figure_is_that_of_the_validation_problem(problem, inputs, tmp_path)
     candidates = {"feature_regulariser": [0.01, 1.0, 100.0], "class_regulariser": [0.01, 1.0]}
     labels, seen = problem.test_labels.numpy(), problem.classes.seen.numpy()
     for criterion in ("T1", "H"):
-        config, chosen = choose(eszsl, eszsl.Config(), candidates, criterion, problem, inputs, run_of(tmp_path))
+        config, chosen = choose(
+            eszsl, eszsl.Config(), candidates, criterion, problem, source_of(inputs), run_of(tmp_path)
+        )
         best = (-1.0, None)
         for feature in candidates["feature_regulariser"]:
             for semantic in candidates["class_regulariser"]:
@@ -205,7 +207,7 @@ def train_epochs(model, config, data) -> None:
 def test_the_best_number_of_epochs_is_chosen_and_the_trials_are_in_the_history(problem, tmp_path):
     module = SimpleNamespace(Config=Epochs, Model=Peaking, train=train_epochs)
     run = run_of(tmp_path)
-    config, chosen = choose(module, Epochs(), {"gain": [0.1, 0.3]}, "H", problem, Labelled(problem), run)
+    config, chosen = choose(module, Epochs(), {"gain": [0.1, 0.3]}, "H", problem, labelled(problem), run)
     assert (config.epochs, config.gain) == (3, 0.3)
     assert chosen["epochs"] == 3
     assert [(row["phase"], row["epoch"], row["gain"]) for row in run.history] == [
@@ -219,7 +221,7 @@ def test_the_best_number_of_epochs_is_chosen_and_the_trials_are_in_the_history(p
 
 def test_without_candidates_only_the_number_of_epochs_is_chosen(problem, tmp_path):
     module = SimpleNamespace(Config=Epochs, Model=Peaking, train=train_epochs)
-    config, chosen = choose(module, Epochs(), {}, "T1", problem, Labelled(problem), run_of(tmp_path))
+    config, chosen = choose(module, Epochs(), {}, "T1", problem, labelled(problem), run_of(tmp_path))
     assert config == Epochs(epochs=3)
     assert list(chosen) == ["epochs", "validation_T1"]
 
@@ -232,7 +234,7 @@ def test_the_training_images_of_a_trial_are_the_problems(problem, tmp_path):
         assert data.classes is problem.classes
         assert data.run.phase == "validation"
 
-    choose(planted(train), Config(), {"quality": [0.5]}, "H", problem, Labelled(problem), run_of(tmp_path))
+    choose(planted(train), Config(), {"quality": [0.5]}, "H", problem, labelled(problem), run_of(tmp_path))
     assert rows == problem.train_rows.tolist()
 
 

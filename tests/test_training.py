@@ -11,22 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zslpipe.data import Batch, Classes, Run, TrainingData, class_balanced_batches, random_batches
+from zslpipe.data import Batch, Classes, Held, Run, TrainingData, class_balanced_batches, random_batches
 from zslpipe.history import write_history
-from zslpipe.training import NonFiniteLossError, fit
+from zslpipe.training import NonFiniteLossError, Objective, fit
 
 torch.set_num_threads(1)
 IMAGES, BATCH, EPOCHS = 10, 4, 3
 STEPS = 3  # batches in an epoch: 4, 4 and 2 images
-
-
-class Held:
-    """Inputs held as one tensor."""
-
-    shape = (6,)
-
-    def take(self, rows: Tensor) -> Tensor:
-        return torch.linspace(-1, 1, 6 * IMAGES).view(IMAGES, 6)[rows].sin()
+INPUTS = torch.linspace(-1, 1, 6 * IMAGES).view(IMAGES, 6).sin()
 
 
 class Net(nn.Module):
@@ -51,7 +43,7 @@ class Net(nn.Module):
 def data_of(folder: Path, stamp: str = "a", checkpoint_seconds: float = 0.0) -> TrainingData:
     run = Run(7, torch.device("cpu"), folder, stamp, checkpoint_seconds=checkpoint_seconds)
     classes = Classes(("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c"))
-    return TrainingData(Held(), torch.arange(IMAGES), torch.arange(IMAGES) % 3, classes, run)
+    return TrainingData(Held(INPUTS), torch.arange(IMAGES), torch.arange(IMAGES) % 3, classes, run)
 
 
 def batches(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
@@ -64,7 +56,7 @@ def train(data: TrainingData, killed_at: int = 0) -> Net:
     model = Net(killed_at)
     for stage in ("first", "second"):
         optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-3, momentum=0.9)
-        fit(model, data, batches, optimizer, EPOCHS, stage)
+        fit(model, data, batches, Objective(model.loss, optimizer), EPOCHS, stage)
     return model
 
 
@@ -135,7 +127,8 @@ def test_each_step_is_the_optimisers_on_the_sum_of_terms(tmp_path):
 
     for stage in ("first", "second"):  # the batches that fit() draws, found with a network that is thrown away
         other = Net()
-        fit(other, data_of(tmp_path / "other"), recorded, torch.optim.SGD(other.parameters(), lr=0.0), EPOCHS, stage)
+        unmoved = Objective(other.loss, torch.optim.SGD(other.parameters(), lr=0.0))
+        fit(other, data_of(tmp_path / "other"), recorded, unmoved, EPOCHS, stage)
     torch.manual_seed(0)
     model = Net()
     rows = []
@@ -169,7 +162,7 @@ def test_a_figure_after_each_epoch_joins_the_history(tmp_path):
 
     data.run.after_epoch = figure
     model = Net()
-    fit(model, data, batches, torch.optim.SGD(model.parameters(), lr=0.1), EPOCHS)
+    fit(model, data, batches, Objective(model.loss, torch.optim.SGD(model.parameters(), lr=0.1)), EPOCHS)
     assert [row["figure"] for row in data.run.history] == [10.0, 20.0, 30.0]
     assert modes == [False] * EPOCHS
     assert not model.training
@@ -191,7 +184,8 @@ class Diverging(Net):
 def test_a_loss_that_is_not_finite_names_stage_epoch_step_and_term(tmp_path, value):
     model = Diverging(value)
     with pytest.raises(NonFiniteLossError) as caught:
-        fit(model, data_of(tmp_path), batches, torch.optim.SGD(model.parameters(), lr=0.1), EPOCHS, "refinement")
+        objective = Objective(model.loss, torch.optim.SGD(model.parameters(), lr=0.1))
+        fit(model, data_of(tmp_path), batches, objective, EPOCHS, "refinement")
     text = str(caught.value)
     assert text.startswith(f"train refinement: loss term 'size' is {value} at epoch 2, step 2;")
     assert "\n" not in text

@@ -16,11 +16,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from zslpipe.errors import InputError, nearest
-from zslpipe.method_source import MethodSource, read_method
+from zslpipe.method_source import FROM_EXTRACTOR, MethodSource, read_method
 from zslpipe.provenance import PACKAGE
 
 # What a method's section may hold besides the fields of its Config.
 RUN_KEYS = (
+    "input",
     "extractor",
     "semantics",
     "normalisation",
@@ -29,6 +30,7 @@ RUN_KEYS = (
     "selection",
     "criterion",
     "choose",
+    "rebalancing",
     "variants",
 )
 # ``key=value`` of --config set="..."; a value in brackets, braces or quotes may contain spaces.
@@ -37,12 +39,18 @@ ASSIGNMENT = re.compile(r"\s*([\w.\-]+)=(\[[^\]]*\]|\{[^}]*\}|\"[^\"]*\"|'[^']*'
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the table: a method as a variant on a dataset; ``settings`` are the Config fields the user sets."""
+    """One row of the table: a method as a variant on a dataset; ``settings`` are the Config fields the user sets.
+
+    ``input`` is a kind of :mod:`zslpipe.method_source`; ``trunk`` the extractor's own section where the method runs the
+    network itself, None where it reads the extractor's features.
+    """
 
     dataset: str
     method: str
     variant: str
+    input: str
     extractor: str
+    trunk: Mapping[str, Any] | None
     words: str | None
     semantics: str
     normalisation: str
@@ -52,11 +60,12 @@ class Run:
     choose: Mapping[str, list]
     settings: Mapping[str, Any]
     settings_of: str | None
+    rebalancing: tuple[str, ...]
 
     @property
     def slice(self) -> dict[str, Any]:
         """All that the run's result depends on in the configuration; what Snakemake compares."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "rebalancing"}
 
 
 def load(given: Mapping[str, Any], schema: Path) -> dict[str, Any]:
@@ -194,6 +203,8 @@ def _run(
     settings = {key: value for key, value in section.items() if key not in RUN_KEYS}
     choose = section.get("choose", {})
     for key in [*settings, *choose]:
+        if "images" in source.inputs and key in FROM_EXTRACTOR:
+            raise InputError(f"{where}.{key}: the network is the extractor's; name one with 'extractor'")
         if key not in source.settings:
             raise InputError(f"{where}: unknown setting {key!r}; {nearest(key, [*source.settings, *RUN_KEYS])}")
     for key, values in [*((key, [value]) for key, value in settings.items()), *choose.items()]:
@@ -210,11 +221,17 @@ def _run(
             f"config, datasets.{dataset}: method {source.name!r} reads word vectors; "
             f"set 'words' to one of: {', '.join(config['words']) or '(none defined)'}"
         )
+    kind = section.get("input", next(iter(source.inputs)))
+    if kind not in source.inputs:
+        raise InputError(f"{where}.input: {source.name} takes {' or '.join(source.inputs)}, not {kind!r}")
+    extractor = _extractor(config, dataset, source.inputs[kind], kind, section.get("extractor"), where)
     return Run(
         dataset=dataset,
         method=source.name,
         variant=variant,
-        extractor=_extractor(config, dataset, source, section.get("extractor"), where),
+        input=kind,
+        extractor=extractor,
+        trunk=config["extractors"][extractor] if kind == "images" else None,
         words=words,
         semantics=section.get("semantics", entry["semantics"]),
         normalisation=section.get("normalisation", entry["normalisation"]),
@@ -224,6 +241,7 @@ def _run(
         choose=choose,
         settings=settings,
         settings_of=entry.get("settings_of"),
+        rebalancing=tuple(section.get("rebalancing", ["none"])),
     )
 
 
@@ -241,21 +259,37 @@ def _check_type(value: Any, annotation: str, where: str) -> None:
     raise InputError(f"{where}: {value!r} is not of type {annotation}{hint}")
 
 
-def _extractor(config: Mapping[str, Any], dataset: str, source: MethodSource, named: str | None, where: str) -> str:
-    """Return the extractor of a run: the one named, or the dataset's first whose grid is the method's."""
+def _extractor(
+    config: Mapping[str, Any], dataset: str, wanted: Mapping[str, int], kind: str, named: str | None, where: str
+) -> str:
+    """Return the extractor of a run: the one named, or the dataset's first that fits its input.
+
+    Features fit by their grid (pooled ones are the mean over the 7x7 grid and are never extracted a second time),
+    images by their size.
+    """
     offered = config["datasets"][dataset]["extractors"]
     for name in [*offered, *([named] if named else [])]:
         if name not in config["extractors"]:
             raise InputError(f"config: no extractor {name!r}; {nearest(name, config['extractors'])}")
-    if named:
+    if named and not (kind != "pooled" and config["extractors"][named]["backbone"] == "stored"):
         return named
-    # Pooled features are the mean over the 7x7 grid and are never extracted a second time.
-    grid = source.input_arguments.get("grid", 7)
+    if named:
+        raise InputError(f"{where}.extractor: {named!r} holds pooled features only, the method takes {kind}")
     for name in offered:
-        if config["extractors"][name]["grid"] == grid or (
-            source.input_kind == "Pooled" and config["extractors"][name]["backbone"] == "stored"
-        ):
+        if _fits(config["extractors"][name], wanted, kind):
             return name
+    grid = wanted.get("grid", 7)
+    lacking = f"images of {wanted['size']} px" if kind == "images" else f"a {grid}x{grid} grid"
     raise InputError(
-        f"{where}: dataset {dataset!r} has no extractor with a {grid}x{grid} grid among: {', '.join(offered)}"
+        f"{where}: dataset {dataset!r} has no extractor with {lacking} among: {', '.join(offered)}; "
+        "name one with 'extractor'"
     )
+
+
+def _fits(extractor: Mapping[str, Any], wanted: Mapping[str, int], kind: str) -> bool:
+    """Return whether an extractor is a method's default for a kind of input with the arguments ``wanted``."""
+    if extractor["backbone"] == "stored":
+        return kind == "pooled"
+    if kind == "images":
+        return bool(extractor["size"] == wanted["size"])
+    return bool(extractor["grid"] == wanted.get("grid", 7))

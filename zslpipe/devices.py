@@ -8,6 +8,7 @@ import psutil
 import torch
 
 from zslpipe.errors import InputError
+from zslpipe.gpu_lock import assigned_by_scheduler, claim
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,23 @@ class Compute:
 
 
 def device_of(compute: Compute) -> torch.device:
-    """Return the device of a job and set its threads; ``auto`` takes a GPU where there is one. Raises InputError
-    without one.
+    """Return the device of a job and set its threads; ``auto`` takes a GPU where there is one.
+
+    Of several GPUs a job takes the first that no other job holds, unless a scheduler assigned one or ``cuda:N`` names
+    it. Raises InputError where ``cuda`` is asked for and missing.
     """
     torch.set_num_threads(compute.threads)
-    if compute.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if compute.device == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu")
     if compute.device.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"compute.device is {compute.device!r} and this machine has no usable GPU; write cpu or auto")
-    return torch.device(compute.device)
+    if compute.device.startswith("cuda:") or compute.device == "cpu":
+        return torch.device(compute.device)
+    if assigned_by_scheduler(os.environ):
+        return torch.device("cuda")
+    number = claim(torch.cuda.device_count())
+    torch.cuda.set_device(number)  # threads of the job would open a context on the first GPU otherwise
+    return torch.device("cuda", number)
 
 
 def free_memory(device: torch.device) -> int:

@@ -28,7 +28,7 @@ from zslpipe.cache import BLOCK, BlockWriter
 from zslpipe.devices import Compute, device_of
 from zslpipe.errors import InputError
 from zslpipe.images import ImageFiles, normalise
-from zslpipe.index import Index, images_hash, read_index
+from zslpipe.index import Index, images_hash
 from zslpipe.plan import FEATURES_VERSION
 from zslpipe.progress import write_progress
 from zslpipe.training import REPORT_SECONDS
@@ -57,7 +57,7 @@ class Extractor:
 
 def extract_features(
     settings: Mapping[str, Any],
-    index_path: Path,
+    index: Index,
     image_root: Path,
     weights: Path | None,
     output: Path,
@@ -73,7 +73,7 @@ def extract_features(
     device = device_of(compute)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
     workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)
-    extract(read_index(index_path), image_root, extractor, output, device, workers)
+    extract(index, image_root, extractor, output, device, workers)
 
 
 def extract(

@@ -162,16 +162,49 @@ class Plan:
 
     # Runs
 
+    @property
+    def light_runs(self) -> list[str]:
+        """Runs on cached features, as method/variant."""
+        return [f"{run.method}/{run.variant}" for run in self.runs.values() if run.trunk is None]
+
+    @property
+    def end_to_end_runs(self) -> list[str]:
+        """Runs from images, as method/variant."""
+        return [f"{run.method}/{run.variant}" for run in self.runs.values() if run.trunk is not None]
+
     def run(self, wildcards: Any) -> Run:
         """Return the run that the wildcards name."""
-        key = (wildcards.dataset, wildcards.method, wildcards.variant)
+        key = (wildcards.dataset, *wildcards.run.split("/"))
         if key not in self.runs:
             raise InputError(f"no run {'/'.join(key)} in the configuration")
         return self.runs[key]
 
-    def features(self, wildcards: Any) -> str:
-        """Return the feature file of a run."""
-        return f"results/{wildcards.dataset}/features/{self.run(wildcards).extractor}.h5"
+    def features(self, wildcards: Any) -> list[str]:
+        """Return the feature file of a run, none for a method that reads images."""
+        run = self.run(wildcards)
+        return [] if run.trunk else [f"results/{run.dataset}/features/{run.extractor}.h5"]
+
+    def drawn_images(self, wildcards: Any) -> list[str]:
+        """Return the drawn images of a run that reads images."""
+        return self.image_input(wildcards.dataset) if self.run(wildcards).trunk else []
+
+    def trunk_weights(self, wildcards: Any) -> list[str]:
+        """Return the weights file of the network that a run trains, none where it reads features."""
+        run = self.run(wildcards)
+        return self.weights_file(run.dataset, run.extractor) if run.trunk else []
+
+    def source_options(self, wildcards: Any) -> str:
+        """Return the options that name what a run reads."""
+        run = self.run(wildcards)
+        if not run.trunk:
+            return f"--features {self.features(wildcards)[0]}"
+        weights = [f"--trunk {shlex.quote(path)}" for path in self.trunk_weights(wildcards)]
+        return " ".join([self.image_option(run.dataset), *weights]).strip()
+
+    def run_code(self, wildcards: Any) -> str:
+        """Return the hash of all code that decides a run's result."""
+        reader = "zslpipe.image_inputs" if self.run(wildcards).trunk else "zslpipe.inputs"
+        return code_hash(f"zslpipe.methods.{self.run(wildcards).method}", "zslpipe.running", reader)
 
     def words(self, wildcards: Any) -> list[str]:
         """Return the word vectors of a run, none for a method that reads none."""
@@ -179,23 +212,6 @@ class Plan:
         return [f"results/{wildcards.dataset}/words/{words}.h5"] if words else []
 
     # Targets
-
-    @cached_property
-    def metrics(self) -> list[str]:
-        """Every metrics.json, in the table's order."""
-        return [
-            f"results/{run.dataset}/runs/{run.method}/{run.variant}/seed{seed}/metrics.json"
-            for run in self.runs.values()
-            for seed in self.config["seeds"]
-        ]
-
-    def metrics_of_first_seed(self, dataset: str) -> list[str]:
-        """Return the metrics of a dataset's runs from the first seed."""
-        return [
-            path
-            for path in self.metrics
-            if path.startswith(f"results/{dataset}/") and f"/seed{self.config['seeds'][0]}/" in path
-        ]
 
     def histories(self, wildcards: Any) -> list[str]:
         """Return the histories of all seeds of a run."""
@@ -207,17 +223,48 @@ class Plan:
     def targets(self) -> list[str]:
         """Return what ``rule all`` asks for: tables, and figures of every run that has them."""
         targets = [f"results/tables/main.{kind}" for kind in ("csv", "md", "tex")]
-        targets += [f"results/figures/{dataset}.curves.png" for dataset in self.config["datasets"]]
         targets += [
-            f"results/{dataset}/inspect.png" for dataset in self.config["datasets"] if self._has_images(dataset)
+            f"results/figures/{dataset}.{kind}.png"
+            for dataset in self.config["datasets"]
+            for kind in ("curves", "confusion")
         ]
-        for run in self.runs.values():
-            source = read_method(run.method)
-            stem = f"results/figures/{run.dataset}.{run.method}.{run.variant}"
-            targets += [f"{stem}.losses.png"] if source.has_epochs else []
-            targets += [f"{stem}.maps.png"] if source.has_attention and self._has_images(run.dataset) else []
-        return targets
+        targets += [f"results/{dataset}/inspect.png" for dataset in self.config["datasets"] if self.has_images(dataset)]
+        if self.localizations:
+            targets += [f"results/tables/localization.{kind}" for kind in ("csv", "md", "tex")]
+        return targets + [figure for run in self.runs.values() for figure in self._figures(run)]
 
-    def _has_images(self, dataset: str) -> bool:
+    def _figures(self, run: Run) -> list[str]:
+        """Return the figures of one run."""
+        source = read_method(run.method)
+        kinds = ["losses"] if source.has_epochs else []
+        if self.has_images(run.dataset):
+            kinds += ["maps"] if source.has_attention else []
+            kinds += ["parts"] if source.has_attention and self._has_parts(run.dataset) else []
+            kinds += ["channels"] if source.has_part_attention else []
+        return [f"results/figures/{run.dataset}.{run.method}.{run.variant}.{kind}.png" for kind in kinds]
+
+    @cached_property
+    def localizations(self) -> list[str]:
+        """Every localization.json: of runs with maps on datasets whose parts are annotated."""
+        return [
+            f"results/{run.dataset}/runs/{run.method}/{run.variant}/seed{seed}/localization.json"
+            for run in self.runs.values()
+            if read_method(run.method).has_maps and self.has_images(run.dataset) and self._has_parts(run.dataset)
+            for seed in self.config["seeds"]
+        ]
+
+    def score_matrices_of_first_seed(self, dataset: str) -> list[str]:
+        """Return the score matrices of a dataset's methods as configured (no variants), from the first seed."""
+        return [
+            f"results/{dataset}/runs/{run.method}/{run.variant}/seed{self.config['seeds'][0]}/scores.h5"
+            for run in self.runs.values()
+            if (run.dataset, run.variant) == (dataset, "default")
+        ]
+
+    def _has_parts(self, dataset: str) -> bool:
+        """Return whether a dataset's body parts are annotated."""
+        return dataset in self.rendered or "parts" in self.config["datasets"][dataset]["source"]
+
+    def has_images(self, dataset: str) -> bool:
         """Return whether pictures of a dataset can be drawn."""
         return dataset in self.rendered or bool(self.image_option(dataset))

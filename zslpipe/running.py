@@ -16,16 +16,16 @@ import h5py
 import numpy as np
 import torch
 
-from zslpipe.cache import FeatureFile
-from zslpipe.data import Model, Pooled, Run, TrainingData
-from zslpipe.devices import Compute, device_of
+from zslpipe.building import Source, configured, train_model
+from zslpipe.data import Model, Run
+from zslpipe.devices import Compute
 from zslpipe.errors import InputError
 from zslpipe.history import write_history
-from zslpipe.index import Index, read_index
-from zslpipe.inputs import CachedInputs, open_features, score_rows
-from zslpipe.problems import classes_of, validation_problem, whole_problem
-from zslpipe.provenance import code_hash, file_hash, settings_hash
+from zslpipe.index import Index
+from zslpipe.problems import Problem, classes_of, validation_problem, whole_problem
+from zslpipe.provenance import code_hash, settings_hash
 from zslpipe.scores import SPLITS, ScoreMatrix, write_scores
+from zslpipe.scoring import score_rows
 
 logger = logging.getLogger(__name__)
 
@@ -40,17 +40,10 @@ def read_words(path: Path | None) -> tuple[np.ndarray | None, str]:
         return file["vectors"][()], str(file.attrs["source"])
 
 
-def configured(module: Any, settings: Mapping[str, Any], settings_of: str | None) -> Any:
-    """Return the method's Config: its defaults, then the paper's settings for ``settings_of``, then the user's."""
-    published = getattr(module, "PUBLISHED", {})
-    return replace(published.get(settings_of, module.Config()), **settings)
-
-
 def run_method(
     spec: Mapping[str, Any],
     seed: int,
-    index_path: Path,
-    features_path: Path,
+    source: Source,
     words_path: Path | None,
     output: Path,
     compute: Compute,
@@ -58,54 +51,54 @@ def run_method(
     """Train and score one run; ``spec`` is a :class:`zslpipe.config.Run` as a dict, ``output`` the folder of the seed.
 
     Writes ``weights.pt``, ``history.csv`` and ``scores.h5``. State to resume from lies in ``.{seed folder}.work``
-    until all is written.
+    until all is written. Raises InputError for what does not fit, InterruptedTraining after SIGTERM.
     """
-    device = device_of(compute)
-    index = read_index(index_path)
-    features = open_features(features_path, index)
     words, words_source = read_words(words_path)
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
-    config = configured(module, spec["settings"], spec["settings_of"])
-    classes = classes_of(index, spec["semantics"], spec["normalisation"], words)
-    inputs = CachedInputs(features, isinstance(module.INPUT, Pooled), device)
-    run = Run(
-        seed=seed,
-        device=device,
-        folder=output.parent / f".{output.name}.work",
-        stamp=_stamp(spec, seed, features, index_path, words),
-        precision=spec["precision"],
-        compiled=compute.compile,
-        checkpoint_seconds=compute.checkpoint_seconds,
-    )
+    config = configured(module, spec)
+    classes = classes_of(source.index, spec["semantics"], spec["normalisation"], words)
+    run = prepare_run(spec, seed, source, words, output, compute)
     chosen: dict[str, Any] = {}
     if spec["selection"] == "validation":
         from zslpipe.selection import choose
 
-        validation = validation_problem(index, classes, seed)
-        config, chosen = choose(module, config, spec["choose"], spec["criterion"], validation, inputs, run)
+        validation = validation_problem(source.index, classes, seed)
+        config, chosen = choose(module, config, spec["choose"], spec["criterion"], validation, source, run)
         logger.info("chosen on the validation classes: %s", chosen)
-    problem = whole_problem(index, classes)
-    torch.manual_seed(seed)
-    model = module.Model(config, classes, inputs.shape).to(device)
-    rows = replace(run, history=[])
-    module.train(model, config, TrainingData(inputs, problem.train_rows, problem.train_labels, classes, rows))
-    run.history.extend(rows.history)
+    trial = replace(run, history=[])
+    problem = whole_problem(source.index, classes)
+    model = train_model(module, config, problem, source, trial)
+    run.history.extend(trial.history)
     output.mkdir(parents=True, exist_ok=True)
-    _save(model, config, spec, inputs.shape, output / "weights.pt")
+    _save(model, config, spec, source.inputs.shape, output / "weights.pt")
     write_history(run.history, output / "history.csv")
-    write_scores(output / "scores.h5", _scores(model, inputs, index, spec, seed, words_source, chosen))
+    matrix = score_matrix(model, source, problem, spec, seed, words_source, chosen)
+    write_scores(output / "scores.h5", matrix)
     shutil.rmtree(run.folder, ignore_errors=True)
 
 
-def _stamp(
-    spec: Mapping[str, Any], seed: int, features: FeatureFile, index_path: Path, words: np.ndarray | None
-) -> str:
-    """Return what a checkpoint depends on: settings, code, features, index and word vectors."""
-    with h5py.File(features.path) as file:
-        checksums = file["checksums"][()].tolist() if "checksums" in file else str(features.path.stat().st_mtime_ns)
+def prepare_run(
+    spec: Mapping[str, Any],
+    seed: int,
+    source: Source,
+    words: np.ndarray | None,
+    output: Path,
+    compute: Compute,
+) -> Run:
+    """Return how a training runs, with the stamp of all that its checkpoints depend on: settings, code, inputs and word
+    vectors.
+    """
     code = code_hash(f"zslpipe.methods.{spec['method']}", "zslpipe.running")
     word_bytes = "" if words is None else settings_hash(words.tolist())
-    return settings_hash([dict(spec), seed, code, checksums, file_hash(index_path), word_bytes])
+    return Run(
+        seed=seed,
+        device=source.device,
+        folder=output.parent / f".{output.name}.work",
+        stamp=settings_hash([dict(spec), seed, code, source.identity, word_bytes]),
+        precision=spec["precision"],
+        compiled=compute.compile,
+        checkpoint_seconds=compute.checkpoint_seconds,
+    )
 
 
 def _save(model: Model, config: Any, spec: Mapping[str, Any], shape: tuple[int, ...], path: Path) -> None:
@@ -118,16 +111,35 @@ def _save(model: Model, config: Any, spec: Mapping[str, Any], shape: tuple[int, 
     temporary.replace(path)
 
 
-def load_model(path: Path, index: Index, words: np.ndarray | None) -> tuple[Any, Model, dict[str, Any]]:
-    """Return (method module, model in evaluation mode, run spec) from ``weights.pt``; raises InputError where it cannot
-    be read.
+def read_spec(path: Path) -> dict[str, Any]:
+    """Return the run whose weights ``path`` holds, a :class:`zslpipe.config.Run` as a dict; InputError as
+    :func:`load_model`.
     """
+    return dict(json.loads(_saved(path)["run"]))
+
+
+def read_config(path: Path, module: Any) -> Any:
+    """Return the method's Config whose weights ``path`` holds, with what was chosen; InputError as
+    :func:`load_model`.
+    """
+    return module.Config(**_saved(path)["config"])
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    """Return what ``weights.pt`` holds; raises InputError where it cannot be read."""
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(
             f"{path}: weights cannot be read ({type(error).__name__}); delete it and run snakemake again"
         ) from None
+
+
+def load_model(path: Path, index: Index, words: np.ndarray | None) -> tuple[Any, Model, dict[str, Any]]:
+    """Return (method module, model in evaluation mode, run spec) from ``weights.pt``; raises InputError where it cannot
+    be read.
+    """
+    saved = _saved(path)
     spec = json.loads(saved["run"])
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
     classes = classes_of(index, spec["semantics"], spec["normalisation"], words)
@@ -136,17 +148,19 @@ def load_model(path: Path, index: Index, words: np.ndarray | None) -> tuple[Any,
     return module, model.eval(), spec
 
 
-def _scores(
+def score_matrix(
     model: Model,
-    inputs: CachedInputs,
-    index: Index,
+    source: Source,
+    problem: Problem,
     spec: Mapping[str, Any],
     seed: int,
     words: str,
     chosen: Mapping[str, Any],
 ) -> ScoreMatrix:
-    """Return the scores of every split against all classes."""
-    rows = {split: index.splits[split] for split in SPLITS}
+    """Return the scores of a problem's training and test images against all its classes."""
+    unseen = ~problem.classes.seen[problem.test_labels]
+    rows = (problem.train_rows, problem.test_rows[~unseen], problem.test_rows[unseen])
+    labels = (problem.train_labels, problem.test_labels[~unseen], problem.test_labels[unseen])
     return ScoreMatrix(
         dataset=spec["dataset"],
         method=spec["method"],
@@ -156,11 +170,11 @@ def _scores(
         semantics=f"{spec['semantics']} ({spec['normalisation']})",
         words=words,
         selection="validation classes" if spec["selection"] == "validation" else "last epoch",
-        protocol=index.protocol,
-        classes=index.class_names,
-        seen=index.seen,
-        scores={split: score_rows(model, inputs, torch.from_numpy(images)) for split, images in rows.items()},
-        labels={split: index.labels[images] for split, images in rows.items()},
-        images=rows,
+        protocol=source.index.protocol,
+        classes=problem.classes.names,
+        seen=problem.classes.seen.numpy(),
+        scores={split: score_rows(model, source.inputs, part) for split, part in zip(SPLITS, rows, strict=True)},
+        labels={split: part.numpy() for split, part in zip(SPLITS, labels, strict=True)},
+        images={split: part.numpy() for split, part in zip(SPLITS, rows, strict=True)},
         chosen=chosen,
     )

@@ -7,12 +7,11 @@ from dataclasses import fields, replace
 from types import ModuleType
 from typing import Any
 
-import torch
-
 from zslpipe.accuracy import generalized, t1
-from zslpipe.data import Model, Run, TrainingData
-from zslpipe.inputs import CachedInputs, score_rows
+from zslpipe.building import Source, train_model
+from zslpipe.data import Model, Run
 from zslpipe.problems import Problem
+from zslpipe.scoring import score_rows
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ def choose(
     candidates: Mapping[str, list],
     criterion: str,
     problem: Problem,
-    inputs: CachedInputs,
+    source: Source,
     run: Run,
 ) -> tuple[Any, dict[str, Any]]:
     """Return ``config`` with what does best on the validation classes, and a dict of what was chosen.
@@ -36,7 +35,7 @@ def choose(
     for number, values in enumerate(itertools.product(*candidates.values())):
         changes = dict(zip(candidates, values, strict=True))
         trial = replace(run, folder=run.folder / f"validation{number}", phase="validation", history=[])
-        for epochs, figure in _figures(module, replace(config, **changes), criterion, problem, inputs, trial):
+        for epochs, figure in _figures(module, replace(config, **changes), criterion, problem, source, trial):
             chosen = changes | ({"epochs": epochs} if epochs else {})
             if figure > best[0]:
                 best = (figure, chosen)
@@ -48,7 +47,7 @@ def choose(
 
 
 def _figures(
-    module: ModuleType, config: Any, criterion: str, problem: Problem, inputs: CachedInputs, run: Run
+    module: ModuleType, config: Any, criterion: str, problem: Problem, source: Source, run: Run
 ) -> list[tuple[int, float]]:
     """Train one candidate and return (epochs done, figure on the validation problem) pairs; epochs 0 where it has
     none.
@@ -56,7 +55,7 @@ def _figures(
 
     def measure(model: Model, _: int) -> dict[str, float]:
         """Return the criterion on the validation problem, by its name in the history."""
-        scores = score_rows(model, inputs, problem.test_rows)
+        scores = score_rows(model, source.inputs, problem.test_rows)
         labels, seen = problem.test_labels.numpy(), problem.classes.seen.numpy()
         unseen_images = ~seen[labels]
         figure = (
@@ -68,9 +67,7 @@ def _figures(
 
     has_epochs = any(field.name == "epochs" for field in fields(config))
     run = replace(run, after_epoch=measure if has_epochs else None)
-    torch.manual_seed(run.seed)
-    model = module.Model(config, problem.classes, inputs.shape).to(run.device)
-    module.train(model, config, TrainingData(inputs, problem.train_rows, problem.train_labels, problem.classes, run))
+    model = train_model(module, config, problem, source, run)
     if not has_epochs:
         return [(0, measure(model, 0)[f"validation_{criterion}"])]
     # Epochs are those of the last stage, where a method has several.

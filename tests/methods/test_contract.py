@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zslpipe.data import Classes, Pooled, Regions, Run, TrainingData
+from zslpipe.backbones import Trunk
+from zslpipe.data import Classes, Held, Images, Pooled, Regions, Run, TrainingData
 from zslpipe.method_source import method_names, read_method
 from zslpipe.provenance import PACKAGE, syntax_tree
 
@@ -22,25 +23,31 @@ METHODS = method_names()
 SOURCES = re.compile(r"#.*\b(paper|code|family|ours)\b")
 SEEN = torch.tensor([True, False, True, True, False, True])
 ATTRIBUTES, WIDTH, WORD_WIDTH, IMAGES = 7, 10, 4, 24
+SIDE = 48  # pixels: a 3x3 map of the demo's network
+QUICK = {"batch_size": 8, "backbone": "demo", "episodes": 3, "ways": 3, "generator_steps": 10, "hidden": 32}
 
 
 @dataclass(frozen=True)
-class Held:
-    """Inputs held as one tensor (image, ...)."""
+class Case:
+    """A method and one of the kinds of inputs that it takes."""
 
-    held: Tensor
+    module: ModuleType
+    kind: str
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.held.shape[1:])
 
-    def take(self, rows: Tensor) -> Tensor:
-        return self.held[rows]
+def kinds_of(name: str) -> list[str]:
+    return list(read_method(name).inputs)
 
 
 @pytest.fixture(params=METHODS)
 def method(request) -> ModuleType:
     return importlib.import_module(f"zslpipe.methods.{request.param}")
+
+
+@pytest.fixture(params=[f"{name}-{kind}" for name in METHODS for kind in kinds_of(name)])
+def case(request) -> Case:
+    name, kind = request.param.split("-")
+    return Case(importlib.import_module(f"zslpipe.methods.{name}"), kind)
 
 
 def source_of(module: ModuleType) -> tuple[str, ast.Module]:
@@ -56,35 +63,34 @@ def classes_of() -> Classes:
     return Classes(names, vectors, SEEN, tuple("abcdefg"), words)
 
 
-def inputs_of(module: ModuleType) -> Held:
-    """Return inputs of the kind that a method declares, non-negative as a backbone's last map is."""
-    shape = (9, WIDTH) if isinstance(module.INPUT, Regions) else (WIDTH,)
-    return Held(torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(1)).relu())
+def inputs_of(case: Case) -> Held:
+    """Return inputs of one kind: regions and pooled features non-negative as a backbone's last map is, or images."""
+    shape = {"regions": (9, WIDTH), "pooled": (WIDTH,), "images": (3, SIDE, SIDE)}[case.kind]
+    values = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(1))
+    return Held(values if case.kind == "images" else values.relu())
 
 
 def quick(config: Any) -> Any:
-    """Return a Config whose numbers of epochs are 1 and whose batches are small."""
-    names = [field.name for field in dataclasses.fields(config)]
-    changes = {name: 1 for name in names if name.endswith("epochs")} | {
-        name: 8 for name in names if name == "batch_size"
-    }
-    return replace(config, **changes)
+    """Return a Config of one short epoch on the demo's network, whose map of SIDE pixels is 3x3."""
+    short = {field.name: QUICK[field.name] for field in dataclasses.fields(config) if field.name in QUICK}
+    epochs = {field.name: 1 for field in dataclasses.fields(config) if field.name.endswith("epochs")}
+    return replace(config, **short, **epochs)
 
 
-def trained(module: ModuleType, folder: Path, classes: Classes, numbers: Tensor) -> nn.Module:
+def trained(case: Case, folder: Path, classes: Classes, numbers: Tensor) -> nn.Module:
     """Return a model after a quick training on images whose label k is class ``numbers[k]`` of ``classes``."""
-    config, inputs = quick(module.Config()), inputs_of(module)
+    config, inputs = quick(case.module.Config()), inputs_of(case)
     labels = numbers[SEEN.nonzero().squeeze(1)[torch.arange(IMAGES) % int(SEEN.sum())]]
     torch.manual_seed(0)
-    model = module.Model(config, classes, inputs.shape)
+    model = case.module.Model(config, classes, inputs.shape)
     data = TrainingData(inputs, torch.arange(IMAGES), labels, classes, Run(0, torch.device("cpu"), folder))
-    module.train(model, config, data)
+    case.module.train(model, config, data)
     return model.eval()
 
 
-def scores_of(module: ModuleType, model: nn.Module) -> Tensor:
+def scores_of(case: Case, model: nn.Module) -> Tensor:
     with torch.inference_mode():
-        return model.scores(inputs_of(module).held).clone()
+        return model.scores(inputs_of(case).values).clone()
 
 
 def test_config_is_frozen_and_complete(method):
@@ -115,53 +121,61 @@ def test_published_settings_are_configs(method):
 
 
 def test_input_is_declared_and_the_source_says_the_same(method):
-    source = read_method(Path(method.__file__).stem)
-    assert type(method.INPUT).__name__ == source.input_kind
-    assert dataclasses.asdict(method.INPUT) == source.input_arguments
-    assert isinstance(method.INPUT, Regions | Pooled)
+    declared = method.INPUT if isinstance(method.INPUT, tuple) else (method.INPUT,)
+    assert all(isinstance(kind, Regions | Pooled | Images) for kind in declared)
+    found = {type(kind).__name__.lower(): dataclasses.asdict(kind) for kind in declared}
+    assert found == read_method(Path(method.__file__).stem).inputs
 
 
-def test_scores_cover_every_class_and_are_finite(method, tmp_path):
-    model = trained(method, tmp_path, classes_of(), torch.arange(len(SEEN)))
-    scores = scores_of(method, model)
+def test_an_end_to_end_method_keeps_its_network_as_trunk(case):
+    settings = {field.name for field in dataclasses.fields(case.module.Config)}
+    model = case.module.Model(quick(case.module.Config()), classes_of(), inputs_of(case).shape)
+    assert isinstance(dict(model.named_children()).get("trunk"), Trunk) == (case.kind == "images")
+    if "images" in kinds_of(Path(case.module.__file__).stem):
+        assert {"backbone", "layer"} <= settings
+
+
+def test_scores_cover_every_class_and_are_finite(case, tmp_path):
+    model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
+    scores = scores_of(case, model)
     assert scores.shape == (IMAGES, len(SEEN))
     assert torch.isfinite(scores).all()
     assert scores.std(0).min() > 0
 
 
-def test_same_seed_same_scores(method, tmp_path):
+def test_same_seed_same_scores(case, tmp_path):
     numbers = torch.arange(len(SEEN))
-    first, second = (trained(method, tmp_path / name, classes_of(), numbers) for name in ("first", "second"))
-    assert torch.equal(scores_of(method, first), scores_of(method, second))
+    first, second = (trained(case, tmp_path / name, classes_of(), numbers) for name in ("first", "second"))
+    assert torch.equal(scores_of(case, first), scores_of(case, second))
 
 
-def test_training_changes_the_scores(method, tmp_path):
+def test_training_changes_the_scores(case, tmp_path):
     torch.manual_seed(0)
-    fresh = method.Model(quick(method.Config()), classes_of(), inputs_of(method).shape).eval()
-    model = trained(method, tmp_path, classes_of(), torch.arange(len(SEEN)))
-    assert not torch.equal(scores_of(method, fresh), scores_of(method, model))
+    fresh = case.module.Model(quick(case.module.Config()), classes_of(), inputs_of(case).shape).eval()
+    model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
+    assert not torch.equal(scores_of(case, fresh), scores_of(case, model))
 
 
-def test_weights_round_trip_into_a_fresh_model(method, tmp_path):
-    model = trained(method, tmp_path, classes_of(), torch.arange(len(SEEN)))
+def test_weights_round_trip_into_a_fresh_model(case, tmp_path):
+    model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
     torch.save(model.state_dict(), tmp_path / "weights.pt")
     torch.manual_seed(123)
-    fresh = method.Model(quick(method.Config()), classes_of(), inputs_of(method).shape).eval()
+    fresh = case.module.Model(quick(case.module.Config()), classes_of(), inputs_of(case).shape).eval()
     fresh.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
-    assert torch.equal(scores_of(method, fresh), scores_of(method, model))
+    assert torch.equal(scores_of(case, fresh), scores_of(case, model))
 
 
-def test_permuting_the_classes_permutes_the_columns(method, tmp_path):
+def test_permuting_the_classes_permutes_the_columns(case, tmp_path):
     classes, order = classes_of(), torch.tensor([4, 2, 5, 0, 3, 1])
     # Class k of the first order is class numbers[k] of the second.
     numbers = order.argsort()
-    first = trained(method, tmp_path / "first", classes, torch.arange(len(SEEN)))
-    second = trained(method, tmp_path / "second", classes.subset(order, classes.seen[order]), numbers)
-    torch.testing.assert_close(scores_of(method, second), scores_of(method, first)[:, order], rtol=1e-4, atol=1e-4)
+    first = trained(case, tmp_path / "first", classes, torch.arange(len(SEEN)))
+    second = trained(case, tmp_path / "second", classes.subset(order, classes.seen[order]), numbers)
+    torch.testing.assert_close(scores_of(case, second), scores_of(case, first)[:, order], rtol=1e-4, atol=1e-4)
 
 
-def test_all_state_is_parameter_or_buffer(method, tmp_path):
-    model = trained(method, tmp_path, classes_of(), torch.arange(len(SEEN)))
+def test_all_state_is_parameter_or_buffer(case, tmp_path):
+    model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
     kept = ("_parameters", "_buffers", "_modules")
     loose = [
         f"{type(module).__name__}.{name}"
@@ -183,13 +197,13 @@ def _parts(value: object) -> list[object]:
     return [value]
 
 
-def test_attention_maps_are_declared_where_they_exist(method, tmp_path):
-    source = read_method(Path(method.__file__).stem)
-    assert source.has_attention == ("attention" in vars(method.Model))
+def test_attention_maps_are_declared_where_they_exist(case, tmp_path):
+    source = read_method(Path(case.module.__file__).stem)
+    assert source.has_attention == ("attention" in vars(case.module.Model))
     if source.has_attention:
-        model = trained(method, tmp_path, classes_of(), torch.arange(len(SEEN)))
+        model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
         with torch.inference_mode():
-            maps = model.attention(inputs_of(method).held)
+            maps = model.attention(inputs_of(case).values)
         assert maps.shape == (IMAGES, ATTRIBUTES, 3, 3)
         assert torch.isfinite(maps).all()
 

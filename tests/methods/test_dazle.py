@@ -8,7 +8,7 @@ import torch
 from jaxtyping import TypeCheckError
 from torch import Tensor
 
-from zslpipe.data import Batch, Classes, Run, TrainingData
+from zslpipe.data import Batch, Classes, Held, Run, TrainingData
 from zslpipe.methods.dazle import PUBLISHED, Config, Model, discriminative_attributes, train
 
 torch.set_num_threads(1)
@@ -140,21 +140,11 @@ def test_no_attribute_attention_is_equation_5():
     torch.testing.assert_close(model.scores(regions), e @ model.attributes.T, rtol=0, atol=1e-12)
 
 
-class FixedInputs:
-    """Inputs held as one tensor."""
-
-    def __init__(self, held: Tensor):
-        self.held, self.shape = held, tuple(held.shape[1:])
-
-    def take(self, rows: Tensor) -> Tensor:
-        return self.held[rows]
-
-
 def trained(config: Config, folder) -> tuple[Model, Model]:
     """Return a model before and after a short training."""
     before, after = model_of(config), model_of(config)
     generator = torch.Generator().manual_seed(1)
-    inputs = FixedInputs(torch.randn(12, REGIONS, WIDTH, generator=generator, dtype=torch.float64))
+    inputs = Held(torch.randn(12, REGIONS, WIDTH, generator=generator, dtype=torch.float64))
     labels = torch.tensor([0, 1, 3]).repeat(4)
     data = TrainingData(inputs, torch.arange(12), labels, classes(), Run(0, torch.device("cpu"), folder))
     train(after, config, data)

@@ -4,22 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zslpipe.data import Classes, Run, TrainingData
+from zslpipe.data import Classes, Held, Run, TrainingData
 from zslpipe.methods.eszsl import Config, Model, train
 
 torch.set_num_threads(1)
 SEEN = torch.tensor([True, False, True, True, False])
 WIDTH, ATTRIBUTES, IMAGES = 6, 4, 30
-
-
-class FixedInputs:
-    """Inputs held as one tensor."""
-
-    def __init__(self, held: Tensor):
-        self.held, self.shape = held, tuple(held.shape[1:])
-
-    def take(self, rows: Tensor) -> Tensor:
-        return self.held[rows]
 
 
 def case() -> tuple[Classes, Tensor, Tensor]:
@@ -34,9 +24,7 @@ def case() -> tuple[Classes, Tensor, Tensor]:
 def solved(config: Config, tmp_path) -> Model:
     classes, features, labels = case()
     model = Model(config, classes, (WIDTH,))
-    data = TrainingData(
-        FixedInputs(features), torch.arange(IMAGES), labels, classes, Run(0, torch.device("cpu"), tmp_path)
-    )
+    data = TrainingData(Held(features), torch.arange(IMAGES), labels, classes, Run(0, torch.device("cpu"), tmp_path))
     train(model, config, data)
     return model
 
@@ -104,9 +92,7 @@ def test_labels_are_one_for_the_own_class_and_zero_for_others(tmp_path):
     classes = Classes(tuple("abc"), torch.eye(3), seen, tuple("xyz"))
     model = Model(Config(1e-9, 1e-9), classes, (3,))
     labels = torch.tensor([2, 0, 1])
-    data = TrainingData(
-        FixedInputs(torch.eye(3)), torch.arange(3), labels, classes, Run(0, torch.device("cpu"), tmp_path)
-    )
+    data = TrainingData(Held(torch.eye(3)), torch.arange(3), labels, classes, Run(0, torch.device("cpu"), tmp_path))
     train(model, Config(1e-9, 1e-9), data)
     expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     torch.testing.assert_close(model.scores(torch.eye(3)), expected, rtol=0, atol=1e-6)

@@ -38,7 +38,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zslpipe.data import SAMPLERS, Batch, Classes, Regions, TrainingData
-from zslpipe.training import fit
+from zslpipe.training import Objective, fit
 
 INPUT = Regions(size=224, grid=7)
 
@@ -171,4 +171,5 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
     """Minimise eq. 12 by RMSprop (paper: its default setting)."""
     refined = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.RMSprop(refined, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
-    fit(model, data, partial(SAMPLERS[config.sampler], size=config.batch_size), optimizer, config.epochs)
+    sampler = partial(SAMPLERS[config.sampler], size=config.batch_size)
+    fit(model, data, sampler, Objective(model.loss, optimizer), config.epochs)
