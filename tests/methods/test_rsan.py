@@ -1,0 +1,412 @@
+"""RSAN against its equations written out, in float64."""
+
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from jaxtyping import TypeCheckError
+from torch import Tensor
+
+from zslpipe.data import Batch, Classes, Held, Run, TrainingData
+from zslpipe.errors import InputError
+from zslpipe.methods.rsan import PUBLISHED, Config, Model, attribute_kernels, concentrate_loss, places, train
+
+torch.set_num_threads(1)
+SEEN = torch.tensor([True, True, False, True, False])
+IMAGES, SIDE, WIDTH, ATTRIBUTES, WORD_WIDTH = 4, 4, 7, 6, 5
+REGIONS = SIDE * SIDE
+LABELS = torch.tensor([0, 3, 1, 0])
+DEFAULT = Config(backbone="demo")
+
+
+def classes(seed: int = 0) -> Classes:
+    generator = torch.Generator().manual_seed(seed)
+    names = tuple(str(number) for number in range(len(SEEN)))
+    vectors = torch.randn(len(SEEN), ATTRIBUTES, generator=generator, dtype=torch.float64)
+    words = torch.randn(ATTRIBUTES, WORD_WIDTH, generator=generator, dtype=torch.float64)
+    return Classes(names, vectors, SEEN, tuple("abcdef"), words)
+
+
+def model_of(config: Config = DEFAULT, given: Classes | None = None) -> Model:
+    """Return a float64 model whose maps have values of either sign."""
+    torch.manual_seed(0)
+    return Model(config, given or classes(), (REGIONS, WIDTH)).double()
+
+
+def regions_of(seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(IMAGES, REGIONS, WIDTH, generator=generator, dtype=torch.float64)
+
+
+def close(found: Tensor, wanted: Tensor) -> None:
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-11)
+
+
+def plain_maps(model: Model, image: Tensor) -> list[list[list[Tensor]]]:
+    """Return M[k][i][j] of one image (r, d): v_ij' P, one number at a time."""
+    columns = model.P.T
+    return [[[image[i * SIDE + j] @ column for j in range(SIDE)] for i in range(SIDE)] for column in columns]
+
+
+def plain_attributes(model: Model, regions: Tensor) -> Tensor:
+    """Return a^ of equation (4)."""
+    rows = [[max(value for line in one for value in line) for one in plain_maps(model, image)] for image in regions]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
+def plain_cosines(predicted: Tensor) -> Tensor:
+    """Return cos(a^, a(c)) (b, c), pair by pair."""
+    rows = [[row @ vector / (row.norm() * vector.norm()) for vector in classes().attributes] for row in predicted]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
+def plain_classification(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return equation (5) as a mean over images: only seen classes are in the sum."""
+    losses = []
+    for row, label in zip(scores, labels.tolist(), strict=True):
+        total = sum(score.exp() for score, seen in zip(row, SEEN, strict=True) if seen)
+        losses.append(-(row[label].exp() / total).log())
+    return sum(losses) / len(losses)
+
+
+def plain_concentration(model: Model, regions: Tensor) -> Tensor:
+    """Return equation (3) over sigmoid(M), cell by cell, divided by the number of cells of all maps."""
+    terms = []
+    for image in regions:
+        for one in plain_maps(model, image):
+            cells = {(i, j): one[i][j] for i in range(SIDE) for j in range(SIDE)}
+            peak_i, peak_j = max(cells, key=lambda cell, cells=cells: cells[cell].item())
+            terms += [((i - peak_i) ** 2 + (j - peak_j) ** 2) / (1 + (-m).exp()) for (i, j), m in cells.items()]
+    return sum(terms) / (IMAGES * ATTRIBUTES * REGIONS)
+
+
+def plain_regression(model: Model, regions: Tensor, labels: Tensor) -> Tensor:
+    """Return equations (9)-(11), window by window; squares summed over attributes, a mean over images."""
+    size = model.kernels.shape[2]
+    losses = []
+    for image, label in zip(regions, labels.tolist(), strict=True):
+        maps = image.view(SIDE, SIDE, WIDTH)
+        vector = classes().attributes[label]
+        for kernel, wanted in zip(model.kernels, vector / vector.norm(), strict=True):
+            places = [(i, j) for i in range(SIDE - size + 1) for j in range(SIDE - size + 1)]
+            windows = [maps[i : i + size, j : j + size].permute(2, 0, 1) for i, j in places]
+            strongest = max((window * kernel).sum().clamp(min=0) for window in windows)
+            losses.append((strongest - wanted) ** 2)
+    return sum(losses) / len(labels)
+
+
+def test_saliency_maps_are_products_and_attributes_their_maxima():
+    model, regions = model_of(), regions_of()
+    with torch.no_grad():
+        maps = torch.tensor([plain_maps(model, image) for image in regions], dtype=torch.float64)
+    close(model.attention(regions), maps)
+    close(model.attribute_scores(regions), plain_attributes(model, regions))
+
+
+def test_scores_are_equation_14():
+    model, regions = model_of(), regions_of()
+    with torch.no_grad():
+        wanted = 20 * plain_cosines(plain_attributes(model, regions)) - 0.7 * SEEN.double()
+        close(model.scores(regions), wanted)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_losses_and_gradients_of_all_parameters_equal_the_plain_form(kernel_size):
+    model, regions = model_of(replace(DEFAULT, kernel_size=kernel_size)), regions_of().requires_grad_()
+    losses = model.loss(Batch(regions, LABELS))
+    wanted = {
+        "cross_entropy": plain_classification(20 * plain_cosines(plain_attributes(model, regions)), LABELS),
+        "concentrate": 0.1 * plain_concentration(model, regions),
+        "regression": plain_regression(model, regions, LABELS),
+    }
+    assert list(losses) == list(wanted)
+    for name, value in wanted.items():
+        close(losses[name], value)
+        tensors = [regions, model.kernels if name == "regression" else model.P]
+        found, plain = (torch.autograd.grad(loss, tensors, retain_graph=True) for loss in (losses[name], value))
+        for gradient, expected in zip(found, plain, strict=True):
+            assert expected.abs().max() > 1e-4, name
+            close(gradient, expected)
+
+
+def test_a_weight_of_zero_leaves_its_term_out():
+    config = replace(DEFAULT, concentrate_weight=0.0, regression_weight=0.0)
+    assert list(model_of(config).loss(Batch(regions_of(), LABELS))) == ["cross_entropy"]
+
+
+def masked_concentration(saliency: Tensor, side: int) -> Tensor:
+    """Return equation (3) over sigmoid(M) with a tensor of squared distances (b, r, a)."""
+    cells = torch.cartesian_prod(torch.arange(side), torch.arange(side)).to(saliency)
+    peaks = cells[saliency.argmax(1)]
+    distances = (cells[None, :, None] - peaks[:, None]).square().sum(3)
+    return (saliency.sigmoid() * distances).sum() / saliency.numel()
+
+
+def test_moments_give_value_and_gradient_of_the_distances_at_full_size():
+    saliency = torch.randn(3, 196, 11, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    found = concentrate_loss(saliency, saliency.argmax(1), places(14))
+    wanted = masked_concentration(saliency, 14)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=0)
+    gradients = [torch.autograd.grad(loss, saliency)[0] for loss in (found, wanted)]
+    largest = gradients[1].abs().max()
+    torch.testing.assert_close(gradients[0] / largest, gradients[1] / largest, rtol=0, atol=1e-5)
+
+
+def test_bfloat16_training_takes_the_moments_in_float32():
+    saliency = torch.randn(3, 196, 11, generator=torch.Generator().manual_seed(0)).bfloat16()
+    wanted = masked_concentration(saliency.float(), 14)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = concentrate_loss(saliency, saliency.argmax(1), places(14))
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=0)
+
+
+def test_a_map_that_is_its_peak_alone_costs_nothing():
+    saliency = torch.full((1, REGIONS, 2), -torch.inf)
+    saliency[0, 5, 0], saliency[0, 12, 1] = 2.0, -1.0
+    assert abs(concentrate_loss(saliency, saliency.argmax(1), places(SIDE)).item()) < 1e-7
+    spread = saliency.clone()
+    spread[0, 5 + SIDE + 2, 0] = 0.0  # one row and two columns off, of half weight
+    found = concentrate_loss(spread, spread.argmax(1), places(SIDE))
+    assert found.item() == pytest.approx(0.5 * (1**2 + 2**2) / (2 * REGIONS))
+
+
+def test_the_concentrate_loss_is_the_same_for_a_transposed_image():
+    model, regions = model_of(), regions_of()
+    turned = regions.unflatten(1, (SIDE, SIDE)).transpose(1, 2).flatten(1, 2)
+    whole, other = (model.loss(Batch(one, LABELS)) for one in (regions, turned))
+    close(other["concentrate"], whole["concentrate"])
+    close(model.attention(turned), model.attention(regions).transpose(2, 3))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_kernels_are_a_valid_convolution(size):
+    model, regions = model_of(replace(DEFAULT, kernel_size=size)), regions_of()
+    images = regions.view(IMAGES, SIDE, SIDE, WIDTH).permute(0, 3, 1, 2)
+    maps = F.conv2d(images, model.kernels).relu()
+    assert maps.shape[2:] == (SIDE - size + 1, SIDE - size + 1)
+    difference = F.max_pool2d(maps, maps.shape[2]).flatten(1) - model.attributes[LABELS]
+    wanted = difference.square().sum() / IMAGES
+    close(model.loss(Batch(regions, LABELS))["regression"], wanted)
+
+
+def test_only_seen_classes_compete_in_training():
+    whole = classes()
+    moved = whole.attributes.clone()
+    moved[~SEEN] = 100 * torch.rand(2, ATTRIBUTES).double()
+    losses, others = (
+        model_of(given=given).loss(Batch(regions_of(), LABELS)) for given in (whole, replace(whole, attributes=moved))
+    )
+    torch.testing.assert_close(others, losses, rtol=0, atol=0)
+
+
+def test_calibration_is_subtracted_from_seen_scores_alone():
+    without, with_factor = (model_of(replace(DEFAULT, calibration=factor)) for factor in (0.0, 3.75))
+    difference = with_factor.scores(regions_of()) - without.scores(regions_of())
+    close(difference, torch.where(SEEN, -3.75, 0.0).double().expand(IMAGES, -1))
+    batch = Batch(regions_of(), LABELS)
+    torch.testing.assert_close(with_factor.loss(batch), without.loss(batch), rtol=0, atol=0)
+
+
+def scaled(model: Model, factor: float) -> Model:
+    with torch.no_grad():
+        model.P *= factor
+    return model
+
+
+def test_the_length_of_the_predicted_attributes_counts_for_the_dot_product_alone():
+    regions = regions_of()
+    close(scaled(model_of(), 7.5).scores(regions), model_of().scores(regions))
+    dot = replace(DEFAULT, similarity="dot product", calibration=0.0)
+    close(scaled(model_of(dot), 7.5).scores(regions), 7.5 * model_of(dot).scores(regions))
+    unit = classes().attributes / classes().attributes.norm(dim=1, keepdim=True)
+    close(model_of(dot).scores(regions), plain_attributes(model_of(dot), regions) @ unit.T)
+
+
+def test_the_length_of_a_class_vector_does_not_count():
+    lengths = torch.tensor([0.1, 3, 50, 7, 1]).double()[:, None]
+    longer = replace(classes(), attributes=lengths * classes().attributes)
+    batch = Batch(regions_of(), LABELS)
+    close(model_of(given=longer).scores(batch.inputs), model_of().scores(batch.inputs))
+    torch.testing.assert_close(model_of(given=longer).loss(batch), model_of().loss(batch), rtol=0, atol=1e-12)
+
+
+def test_the_baseline_is_a_linear_map_of_the_mean_region():
+    model, regions = model_of(replace(DEFAULT, mapping="global average")), regions_of()
+    wanted = torch.stack([sum(image) / REGIONS @ model.P for image in regions])
+    close(model.attribute_scores(regions), wanted)
+    close(model.attention(regions), model_of().attention(regions))
+
+
+def test_permuting_regions_leaves_scores_and_permutes_maps():
+    model, regions = model_of(), regions_of()
+    order = torch.randperm(REGIONS, generator=torch.Generator().manual_seed(3))
+    close(model.scores(regions[:, order]), model.scores(regions))
+    close(model.attention(regions[:, order]).flatten(2), model.attention(regions).flatten(2)[:, :, order])
+
+
+def images_of() -> Tensor:
+    return torch.randn(IMAGES, 3, 48, 48, generator=torch.Generator().manual_seed(2)).double()
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_images_give_what_the_trunks_own_regions_give(kernel_size):
+    config, images = replace(DEFAULT, kernel_size=kernel_size), images_of()
+    torch.manual_seed(0)
+    whole, head = (Model(config, classes(), shape).double().eval() for shape in ((3, 48, 48), (9, 192)))
+    head.load_state_dict({name: value for name, value in whole.state_dict().items() if not name.startswith("trunk.")})
+    maps = whole.trunk(images)
+    assert maps.shape == (IMAGES, 192, 3, 3)
+    regions = torch.stack([maps[:, :, i, j] for i in range(3) for j in range(3)], dim=1)
+    for name in ("scores", "attention", "attribute_scores"):
+        close(getattr(whole, name)(images), getattr(head, name)(regions))
+    found, wanted = whole.loss(Batch(images, LABELS)), head.loss(Batch(regions, LABELS))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-11)
+
+
+def test_kernels_start_as_a_linear_map_of_unit_word_vectors():
+    """Eq. 8: attributes of one word share a kernel, an opposite word gives the opposite, a sum of words the sum."""
+    first, second = torch.eye(WORD_WIDTH)[:2].double()
+    words = torch.stack([first, 4 * first, -first, second, first + second, second])
+    torch.manual_seed(0)
+    kernels = attribute_kernels(replace(DEFAULT, kernel_size=3), replace(classes(), words=words), WIDTH)
+    assert kernels.shape == (ATTRIBUTES, WIDTH, 3, 3)
+    close(kernels[1], kernels[0])
+    close(kernels[2], -kernels[0])
+    close(kernels[4], (kernels[0] + kernels[3]) / 2**0.5)
+    assert not torch.allclose(kernels[3], kernels[0])
+
+
+@pytest.mark.parametrize("initialisation", ["words", "random"])
+def test_kernels_start_with_the_variance_of_torchs_convolution(initialisation):
+    torch.manual_seed(0)
+    config = replace(DEFAULT, kernel_size=3, kernel_initialisation=initialisation)
+    many = replace(classes(), words=torch.eye(ATTRIBUTES))  # words of their own: nothing is shared
+    kernels = attribute_kernels(config, many, 2000)
+    reference = torch.nn.Conv2d(2000, ATTRIBUTES, 3).weight
+    assert kernels.std().item() == pytest.approx(reference.std().item(), rel=0.01)
+    assert abs(kernels.mean().item()) < 0.02 * reference.std().item()
+
+
+def test_random_kernels_need_no_words_and_word_kernels_do():
+    wordless = replace(classes(), words=None)
+    assert model_of(replace(DEFAULT, kernel_initialisation="random"), wordless).kernels.shape == (6, 7, 1, 1)
+    with pytest.raises(ValueError, match="word vectors"):
+        model_of(given=wordless)
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_a_kernel_that_does_not_fit_the_map_is_refused(size):
+    with pytest.raises(InputError, match=f"kernel_size {size} does not fit a 4 x 4 map; take one from 1 to 4"):
+        model_of(replace(DEFAULT, kernel_size=size))
+
+
+def trained(config: Config, folder, images: bool = False) -> tuple[Model, Model, TrainingData]:
+    """Return a model before and after a short training, and what it was trained on."""
+    shape = (3, 48, 48) if images else (REGIONS, WIDTH)
+    values = torch.randn(12, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    data = TrainingData(
+        Held(values),
+        torch.arange(12),
+        torch.tensor([0, 1, 3]).repeat(4),
+        classes(),
+        Run(0, torch.device("cpu"), folder),
+    )
+    models = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        models.append(Model(config, classes(), shape).double())
+    train(models[1], config, data)
+    return models[0], models[1], data
+
+
+def test_training_is_sgd_with_the_settings(tmp_path):
+    """Two epochs of one batch of all images, by hand; the rate is halved after the first."""
+    config = replace(DEFAULT, sampler="random", batch_size=12, epochs=2, lr=0.01, weight_decay=0.1, lr_halved_every=1)
+    model, after, data = trained(config, tmp_path)
+    batch = Batch(data.inputs.take(torch.arange(12)), data.labels)
+    weights, velocity = [model.P, model.kernels], [0.0, 0.0]
+    for lr in (0.01, 0.005):
+        gradients = torch.autograd.grad(sum(model.loss(batch).values()), weights)
+        with torch.no_grad():
+            for number, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
+                velocity[number] = 0.9 * velocity[number] + gradient + 0.1 * weight
+                weight -= lr * velocity[number]
+    close(after.P, model.P)
+    close(after.kernels, model.kernels)
+
+
+@pytest.mark.parametrize(
+    ("change", "steps", "length"),
+    [
+        ({"sampler": "episodes", "ways": 2, "shots": 3, "episodes": 7}, 7, 6),
+        ({"sampler": "episodes", "ways": 16, "shots": 2, "episodes": 3}, 3, 6),  # three classes are there
+        ({"sampler": "random", "batch_size": 4}, 3, 4),
+    ],
+)
+def test_an_epoch_is_what_the_sampler_says(tmp_path, monkeypatch, change, steps, length):
+    lengths = []
+    loss = Model.loss
+    monkeypatch.setattr(Model, "loss", lambda model, batch: lengths.append(len(batch.labels)) or loss(model, batch))
+    data = trained(replace(DEFAULT, epochs=2, **change), tmp_path)[2]
+    assert lengths == [length] * 2 * steps
+    assert [row["step"] for row in data.run.history] == [steps, steps]
+
+
+def test_the_constraint_branch_changes_no_score_of_fixed_features(tmp_path):
+    config = replace(DEFAULT, epochs=2, episodes=4, lr=0.1)
+    with_branch, without = (
+        trained(replace(config, regression_weight=weight), tmp_path / str(weight))[1] for weight in (1.0, 0.0)
+    )
+    assert torch.equal(with_branch.P, without.P)
+    assert not torch.equal(with_branch.kernels, without.kernels)
+
+
+def moved(config: Config, folder) -> dict[str, float]:
+    """Return by how much a training on images moved each parameter."""
+    before, after, _ = trained(config, folder, images=True)
+    pairs = zip(before.named_parameters(), after.parameters(), strict=True)
+    return {name: (new - old).norm().item() for (name, old), new in pairs}
+
+
+def test_everything_is_trained_on_images_the_trunk_at_its_own_rate(tmp_path):
+    config = replace(DEFAULT, sampler="random", batch_size=12, epochs=1, weight_decay=0.0)
+    whole, slow, fixed = (
+        moved(replace(config, trunk_lr_factor=factor), tmp_path / str(factor)) for factor in (1.0, 0.5, 0.0)
+    )
+    trunk = [name for name in whole if name.startswith("trunk.")]
+    assert len(trunk) == len(whole) - 2
+    assert min(whole.values()) > 0
+    assert [slow[name] for name in trunk] == pytest.approx([0.5 * whole[name] for name in trunk], rel=1e-6)
+    assert {fixed[name] for name in trunk} == {0.0}
+    assert {slow[name] / whole[name] for name in ("P", "kernels")} == {1.0}
+
+
+def test_every_loss_reaches_the_trunk():
+    torch.manual_seed(0)
+    model = Model(DEFAULT, classes(), (3, 48, 48)).double()
+    for name, loss in model.loss(Batch(images_of(), LABELS)).items():
+        gradients = torch.autograd.grad(loss, list(model.trunk.parameters()), retain_graph=True)
+        assert max(gradient.abs().max() for gradient in gradients) > 1e-6, name
+
+
+def test_published_settings_are_those_of_the_paper():
+    default = Config()
+    assert PUBLISHED["CUB"] == default
+    changed = {
+        name: {key: value for key, value in asdict(config).items() if value != asdict(default)[key]}
+        for name, config in PUBLISHED.items()
+    }
+    assert changed == {
+        "CUB": {},
+        "SUN": {"kernel_size": 5, "scale": 25.0},
+        "AWA2": {"kernel_size": 3, "calibration": 3.75},
+    }
+    assert (default.lr, default.momentum, default.weight_decay, default.lr_halved_every) == (1e-3, 0.9, 1e-5, 10)
+    assert (default.epochs, default.episodes, default.ways, default.shots) == (20, 300, 16, 2)
+    assert (default.concentrate_weight, default.regression_weight, default.calibration) == (0.1, 1.0, 0.7)
+
+
+def test_shapes_are_those_of_the_signatures():
+    with pytest.raises(TypeCheckError, match="b r d"):
+        model_of().scores(regions_of()[:, 0])

@@ -1,0 +1,217 @@
+"""RSAN: Region Semantically Aligned Network for Zero-Shot Learning.
+
+Wang et al., CIKM 2021. Map v(x) of the image encoder, region (i, j), class vectors a(y) of unit length::
+
+    (1)  g = mean over i, j of v_ij                                    the baseline's feature
+    (2)  a^ = g' P                                                     the baseline's attributes
+         M_ij = v_ij' P                                                attribute saliency maps (b, r, a)
+    (3)  L_con = sum_k sum_ij M_ij^k ((i - i~_k)^2 + (j - j~_k)^2),    (i~_k, j~_k) the peak of M^k
+    (4)  a^_k = max over i, j of M_ij^k
+    (5)  L_cls = cross-entropy of s cos(a^, a(y)) over the seen classes, s = 1 / tau
+    (7)  E_k = mean word vector of attribute k
+    (8)  h_k = Reshape(E_k W)                                          attribute kernels at the start
+    (9)  A_k = ReLU(Conv(v, h_k)), no padding
+    (10) a_reg,k = max of A_k
+    (11) L_reg = |a_reg - a(y)|^2
+    (12) L = L_cls + lambda_1 L_con + lambda_2 L_reg
+    (14) prediction: arg max over c of s cos(a^, a(c)) - gamma [c is seen]; (13) over the unseen classes alone
+
+With images the encoder is trained; with region features it is fixed, and the constraint branch (6)-(11), which acts on
+the encoder alone, changes no score: ``regression_weight = 0`` then spares half of the work.
+
+(3) needs four sums over regions of each map m, of m, m i, m j and m (i^2 + j^2), for a sum of squared distances is
+sum m (i^2 + j^2) - 2 i~ sum m i - 2 j~ sum m j + (i~^2 + j~^2) sum m: no tensor of distances (b, r, a) exists.
+
+Deviations
+    - (3) is over sigmoid(M) and a mean over images, attributes and regions, distances in cells (family): over M itself
+      it has no lower bound, and as a sum it drowns (5) at the paper's lambda_1 = 0.1. (4) is over M itself.
+    - (11) is the paper's sum over attributes, then a mean over images; a(y) has unit length there as well (family).
+    - tau is not in the paper; s is one number in (5) and (14) (family).
+    - W of (8) is drawn once and not kept: the kernels are what is trained ("initialise"). E_k has unit length and W
+      normal entries of variance 1 / (3 d h w), so that a kernel's entries have the variance of torch's own convolution.
+    - The activation of (9) is the ReLU (ours), taken after the maximum: that is the same and less work.
+    - "Dot product" (tables 2 and 3) is a^' a(y) without s: a^ has a scale of its own there. The baseline's (1)-(2) is
+      computed as the mean of M, which is the same.
+    - Where the sampler is "random", an epoch is one pass over the images, not 300 batches.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from zslpipe.backbones import Trunk, build_trunk
+from zslpipe.data import Batch, Classes, Images, Regions, TrainingData, episodes, random_batches
+from zslpipe.errors import InputError
+from zslpipe.training import Objective, fit
+
+INPUT = (Images(size=448), Regions(size=448, grid=14))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings; each default's source behind it."""
+
+    backbone: str = "resnet101"  # paper, section 4.1
+    layer: str = ""  # paper, section 4.1: the last convolutional map
+    lr: float = 1e-3  # paper, section 4.1
+    trunk_lr_factor: float = 1.0  # paper: one rate; another one for the encoder, relative to lr
+    momentum: float = 0.9  # paper, section 4.1
+    weight_decay: float = 1e-5  # paper, section 4.1
+    lr_halved_every: int = 10  # paper, section 4.1: epochs
+    epochs: int = 20  # paper, section 4.1
+    sampler: Literal["episodes", "random"] = "episodes"  # paper, section 4.1; table 4
+    ways: int = 16  # paper, section 4.1: classes of an episode
+    shots: int = 2  # paper, section 4.1: images of each
+    episodes: int = 300  # paper, section 4.1: episodes of an epoch
+    batch_size: int = 64  # paper, table 4: the random sampler's
+    scale: float = 20.0  # family: 1 / tau of eq. 5 and the scaling factor of eq. 14
+    concentrate_weight: float = 0.1  # paper, section 4.1 (lambda_1)
+    regression_weight: float = 1.0  # paper, section 4.1 (lambda_2)
+    kernel_size: int = 1  # paper, section 4.1: CUB
+    kernel_initialisation: Literal["words", "random"] = "words"  # paper, eq. 8; table 3
+    mapping: Literal["regions", "global average"] = "regions"  # paper, eq. 4; table 2: eq. 1-2
+    similarity: Literal["cosine", "dot product"] = "cosine"  # paper, eq. 5; table 2
+    calibration: float = 0.7  # paper, section 4.1: CUB, SUN
+
+
+PUBLISHED = {
+    "CUB": Config(),
+    "SUN": Config(kernel_size=5, scale=25.0),  # paper, section 4.1; scale: family
+    "AWA2": Config(kernel_size=3, calibration=3.75),  # paper, section 4.1
+}
+
+
+class Model(nn.Module):
+    """Saliency maps and attribute kernels over a map of regions; parameters ``P`` (d, a), ``kernels`` (a, d, h, w) and,
+    where the inputs are images, those of ``trunk``.
+    """
+
+    attributes: Tensor
+    seen: Tensor
+    places: Tensor
+    trunk: Trunk | None
+
+    def __init__(self, config: Config, classes: Classes, input_shape: tuple[int, ...]):
+        super().__init__()
+        self.config = config
+        self.trunk = None
+        if len(input_shape) == 3:
+            self.trunk = build_trunk(config.backbone, "random", config.layer or None)
+            with torch.no_grad():
+                input_shape = self._regions(torch.zeros(1, *input_shape)).shape[1:]
+        regions, width = input_shape
+        self.side = round(regions**0.5)
+        if not 1 <= config.kernel_size <= self.side:
+            raise InputError(
+                f"kernel_size {config.kernel_size} does not fit a {self.side} x {self.side} map; "
+                f"take one from 1 to {self.side}"
+            )
+        # ours: torch's own start of a linear layer, variance 1 / (3 d)
+        self.P = nn.Parameter(torch.empty(width, classes.attributes.shape[1]).uniform_(-(width**-0.5), width**-0.5))
+        self.kernels = nn.Parameter(attribute_kernels(config, classes, width))
+        self.register_buffer("attributes", F.normalize(classes.attributes, dim=1))
+        self.register_buffer("seen", classes.seen.clone())
+        self.register_buffer("places", places(self.side))
+
+    def _regions(self, inputs: Tensor) -> Tensor:
+        """Return v (b, r, d) of images, through the trunk, or of region features."""
+        return inputs if self.trunk is None else self.trunk(inputs).permute(0, 2, 3, 1).flatten(1, 2)
+
+    def _predicted(self, saliency: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a^ (b, a), eq. 4 or 1-2, and the peaks' regions (b, a), of saliency maps (b, r, a)."""
+        predicted, peaks = saliency.max(1)
+        if self.config.mapping == "global average":
+            predicted = saliency.mean(1)
+        return predicted, peaks
+
+    def _class_scores(self, predicted: Tensor) -> Tensor:
+        """Return s cos(a^, a(c)) (b, c), or a^' a(c), without calibration."""
+        if self.config.similarity == "cosine":
+            predicted = self.config.scale * F.normalize(predicted, dim=1)
+        return predicted @ self.attributes.T
+
+    def attribute_scores(self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]) -> Float[Tensor, "b a"]:
+        """Return a^ (b, a), eq. 4 (the baseline: eq. 2)."""
+        return self._predicted(self._regions(inputs) @ self.P)[0]
+
+    def scores(self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]) -> Float[Tensor, "b c"]:
+        """Return s cos(a^, a(c)) - gamma [c is seen] (b, c), eq. 14: what the prediction is taken from."""
+        scores = self._class_scores(self.attribute_scores(inputs))
+        return torch.where(self.seen, scores - self.config.calibration, scores)
+
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """Return L_cls (eq. 5), lambda_1 L_con (eq. 3) and lambda_2 L_reg (eq. 11); a term of weight 0 is left out."""
+        regions = self._regions(batch.inputs)
+        saliency = regions @ self.P
+        predicted, peaks = self._predicted(saliency)
+        scores = self._class_scores(predicted).masked_fill(~self.seen, -torch.inf)
+        losses = {"cross_entropy": F.cross_entropy(scores, batch.labels)}
+        if self.config.concentrate_weight:
+            concentrate = concentrate_loss(saliency, peaks, self.places)
+            losses["concentrate"] = self.config.concentrate_weight * concentrate
+        if self.config.regression_weight:
+            difference = self._regressed(regions) - self.attributes[batch.labels]
+            losses["regression"] = self.config.regression_weight * difference.square().sum(1).mean()
+        return losses
+
+    def _regressed(self, regions: Tensor) -> Tensor:
+        """Return a_reg (b, a), eq. 9-10, of regions (b, r, d); a kernel of one cell is a product."""
+        if self.config.kernel_size == 1:
+            return F.linear(regions, self.kernels.flatten(1)).max(1).values.relu()
+        maps = regions.unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
+        return F.conv2d(maps, self.kernels).amax((2, 3)).relu()
+
+    def attention(self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]) -> Float[Tensor, "b a h w"]:
+        """Return the saliency maps M (b, a, h, w)."""
+        saliency = self._regions(inputs) @ self.P
+        return saliency.transpose(1, 2).unflatten(2, (self.side, self.side))
+
+
+def attribute_kernels(config: Config, classes: Classes, width: int) -> Float[Tensor, "a d h w"]:
+    """Return the kernels' start, eq. 8, or normal entries of the same variance (table 3)."""
+    shape = (width, config.kernel_size, config.kernel_size)
+    size = width * config.kernel_size**2
+    deviation = (3 * size) ** -0.5
+    if config.kernel_initialisation == "random":
+        return torch.empty(classes.attributes.shape[1], *shape).normal_(0, deviation)
+    if classes.words is None:
+        raise ValueError("RSAN needs word vectors")
+    words = F.normalize(classes.words, dim=1)
+    return (words @ words.new_empty(words.shape[1], size).normal_(0, deviation)).unflatten(1, shape)
+
+
+def places(side: int) -> Float[Tensor, "4 r"]:
+    """Return 1, i, j and i^2 + j^2 of the regions of a square map, row by row from the top left."""
+    i, j = torch.cartesian_prod(torch.arange(side), torch.arange(side)).float().T
+    return torch.stack([torch.ones_like(i), i, j, i**2 + j**2])
+
+
+def concentrate_loss(
+    saliency: Float[Tensor, "b r a"], peaks: Int[Tensor, "b a"], places: Float[Tensor, "4 r"]
+) -> Float[Tensor, ""]:
+    """Return L_con, eq. 3 over sigmoid(M) as a mean over images, attributes and regions; ``peaks`` are the regions of
+    the maps' maxima, ``places`` as :func:`places` gives them.
+    """
+    # In bfloat16 the four sums would cancel badly.
+    with torch.autocast(saliency.device.type, enabled=False):
+        total, along_i, along_j, squares = (places @ saliency.to(places.dtype).sigmoid()).unbind(1)
+    _, peak_i, peak_j, peak_squares = places[:, peaks]
+    return (squares - 2 * (peak_i * along_i + peak_j * along_j) + peak_squares * total).mean() / places.shape[1]
+
+
+def train(model: Model, config: Config, data: TrainingData) -> None:
+    """Minimise eq. 12 by SGD (paper, section 4.1)."""
+    groups: list[dict[str, Any]] = [{"params": [model.P, model.kernels]}]
+    if model.trunk is not None:
+        groups.append({"params": model.trunk.parameters(), "lr": config.trunk_lr_factor * config.lr})
+    optimizer = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, config.lr_halved_every, gamma=0.5)
+    sampler = partial(random_batches, size=config.batch_size)
+    if config.sampler == "episodes":
+        sampler = partial(episodes, ways=config.ways, shots=config.shots, count=config.episodes)
+    fit(model, data, sampler, Objective(model.loss, optimizer, schedule), config.epochs)
