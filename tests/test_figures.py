@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zslpipe.attention_figures import SIDE, attention_maps, choose_attributes, overlay
-from zslpipe.attention_figures import _load_square as load_square
+from zslpipe.attention_figures import attention_maps, choose_attributes, overlay
 from zslpipe.curve_figures import seen_unseen_curves
 from zslpipe.errors import InputError
 from zslpipe.index import Index, write_index
 from zslpipe.loss_figures import _read_history as read_history
 from zslpipe.loss_figures import _terms as terms
 from zslpipe.loss_figures import loss_curves
+from zslpipe.squares import SIDE, load_square
 
 COLUMNS = ("phase", "stage", "epoch", "step", "loss", "cross_entropy", "calibration", "rate", "seconds")
 
@@ -149,6 +149,7 @@ def attention_file(path, images=(2, 3), labels=(2, 3), predicted=(2, 0), attribu
         for name, value in extra.items():
             file[name] = value
         file.attrs.update({"method": "dazle", "variant": "default", "dataset": "demo", "seed": 0})
+        file.attrs.update({"kind": "attributes", "complete": True})
     return path
 
 

@@ -19,6 +19,7 @@ from zslpipe.evaluation import IDENTITY, METRICS, read_metrics
 from zslpipe.index import PROPOSED_SPLIT
 from zslpipe.published import METRICS as PRINTED
 from zslpipe.published import published, source
+from zslpipe.table_formats import latex_table, markdown_table, write_formats
 
 COLUMNS = tuple(name for name in IDENTITY if name != "protocol")  # a dataset has one split, told in a line of its own
 HEADER = (
@@ -50,15 +51,7 @@ def write_tables(metrics_paths: Sequence[Path], output_folder: Path) -> tuple[Pa
     one dataset under two splits.
     """
     rows = _rows(metrics_paths)
-    output_folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for suffix, text in (("csv", _csv(rows)), ("md", _markdown(rows)), ("tex", _latex(rows))):
-        path = output_folder / f"main.{suffix}"
-        temporary = path.with_name(path.name + ".partial")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-        written.append(path)
-    return tuple(written)
+    return write_formats(output_folder, "main", _csv(rows), _markdown(rows), _latex(rows))
 
 
 def _rows(metrics_paths: Sequence[Path]) -> list[Row]:
@@ -135,17 +128,7 @@ def _other_splits(rows: Sequence[Row]) -> list[str]:
 
 def _markdown(rows: Sequence[Row]) -> str:
     """Return a padded Markdown table, numbers to the right, with the sources of the printed numbers below."""
-    lines = [list(TITLES), *([cell.replace("|", "\\|") for cell in _cells(row, " ± ")] for row in rows)]
-    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(TITLES))]
-
-    def join(line: Sequence[str]) -> str:
-        left = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)][:TEXT_COLUMNS]
-        right = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)][TEXT_COLUMNS:]
-        return f"| {' | '.join(left + right)} |"
-
-    left_rule = [f":{'-' * (width - 1)}" for width in widths[:TEXT_COLUMNS]]
-    right_rule = [f"{'-' * (width - 1)}:" for width in widths[TEXT_COLUMNS:]]
-    text = [join(lines[0]), join(left_rule + right_rule), *(join(line) for line in lines[1:])]
+    text = [markdown_table(TITLES, [_cells(row, " ± ") for row in rows], TEXT_COLUMNS).rstrip("\n")]
     text += ["", "Per cent; mean ± sample standard deviation over seeds; T1, U, S, H: per-class means."]
     sources, others = _sources(rows), _other_splits(rows)
     text += ["", "Not the papers' proposed split:", "", *(f"- {line}" for line in others)] if others else []
@@ -155,21 +138,7 @@ def _markdown(rows: Sequence[Row]) -> str:
 
 def _latex(rows: Sequence[Row]) -> str:
     """Return a booktabs tabular; other splits and the sources of the printed numbers are comments above."""
-    columns = "l" * TEXT_COLUMNS + "r" * (len(TITLES) - TEXT_COLUMNS)
     others = [f"not the papers' proposed split: {line}" for line in _other_splits(rows)]
-    head = [f"% {line}" for line in ("needs \\usepackage{booktabs}; per cent", *others, *_sources(rows))]
-    head += [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", f"{' & '.join(TITLES)} \\\\", "\\midrule"]
-    body = []
-    for number, row in enumerate(rows):
-        if number and row.identity[0] != rows[number - 1].identity[0]:
-            body.append("\\midrule")
-        cells = [_escape(cell).replace("±", "$\\pm$") for cell in _cells(row, " ± ")]
-        body.append(f"{' & '.join(cells)} \\\\")
-    return "\n".join([*head, *body, "\\bottomrule", "\\end{tabular}"]) + "\n"
-
-
-def _escape(text: str) -> str:
-    """Return text with LaTeX's special characters escaped."""
-    special = {character: f"\\{character}" for character in "_&%#${}"}
-    special |= {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
-    return "".join(special.get(character, character) for character in text)
+    comments = ["needs \\usepackage{booktabs}; per cent", *others, *_sources(rows)]
+    blocks = [row.identity[0] for row in rows]
+    return latex_table(TITLES, [_cells(row, " ± ") for row in rows], TEXT_COLUMNS, blocks, comments)
