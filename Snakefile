@@ -10,6 +10,7 @@ min_version("9.3")
 sys.path.insert(0, workflow.basedir)
 
 from zslpipe import plan
+from zslpipe.combinations import Combinations
 from zslpipe.errors import InputError
 from zslpipe.provenance import canonical, code_hash
 
@@ -21,6 +22,7 @@ if not workflow.overwrite_configfiles:
 
 try:
     study = plan.Plan(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+    combinations = Combinations(study)
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -42,8 +44,9 @@ wildcard_constraints:
     dataset=plan.alternatives(study.config["datasets"]),
     extractor=plan.alternatives(study.config["extractors"]),
     words=plan.alternatives(study.config["words"]),
-    method=plan.alternatives(study.config["methods"]),
+    method=plan.alternatives([*study.config["methods"], *study.config["ensembles"]]),
     variant=r"\w+",
+    run=r"\w+/\w+",
     seed=r"\d+",
 
 
@@ -54,17 +57,30 @@ localrules:
     tables,
     curves,
     losses,
+    evaluate_rebalanced,
+    ensemble,
+    rebalance,
+    predictions,
+    list_irrelevant,
+    confusion,
+    localize,
+    localization_tables,
     maps,
+    parts,
+    channels,
     inspect,
 
 
 rule all:
     default_target: True
     input:
-        study.targets(),
+        study.targets() + combinations.targets(),
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/runs.smk"
+include: "workflow/rules/attention.smk"
+include: "workflow/rules/irrelevant.smk"
+include: "workflow/rules/rebalance.smk"
 include: "workflow/rules/report.smk"

@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from zslpipe.errors import InputError
-from zslpipe.scores import SPLITS, TEXTS, ScoreMatrix, read_scores, write_scores
+from zslpipe.scores import (
+    SPLITS,
+    TEXTS,
+    IrrelevantScores,
+    ScoreMatrix,
+    read_irrelevant,
+    read_scores,
+    write_irrelevant,
+    write_scores,
+)
 
 SEEN = np.array([True, False, True, False])
 
@@ -156,3 +165,58 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, how, message):
 def test_an_absent_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"absent\.h5: no such file"):
         read_scores(tmp_path / "absent.h5")
+
+
+def irrelevant(**changes):
+    scores = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    made = IrrelevantScores("demo", "dazle", "default", 3, "VOC2008", ("heron", "wren", "Käuzchen", "ibis"), scores)
+    return dataclasses.replace(made, **changes)
+
+
+def test_irrelevant_scores_come_back(tmp_path):
+    path = tmp_path / "new" / "irrelevant.h5"
+    write_irrelevant(path, irrelevant())
+    back, original = read_irrelevant(path), irrelevant()
+    for name in ("dataset", "method", "variant", "seed", "source", "classes"):
+        assert getattr(back, name) == getattr(original, name), name
+    assert np.array_equal(back.scores, original.scores) and back.scores.dtype == np.float32
+    assert [file.name for file in path.parent.iterdir()] == ["irrelevant.h5"]
+    with h5py.File(path) as file:
+        assert set(file) == {"classes", "scores"}
+        assert set(file.attrs) == {"dataset", "method", "variant", "seed", "source", "complete"}
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (np.zeros((5, 3), np.float32), r"scores has shape \(5, 3\), expected \(image, 4\)"),
+        (np.zeros(4, np.float32), r"scores has shape \(4,\)"),
+        (np.zeros((0, 4), np.float32), "scores of no image"),
+        (np.array([[0, 0, 0, 0], [0, np.inf, 0, 0]], np.float32), "1 images with NaN or infinite scores, first row 2"),
+    ],
+)
+def test_wrong_irrelevant_scores_are_not_written(tmp_path, scores, message):
+    with pytest.raises(InputError, match=message) as error:
+        write_irrelevant(tmp_path / "irrelevant.h5", irrelevant(scores=scores))
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
+
+
+def test_damaged_irrelevant_scores_are_refused(tmp_path):
+    path = tmp_path / "irrelevant.h5"
+    with pytest.raises(InputError, match=r"irrelevant\.h5: no such file; scoring the task-irrelevant images"):
+        read_irrelevant(path)
+    write_scores(path, matrix())
+    with pytest.raises(InputError, match=r"not a readable irrelevant\.h5 .*source"):
+        read_irrelevant(path)
+    write_irrelevant(path, irrelevant())
+    with h5py.File(path, "r+") as file:
+        file["scores"][3, 2] = np.nan
+    with pytest.raises(InputError, match="first row 4"):
+        read_irrelevant(path)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["complete"]
+    with pytest.raises(InputError, match="not stamped complete"):
+        read_irrelevant(path)
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(InputError, match=r"not a readable irrelevant\.h5"):
+        read_irrelevant(path)

@@ -12,12 +12,22 @@ after (accuracies, rebalancing, tables, figures) knows no method. Layout (number
     {split}/images        (image,)          rows of index.h5
 
 with the splits trainval, test_seen, test_unseen.
+
+``validation.h5`` has the same layout: the method trained on the problem of choosing, where ``classes`` are the seen
+classes in their order and the validation classes play the unseen ones (``seen`` false). ``irrelevant.h5`` holds the
+scores of images that belong to no class of the dataset, under the weights of one scores.h5::
+
+    attrs                 dataset, method, variant, seed, source (whose images), complete (true, written last)
+    classes               (class,)          as in that scores.h5
+    scores                (image, class)    float32
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -26,6 +36,8 @@ from zslpipe.errors import InputError
 
 SPLITS = ("trainval", "test_seen", "test_unseen")
 TEXTS = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "protocol")
+IRRELEVANT_TEXTS = ("dataset", "method", "variant", "source")
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +62,19 @@ class ScoreMatrix:
     rebalancing: str = "none"
 
 
+@dataclass(frozen=True, eq=False)
+class IrrelevantScores:
+    """Everything of ``irrelevant.h5``: ``scores`` (image, class) of images of no class; ``source`` names the images."""
+
+    dataset: str
+    method: str
+    variant: str
+    seed: int
+    source: str
+    classes: tuple[str, ...]
+    scores: np.ndarray
+
+
 def check_scores(matrix: ScoreMatrix, where: str) -> None:
     """Raise InputError, one line that begins with ``where``, unless shapes, labels and values are sound.
 
@@ -61,10 +86,7 @@ def check_scores(matrix: ScoreMatrix, where: str) -> None:
         raise InputError(f"{where}: 'seen' has shape {matrix.seen.shape}, {count} classes are named")
     for split in SPLITS:
         scores, labels, images = matrix.scores[split], matrix.labels[split], matrix.images[split]
-        if scores.ndim != 2 or scores.shape[1] != count:
-            raise InputError(
-                f"{where}: {split}/scores has shape {scores.shape}, expected (image, {count}): all classes"
-            )
+        _check_columns(scores, count, f"{where}: {split}/scores")
         if labels.shape != (len(scores),) or images.shape != (len(scores),):
             found = f"{labels.shape} labels and {images.shape} images"
             raise InputError(f"{where}: {split} has {len(scores)} rows of scores but {found}")
@@ -75,6 +97,23 @@ def check_scores(matrix: ScoreMatrix, where: str) -> None:
                 f"{where}: {split} has {bad.sum()} images with NaN or infinite scores, first image {first}"
             )
         _check_labels(matrix, split, where)
+
+
+def _check_columns(scores: np.ndarray, count: int, where: str) -> None:
+    """Raise InputError unless ``scores`` has a column for each of ``count`` classes."""
+    if scores.ndim != 2 or scores.shape[1] != count:
+        raise InputError(f"{where} has shape {scores.shape}, expected (image, {count}): all classes")
+
+
+def check_irrelevant(irrelevant: IrrelevantScores, where: str) -> None:
+    """Raise InputError, one line that begins with ``where``, unless there are images, all columns and finite scores."""
+    _check_columns(irrelevant.scores, len(irrelevant.classes), f"{where}: scores")
+    if not len(irrelevant.scores):
+        raise InputError(f"{where}: scores of no image; name at least one task-irrelevant image")
+    bad = ~np.isfinite(irrelevant.scores).all(axis=1)
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0]) + 1
+        raise InputError(f"{where}: {bad.sum()} images with NaN or infinite scores, first row {first}")
 
 
 def _check_labels(matrix: ScoreMatrix, split: str, where: str) -> None:
@@ -92,22 +131,43 @@ def _check_labels(matrix: ScoreMatrix, split: str, where: str) -> None:
 def write_scores(path: Path, matrix: ScoreMatrix) -> None:
     """Check ``matrix`` (InputError) and write it; the file appears whole, stamped complete, or not at all."""
     check_scores(matrix, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    with h5py.File(temporary, "w") as file:
+    with _written_whole(path) as file:
         for name in (*TEXTS, "rebalancing"):
             file.attrs[name] = getattr(matrix, name)
         file.attrs["seed"] = matrix.seed
         file.attrs["chosen"] = json.dumps(dict(matrix.chosen), sort_keys=True)
-        shape = (len(matrix.classes),)
-        file.create_dataset("classes", data=list(matrix.classes), shape=shape, dtype=h5py.string_dtype())
+        _write_classes(file, matrix.classes)
         file["seen"] = matrix.seen.astype(bool)
         for split in SPLITS:
             file[f"{split}/scores"] = np.asarray(matrix.scores[split], np.float32)
             file[f"{split}/labels"] = np.asarray(matrix.labels[split], np.int64)
             file[f"{split}/images"] = np.asarray(matrix.images[split], np.int64)
+
+
+def write_irrelevant(path: Path, irrelevant: IrrelevantScores) -> None:
+    """Check ``irrelevant`` (InputError) and write it; the file appears whole, stamped complete, or not at all."""
+    check_irrelevant(irrelevant, str(path))
+    with _written_whole(path) as file:
+        for name in (*IRRELEVANT_TEXTS, "seed"):
+            file.attrs[name] = getattr(irrelevant, name)
+        _write_classes(file, irrelevant.classes)
+        file["scores"] = np.asarray(irrelevant.scores, np.float32)
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[h5py.File]:
+    """Yield a file under a temporary name; stamp it complete and rename it to ``path`` where nothing went wrong."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    with h5py.File(temporary, "w") as file:
+        yield file
         file.attrs["complete"] = True
     temporary.replace(path)
+
+
+def _write_classes(file: h5py.File, classes: tuple[str, ...]) -> None:
+    """Write the classes' names as UTF-8 text."""
+    file.create_dataset("classes", data=list(classes), shape=(len(classes),), dtype=h5py.string_dtype())
 
 
 def read_scores(path: Path) -> ScoreMatrix:
@@ -116,18 +176,42 @@ def read_scores(path: Path) -> ScoreMatrix:
     Raises InputError in one line: absent, cut off or no HDF5 file, not stamped complete, a part missing, non-finite
     scores, shapes or labels that disagree.
     """
+    matrix = _read_complete(path, _read, "a readable scores.h5", "training a method")
+    check_scores(matrix, str(path))
+    return matrix
+
+
+def read_irrelevant(path: Path) -> IrrelevantScores:
+    """Read and check ``irrelevant.h5``; raises InputError in one line as :func:`read_scores` does."""
+    irrelevant = _read_complete(
+        path, _read_irrelevant, "a readable irrelevant.h5", "scoring the task-irrelevant images with a trained method"
+    )
+    check_irrelevant(irrelevant, str(path))
+    return irrelevant
+
+
+def _read_complete(path: Path, read: Callable[[h5py.File], Content], kind: str, writer: str) -> Content:
+    """Return ``read`` of the open file; raises InputError where it is absent, not complete or not ``kind``."""
     try:
         with h5py.File(path) as file:
             if not file.attrs.get("complete", False):
                 raise InputError(f"{path}: not stamped complete; its writer stopped early: delete it and run again")
-            matrix = _read(file)
+            return read(file)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; training a method writes it") from None
+        raise InputError(f"{path}: no such file; {writer} writes it") from None
     except (OSError, KeyError, json.JSONDecodeError) as error:
         reason = str(error).strip("\"'")
-        raise InputError(f"{path}: not a readable scores.h5 ({reason}); delete it and run again") from None
-    check_scores(matrix, str(path))
-    return matrix
+        raise InputError(f"{path}: not {kind} ({reason}); delete it and run again") from None
+
+
+def _read_irrelevant(file: h5py.File) -> IrrelevantScores:
+    """Read an open file; raises KeyError where a part is missing."""
+    return IrrelevantScores(
+        **{name: str(file.attrs[name]) for name in IRRELEVANT_TEXTS},
+        seed=int(file.attrs["seed"]),
+        classes=tuple(_dataset(file, "classes").asstr()[()]),
+        scores=_dataset(file, "scores")[()],
+    )
 
 
 def _read(file: h5py.File) -> ScoreMatrix:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "profiles", "workflow", "envs", "zslpipe")
 CONFIG = """\
 seeds: [0, 1]
-methods: [dazle, eszsl]
+methods: [dazle, eszsl, rsan]
 datasets:
   demo:
     adapter: demo
@@ -24,7 +24,7 @@ extractors:
   demo_7x7: {backbone: demo, size: 112, grid: 7}
 words:
   random: {kind: random, dimension: 8}
-compute: {device: cpu, threads: 1, extract_threads: 1}
+compute: {device: cpu, threads: 1, extract_threads: 1, image_threads: 1}
 dazle:
   epochs: 2
   lr: 0.001
@@ -35,6 +35,13 @@ eszsl:
   selection: validation
   criterion: T1
   choose: {feature_regulariser: [0.1, 1.0], class_regulariser: [0.1, 1.0]}
+rsan:
+  extractor: demo_7x7
+  epochs: 1
+  episodes: 1
+  ways: 2
+  variants:
+    cached: {input: regions}
 """
 # A job of a dry run: its rule, and the wildcards a few lines on (those without any have none).
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: .*\n)+)", re.MULTILINE)

@@ -11,27 +11,32 @@ from checkouts import CONFIG, Checkout
 
 DAZLE = ("dazle/default", "dazle/no_calibration")
 ESZSL = ("eszsl/default",)
+RSAN = ("rsan/cached", "rsan/default")  # the default trains from images
 SUMMARY = {"tables", "curves demo"}
 NOTHING: set[str] = set()
 
 
 def scored(runs: Iterable[str], seeds: Iterable[int] = (0, 1)) -> set[str]:
     """Return training and evaluation of every run from every seed."""
-    return {f"{rule} demo/{run}/{seed}" for rule in ("train", "evaluate") for run in runs for seed in seeds}
+    trained = {f"{'train_end_to_end' if run == 'rsan/default' else 'train'} demo/{run}" for run in runs}
+    return {f"{job}/{seed}" for job in trained | {f"evaluate demo/{run}" for run in runs} for seed in seeds}
 
 
-def pictured(runs: Iterable[str]) -> set[str]:
-    """Return what draws the losses and attention maps of runs that have them."""
+def shown(runs: Iterable[str], seeds: Iterable[int] = (0, 1)) -> set[str]:
+    """Return what shows losses and maps of runs that have them, and how often these fall on the annotated parts."""
     runs = tuple(runs)
-    drawn = {f"{rule} demo/{run}" for rule in ("losses", "maps") for run in runs}
-    return drawn | {f"attend demo/{run}/0" for run in runs}
+    drawn = {f"{rule} demo/{run}" for rule in ("losses", "maps", "parts") for run in runs}
+    looked = {f"{rule} demo/{run}/{seed}" for rule in ("attend", "localize") for run in runs for seed in seeds}
+    # Where an unseen class goes is drawn for the methods as configured.
+    compared = {"confusion demo"} if any(run.endswith("/default") for run in runs) else set()
+    return drawn | looked | {"localization_tables"} | compared
 
 
 EVERYTHING = (
     {"render demo", "pretrain demo", "extract demo/demo_7x7", "words demo/random", "inspect demo"}
     | {"specify_backbone demo", "specify_features demo/demo_7x7"}
-    | scored(DAZLE + ESZSL)
-    | pictured(DAZLE)
+    | scored(DAZLE + ESZSL + RSAN)
+    | shown(DAZLE + RSAN)
     | SUMMARY
 )
 
@@ -74,44 +79,55 @@ def reversed_keys(value: object) -> object:
 
 def test_where_and_how_it_runs(checkout: Checkout) -> None:
     (checkout.folder / "elsewhere").mkdir()
-    changes = "compute={device: auto, threads: 2, extract_threads: 3, checkpoint_seconds: 5}"
+    changes = "compute={device: auto, threads: 2, extract_threads: 3, image_threads: 2, checkpoint_seconds: 5}"
     assert checkout.planned("--config", f"set=data_root=./elsewhere/../elsewhere {changes}") == NOTHING
 
 
 def test_a_learning_rate(checkout: Checkout) -> None:
     checkout.replace("config.yaml", "lr: 0.001", "lr: 0.01")
-    assert checkout.planned() == scored(DAZLE) | pictured(DAZLE) | SUMMARY
+    assert checkout.planned() == scored(DAZLE) | shown(DAZLE) | SUMMARY
 
 
 def test_a_setting_of_one_variant(checkout: Checkout) -> None:
     checkout.replace("config.yaml", "margin: 0.0", "margin: 0.5")
     changed = DAZLE[1:]
-    assert checkout.planned() == scored(changed) | pictured(changed) | SUMMARY
+    assert checkout.planned() == scored(changed) | shown(changed) | SUMMARY
 
 
 def test_two_values_swapped(checkout: Checkout) -> None:
     checkout.replace("config.yaml", "lr: 0.001\n  weight_decay: 0.0001", "lr: 0.0001\n  weight_decay: 0.001")
-    assert checkout.planned() == scored(DAZLE) | pictured(DAZLE) | SUMMARY
+    assert checkout.planned() == scored(DAZLE) | shown(DAZLE) | SUMMARY
 
 
 def test_code_of_one_method(checkout: Checkout) -> None:
     checkout.replace("zslpipe/methods/eszsl.py", "BATCH = 1024", "BATCH = 512")
-    assert checkout.planned() == scored(ESZSL) | SUMMARY
+    assert checkout.planned() == scored(ESZSL) | {"confusion demo"} | SUMMARY
 
 
 def test_code_that_one_method_calls(checkout: Checkout) -> None:
     checkout.append("zslpipe/training.py", "\nADDED = 1\n")
-    assert checkout.planned() == scored(DAZLE) | pictured(DAZLE) | SUMMARY
+    assert checkout.planned() == scored(DAZLE + RSAN) | shown(DAZLE + RSAN) | SUMMARY
+
+
+def test_code_that_reads_images_for_training(checkout: Checkout) -> None:
+    checkout.append("zslpipe/image_inputs.py", "\nADDED = 1\n")
+    assert checkout.planned() == scored(["rsan/default"]) | shown(["rsan/default"]) | SUMMARY
+
+
+def test_code_that_reads_the_cache(checkout: Checkout) -> None:
+    checkout.append("zslpipe/inputs.py", "\nADDED = 1\n")
+    light = ("rsan/cached", *DAZLE)
+    assert checkout.planned() == scored([*light, *ESZSL]) | shown(light) | SUMMARY
 
 
 def test_code_that_every_method_calls(checkout: Checkout) -> None:
     checkout.append("zslpipe/data.py", "\nADDED = 1\n")
-    assert checkout.planned() == scored(DAZLE + ESZSL) | pictured(DAZLE) | SUMMARY
+    assert checkout.planned() == scored(DAZLE + ESZSL + RSAN) | shown(DAZLE + RSAN) | SUMMARY
 
 
 def test_evaluation_code(checkout: Checkout) -> None:
     checkout.append("zslpipe/evaluation.py", "\nADDED = 1\n")
-    evaluated = {job for job in scored(DAZLE + ESZSL) if job.startswith("evaluate")}
+    evaluated = {job for job in scored(DAZLE + ESZSL + RSAN) if job.startswith("evaluate")}
     assert checkout.planned() == evaluated | SUMMARY
 
 
@@ -166,26 +182,29 @@ def test_an_extractor_changed_together_with_an_adapter(checkout: Checkout) -> No
 
 
 def test_a_new_seed(checkout: Checkout) -> None:
-    losses = {f"losses demo/{run}" for run in DAZLE}
-    # The curves show the first seed.
-    assert checkout.planned("--config", "set=seeds=[0, 1, 2]") == scored(DAZLE + ESZSL, [2]) | losses | {"tables"}
+    losses = {f"losses demo/{run}" for run in DAZLE + RSAN}
+    looked = {f"{rule} demo/{run}/2" for rule in ("attend", "localize") for run in DAZLE + RSAN}
+    # Curves and maps show the first seed.
+    added = scored(DAZLE + ESZSL + RSAN, [2]) | losses | looked | {"tables", "localization_tables"}
+    assert checkout.planned("--config", "set=seeds=[0, 1, 2]") == added
 
 
 def test_a_method_dropped(checkout: Checkout) -> None:
-    checkout.replace("config.yaml", "methods: [dazle, eszsl]", "methods: [eszsl]")
-    assert checkout.planned() == SUMMARY
+    checkout.replace("config.yaml", "methods: [dazle, eszsl, rsan]", "methods: [eszsl]")
+    assert checkout.planned() == {"confusion demo"} | SUMMARY
 
 
 def test_word_vectors(checkout: Checkout) -> None:
     checkout.replace("config.yaml", "dimension: 8", "dimension: 9")
-    assert checkout.planned() == {"words demo/random"} | scored(DAZLE) | pictured(DAZLE) | SUMMARY
+    assert checkout.planned() == {"words demo/random"} | scored(DAZLE + RSAN) | shown(DAZLE + RSAN) | SUMMARY
 
 
 def test_assignments_on_the_command_line_are_typed(checkout: Checkout) -> None:
     same = "dazle.lr=1.0e-3 dazle.epochs=2 seeds=[0,1] datasets.demo.source.images_per_class=2"
     assert checkout.planned("--config", f"set={same}") == NOTHING
     only = checkout.planned("--config", "set=dazle.lr=0.5 seeds=[0]")
-    assert only == scored(DAZLE, [0]) | pictured(DAZLE) | SUMMARY
+    # The table of localisations has one seed less of every method.
+    assert only == scored(DAZLE, [0]) | shown(DAZLE, [0]) | SUMMARY | {f"losses demo/{run}" for run in RSAN}
 
 
 @pytest.mark.parametrize(
@@ -209,7 +228,7 @@ def test_slurm_profile_and_gpus(checkout: Checkout) -> None:
     assert checkout.planned(*profile) == NOTHING
     said = checkout.snakemake("--dry-run", "--forceall", *profile, "--config", "set=compute.device=cuda")
     gpus = dict(re.findall(r"^ *rule (\w+):\n(?: .*\n)*? +resources: .*?gpu=(\d)", said, re.MULTILINE))
-    assert gpus == {"pretrain": "1", "extract": "1", "train": "1", "attend": "1"}
+    assert gpus == dict.fromkeys(("pretrain", "extract", "train", "train_end_to_end", "attend"), "1")
 
 
 def test_conda_is_asked_for_exactly_our_environments(checkout: Checkout) -> None:
@@ -279,7 +298,7 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
 
 def test_a_method_is_one_file_and_one_word(checkout: Checkout) -> None:
     (checkout.folder / "zslpipe" / "methods" / "prototype.py").write_text(SIXTH_METHOD, encoding="utf8")
-    checkout.replace("config.yaml", "methods: [dazle, eszsl]", "methods: [dazle, eszsl, prototype]")
+    checkout.replace("config.yaml", "methods: [dazle, eszsl, rsan]", "methods: [dazle, eszsl, prototype]")
     table = "results/tables/main.csv"
     call = (table, "--config", "set=seeds=[0]")
     assert checkout.planned(*call) == scored(["prototype/default"], [0]) | {"tables"}

@@ -3,7 +3,7 @@
 
 rule tables:
     input:
-        study.metrics,
+        combinations.metrics,
     output:
         report("results/tables/main.csv", caption="../report/table.rst", category="Tables"),
         "results/tables/main.md",
@@ -21,7 +21,7 @@ rule tables:
 
 rule curves:
     input:
-        lambda wildcards: study.metrics_of_first_seed(wildcards.dataset),
+        lambda wildcards: combinations.metrics_of_first_seed(wildcards.dataset),
     output:
         report(
             "results/figures/{dataset}.curves.png",
@@ -65,30 +65,24 @@ rule losses:
         "python -m zslpipe losses --output {params.stem} {input}"
 
 
-rule maps:
+rule confusion:
     input:
-        lambda wildcards: study.image_input(wildcards.dataset),
-        attention=expand(
-            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/attention.h5", seed=study.config["seeds"][0]
-        ),
-        index="results/{dataset}/index.h5",
+        lambda wildcards: study.score_matrices_of_first_seed(wildcards.dataset),
     output:
         report(
-            "results/figures/{dataset}.{method}.{variant}.maps.png",
-            caption="../report/maps.rst",
+            "results/figures/{dataset}.confusion.png",
+            caption="../report/confusion.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "method": "{method} ({variant})", "figure": "attention maps"},
+            labels={"dataset": "{dataset}", "method": "all", "figure": "where an unseen class goes"},
         ),
-        "results/figures/{dataset}.{method}.{variant}.maps.svg",
+        "results/figures/{dataset}.confusion.svg",
     conda:
         "../../envs/numpy.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=10,
     params:
-        stem="results/figures/{dataset}.{method}.{variant}.maps",
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.attention_figures"),
+        stem="results/figures/{dataset}.confusion",
+        code=code_hash("zslpipe.confusion_figures"),
     shell:
-        "python -m zslpipe maps --attention {input.attention} --index {input.index} {params.images}"
-        " --data-root {study.data_root:q} --output {params.stem}"
+        "python -m zslpipe confusion --output {params.stem} {input}"
