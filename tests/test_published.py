@@ -49,8 +49,7 @@ def test_sums_of_the_transcription(papers):
     expected = {
         "dazle": 1644.7,
         "mlis": 4897.5,
-        "s_cc": 646.4,
-        "v_cc": 691.9,
+        "crafting": 1338.3,
         "vs_cc": 1015.18,
         "rsan": 4965.0,
         "sgma": 0,
@@ -81,7 +80,7 @@ def test_spot_values():
 
 
 OTHER_NAMES = [
-    ("s_cc", "default", "AWA2"),
+    ("crafting", "default", "AWA2"),
     ("dazle", "default", "cub127"),
     ("dazle", "default", "demo"),
     ("dazle", "new", "CUB"),
@@ -136,11 +135,12 @@ def reference_values(methods):
 
 def reference_crafting(methods):
     kinds = {"none": "none", "R": "discriminator", "oracle": "oracle"}
-    for method, name in (("s_cc", "S-CC"), ("v_cc", "V-CC"), ("vs_cc", "V&S-CC")):
+    ours = {"S-CC": ("crafting", "default"), "V-CC": ("crafting", "visual"), "V&S-CC": ("vs_cc", "default")}
+    for name, (method, variant) in ours.items():
         for dataset, values in methods[name]["results"].items():
-            yield (method, "default", dataset, "discriminator"), values
+            yield (method, variant, dataset, "discriminator"), values
         for kind, values in methods["V&S-CC"]["rebalancing_FLO_H"].items():
-            yield (method, "default", "FLO", kinds[kind]), {"H": values[name]}
+            yield (method, variant, "FLO", kinds[kind]), {"H": values[name]}
     for backbone, value in methods["V&S-CC"]["backbones_FLO_T1"].items():
         yield ("vs_cc", backbone.lower().replace("-", ""), "FLO", "none"), {"T1": value}
 

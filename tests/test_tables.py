@@ -95,7 +95,7 @@ def test_one_dataset_under_two_splits_is_refused(tmp_path):
 
 def test_published_numbers_of_another_rebalancing_are_left_out(tmp_path):
     kinds = ("none", "discriminator", "cosmo")
-    paths = [metrics_file(tmp_path, method="s_cc", dataset="FLO", rebalancing=kind) for kind in kinds]
+    paths = [metrics_file(tmp_path, method="crafting", dataset="FLO", rebalancing=kind) for kind in kinds]
     found = [(row["rebalancing"], row["T1_published"], row["H_published"]) for row in rows(tmp_path, *paths)]
     assert found == [("none", "60.30", "29.90"), ("discriminator", "60.30", "72.00"), ("cosmo", "60.30", "")]
 
