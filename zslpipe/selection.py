@@ -68,7 +68,7 @@ def _figures(
     has_epochs = any(field.name == "epochs" for field in fields(config))
     run = replace(run, after_epoch=measure if has_epochs else None)
     model = train_model(module, config, problem, source, run)
-    if not has_epochs:
+    if not has_epochs or not run.history:  # a closed form, whatever the settings are
         return [(0, measure(model, 0)[f"validation_{criterion}"])]
     # Epochs are those of the last stage, where a method has several.
     rows = [row for row in run.history if row["stage"] == run.history[-1]["stage"]]

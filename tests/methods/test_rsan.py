@@ -320,6 +320,17 @@ def trained(config: Config, folder, images: bool = False) -> tuple[Model, Model,
     return models[0], models[1], data
 
 
+@pytest.mark.parametrize("kind", ["batch", "pretrained"])
+def test_batch_norms_keep_the_pretrained_statistics_where_asked(kind):
+    config = Config(backbone="demo", batch_norm=kind)
+    model = Model(config, classes(), (3, 48, 48)).double().train()
+    before = {name: value.clone() for name, value in model.trunk.named_buffers() if "running" in name}
+    model.loss(Batch(torch.randn(4, 3, 48, 48).double(), torch.zeros(4, dtype=torch.long)))
+    changed = [name for name, value in model.trunk.named_buffers() if name in before and (value != before[name]).any()]
+    assert bool(changed) == (kind == "batch")
+    assert model.training and not model.eval().training
+
+
 def test_training_is_sgd_with_the_settings(tmp_path):
     """Two epochs of one batch of all images, by hand; the rate is halved after the first."""
     config = replace(DEFAULT, sampler="random", batch_size=12, epochs=2, lr=0.01, weight_decay=0.1, lr_halved_every=1)

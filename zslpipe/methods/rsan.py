@@ -32,6 +32,8 @@ Deviations
     - The activation of (9) is the ReLU (ours), taken after the maximum: that is the same and less work.
     - "Dot product" (tables 2 and 3) is a^' a(y) without s: a^ has a scale of its own there. The baseline's (1)-(2) is
       computed as the mean of M, which is the same.
+    - Batch norms take each batch's statistics (family); ``batch_norm = "pretrained"`` keeps those of the weights, which
+      networks whose batch norms are folded into their convolutions need: to those a batch's statistics do not belong.
     - Where the sampler is "random", an epoch is one pass over the images, not 300 batches.
 """
 
@@ -60,6 +62,7 @@ class Config:
     layer: str = ""  # paper, section 4.1: the last convolutional map
     lr: float = 1e-3  # paper, section 4.1
     trunk_lr_factor: float = 1.0  # paper: one rate; another one for the encoder, relative to lr
+    batch_norm: Literal["batch", "pretrained"] = "batch"  # family: nothing frozen
     momentum: float = 0.9  # paper, section 4.1
     weight_decay: float = 1e-5  # paper, section 4.1
     lr_halved_every: int = 10  # paper, section 4.1: epochs
@@ -117,6 +120,13 @@ class Model(nn.Module):
         self.register_buffer("attributes", F.normalize(classes.attributes, dim=1))
         self.register_buffer("seen", classes.seen.clone())
         self.register_buffer("places", places(self.side))
+
+    def train(self, mode: bool = True) -> "Model":
+        """Set the mode, but leave the encoder's batch norms at their statistics where the settings say so."""
+        super().train(mode)
+        if self.trunk is not None and self.config.batch_norm == "pretrained":
+            self.trunk.eval()
+        return self
 
     def _regions(self, inputs: Tensor) -> Tensor:
         """Return v (b, r, d) of images, through the trunk, or of region features."""
