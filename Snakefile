@@ -68,6 +68,7 @@ localrules:
     maps,
     parts,
     channels,
+    gradcam_figure,
     inspect,
 
 
@@ -81,6 +82,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/runs.smk"
 include: "workflow/rules/attention.smk"
+include: "workflow/rules/gradcam.smk"
 include: "workflow/rules/irrelevant.smk"
 include: "workflow/rules/rebalance.smk"
 include: "workflow/rules/report.smk"

@@ -30,6 +30,7 @@ MODULES_WITHOUT_TORCH = [
     "localization_tables",
     "part_figures",
     "channel_figures",
+    "gradcam_figures",
     "confusion_figures",
     "rebalance",
     "ensemble",

@@ -108,6 +108,16 @@ STEPS = {
         "predictions before and after R",
         "scores! rebalanced! index! images data-root output!",
     ),
+    "grad-cam": (
+        steps.grad_cam,
+        "where a crafted network looks, with an attribute and without",
+        "weights! seed index! images data-root trunk features output! count compute threads",
+    ),
+    "grad-cam-figure": (
+        steps.draw_grad_cam,
+        "Grad-CAM maps over images",
+        "gradcam! index! images data-root output!",
+    ),
     "channels": (steps.draw_channels, "groups of channels over images", "attention! index! images data-root output!"),
 }
 
@@ -134,7 +144,7 @@ def _add_commands_for_people(commands: Any) -> None:
 
 PATHS = (
     *("index", "output", "images", "features", "words", "weights", "trunk", "scores", "attention", "data-root"),
-    *("validation", "irrelevant", "rebalanced"),
+    *("validation", "irrelevant", "rebalanced", "gradcam"),
 )
 NUMBERS = {"seed": 0, "threads": 2, "count": 6}
 

@@ -10,7 +10,7 @@ from zslpipe.data import TrainingData
 
 
 def stored(
-    compute: Callable[[Tensor], Sequence[Tensor]],
+    compute: Callable[[Tensor], Sequence[Tensor | None]],
     data: TrainingData,
     shapes: dict[str, tuple[tuple[int, ...], str]],
     size: int,
@@ -28,7 +28,8 @@ def stored(
         if block not in writer.done:
             with torch.inference_mode():
                 pieces = [compute(inputs) for inputs in batch.inputs.split(size)]
-            named = zip(shapes, zip(*pieces, strict=True), strict=False)
-            writer.write(block, {name: torch.cat(values).cpu().numpy() for name, values in named})
+            columns = [[part for part in column if part is not None] for column in zip(*pieces, strict=True)]
+            named = zip(shapes, columns, strict=False)
+            writer.write(block, {name: torch.cat(column).cpu().numpy() for name, column in named})
     writer.finish(path)
     return FeatureFile(path)

@@ -35,6 +35,12 @@ def alternatives(names: Iterable[str]) -> str:
     return "|".join(re.escape(name) for name in names) or "(?!)"
 
 
+def _has_semantic_rules(run: Run) -> bool:
+    """Return whether a run is a crafted network with one number an attribute in its rules, which can be taken away."""
+    rule = run.settings.get("rule", "semantic")
+    return (run.method, rule, run.semantics) == ("crafting", "semantic", "att") and run.trunk is not None
+
+
 class Plan:
     """The checked configuration and what follows from it; ``given`` is Snakemake's ``config``. Raises InputError."""
 
@@ -241,6 +247,7 @@ class Plan:
             kinds += ["maps"] if source.has_attention else []
             kinds += ["parts"] if source.has_attention and self._has_parts(run.dataset) else []
             kinds += ["channels"] if source.has_part_attention else []
+            kinds += ["gradcam"] if _has_semantic_rules(run) else []
         return [f"results/figures/{run.dataset}.{run.method}.{run.variant}.{kind}.png" for kind in kinds]
 
     @cached_property

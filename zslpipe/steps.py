@@ -226,3 +226,19 @@ def draw_predictions(options: argparse.Namespace) -> None:
     from zslpipe.prediction_figures import predictions
 
     predictions(options.scores, options.rebalanced, options.index, image_folder(options), options.output)
+
+
+def grad_cam(options: argparse.Namespace) -> None:
+    """Write where a crafted network looks, with an attribute and without."""
+    from zslpipe.gradcam import write_grad_cam
+    from zslpipe.running import read_spec
+
+    source = _source(options, read_spec(options.weights))
+    write_grad_cam(options.weights, source, options.seed, options.output, options.count)
+
+
+def draw_grad_cam(options: argparse.Namespace) -> None:
+    """Draw Grad-CAM maps over images."""
+    from zslpipe.gradcam_figures import grad_cam_maps
+
+    grad_cam_maps(options.gradcam, options.index, image_folder(options), options.output)
