@@ -106,3 +106,37 @@ def test_published_rows_exist_for_the_variants_of_the_experiments():
 
     for variant in experiment("papers")["dazle"]["variants"]:
         assert published("dazle", variant, "DeepFashion", "proposed split"), variant
+
+
+@pytest.mark.parametrize("name", ["rsan", "mlis"])
+def test_an_experiment_of_one_paper_has_every_printed_row(name):
+    config = experiment(name)
+    rows = {(run.dataset, run.variant) for run in Plan(config, SCHEMA).runs.values()}
+    table = yaml.safe_load((CHECKOUT / "zslpipe" / "published.yaml").read_text())[name]["rows"]
+    # The last rows of ablations are the method itself, printed once more.
+    whole = {"semantic_kernels", "with_implicit_semantics_and_refinement", "episodes_16_ways_2_shots"}
+    printed = {(row["dataset"], row["variant"]) for row in table if row["variant"] not in whole}
+    assert printed <= rows
+
+
+def test_crafting_has_each_backbone_with_both_rules_and_their_ensemble():
+    config = experiment("crafting")
+    runs = {run.variant: run for run in Plan(config, SCHEMA).runs.values() if run.dataset == "FLO"}
+    ensembles = config["ensembles"]
+    for backbone in ("alexnet", "densenet201", "darknet53"):
+        pair = [f"crafting/{backbone}", f"crafting/{backbone}_visual"]
+        assert ensembles[f"vs_cc_{backbone}"]["of"] == pair
+        found = {runs[member.split("/")[1]].trunk["backbone"].removeprefix("timm/") for member in pair}
+        assert found == {backbone}
+    assert {len(entry["rebalancing"]) for entry in ensembles.values()} == {5}
+
+
+def test_cub127_plans_every_method(tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "mobilenet_v2.pt").touch()
+    jobs = planned_jobs(EXPERIMENTS / "cub127.yaml", tmp_path, tmp_path)
+    study = Plan(experiment("cub127"), SCHEMA)
+    assert {run.method for run in study.runs.values()} == {"dazle", "rsan", "sgma", "mlis", "crafting", "eszsl"}
+    assert jobs["train"] == 3 * len(study.light_runs)
+    assert jobs["train_end_to_end"] == 3 * len(study.end_to_end_runs)
+    assert jobs["rebalance"] == 3 * 6 * 4
