@@ -99,6 +99,30 @@ def test_blocks_of_other_settings_are_not_taken_over(tmp_path):
     assert BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 448}).done == {}
 
 
+def test_a_journal_never_lies_beside_a_file_of_another_stamp(tmp_path, monkeypatch):
+    blocks_of(BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 224}), [0, 1])
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(cache, "written_whole", killed)  # after the new file, before its journal
+        BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 448})
+    again = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 224})
+    assert again.done == {}
+    blocks_of(again, [0, 1, 2])
+    again.finish(tmp_path / "x.h5")
+    assert FeatureFile(tmp_path / "x.h5").attributes["size"] == 224
+
+
+def test_a_file_with_a_block_that_was_never_written_is_not_finished(tmp_path):
+    writer = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"})
+    blocks_of(writer, [0, 2])
+    with pytest.raises(RuntimeError, match="1 blocks were not written, first block 1"):
+        writer.finish(tmp_path / "x.h5")
+    assert not (tmp_path / "x.h5").exists()
+
+
 def test_the_order_and_time_of_writing_leave_no_trace(tmp_path):
     contents = []
     for name, order in (("a", [0, 1, 2]), ("b", [2, 0, 1])):

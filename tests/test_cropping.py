@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from zslpipe.cropping import (
@@ -60,6 +61,13 @@ def test_channel_weights_and_maps_are_equations_1_to_3():
             assert logits[image, part].flatten().tolist() == pytest.approx(
                 [10 * (u - 0.5) for u in stretched], abs=1e-10
             )
+
+
+def test_shapes_in_signatures_are_checked():
+    with pytest.raises(TypeCheckError):
+        soft_peaks(random(PARTS, CELLS, CELLS))
+    with pytest.raises(TypeCheckError):
+        inside(random(IMAGES, PARTS, 2), CELLS)
 
 
 def test_the_attention_starts_at_the_indicators_of_the_clusters():

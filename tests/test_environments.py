@@ -86,6 +86,19 @@ def test_jobs_without_torch_import_only_their_environment() -> None:
     assert imported - set(environment("numpy")) == set()
 
 
+def test_shapes_are_checked_in_every_module_that_methods_import() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["tool"]["pytest"]["ini_options"]
+    (checked,) = [option for option in options["addopts"] if option.startswith("--jaxtyping-packages=")]
+    listed = checked.removeprefix("--jaxtyping-packages=").split(",")
+    assert listed.pop() == "beartype.beartype"
+    trees = [ast.parse(path.read_text(encoding="utf8")) for path in (PACKAGE / "methods").glob("*.py")]
+    froms = [node.module or "" for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported = {module for module in froms if module.startswith("zslpipe.")}
+    covered = {module for module in imported for package in listed if f"{module}.".startswith(f"{package}.")}
+    # Features are numbers on a disk and errors are texts: neither has shapes in its signatures.
+    assert imported - covered == {"zslpipe.cache", "zslpipe.errors"}
+
+
 def files_imported_by(modules: list[str]) -> set[Path]:
     """Return the package's files that a fresh interpreter has loaded after importing ``modules``."""
     code = (

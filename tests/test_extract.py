@@ -1,6 +1,7 @@
 """Images to the feature file: the network's values, kills, worker processes, broken images, and what is refused."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -145,6 +146,38 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(images, complete, tmp_
     assert output.read_bytes() == complete.read_bytes()
 
 
+def test_two_outputs_of_one_extractor_share_nothing(images, complete, tmp_path, monkeypatch):
+    """The images of a dataset and task-irrelevant ones, side by side: each ends as if it were alone."""
+    map_all, begun = extract._run, []
+
+    def interleaved(*arguments):
+        if not begun:
+            begun.append(True)
+            run(images, tmp_path / "small.irrelevant.h5", ["5.png", "2.png", "9.png"])
+        return map_all(*arguments)
+
+    monkeypatch.setattr(extract, "_run", interleaved)
+    run(images, tmp_path / "small.h5")
+    assert (tmp_path / "small.h5").read_bytes() == complete.read_bytes()
+    other, whole = FeatureFile(tmp_path / "small.irrelevant.h5"), FeatureFile(complete)
+    np.testing.assert_allclose(other.pooled, whole.pooled[[5, 2, 9]], rtol=1e-4, atol=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.h5", "small.irrelevant.h5"]
+
+
+def test_a_second_writer_of_one_output_says_who_holds_it(images, complete, tmp_path):
+    command = [sys.executable, __file__, str(images), str(tmp_path / "small.h5"), "stopped"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"one block\n"
+        try:
+            with pytest.raises(InputError) as caught:
+                run(images, tmp_path / "small.h5")
+        finally:
+            first.kill()
+    assert f"process {first.pid} on {platform.node()} writes here" in str(caught.value)
+    run(images, tmp_path / "small.h5")  # the lock ended with its process
+    assert (tmp_path / "small.h5").read_bytes() == complete.read_bytes()
+
+
 def test_blocks_survive_an_index_written_again_with_the_same_images(images, complete, tmp_path, monkeypatch):
     killed(images, tmp_path / "small.h5", blocks=2)
     written, whole = [], index_of([f"{number}.png" for number in range(IMAGES)])
@@ -252,15 +285,18 @@ def test_a_full_disk_ends_the_extraction(images, tmp_path, monkeypatch):
         run(images, tmp_path / "x.h5")
 
 
-def run_and_die(images: Path, output: Path, blocks: int) -> None:
-    """Extract with small blocks and kill this process after the given number of them."""
+def run_and_die(images: Path, output: Path, blocks: str) -> None:
+    """Extract with small blocks and kill this process after the given number of them, or stop after one."""
     cache.BLOCK = extract.BLOCK = BLOCK
     write, written = BlockWriter.write, []
 
     def last(self, block, arrays):
         write(self, block, arrays)
         written.append(block)
-        if len(written) == blocks:
+        if blocks == "stopped":
+            print("one block", flush=True)
+            signal.pause()
+        if len(written) == int(blocks):
             os.kill(os.getpid(), signal.SIGKILL)
 
     BlockWriter.write = last
@@ -268,4 +304,4 @@ def run_and_die(images: Path, output: Path, blocks: int) -> None:
 
 
 if __name__ == "__main__":
-    run_and_die(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    run_and_die(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -245,6 +245,12 @@ def test_bad_files_are_refused(written, source, tmp_path):
     }
     (tmp_path / "cut.h5").write_bytes(written.read_bytes()[:900])
     cases["cut"] = (tmp_path / "cut.h5", r"not a readable gradcam\.h5")
+    for name, stamp in (("stopped", {"complete": False}), ("unstamped", {})):
+        path = copied(written, tmp_path / f"{name}.h5")
+        with h5py.File(path, "r+") as file:
+            del file.attrs["complete"]
+            file.attrs.update(stamp)
+        cases[name] = (path, "not stamped complete")
     with h5py.File(written) as file:
         empty = {name: file[name][()][:0] for name in file}
     cases["empty"] = (copied(written, tmp_path / "empty.h5", **empty), "holds no image")

@@ -12,6 +12,7 @@ from zarr.codecs import ZstdCodec
 
 from zslpipe.cache import BLOCK, BlockWriter, FeatureFile
 from zslpipe.errors import InputError
+from zslpipe.files import held_folder, work_folder
 
 # Measured beforehand: higher levels cost time and save little on float16 features.
 ZSTD_LEVEL = 1
@@ -45,11 +46,12 @@ def unpack(archive: Path, features: Path) -> None:
         raise InputError(f"{archive}: the archive is not complete; make it again from its feature file")
     arrays = dict(group.arrays())
     shapes = {name: (arrays[name].shape, str(arrays[name].dtype)) for name in sorted(arrays, reverse=True)}
-    writer = BlockWriter(features.parent / f".{features.stem}.work", shapes, attributes)
-    for block in range(-(-next(iter(arrays.values())).shape[0] // BLOCK)):
-        part = slice(block * BLOCK, (block + 1) * BLOCK)
-        writer.write(block, {name: np.asarray(array[part]) for name, array in arrays.items()})
-    writer.finish(features)
+    with held_folder(work_folder(features)):
+        writer = BlockWriter(work_folder(features), shapes, attributes)
+        for block in range(-(-next(iter(arrays.values())).shape[0] // BLOCK)):
+            part = slice(block * BLOCK, (block + 1) * BLOCK)
+            writer.write(block, {name: np.asarray(array[part]) for name, array in arrays.items()})
+        writer.finish(features)
 
 
 def _plain(value: object) -> object:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from zslpipe.building import Source
 from zslpipe.data import Model
+from zslpipe.files import written_whole
 from zslpipe.index import Index
 from zslpipe.method_source import MethodSource, read_method
 from zslpipe.running import load_model, read_words
@@ -46,8 +47,7 @@ def attend(weights: Path, source: Source, words_path: Path | None, seed: int, ou
         if not declared.has_attention:
             trained = index.splits["trainval"]
             arrays |= {"train/images": trained, "train/peaks": _peaks(maps_of, source, trained)}
-    temporary = output.with_suffix(".partial")
-    with h5py.File(temporary, "w") as file:
+    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
         for name, values in arrays.items():
             file[name] = values
         for name in ("dataset", "method", "variant"):
@@ -55,7 +55,6 @@ def attend(weights: Path, source: Source, words_path: Path | None, seed: int, ou
         file.attrs["seed"] = seed
         file.attrs["kind"] = "attributes" if declared.has_attention else "parts"
         file.attrs["complete"] = True
-    temporary.replace(output)
 
 
 def _pictured(model: Model, declared: MethodSource, source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:

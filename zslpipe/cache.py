@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 from zslpipe.provenance import settings_hash
 
 # Images in a block, the unit of resuming (ours: some seconds of work, 50 MB at 7x7x2048).
@@ -85,7 +86,8 @@ class BlockWriter:
     safe.
 
     ``folder`` holds ``features.h5`` and ``journal``: first the stamp (what is being written), then a line
-    ``block checksum`` a block, written only when the block's bytes are on the disk.
+    ``block checksum`` a block, written only when the block's bytes are on the disk. One process at a time may use it
+    (:func:`zslpipe.files.held_folder`).
     """
 
     def __init__(
@@ -99,11 +101,12 @@ class BlockWriter:
             self.slabs = locate_slabs(self.path)
             self.done = self._intact_blocks()
         else:
+            # The old journal goes first: a kill in between must not leave it beside a file of another stamp.
+            self.journal.unlink(missing_ok=True)
             self.slabs = create_slabs(self.path, shapes, attributes)
         lines = [stamp, *(f"{block} {checksum:08x}" for block, checksum in self.done.items())]
-        temporary = self.journal.with_suffix(".partial")
-        temporary.write_text("\n".join(lines) + "\n")
-        temporary.replace(self.journal)
+        with written_whole(self.journal) as temporary:
+            temporary.write_text("\n".join(lines) + "\n")
 
     def _journal_stamp(self) -> str | None:
         """Return the stamp of the journal that lies there, None where there is none."""
@@ -146,13 +149,19 @@ class BlockWriter:
             journal.write(f"{block} {checksum:08x}\n")
 
     def finish(self, output: Path) -> None:
-        """Stamp the file complete and move it to its place; the same blocks and attributes give the same bytes."""
+        """Stamp the file complete and move it to its place; the same blocks and attributes give the same bytes.
+
+        Raises RuntimeError where a block was never written.
+        """
         with h5py.File(self.path, "r+") as file:
+            missing = sorted(set(range(len(file["checksums"]))) - self.done.keys())
+            if missing:
+                raise RuntimeError(f"{self.path}: {len(missing)} blocks were not written, first block {missing[0]}")
             file["checksums"][:] = np.array([self.done[block] for block in sorted(self.done)], np.uint32)
             file.attrs.modify("complete", np.True_)
         output.parent.mkdir(parents=True, exist_ok=True)
         self.path.replace(output)
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from zslpipe.files import written_whole
+
 # Okabe and Ito (2008): told apart under the common colour-vision deficiencies; black first, the pale yellow left out
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":")  # the next round through the colours
@@ -21,12 +23,10 @@ STYLE: dict[Any, Any] = {
 
 def save_figure(figure: Figure, output_stem: Path) -> tuple[Path, Path]:
     """Write a figure as png and svg without dates, whole or not at all; return both paths."""
-    output_stem.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         path = output_stem.with_name(f"{output_stem.name}.{suffix}")
-        temporary = path.with_name(path.name + ".partial")
-        figure.savefig(temporary, format=suffix, dpi=160, bbox_inches="tight", metadata=metadata)
-        temporary.replace(path)
+        with written_whole(path) as temporary:
+            figure.savefig(temporary, format=suffix, dpi=160, bbox_inches="tight", metadata=metadata)
         written.append(path)
     return written[0], written[1]

@@ -21,6 +21,7 @@ import numpy as np
 
 from zslpipe.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 from zslpipe.scores import ScoreMatrix, read_scores
 
 METRICS = ("T1", "U", "S", "H", "AUSUC")
@@ -102,10 +103,8 @@ def _by_class(names: tuple[str, ...], accuracies: np.ndarray, members: np.ndarra
 def write_metrics(scores_path: Path, output: Path) -> None:
     """Evaluate ``scores.h5`` and write metrics.json; whole or not at all. InputError as ``read_scores``."""
     text = json.dumps(evaluate(read_scores(scores_path)), indent=1, allow_nan=False)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(output.name + ".partial")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(output)
+    with written_whole(output) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_metrics(path: Path) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from zslpipe.backbones import Trunk, build_trunk, folded, state_hash
 from zslpipe.cache import BLOCK, BlockWriter
 from zslpipe.devices import Compute, device_of
 from zslpipe.errors import InputError
+from zslpipe.files import held_folder, work_folder
 from zslpipe.images import ImageFiles, normalise
 from zslpipe.index import Index, images_hash
 from zslpipe.plan import FEATURES_VERSION
@@ -82,7 +83,8 @@ def extract(
     """Write the region and pooled features of all images of ``index`` to ``output`` (layout: :mod:`zslpipe.cache`).
 
     Raises InputError where images are broken or missing (all of them named; nothing is written as complete; blocks
-    already done are kept), or where the network's map is not ``grid`` x ``grid`` at ``size`` px.
+    already done are kept), where the network's map is not ``grid`` x ``grid`` at ``size`` px, or where another process
+    writes the same file.
     """
     extractor = replace(extractor, dtype="float32") if device.type == "cpu" else extractor
     trunk = build_trunk(extractor.backbone, extractor.weights, extractor.layer)
@@ -94,15 +96,15 @@ def extract(
         "regions": ((len(images), extractor.grid**2, width), "float16"),
         "pooled": ((len(images), width), "float32"),
     }
-    folder = output.parent / f".{extractor.name}.work"
-    writer = BlockWriter(folder, shapes, attributes)
-    with torch.inference_mode():
-        broken = _run(trunk, images, extractor, writer, device, workers)
-    if broken:
-        raise InputError(
-            f"{len(broken)} of {len(images)} images under {image_root} cannot be read: {'; '.join(broken)}"
-        )
-    writer.finish(output)
+    with held_folder(work_folder(output)):
+        writer = BlockWriter(work_folder(output), shapes, attributes)
+        with torch.inference_mode():
+            broken = _run(trunk, images, extractor, writer, device, workers)
+        if broken:
+            raise InputError(
+                f"{len(broken)} of {len(images)} images under {image_root} cannot be read: {'; '.join(broken)}"
+            )
+        writer.finish(output)
 
 
 def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, Any]:

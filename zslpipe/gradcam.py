@@ -24,6 +24,7 @@ from zslpipe.attending import pick_images
 from zslpipe.building import Source
 from zslpipe.data import Model
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 from zslpipe.running import load_model
 
 BATCH = 16  # ours: images at once, 1.5 GB of a ResNet-101's activations at 224 px
@@ -111,12 +112,9 @@ def grad_cam(model: Model, images: Tensor, rules: Tensor) -> Tensor:
 
 def _write(output: Path, arrays: dict[str, np.ndarray], spec: dict, seed: int) -> None:
     """Write the file whole or not at all."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_suffix(".partial")
-    with h5py.File(temporary, "w") as file:
+    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
         for name, values in arrays.items():
             file[name] = values
         for name in ("dataset", "method", "variant"):
             file.attrs[name] = spec[name]
         file.attrs["seed"], file.attrs["complete"] = seed, True
-    temporary.replace(output)

@@ -62,7 +62,9 @@ def _read(path: Path) -> Explained:
     try:
         with h5py.File(path) as file:
             title = f"{file.attrs['method']} / {file.attrs['variant']} on {file.attrs['dataset']}: Grad-CAM"
-            arrays = [np.asarray(file[name][()]) for name in names if file.attrs["complete"]]
+            if not file.attrs.get("complete", False):
+                raise InputError(f"{path}: not stamped complete; its writer stopped early: delete it and run again")
+            arrays = [np.asarray(file[name][()]) for name in names]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; the sub-command 'grad-cam' writes it") from None
     except (OSError, KeyError) as error:

@@ -25,6 +25,7 @@ import h5py
 import numpy as np
 
 from zslpipe.errors import InputError, nearest
+from zslpipe.files import written_whole
 from zslpipe.provenance import settings_hash
 
 SPLITS = ("trainval", "test_seen", "test_unseen", "train", "val")
@@ -162,9 +163,7 @@ def _check_splits(index: Index, where: str) -> None:
 def write_index(index: Index, path: Path) -> None:
     """Check ``index`` and write it; the file appears whole or not at all. Same index, same bytes."""
     check_index(index)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    with h5py.File(temporary, "w") as file:
+    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["dataset"], file.attrs["adapter"] = index.dataset, index.adapter
         file.attrs["protocol"], file.attrs["has_images"] = index.protocol, index.has_images
         file.attrs["notes"] = json.dumps(index.notes)
@@ -184,7 +183,6 @@ def write_index(index: Index, path: Path) -> None:
             file["parts/location"] = index.part_locations.astype(np.float32)
         if index.boxes is not None:
             file["images/box"] = index.boxes.astype(np.int32)
-    temporary.replace(path)
 
 
 def _write_strings(file: h5py.File, name: str, values: tuple[str, ...]) -> None:

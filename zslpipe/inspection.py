@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from zslpipe.datasets import splits
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 from zslpipe.index import SPLITS, Index
 
 WIDTH = 100  # ours: columns of the page
@@ -133,10 +134,8 @@ def sample_picture(index: Index, image_root: Path, output: Path, seed: int = 0) 
         if row is not None:
             axes.imshow(_pixels(index, image_root, int(row)))
             axes.set_title(f"{index.class_names[index.labels[row]]}\n{_split_of(index, int(row))}", fontsize=8)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".partial.{output.name}")
-    figure.savefig(temporary, dpi=120)
-    temporary.replace(output)
+    with written_whole(output) as temporary:
+        figure.savefig(temporary, format=output.suffix[1:], dpi=120)
 
 
 def _pixels(index: Index, image_root: Path, row: int) -> np.ndarray:

@@ -27,6 +27,7 @@ from zslpipe.datasets import image_files
 from zslpipe.datasets.folder import SUFFIXES
 from zslpipe.datasets.settings import parse_settings
 from zslpipe.errors import InputError, nearest
+from zslpipe.files import written_whole
 from zslpipe.index import SPLITS, Index
 
 logger = logging.getLogger(__name__)
@@ -121,15 +122,12 @@ def class_texts(path: str) -> frozenset[str]:
 
 
 def _write(output: Path, settings: Settings, paths: list[str]) -> None:
-    """Write the list under a temporary name, then rename it."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(output.name + ".partial")
-    with h5py.File(temporary, "w") as file:
+    """Write the list, whole or not at all."""
+    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["source"] = Path(settings.images).name
         file.attrs["settings"] = json.dumps(asdict(settings), sort_keys=True)
         file.create_dataset("paths", data=paths, dtype=h5py.string_dtype())
         file.attrs["complete"] = True
-    temporary.replace(output)
 
 
 def read_irrelevant_images(path: Path) -> Index:

@@ -32,6 +32,7 @@ import numpy as np
 
 from zslpipe.attention_file import Peaks, read_peaks
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 from zslpipe.index import Index, read_index
 from zslpipe.squares import BodyParts, body_parts, central_squares, image_sizes, places_in_square, present_attributes
 
@@ -85,10 +86,8 @@ def localize(attention: Path, index: Path, image_root: Path, output: Path) -> No
         sought = _seek_parts(annotated, chosen, parts)
     seen = contents.seen[contents.labels[peaks.images]]
     result["shares"] = shares(measure(peaks.peaks, peaks.shape, annotated, sought), annotated, sought, parts, seen)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(output.name + ".partial")
-    temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(output)
+    with written_whole(output) as temporary:
+        temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _seek_parts(annotated: Annotated, chosen: Sequence[int | None], parts: BodyParts) -> Sought:

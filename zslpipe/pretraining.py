@@ -14,6 +14,7 @@ from tqdm import tqdm
 from zslpipe.demo_network import DemoNetwork
 from zslpipe.demo_training import EPOCHS, RESIZED, SEED, read_picture, train
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 from zslpipe.progress import write_progress
 
 logger = logging.getLogger(__name__)
@@ -36,9 +37,8 @@ def pretrain(images: Path, output: Path, device: str) -> None:
         accuracies.append(accuracy)
         write_progress(folder, {"what": "backbone", "epoch": len(accuracies), "epochs": EPOCHS})
     logger.info("backbone: %d classes, accuracy %.3f in the last epoch", classes, accuracies[-1])
-    temporary = output.with_suffix(".partial")
-    torch.save({name: value.cpu().contiguous() for name, value in network.state_dict().items()}, temporary)
-    temporary.replace(output)
+    with written_whole(output) as temporary:
+        torch.save({name: value.cpu().contiguous() for name, value in network.state_dict().items()}, temporary)
     shutil.rmtree(folder)
 
 

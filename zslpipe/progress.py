@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from zslpipe.files import written_whole
+
 
 def write_progress(folder: Path, state: Mapping[str, object]) -> None:
     """Write ``state`` with time, process and host to ``folder/progress.json``, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"progress.{os.getpid()}.partial"
-    temporary.write_text(json.dumps({**state, "updated": time.time(), "pid": os.getpid(), "host": platform.node()}))
-    temporary.replace(folder / "progress.json")
+    told = {**state, "updated": time.time(), "pid": os.getpid(), "host": platform.node()}
+    with written_whole(folder / "progress.json") as temporary:
+        temporary.write_text(json.dumps(told))

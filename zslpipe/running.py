@@ -20,6 +20,7 @@ from zslpipe.building import Source, configured, train_model
 from zslpipe.data import Model, Run
 from zslpipe.devices import Compute
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 from zslpipe.history import write_history
 from zslpipe.index import Index
 from zslpipe.problems import Problem, classes_of, validation_problem, whole_problem
@@ -103,12 +104,10 @@ def prepare_run(
 
 def _save(model: Model, config: Any, spec: Mapping[str, Any], shape: tuple[int, ...], path: Path) -> None:
     """Write weights with all that builds the model again, whole or not at all; readable with ``weights_only=True``."""
-    temporary = path.with_suffix(".partial")
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    torch.save(
-        {"state": state, "config": asdict(config), "run": json.dumps(dict(spec)), "input_shape": list(shape)}, temporary
-    )
-    temporary.replace(path)
+    saved = {"state": state, "config": asdict(config), "run": json.dumps(dict(spec)), "input_shape": list(shape)}
+    with written_whole(path) as temporary:
+        torch.save(saved, temporary)
 
 
 def read_spec(path: Path) -> dict[str, Any]:

@@ -33,6 +33,7 @@ import h5py
 import numpy as np
 
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 
 SPLITS = ("trainval", "test_seen", "test_unseen")
 TEXTS = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "protocol")
@@ -131,7 +132,7 @@ def _check_labels(matrix: ScoreMatrix, split: str, where: str) -> None:
 def write_scores(path: Path, matrix: ScoreMatrix) -> None:
     """Check ``matrix`` (InputError) and write it; the file appears whole, stamped complete, or not at all."""
     check_scores(matrix, str(path))
-    with _written_whole(path) as file:
+    with _stamped(path) as file:
         for name in (*TEXTS, "rebalancing"):
             file.attrs[name] = getattr(matrix, name)
         file.attrs["seed"] = matrix.seed
@@ -147,7 +148,7 @@ def write_scores(path: Path, matrix: ScoreMatrix) -> None:
 def write_irrelevant(path: Path, irrelevant: IrrelevantScores) -> None:
     """Check ``irrelevant`` (InputError) and write it; the file appears whole, stamped complete, or not at all."""
     check_irrelevant(irrelevant, str(path))
-    with _written_whole(path) as file:
+    with _stamped(path) as file:
         for name in (*IRRELEVANT_TEXTS, "seed"):
             file.attrs[name] = getattr(irrelevant, name)
         _write_classes(file, irrelevant.classes)
@@ -155,14 +156,11 @@ def write_irrelevant(path: Path, irrelevant: IrrelevantScores) -> None:
 
 
 @contextmanager
-def _written_whole(path: Path) -> Iterator[h5py.File]:
-    """Yield a file under a temporary name; stamp it complete and rename it to ``path`` where nothing went wrong."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    with h5py.File(temporary, "w") as file:
+def _stamped(path: Path) -> Iterator[h5py.File]:
+    """Yield a new file that appears whole at ``path``, stamped complete, where nothing goes wrong."""
+    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
         yield file
         file.attrs["complete"] = True
-    temporary.replace(path)
 
 
 def _write_classes(file: h5py.File, classes: tuple[str, ...]) -> None:

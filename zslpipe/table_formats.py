@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from zslpipe.files import written_whole
+
 
 def write_formats(output_folder: Path, name: str, csv: str, markdown: str, latex: str) -> tuple[Path, ...]:
     """Write name.csv, name.md and name.tex, each whole or not at all, and return their paths."""
-    output_folder.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix, text in (("csv", csv), ("md", markdown), ("tex", latex)):
         path = output_folder / f"{name}.{suffix}"
-        temporary = path.with_name(path.name + ".partial")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with written_whole(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
         written.append(path)
     return tuple(written)
 

@@ -1,7 +1,6 @@
 """fit(): the only optimisation loop. Any device, resumable at any step, one history row an epoch."""
 
 import logging
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from zslpipe.data import Batch, Model, TrainingData
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 from zslpipe.interruption import InterruptedTraining, StopRequest, stop_requests
 from zslpipe.progress import write_progress
 
@@ -215,8 +215,6 @@ class _Loop:
     def save(self) -> None:
         """Write the checkpoint whole or not at all: a kill at any moment leaves the last one."""
         self._collect()
-        self.run.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}.partial")
         state = {
             "stamp": self.run.stamp,
             "model": self.model.state_dict(),
@@ -230,8 +228,8 @@ class _Loop:
             "random": torch.get_rng_state(),
             "random_gpu": torch.cuda.get_rng_state(self.run.device) if self.run.device.type == "cuda" else None,
         }
-        torch.save(state, temporary)
-        temporary.replace(self.path)
+        with written_whole(self.path) as temporary:
+            torch.save(state, temporary)
         self.saved = time.monotonic()
 
     def resume(self) -> None:

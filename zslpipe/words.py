@@ -23,6 +23,7 @@ import numpy as np
 
 from zslpipe.datasets.settings import existing_file, parse_settings
 from zslpipe.errors import InputError, nearest
+from zslpipe.files import written_whole
 from zslpipe.index import read_index
 
 logger = logging.getLogger(__name__)
@@ -246,15 +247,12 @@ def _through_gensim(file: Path, named: Path, words: set[str], binary: bool) -> d
 
 
 def _write(output: Path, vectors: np.ndarray, names: Sequence[str], source: str, report: Mapping[str, Any]) -> None:
-    """Write ``words.h5`` under a temporary name, then rename it.
+    """Write ``words.h5``, whole or not at all.
 
     Format "latest" because older ones hold no attribute above 64 KiB, and DeepFashion's report is larger.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_suffix(".partial")
-    with h5py.File(temporary, "w", libver="latest") as file:
+    with written_whole(output) as temporary, h5py.File(temporary, "w", libver="latest") as file:
         file["vectors"] = vectors
         file.create_dataset("attributes", data=list(names), shape=(len(names),), dtype=h5py.string_dtype())
         file.attrs["source"] = source
         file.attrs["report"] = json.dumps(report)
-    temporary.replace(output)

@@ -19,6 +19,7 @@ import numpy as np
 from zslpipe.datasets import creatures
 from zslpipe.datasets.creatures import ATTRIBUTES, COLOURS, FORMS, PARTS
 from zslpipe.errors import InputError, nearest
+from zslpipe.files import temporary_name
 from zslpipe.index import Index, write_index
 
 FAMILIES = ("dabbler", "piper", "strutter", "weaver", "glider", "hopper", "rambler", "whistler")
@@ -149,8 +150,7 @@ def _render_folder(
     The folder appears whole or not at all. Every picture has its own random stream, so that the number of
     processes makes no difference.
     """
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = temporary_name(target)
     for folder in folders:
         (partial / folder).mkdir(parents=True)
     jobs = [

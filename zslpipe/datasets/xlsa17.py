@@ -19,6 +19,7 @@ from zslpipe.datasets.class_names import class_vectors, labels_by_name
 from zslpipe.datasets.matfile import read_mat, required, texts, zero_based
 from zslpipe.datasets.settings import existing_file, parse_settings, read_lines
 from zslpipe.errors import InputError
+from zslpipe.files import written_whole
 from zslpipe.index import OWN_SPLIT, PROPOSED_SPLIT, Index, images_hash, read_index, write_index
 
 logger = logging.getLogger(__name__)
@@ -250,11 +251,8 @@ def write_pooled(settings: Mapping[str, Any], index_path: Path, output: Path, da
     bad = np.flatnonzero(~np.isfinite(pooled).all(axis=1))
     if len(bad):
         raise InputError(f"{path}: features of {len(bad)} images are not finite, first image {bad[0] + 1}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_suffix(".partial")
-    with h5py.File(temporary, "w") as file:
+    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
         file["pooled"] = pooled
         file.attrs["extractor"], file.attrs["weights"] = output.stem, f"from {path.name}"
         file.attrs["images_hash"] = images_hash(index)
         file.attrs["complete"] = True
-    temporary.replace(output)
