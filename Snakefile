@@ -9,10 +9,10 @@ from snakemake.utils import min_version
 min_version("9.3")
 sys.path.insert(0, workflow.basedir)
 
-from zslpipe import plan
-from zslpipe.combinations import Combinations
-from zslpipe.errors import InputError
+from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
+from zslpipe.study import study as plan
+from zslpipe.study.results import Combinations
 
 # A --configfile replaces the demo's configuration instead of being merged into it.
 if not workflow.overwrite_configfiles:

@@ -15,8 +15,8 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402  the thread count has to be set first
 
-from zslpipe.accuracy import group_mean, per_class_accuracy  # noqa: E402
-from zslpipe.evaluation import ausuc  # noqa: E402
+from zslpipe.scores.accuracy import group_mean, per_class_accuracy
+from zslpipe.scores.evaluation import ausuc
 
 FACTORS = 500
 AIM, FLOOR = 500, 100  # ours: targets of this benchmark

@@ -22,8 +22,8 @@ import torch  # noqa: E402  the thread count has to be set first
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from zslpipe.data import Batch, Classes  # noqa: E402
-from zslpipe.methods.dazle import Config, Model  # noqa: E402
+from zslpipe.methods.dazle import Config, Model
+from zslpipe.training.contract import Batch, Classes
 
 IMAGES, REGIONS, WIDTH, ATTRIBUTES, CLASSES, WORD_WIDTH = 50, 49, 2048, 312, 200, 300
 AIM, FLOOR = 4.5, 3.5  # ours: targets of the step

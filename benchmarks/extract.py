@@ -20,11 +20,11 @@ import torchvision
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from zslpipe.backbones import build_trunk, folded
-from zslpipe.extract import Extractor, extract
-from zslpipe.imagenet import DEVIATION, MEAN
-from zslpipe.images import normalise
-from zslpipe.index import Index
+from zslpipe.features.extraction import Extractor, extract
+from zslpipe.features.images import normalise
+from zslpipe.formats.index import Index
+from zslpipe.networks.backbones import build_trunk, folded
+from zslpipe.networks.imagenet import DEVIATION, MEAN
 
 FLOOR, AIM = 0.85, 0.93  # ours: extraction's share of the folded trunk's rate
 

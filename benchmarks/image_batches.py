@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from zslpipe.image_inputs import ROOM_TO_CROP, ImageInputs
-from zslpipe.imagenet import DEVIATION, MEAN
-from zslpipe.index import Index
+from zslpipe.formats.index import Index
+from zslpipe.networks.imagenet import DEVIATION, MEAN
+from zslpipe.runs.image_inputs import ROOM_TO_CROP, ImageInputs
 
 FLOOR, AIM = 1.5, 1.8  # ours: images per CPU second, to the plain way's
 SHARE_FLOOR, SHARE_AIM = 0.05, 0.03  # ours: of a step

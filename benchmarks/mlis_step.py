@@ -17,8 +17,8 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import torch  # noqa: E402  the thread count has to be set first
 from torch import Tensor  # noqa: E402
 
-from zslpipe.data import Batch, Classes  # noqa: E402
-from zslpipe.methods.mlis import BETAS, Config, Model  # noqa: E402
+from zslpipe.methods.mlis import BETAS, Config, Model
+from zslpipe.training.contract import Batch, Classes
 
 IMAGES, WIDTH, ATTRIBUTES, CLASSES = 64, 2048, 312, 200
 AIM, FLOOR = 1.35, 1.2  # ours: targets of the iteration on a CPU

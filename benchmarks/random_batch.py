@@ -20,8 +20,8 @@ import numpy as np  # noqa: E402  the thread count has to be set first
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from zslpipe import inputs  # noqa: E402
-from zslpipe.cache import BLOCK, BlockWriter, FeatureFile  # noqa: E402
+from zslpipe.formats.features import BLOCK, BlockWriter, FeatureFile
+from zslpipe.runs import cached_inputs
 
 BATCH, REGIONS, WIDTH = 50, 49, 2048
 FLOOR, AIM = 1.5, 1.15  # ours: at most this many times the take with its cast
@@ -41,9 +41,9 @@ def write_features(folder: Path, count: int) -> Path:
 def forms_of(path: Path) -> dict[str, Callable[[Tensor], object]]:
     """Return what is timed, by name."""
     device, file = torch.device("cpu"), FeatureFile(path)
-    held = inputs.CachedInputs(file, False, device)
-    inputs.SHARE_OF_FREE_MEMORY = 0.0
-    mapped = inputs.CachedInputs(file, False, device)
+    held = cached_inputs.CachedInputs(file, False, device)
+    cached_inputs.SHARE_OF_FREE_MEMORY = 0.0
+    mapped = cached_inputs.CachedInputs(file, False, device)
     raw = file.maps(pooled=False)
     return {
         "np.memmap take": lambda rows: raw.take(rows.numpy(), axis=0),

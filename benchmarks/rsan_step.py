@@ -24,8 +24,8 @@ import torch  # noqa: E402  the thread count has to be set first
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from zslpipe.data import Batch, Classes  # noqa: E402
-from zslpipe.methods.rsan import Config, Model, concentrate_loss  # noqa: E402
+from zslpipe.methods.rsan import Config, Model, concentrate_loss
+from zslpipe.training.contract import Batch, Classes
 
 IMAGES, SIDE, WIDTH, ATTRIBUTES, CLASSES, WORD_WIDTH = 32, 14, 1280, 312, 200, 300
 REGIONS = SIDE * SIDE

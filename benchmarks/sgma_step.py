@@ -27,11 +27,12 @@ import torch  # noqa: E402  the thread count has to be set first
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from zslpipe.backbones import folded  # noqa: E402
-from zslpipe.cache import FeatureFile  # noqa: E402
-from zslpipe.cropping import BLOB, CONTRAST  # noqa: E402
-from zslpipe.data import Batch, Classes, Held, Run, TrainingData  # noqa: E402
-from zslpipe.methods.sgma import Config, Model, stored_first_stage  # noqa: E402
+from zslpipe.formats.features import FeatureFile
+from zslpipe.methods.sgma import Config, Model, stored_first_stage
+from zslpipe.networks.backbones import folded
+from zslpipe.networks.cropping import BLOB, CONTRAST
+from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.held import Held
 
 IMAGES, SIDE, ATTRIBUTES, CLASSES, SEEN = 16, 224, 312, 200, 150
 AIM, FLOOR = 3.0, 2.6  # ours: the plain step's time over the package's

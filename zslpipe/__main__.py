@@ -2,6 +2,6 @@
 
 import sys
 
-from zslpipe.cli import main
+from zslpipe.commands.cli import main
 
 sys.exit(main())

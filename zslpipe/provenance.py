@@ -123,10 +123,11 @@ def _imports(name: str, package: Path) -> set[str]:
 
 
 def _code(name: str, package: Path) -> str:
-    """Return what stands for a module's code: its name, its syntax tree, hashes of the package's tables it names."""
+    """Return what stands for a module's code: its name, its syntax tree, hashes of the tables beside it that it names."""
     path = _module_path(name, package)
     if path is None:
         raise ModuleNotFoundError(f"no module {name!r} in {package}")
     source = _source(path)
-    tables = sorted(text for text in source.texts if text.endswith(TABLES) and (package / text).is_file())
-    return "\n".join([name, source.structure, *(file_hash(package / table) for table in tables)])
+    named = [path.with_name(text) for text in source.texts if text.endswith(TABLES) and "/" not in text]
+    tables = sorted(table for table in named if table.is_file())
+    return "\n".join([name, source.structure, *(file_hash(table) for table in tables)])

@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zslpipe.backbones import Trunk
-from zslpipe.data import Classes, Held, Images, Pooled, Regions, Run, TrainingData
-from zslpipe.method_source import method_names, read_method
+from zslpipe.networks.backbones import Trunk
 from zslpipe.provenance import PACKAGE, syntax_tree
+from zslpipe.study.declarations import method_names, read_method
+from zslpipe.training.contract import Classes, Images, Pooled, Regions, Run, TrainingData
+from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
 METHODS = method_names()

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from zslpipe.backbones import build_trunk
-from zslpipe.data import Batch, Classes, Held, Images, Pooled, Run, TrainingData
 from zslpipe.methods.crafting import INPUT, Config, Model, class_means, projected_rules, set_visual_rules, train
+from zslpipe.networks.backbones import build_trunk
+from zslpipe.training.contract import Batch, Classes, Images, Pooled, Run, TrainingData
+from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
 SEEN = torch.tensor([True, False, True, True, False])

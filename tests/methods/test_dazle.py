@@ -8,8 +8,9 @@ import torch
 from jaxtyping import TypeCheckError
 from torch import Tensor
 
-from zslpipe.data import Batch, Classes, Held, Run, TrainingData
 from zslpipe.methods.dazle import PUBLISHED, Config, Model, discriminative_attributes, train
+from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
 SEEN = torch.tensor([True, True, False, True, False])

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zslpipe.data import Classes, Held, Run, TrainingData
 from zslpipe.methods.eszsl import Config, Model, train
+from zslpipe.training.contract import Classes, Run, TrainingData
+from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
 SEEN = torch.tensor([True, False, True, True, False])

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from zslpipe.data import Batch, Classes, Held, Run, TrainingData
 from zslpipe.methods.mlis import PUBLISHED, Config, Model, train, with_synthetic
+from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
 SEEN = torch.tensor([True, True, False, True, False])

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import TypeCheckError
 from torch import Tensor
 
-from zslpipe.data import Batch, Classes, Held, Run, TrainingData
-from zslpipe.errors import InputError
+from zslpipe.machine.errors import InputError
 from zslpipe.methods.rsan import PUBLISHED, Config, Model, attribute_kernels, concentrate_loss, places, train
+from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
 SEEN = torch.tensor([True, True, False, True, False])

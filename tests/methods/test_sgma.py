@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zslpipe.data import Batch, Classes, Held, Run, TrainingData
-from zslpipe.errors import InputError
+from zslpipe.machine.errors import InputError
 from zslpipe.methods.sgma import (
     Config,
     Model,
@@ -22,6 +21,8 @@ from zslpipe.methods.sgma import (
     stored_first_stage,
     train,
 )
+from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
 SEEN = torch.tensor([True, True, False, True, False])

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
-from checkouts import CONFIG, PARTS, ROOT, Checkout, copied
+
+from tests.made_up.checkouts import CONFIG, PARTS, Checkout, copied
+from tests.made_up.places import ROOT
 
 
 @pytest.fixture(scope="session")

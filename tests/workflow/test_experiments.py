@@ -5,20 +5,18 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import lookalike
 import pytest
 import scipy.io
 import yaml
 
-from zslpipe.datasets.splits import EXPECTED
-from zslpipe.index import read_index
-from zslpipe.plan import Plan
+from tests.made_up import lookalike
+from tests.made_up.places import PACKAGE, ROOT, SCHEMA
+from zslpipe.datasets.reading.splits import EXPECTED
+from zslpipe.formats.index import read_index
+from zslpipe.study.study import Plan
 
-CHECKOUT = Path(__file__).parents[2]
-EXPERIMENTS = CHECKOUT / "workflow" / "experiments"
-SCHEMA = str(CHECKOUT / "workflow" / "schemas" / "config.schema.yaml")
+EXPERIMENTS = ROOT / "workflow" / "experiments"
 XLSA17 = {"cub": "CUB", "sun": "SUN", "awa1": "AWA1", "awa2": "AWA2", "apy": "aPY", "flo": "FLO"}
 
 
@@ -45,7 +43,7 @@ def write_data(root, name):
 
 def planned_jobs(configuration, data_root, folder):
     """Return {rule: number of jobs} of a dry run."""
-    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(CHECKOUT / "Snakefile"), "--cores", "1"]
+    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
     command += ["--configfile", str(configuration), "--config", f"set=data_root={data_root}"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -61,7 +59,7 @@ def test_an_experiment_reads_the_true_layout_and_plans_every_run(name, tmp_path)
     config = experiment(name)
     entry = config["datasets"][XLSA17[name]]
     output = tmp_path / XLSA17[name] / "index.h5"
-    importlib.import_module(f"zslpipe.datasets.{entry['adapter']}").write(entry["source"], output, data)
+    importlib.import_module(f"zslpipe.datasets.adapters.{entry['adapter']}").write(entry["source"], output, data)
     index, sizes = read_index(output), EXPECTED[XLSA17[name]]
     found = [len(index.splits[split]) for split in ("trainval", "test_seen", "test_unseen")]
     assert found == [sizes.trainval, sizes.test_seen, sizes.test_unseen]
@@ -72,7 +70,7 @@ def test_an_experiment_reads_the_true_layout_and_plans_every_run(name, tmp_path)
     ]
 
     jobs = planned_jobs(EXPERIMENTS / f"{name}.yaml", data, tmp_path)
-    rows = len(Plan(config, SCHEMA).runs)
+    rows = len(Plan(config, str(SCHEMA)).runs)
     assert jobs["train"] == jobs["evaluate"] == 5 * rows
     assert rows == (3 if "dazle" in config["methods"] else 1)
     extraction = {"store": 1} if name == "awa1" else {"extract": 1}
@@ -94,15 +92,17 @@ def test_papers_is_the_other_experiments_together(tmp_path):
         for name, extractor in experiment(path)["extractors"].items():
             assert papers["extractors"][name] == extractor
     assert papers["dazle"] == experiment("deepfashion")["dazle"]
-    rows = [(run.dataset, run.method) for run in Plan(papers, SCHEMA).runs.values() if run.variant == "default"]
+    rows = [(run.dataset, run.method) for run in Plan(papers, str(SCHEMA)).runs.values() if run.variant == "default"]
     assert sorted(rows) == sorted(
         [(name, "eszsl") for name in single] + [(name, "dazle") for name in ("CUB", "SUN", "AWA2", "DeepFashion")]
     )
-    assert planned_jobs(EXPERIMENTS / "papers.yaml", tmp_path, tmp_path)["train"] == 5 * len(Plan(papers, SCHEMA).runs)
+    assert planned_jobs(EXPERIMENTS / "papers.yaml", tmp_path, tmp_path)["train"] == 5 * len(
+        Plan(papers, str(SCHEMA)).runs
+    )
 
 
 def test_published_rows_exist_for_the_variants_of_the_experiments():
-    from zslpipe.published import published
+    from zslpipe.reports.tables.published import published
 
     for variant in experiment("papers")["dazle"]["variants"]:
         assert published("dazle", variant, "DeepFashion", "proposed split"), variant
@@ -111,8 +111,8 @@ def test_published_rows_exist_for_the_variants_of_the_experiments():
 @pytest.mark.parametrize("name", ["rsan", "mlis"])
 def test_an_experiment_of_one_paper_has_every_printed_row(name):
     config = experiment(name)
-    rows = {(run.dataset, run.variant) for run in Plan(config, SCHEMA).runs.values()}
-    table = yaml.safe_load((CHECKOUT / "zslpipe" / "published.yaml").read_text())[name]["rows"]
+    rows = {(run.dataset, run.variant) for run in Plan(config, str(SCHEMA)).runs.values()}
+    table = yaml.safe_load((PACKAGE / "reports" / "tables" / "published.yaml").read_text())[name]["rows"]
     # The last rows of ablations are the method itself, printed once more.
     whole = {"semantic_kernels", "with_implicit_semantics_and_refinement", "episodes_16_ways_2_shots"}
     printed = {(row["dataset"], row["variant"]) for row in table if row["variant"] not in whole}
@@ -121,7 +121,7 @@ def test_an_experiment_of_one_paper_has_every_printed_row(name):
 
 def test_crafting_has_each_backbone_with_both_rules_and_their_ensemble():
     config = experiment("crafting")
-    runs = {run.variant: run for run in Plan(config, SCHEMA).runs.values() if run.dataset == "FLO"}
+    runs = {run.variant: run for run in Plan(config, str(SCHEMA)).runs.values() if run.dataset == "FLO"}
     ensembles = config["ensembles"]
     for backbone in ("alexnet", "densenet201", "darknet53"):
         pair = [f"crafting/{backbone}", f"crafting/{backbone}_visual"]
@@ -135,7 +135,7 @@ def test_cub127_plans_every_method(tmp_path):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "mobilenet_v2.pt").touch()
     jobs = planned_jobs(EXPERIMENTS / "cub127.yaml", tmp_path, tmp_path)
-    study = Plan(experiment("cub127"), SCHEMA)
+    study = Plan(experiment("cub127"), str(SCHEMA))
     assert {run.method for run in study.runs.values()} == {"dazle", "rsan", "sgma", "mlis", "crafting", "eszsl"}
     assert jobs["train"] == 3 * len(study.light_runs)
     assert jobs["train_end_to_end"] == 3 * len(study.end_to_end_runs)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 import yaml
-from checkouts import CONFIG, Checkout
+
+from tests.made_up.checkouts import CONFIG, Checkout
 
 DAZLE = ("dazle/default", "dazle/no_calibration")
 ESZSL = ("eszsl/default",)
@@ -56,12 +57,12 @@ def test_comments_docstrings_layout_and_the_order_of_keys(checkout: Checkout) ->
     checkout.replace("zslpipe/methods/dazle.py", '"""DAZLE: Fine-Grained', '"""DAZLE, better explained: Fine-Grained')
     for module in (
         "methods/eszsl.py",
-        "training.py",
-        "data.py",
-        "evaluation.py",
-        "words.py",
-        "tables.py",
-        "datasets/demo.py",
+        "training/fit.py",
+        "training/contract.py",
+        "scores/evaluation.py",
+        "datasets/words.py",
+        "reports/tables/results.py",
+        "datasets/adapters/demo.py",
     ):
         checkout.append(f"zslpipe/{module}", "\n\n# A comment.\n")
     checkout.append("workflow/rules/runs.smk", "\n# A comment.\n")
@@ -105,46 +106,46 @@ def test_code_of_one_method(checkout: Checkout) -> None:
 
 
 def test_code_that_one_method_calls(checkout: Checkout) -> None:
-    checkout.append("zslpipe/training.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/training/fit.py", "\nADDED = 1\n")
     assert checkout.planned() == scored(DAZLE + RSAN) | shown(DAZLE + RSAN) | SUMMARY
 
 
 def test_code_that_reads_images_for_training(checkout: Checkout) -> None:
-    checkout.append("zslpipe/image_inputs.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/runs/image_inputs.py", "\nADDED = 1\n")
     assert checkout.planned() == scored(["rsan/default"]) | shown(["rsan/default"]) | SUMMARY
 
 
 def test_code_that_reads_the_cache(checkout: Checkout) -> None:
-    checkout.append("zslpipe/inputs.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/runs/cached_inputs.py", "\nADDED = 1\n")
     light = ("rsan/cached", *DAZLE)
     assert checkout.planned() == scored([*light, *ESZSL]) | shown(light) | SUMMARY
 
 
 def test_code_that_every_method_calls(checkout: Checkout) -> None:
-    checkout.append("zslpipe/data.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/training/contract.py", "\nADDED = 1\n")
     assert checkout.planned() == scored(DAZLE + ESZSL + RSAN) | shown(DAZLE + RSAN) | SUMMARY
 
 
 def test_evaluation_code(checkout: Checkout) -> None:
-    checkout.append("zslpipe/evaluation.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/scores/evaluation.py", "\nADDED = 1\n")
     evaluated = {job for job in scored(DAZLE + ESZSL + RSAN) if job.startswith("evaluate")}
     assert checkout.planned() == evaluated | SUMMARY
 
 
 def test_code_of_the_tables(checkout: Checkout) -> None:
-    checkout.append("zslpipe/tables.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/reports/tables/results.py", "\nADDED = 1\n")
     assert checkout.planned() == {"tables"}
 
 
 def test_published_numbers(checkout: Checkout) -> None:
-    checkout.append("zslpipe/published.yaml", "\n# One more.\n")
+    checkout.append("zslpipe/reports/tables/published.yaml", "\n# One more.\n")
     assert checkout.planned() == {"tables"}
 
 
 def test_extraction_code_costs_no_extraction(checkout: Checkout) -> None:
-    checkout.append("zslpipe/extract.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/features/extraction.py", "\nADDED = 1\n")
     assert checkout.planned() == NOTHING
-    checkout.replace("zslpipe/plan.py", "FEATURES_VERSION = 1", "FEATURES_VERSION = 1001")
+    checkout.replace("zslpipe/study/study.py", "FEATURES_VERSION = 1", "FEATURES_VERSION = 1001")
     assert "extract demo/demo_7x7" in checkout.planned()
 
 
@@ -155,7 +156,7 @@ def test_refactoring_an_adapter_costs_no_extraction(checkout: Checkout) -> None:
     features = checkout.folder / "results/demo/features/demo_7x7.h5"
     images = checkout.folder / "results/demo/images"
     before = {path.name: path.read_bytes() for path in images.rglob("*.png")}
-    checkout.append("zslpipe/errors.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/machine/errors.py", "\nADDED = 1\n")
     planned = checkout.planned()
     assert "render demo" in planned
     assert not planned & FEATURE_JOBS
@@ -175,7 +176,7 @@ def test_other_drawings_are_extracted(checkout: Checkout) -> None:
 
 
 def test_an_extractor_changed_together_with_an_adapter(checkout: Checkout) -> None:
-    checkout.append("zslpipe/errors.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/machine/errors.py", "\nADDED = 1\n")
     planned = checkout.planned("--config", "set=extractors.demo_7x7.batch_size=16")
     assert planned >= {"render demo", "extract demo/demo_7x7"}
     assert "pretrain demo" not in planned
@@ -269,7 +270,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zslpipe.data import Classes, Pooled, TrainingData
+from zslpipe.training.contract import Classes, Pooled, TrainingData
 
 INPUT = Pooled(size=224)
 

@@ -20,7 +20,7 @@ rule attend:
         runtime=60,
     params:
         pictures=plan.PICTURED_IMAGES,
-        code=code_hash("zslpipe.attending"),
+        code=code_hash("zslpipe.runs.attention"),
         source=lambda wildcards: study.source_options(wildcards),
         words=lambda wildcards, input: f"--words {input.words}" if input.words else "",
     shell:
@@ -44,7 +44,7 @@ rule localize:
         runtime=20,
     params:
         images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.localization"),
+        code=code_hash("zslpipe.maps.localization"),
     shell:
         "python -m zslpipe localize --attention {input.attention} --index {input.index} {params.images}"
         " --data-root {study.data_root:q} --output {output}"
@@ -63,7 +63,7 @@ rule localization_tables:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_hash("zslpipe.localization_tables"),
+        code=code_hash("zslpipe.reports.tables.localization"),
     shell:
         "python -m zslpipe localization-tables --output results/tables {input}"
 
@@ -93,7 +93,7 @@ rule maps:
         command="maps",
         stem="results/figures/{dataset}.{method}.{variant}.maps",
         images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.attention_figures"),
+        code=code_hash("zslpipe.reports.figures.attributes"),
     shell:
         "python -m zslpipe {params.command} --attention {input.attention} --index {input.index} {params.images}"
         " --data-root {study.data_root:q} --output {params.stem}"
@@ -112,7 +112,7 @@ use rule maps as parts with:
         command="parts",
         stem="results/figures/{dataset}.{method}.{variant}.parts",
         images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.part_figures"),
+        code=code_hash("zslpipe.reports.figures.body_parts"),
 
 
 use rule maps as channels with:
@@ -128,4 +128,4 @@ use rule maps as channels with:
         command="channels",
         stem="results/figures/{dataset}.{method}.{variant}.channels",
         images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.channel_figures"),
+        code=code_hash("zslpipe.reports.figures.channels"),

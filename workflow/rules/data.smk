@@ -17,7 +17,7 @@ rule render:
         runtime=10,
     params:
         settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=code_hash("zslpipe.datasets.demo"),
+        code=code_hash("zslpipe.datasets.adapters.demo"),
     shell:
         "python -m zslpipe index --settings {params.settings:q} --output {output.index}"
 
@@ -36,7 +36,7 @@ rule index:
         runtime=20,
     params:
         settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=lambda wildcards: code_hash(f"zslpipe.datasets.{study.source(wildcards.dataset)['adapter']}"),
+        code=lambda wildcards: code_hash(f"zslpipe.datasets.adapters.{study.source(wildcards.dataset)['adapter']}"),
     shell:
         "python -m zslpipe index --settings {params.settings:q} --data-root {study.data_root:q} --output {output}"
 
@@ -59,7 +59,7 @@ rule inspect:
         runtime=10,
     params:
         images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.inspection"),
+        code=code_hash("zslpipe.datasets.inspection"),
     shell:
         "python -m zslpipe inspect {input.index} {params.images} --data-root {study.data_root:q} --output {output.picture}"
 
@@ -77,7 +77,7 @@ rule words:
         runtime=30,
     params:
         settings=lambda wildcards: canonical(study.config["words"][wildcards.words]),
-        code=code_hash("zslpipe.words"),
+        code=code_hash("zslpipe.datasets.words"),
     shell:
         "python -m zslpipe words --index {input.index} --settings {params.settings:q}"
         " --data-root {study.data_root:q} --output {output}"

@@ -12,7 +12,7 @@ rule specify_backbone:
         "../../envs/numpy.yaml"
     params:
         images=lambda wildcards: canonical(study.images(wildcards.dataset)),
-        code=code_hash("zslpipe.demo_training"),
+        code=code_hash("zslpipe.features.demo_training"),
     shell:
         "printf '%s\\n' {params.images:q} > {output}"
 
@@ -94,7 +94,7 @@ rule store:
         runtime=20,
     params:
         settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=code_hash("zslpipe.datasets.xlsa17"),
+        code=code_hash("zslpipe.datasets.adapters.xlsa17"),
     shell:
         "python -m zslpipe store --index {input.index} --settings {params.settings:q}"
         " --data-root {study.data_root:q} --output {output}"

@@ -20,7 +20,7 @@ rule gradcam:
         runtime=30,
     params:
         pictures=plan.PICTURED_IMAGES,
-        code=code_hash("zslpipe.gradcam"),
+        code=code_hash("zslpipe.runs.gradcam"),
         source=lambda wildcards: study.source_options(wildcards),
     shell:
         "python -m zslpipe grad-cam --weights {input.weights} --seed {wildcards.seed} --index {input.index}"
@@ -51,7 +51,7 @@ rule gradcam_figure:
     params:
         stem="results/figures/{dataset}.{method}.{variant}.gradcam",
         images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.gradcam_figures"),
+        code=code_hash("zslpipe.reports.figures.gradcam"),
     shell:
         "python -m zslpipe grad-cam-figure --gradcam {input.gradcam} --index {input.index} {params.images}"
         " --data-root {study.data_root:q} --output {params.stem}"

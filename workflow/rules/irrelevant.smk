@@ -22,7 +22,7 @@ rule validate:
         mem_mb=32000,
         runtime=lambda wildcards: 240 if study.features(wildcards) else 1440,
     params:
-        code=code_hash("zslpipe.rebalancing_scores"),
+        code=code_hash("zslpipe.runs.rebalancing_inputs"),
         source=lambda wildcards: study.source_options(wildcards),
         words=lambda wildcards, input: f"--words {input.words}" if input.words else "",
     shell:
@@ -45,7 +45,7 @@ rule list_irrelevant:
     params:
         settings=lambda wildcards: canonical(combinations.irrelevant_settings(wildcards.irrelevant)),
         folder=lambda wildcards: combinations.irrelevant_folder(wildcards.irrelevant),
-        code=code_hash("zslpipe.irrelevant"),
+        code=code_hash("zslpipe.datasets.irrelevant_images"),
     shell:
         "python -m zslpipe list-irrelevant --settings {params.settings:q} --data-root {params.folder:q} --output {output}"
 
@@ -95,7 +95,7 @@ rule score_irrelevant:
         mem_mb=16000,
         runtime=60,
     params:
-        code=code_hash("zslpipe.rebalancing_scores"),
+        code=code_hash("zslpipe.runs.rebalancing_inputs"),
         source=lambda wildcards: combinations.irrelevant_source(wildcards),
         folder=lambda wildcards: combinations.irrelevant_root(wildcards.dataset),
         words=lambda wildcards, input: f"--words {input.words}" if input.words else "",

@@ -15,7 +15,7 @@ rule ensemble:
         mem_mb=8000,
         runtime=10,
     params:
-        code=code_hash("zslpipe.ensemble"),
+        code=code_hash("zslpipe.scores.ensembles"),
     shell:
         "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {wildcards.file} --output {output} {input}"
 
@@ -36,7 +36,7 @@ rule rebalance:
     params:
         settings=lambda wildcards: combinations.settings(wildcards),
         needed=lambda wildcards: " ".join(f"--{name} {path}" for name, path in combinations.needed(wildcards).items()),
-        code=code_hash("zslpipe.rebalance"),
+        code=code_hash("zslpipe.scores.rebalancing"),
     shell:
         "python -m zslpipe rebalance --kind {wildcards.rebalancing} --scores {input.scores} {params.needed}"
         " --settings {params.settings:q} --output {output}"
@@ -77,7 +77,7 @@ rule predictions:
     params:
         stem="results/figures/{dataset}.{method}.{variant}.predictions",
         images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.prediction_figures"),
+        code=code_hash("zslpipe.reports.figures.predictions"),
     shell:
         "python -m zslpipe predictions --scores {input.scores} --rebalanced {input.rebalanced} --index {input.index}"
         " {params.images} --data-root {study.data_root:q} --output {params.stem}"

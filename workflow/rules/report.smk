@@ -14,7 +14,7 @@ rule tables:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_hash("zslpipe.tables"),
+        code=code_hash("zslpipe.reports.tables.results"),
     shell:
         "python -m zslpipe tables --output results/tables {input}"
 
@@ -37,7 +37,7 @@ rule curves:
         runtime=10,
     params:
         stem="results/figures/{dataset}.curves",
-        code=code_hash("zslpipe.curve_figures"),
+        code=code_hash("zslpipe.reports.figures.curves"),
     shell:
         "python -m zslpipe curves --output {params.stem} {input}"
 
@@ -60,7 +60,7 @@ rule losses:
         runtime=10,
     params:
         stem="results/figures/{dataset}.{method}.{variant}.losses",
-        code=code_hash("zslpipe.loss_figures"),
+        code=code_hash("zslpipe.reports.figures.losses"),
     shell:
         "python -m zslpipe losses --output {params.stem} {input}"
 
@@ -83,6 +83,6 @@ rule confusion:
         runtime=10,
     params:
         stem="results/figures/{dataset}.confusion",
-        code=code_hash("zslpipe.confusion_figures"),
+        code=code_hash("zslpipe.reports.figures.confusions"),
     shell:
         "python -m zslpipe confusion --output {params.stem} {input}"

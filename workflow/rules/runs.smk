@@ -60,6 +60,6 @@ rule evaluate:
         mem_mb=8000,
         runtime=10,
     params:
-        code=code_hash("zslpipe.evaluation"),
+        code=code_hash("zslpipe.scores.evaluation"),
     shell:
         "python -m zslpipe evaluate --scores {input} --output {output}"

@@ -1,1 +1,1 @@
-"""The adapters: each reads one layout of files and writes one ``index.h5`` (:mod:`zslpipe.index`)."""
+"""A user's files become index.h5, words.h5 and lists of images."""

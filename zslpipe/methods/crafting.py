@@ -36,9 +36,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zslpipe.backbones import build_trunk
-from zslpipe.data import Batch, Classes, Images, Pooled, TrainingData, random_batches
-from zslpipe.training import Objective, fit
+from zslpipe.networks.backbones import build_trunk
+from zslpipe.training.batches import random_batches
+from zslpipe.training.contract import Batch, Classes, Images, Pooled, TrainingData
+from zslpipe.training.fit import Objective, fit
 
 INPUT = (Images(size=224), Pooled(size=224))
 

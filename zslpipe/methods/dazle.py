@@ -37,8 +37,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from zslpipe.data import SAMPLERS, Batch, Classes, Regions, TrainingData
-from zslpipe.training import Objective, fit
+from zslpipe.training.batches import SAMPLERS
+from zslpipe.training.contract import Batch, Classes, Regions, TrainingData
+from zslpipe.training.fit import Objective, fit
 
 INPUT = Regions(size=224, grid=7)
 

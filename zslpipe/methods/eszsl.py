@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zslpipe.data import Classes, Inputs, Pooled, TrainingData
+from zslpipe.training.contract import Classes, Inputs, Pooled, TrainingData
 
 INPUT = Pooled(size=224)
 

@@ -37,8 +37,10 @@ from jaxtyping import Float, Int
 from pytorch_metric_learning.losses import CircleLoss, ContrastiveLoss, MultiSimilarityLoss
 from torch import Tensor, nn
 
-from zslpipe.data import Batch, Classes, Held, Pooled, TrainingData, random_batches
-from zslpipe.training import Objective, fit
+from zslpipe.training.batches import random_batches
+from zslpipe.training.contract import Batch, Classes, Pooled, TrainingData
+from zslpipe.training.fit import Objective, fit
+from zslpipe.training.held import Held
 
 INPUT = Pooled(size=224)
 

@@ -46,10 +46,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from zslpipe.backbones import Trunk, build_trunk
-from zslpipe.data import Batch, Classes, Images, Regions, TrainingData, episodes, random_batches
-from zslpipe.errors import InputError
-from zslpipe.training import Objective, fit
+from zslpipe.machine.errors import InputError
+from zslpipe.networks.backbones import Trunk, build_trunk
+from zslpipe.training.batches import episodes, random_batches
+from zslpipe.training.contract import Batch, Classes, Images, Regions, TrainingData
+from zslpipe.training.fit import Objective, fit
 
 INPUT = (Images(size=448), Regions(size=448, grid=14))
 

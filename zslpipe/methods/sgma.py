@@ -46,13 +46,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from zslpipe.backbones import build_trunk, folded
-from zslpipe.cache import FeatureFile
-from zslpipe.cropping import ChannelAttention, Cropping, blobs, channel_clusters
-from zslpipe.data import SAMPLERS, Batch, Classes, Held, Images, TrainingData, Unaugmented
-from zslpipe.errors import InputError
-from zslpipe.first_stage import stored
-from zslpipe.training import Objective, fit
+from zslpipe.formats.features import FeatureFile
+from zslpipe.machine.errors import InputError
+from zslpipe.networks.backbones import build_trunk, folded
+from zslpipe.networks.cropping import ChannelAttention, Cropping, blobs, channel_clusters
+from zslpipe.training.batches import SAMPLERS
+from zslpipe.training.contract import Batch, Classes, Images, TrainingData
+from zslpipe.training.fit import Objective, fit
+from zslpipe.training.frozen_stage import stored
+from zslpipe.training.held import Held, Unaugmented
 
 INPUT = Images(size=448)
 

@@ -1,0 +1,63 @@
+"""Files that appear whole or not at all, and names that no other process uses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.made_up.places import PACKAGE
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import held_folder, temporary_name, work_folder, written_whole
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "numbers.txt"
+    with written_whole(path) as temporary:
+        temporary.write_text("1")
+        assert not path.exists()
+    assert path.read_text() == "1"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_goes_wrong_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "numbers.txt"
+    path.write_text("old")
+    with pytest.raises(OSError, match="disk full"), written_whole(path) as temporary:
+        temporary.write_text("half")
+        raise OSError("disk full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_names_are_a_processs_own(tmp_path):
+    code = "import sys; from pathlib import Path; from zslpipe.machine.files import temporary_name\n"
+    code += "print(temporary_name(Path(sys.argv[1])))"
+    command = [sys.executable, "-c", code, str(tmp_path / "scores.h5")]
+    others = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]
+    names = {*others, str(temporary_name(tmp_path / "scores.h5"))}
+    assert len(names) == 3
+    assert {Path(name).parent for name in names} == {tmp_path}
+
+
+def test_no_other_module_has_an_idiom_of_its_own():
+    own = [path for path in PACKAGE.rglob("*.py") if ".partial" in path.read_text(encoding="utf8")]
+    assert own == [PACKAGE / "machine" / "files.py"]
+
+
+def test_work_folders_are_named_after_outputs(tmp_path):
+    names = ["features.h5", "features.irrelevant.h5", "backbone.pt", "seed0", "seed1"]
+    folders = {work_folder(tmp_path / name) for name in names}
+    assert len(folders) == len(names)
+    assert all(folder.parent == tmp_path and folder.name.startswith(".") for folder in folders)
+    assert work_folder(tmp_path / "features.irrelevant.h5").name == ".features.irrelevant.work"
+
+
+def test_a_held_folder_is_refused_with_its_holder_and_free_afterwards(tmp_path):
+    folder = tmp_path / ".x.work"
+    with held_folder(folder):
+        with pytest.raises(InputError, match=rf"process {os.getpid()} on .* writes here"), held_folder(folder):
+            pass
+    with held_folder(folder):
+        pass

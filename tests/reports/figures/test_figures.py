@@ -1,0 +1,203 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.made_up.figures import attention_file, dataset, is_drawn, titles
+from zslpipe.formats.history import read_history
+from zslpipe.formats.index import Index, write_index
+from zslpipe.machine.errors import InputError
+from zslpipe.maps.central_square import SIDE, load_square
+from zslpipe.reports.figures.attributes import attention_maps, choose_attributes
+from zslpipe.reports.figures.curves import seen_unseen_curves
+from zslpipe.reports.figures.losses import _terms as terms
+from zslpipe.reports.figures.losses import loss_curves
+from zslpipe.reports.figures.overlays import overlay
+
+COLUMNS = ("phase", "stage", "epoch", "step", "loss", "cross_entropy", "calibration", "rate", "seconds")
+
+
+def history(path, rows, columns=COLUMNS):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    return path
+
+
+def two_phases(seed):
+    first = [("train", "generator", epoch, 5, -epoch - seed, "", "", "", 1) for epoch in (1, 2)]
+    return first + [("train", "train", epoch, 9, 3 / epoch, 2 / epoch, 1 / epoch, "", 1) for epoch in (1, 2, 3)]
+
+
+def test_losses_of_all_seeds_with_phases_apart(tmp_path):
+    folder = tmp_path / "results" / "demo" / "runs" / "mlis" / "default"
+    paths = [history(folder / f"seed{seed}" / "history.csv", two_phases(seed)) for seed in range(3)]
+    found = titles(is_drawn(loss_curves(paths, tmp_path / "losses")))
+    for title in ("train, generator: loss", "train: loss", "train: cross entropy", "train: calibration"):
+        assert title in found
+    assert "mlis / default on demo, 3 seeds" in found
+    assert not [text for text in found if "generator: cross" in text or "rate" in text]
+
+
+def test_a_closed_form_method_says_so(tmp_path):
+    path = history(tmp_path / "history.csv", [], ("phase", "epoch", "step", "loss", "seconds"))
+    png, svg = loss_curves([path], tmp_path / "losses")
+    assert png.is_file() and "closed form: no training epochs" in titles(svg.read_text())
+
+
+def test_trainings_of_several_candidates_are_told_apart(tmp_path):
+    rows = [("validation", "train", epoch, 5, rate / epoch, "", "", rate, 1) for rate in (0.1, 0.2) for epoch in (1, 2)]
+    table = read_history(history(tmp_path / "history.csv", rows))
+    assert terms([table], "validation, train") == {"loss": [[(1, 0.1), (2, 0.05)], [(1, 0.2), (2, 0.1)]]}
+
+
+def test_bad_histories_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        loss_curves([tmp_path / "absent.csv"], tmp_path / "losses")
+    with pytest.raises(InputError, match="lacks the columns loss, phase"):
+        loss_curves([history(tmp_path / "history.csv", [], ("epoch",))], tmp_path / "losses")
+    with pytest.raises(InputError, match="at least one seed"):
+        loss_curves([], tmp_path / "losses")
+    assert not (tmp_path / "losses.png").exists()
+
+
+def metrics_file(path, **changes):
+    names = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "rebalancing", "protocol")
+    content = dict.fromkeys(names, "none") | {"dataset": "demo", "variant": "default", "seed": 0}
+    content |= {
+        "U": 0.4,
+        "S": 0.6,
+        "AUSUC": 0.371,
+        "curve": {"U": [0, 0.3, 0.5, 0.7], "S": [0.8, 0.7, 0.4, 0]},
+    } | changes
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_curves_of_methods_and_variants(tmp_path):
+    paths = [
+        metrics_file(tmp_path / "a.json", method="dazle"),
+        metrics_file(tmp_path / "b.json", method="dazle", seed=1),
+    ]
+    paths.append(metrics_file(tmp_path / "c.json", method="dazle", variant="no_calibration", AUSUC=0.123))
+    paths.append(metrics_file(tmp_path / "d.json", method="s_cc", rebalancing="oracle", curve={"U": [], "S": []}))
+    found = titles(is_drawn(seen_unseen_curves(paths, tmp_path / "curves")))
+    assert sum(text == "dazle" for text in found) == 1  # one line for two seeds
+    for text in ("dazle / no_calibration", "s_cc / oracle", "AUSUC 37.1", "AUSUC 12.3", "H 10", "H 70"):
+        assert text in "\n".join(found), text
+    assert "H 80" not in found  # beyond the corner of the axes
+
+
+def test_curves_of_two_datasets_are_refused(tmp_path):
+    paths = [metrics_file(tmp_path / "a.json"), metrics_file(tmp_path / "b.json", dataset="CUB")]
+    with pytest.raises(InputError, match=r"b\.json: curves of one dataset only, found CUB and demo"):
+        seen_unseen_curves(paths, tmp_path / "curves")
+    with pytest.raises(InputError, match="at least one result"):
+        seen_unseen_curves([], tmp_path / "curves")
+
+
+def test_attention_shows_names_scores_and_predictions(tmp_path):
+    dataset(tmp_path)
+    scores = np.array([[0.1, 0.25, 0.3, 0.4], [1, 2, 3, -4.5]])
+    path = attention_file(tmp_path / "attention.h5", scores=scores)
+    found = titles(is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800))
+    text = "\n".join(found)
+    for part in ("dazle / default on demo", "true: Sooty gull", "predicted: the same", "predicted: a", "head blue"):
+        assert part in text, part
+    assert "score +0.25" in text and "score -4.50" in text and "size: large" in text
+    assert "score +0.10" not in text  # head red is weaker than head blue and of the same group
+
+
+def test_attention_without_scores_or_parts(tmp_path):
+    index = dataset(tmp_path)
+    bare = {name: getattr(index, name) for name in index.__dataclass_fields__}
+    bare |= {"part_names": (), "part_locations": None, "attribute_parts": np.zeros((4, 0), bool)}
+    write_index(Index(**bare), tmp_path / "index.h5")
+    path = attention_file(tmp_path / "attention.h5")
+    svg = is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800)
+    assert "score" not in "\n".join(titles(svg))
+
+
+def test_attributes_are_the_strongest_of_different_groups():
+    strengths = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
+    groups = ("wing", "wing", "tail", "", "", "head", "belly")
+    everywhere = np.ones(7, bool)
+    assert choose_attributes(strengths, groups, everywhere) == [0, 2, 3, 4]
+    hidden = np.array([False, True, False, False, False, True, True])
+    assert choose_attributes(strengths, groups, hidden) == [1, 5, 6, 2]
+
+
+def test_every_image_of_the_file_is_drawn_in_its_order(tmp_path):
+    dataset(tmp_path)
+    path = attention_file(tmp_path / "attention.h5", images=(3, 2, 0), labels=(3, 2, 0), predicted=(0, 0, 0))
+    found = titles(is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800))
+    assert [text for text in found if text.startswith("true: ")] == ["true: d", "true: Sooty gull", "true: a"]
+
+
+def test_the_central_square_and_its_parts(tmp_path):
+    index = dataset(tmp_path)
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:, 8:52] = 255  # the central square of 60 x 40 is 10:50; enlarging reads two pixels beyond
+    Image.fromarray(pixels).save(tmp_path / "0.png")
+    index.part_locations[0] = [[20 / 60, 30 / 40], [5 / 60, 0.5]]
+    picture, places = load_square(index, 0, tmp_path)
+    assert picture.shape == (SIDE, SIDE, 3) and picture.min() == 1.0
+    assert places[0] == pytest.approx([10 / 40 * SIDE - 0.5, 30 / 40 * SIDE - 0.5])
+    assert np.isnan(places[1]).all()  # cut away at the left
+    assert np.isnan(load_square(index, 3, tmp_path)[1][1]).all()  # not annotated
+
+
+def test_the_overlay_is_brightest_where_the_map_is():
+    grey = np.full((SIDE, SIDE, 3), 0.5)
+    attention = np.zeros((7, 7), np.float32)
+    attention[1, 5] = 3.0
+    difference = np.abs(overlay(grey, attention) - grey).sum(axis=2)
+    row, column = np.unravel_index(difference.argmax(), difference.shape)
+    assert (row // 32, column // 32) == (1, 5)
+    assert difference[SIDE // 2 :].max() == 0
+    assert np.array_equal(overlay(grey, np.full((7, 7), 0.3, np.float32)), grey)
+    assert np.allclose(overlay(grey, 5 * attention - 2), overlay(grey, attention))
+
+
+def test_bad_attention_is_refused(tmp_path):
+    dataset(tmp_path)
+
+    def draw(path):
+        attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps")
+
+    with pytest.raises(InputError, match=r"absent\.h5: no such file"):
+        draw(tmp_path / "absent.h5")
+    with pytest.raises(InputError, match="it has 3 attributes"):
+        draw(attention_file(tmp_path / "three.h5", attributes=3))
+    with pytest.raises(InputError, match="holds no image"):
+        draw(attention_file(tmp_path / "none.h5", images=(), labels=(), predicted=()))
+    with pytest.raises(InputError, match="disagree"):
+        draw(attention_file(tmp_path / "short.h5", labels=(2,)))
+    (tmp_path / "cut.h5").write_bytes((tmp_path / "three.h5").read_bytes()[:700])
+    with pytest.raises(InputError, match=r"not a readable attention\.h5"):
+        draw(tmp_path / "cut.h5")
+    (tmp_path / "2.png").unlink()
+    with pytest.raises(InputError, match=r"2\.png: no such image; is .* the dataset's image folder"):
+        draw(attention_file(tmp_path / "good.h5"))
+    assert not (tmp_path / "maps.png").exists()
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    dataset(tmp_path)
+    path = attention_file(tmp_path / "attention.h5")
+    losses = [history(tmp_path / "history.csv", two_phases(0))]
+    curves = [metrics_file(tmp_path / "a.json")]
+    for folder in ("first", "second"):
+        attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / folder / "maps")
+        loss_curves(losses, tmp_path / folder / "losses")
+        seen_unseen_curves(curves, tmp_path / folder / "curves")
+    written = sorted((tmp_path / "first").iterdir())
+    assert [file.name for file in written] == [
+        f"{stem}.{kind}" for stem in ("curves", "losses", "maps") for kind in ("png", "svg")
+    ]
+    for file in written:
+        assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes(), file.name

@@ -1,0 +1,171 @@
+import csv
+import json
+
+import pytest
+
+from zslpipe.machine.errors import InputError
+from zslpipe.reports.tables.published import METRICS
+from zslpipe.reports.tables.results import write_tables
+
+HEADER = (
+    "dataset,method,variant,extractor,semantics,words,selection,rebalancing,seeds,T1_mean,T1_std,U_mean,U_std,"
+    "S_mean,S_std,H_mean,H_std,AUSUC_mean,AUSUC_std,T1_published,U_published,S_published,H_published"
+)
+
+
+def metrics_file(folder, seed=0, **changes):
+    content = {
+        "dataset": "CUB",
+        "method": "dazle",
+        "variant": "default",
+        "extractor": "res_7x7",
+        "semantics": "att (unit)",
+    }
+    content |= {"words": "word2vec", "selection": "last epoch", "rebalancing": "none", "seed": seed}
+    content |= {"protocol": "proposed split"}
+    content |= {"T1": 0.5, "U": 0.4, "S": 0.6, "H": 0.48, "AUSUC": 0.3} | changes
+    content = {name: value for name, value in content.items() if value is not None}
+    path = folder / f"{len(list(folder.glob('*.json')))}.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def rows(folder, *paths):
+    write_tables(paths, folder / "tables")
+    with (folder / "tables" / "main.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_csv_has_exactly_these_columns(tmp_path):
+    write_tables([metrics_file(tmp_path)], tmp_path / "tables")
+    assert (tmp_path / "tables" / "main.csv").read_text().splitlines()[0] == HEADER
+
+
+def test_means_and_spreads_by_hand(tmp_path):
+    paths = [metrics_file(tmp_path, seed, T1=value) for seed, value in enumerate((0.50, 0.53, 0.59))]
+    (row,) = rows(tmp_path, *paths)
+    # mean 54; deviations -4, -1, 5: squares 16 + 1 + 25 = 42; 42 / 2 = 21; root 4.58
+    assert (row["T1_mean"], row["T1_std"], row["seeds"]) == ("54.00", "4.58", "3")
+    assert (row["H_mean"], row["H_std"]) == ("48.00", "0.00")
+    assert "| 54.0 ± 4.6 |" in (tmp_path / "tables" / "main.md").read_text()
+    assert "& 54.0 $\\pm$ 4.6 &" in (tmp_path / "tables" / "main.tex").read_text()
+
+
+def test_a_single_seed_has_no_spread(tmp_path):
+    (row,) = rows(tmp_path, metrics_file(tmp_path))
+    assert row["seeds"] == "1" and row["T1_mean"] == "50.00"
+    assert all(row[f"{name}_std"] == "" for name in ("T1", "U", "S", "H", "AUSUC"))
+    assert "±" not in (tmp_path / "tables" / "main.md").read_text().splitlines()[2]
+
+
+def test_published_numbers_stand_only_beside_the_same_dataset(tmp_path):
+    names = ("CUB", "cub127", "demo", "cub", "AWA")
+    found = {row["dataset"]: row for row in rows(tmp_path, *(metrics_file(tmp_path, dataset=name) for name in names))}
+    assert [found["CUB"][f"{name}_published"] for name in METRICS] == ["65.90", "56.70", "59.60", "58.10"]
+    for name in names[1:]:
+        assert [found[name][f"{metric}_published"] for metric in METRICS] == [""] * 4
+
+
+def test_another_split_has_no_published_numbers_and_is_told_below(tmp_path):
+    paths = [metrics_file(tmp_path, protocol="own split (birds_50%.txt)"), metrics_file(tmp_path, dataset="SUN")]
+    cub, sun = rows(tmp_path, *paths)
+    assert [cub[f"{name}_published"] for name in METRICS] == [""] * 4
+    assert [sun[f"{name}_published"] for name in METRICS] == ["", "52.30", "24.30", "33.20"]
+    text = (tmp_path / "tables" / "main.md").read_text()
+    assert "Not the papers' proposed split:\n\n- CUB: own split (birds_50%.txt)\n" in text
+    assert "- CUB, dazle" not in text and "- SUN, dazle, default: dazle, table 2" in text
+    comments = [line for line in (tmp_path / "tables" / "main.tex").read_text().splitlines() if line.startswith("%")]
+    assert comments[1] == "% not the papers' proposed split: CUB: own split (birds_50%.txt)"
+    rows(tmp_path, paths[1])
+    assert "proposed split" not in (tmp_path / "tables" / "main.md").read_text()
+
+
+def test_published_numbers_of_a_split_stand_beside_that_split(tmp_path):
+    (row,) = rows(tmp_path, metrics_file(tmp_path, protocol="standard split"))
+    assert [row[f"{name}_published"] for name in METRICS] == ["67.80", "", "", ""]
+
+
+def test_one_dataset_under_two_splits_is_refused(tmp_path):
+    paths = [metrics_file(tmp_path), metrics_file(tmp_path, 1, protocol="own split (birds.txt)")]
+    message = r"1\.json: CUB under 'own split \(birds\.txt\)', .*0\.json of 'proposed split'; give one split"
+    with pytest.raises(InputError, match=message):
+        write_tables(paths, tmp_path / "tables")
+    assert not (tmp_path / "tables").exists()
+
+
+def test_published_numbers_of_another_rebalancing_are_left_out(tmp_path):
+    kinds = ("none", "discriminator", "cosmo")
+    paths = [metrics_file(tmp_path, method="crafting", dataset="FLO", rebalancing=kind) for kind in kinds]
+    found = [(row["rebalancing"], row["T1_published"], row["H_published"]) for row in rows(tmp_path, *paths)]
+    assert found == [("none", "60.30", "29.90"), ("discriminator", "60.30", "72.00"), ("cosmo", "60.30", "")]
+
+
+def test_rows_are_sorted_by_dataset_then_as_given(tmp_path):
+    given = [("SUN", "rsan"), ("CUB", "sgma"), ("CUB", "dazle"), ("SUN", "dazle"), ("CUB", "mlis")]
+    paths = [metrics_file(tmp_path, dataset=dataset, method=method) for dataset, method in given]
+    paths.append(metrics_file(tmp_path, seed=1, dataset="CUB", method="sgma"))
+    found = [(row["dataset"], row["method"], row["seeds"]) for row in rows(tmp_path, *paths)]
+    expected = [
+        ("CUB", "sgma", "2"),
+        ("CUB", "dazle", "1"),
+        ("CUB", "mlis", "1"),
+        ("SUN", "rsan", "1"),
+        ("SUN", "dazle", "1"),
+    ]
+    assert found == expected
+
+
+def test_different_conditions_are_different_rows(tmp_path):
+    changes = [
+        {},
+        {"extractor": "other"},
+        {"semantics": "sent_att (unit)"},
+        {"words": "GloVe"},
+        {"selection": "validation classes"},
+    ]
+    assert len(rows(tmp_path, *(metrics_file(tmp_path, **change) for change in changes))) == len(changes)
+
+
+def test_a_metric_that_a_seed_lacks_is_an_empty_cell(tmp_path):
+    (row,) = rows(tmp_path, metrics_file(tmp_path, 0), metrics_file(tmp_path, 1, AUSUC=None))
+    assert (row["AUSUC_mean"], row["AUSUC_std"], row["H_mean"]) == ("", "", "48.00")
+
+
+def test_the_markdown_columns_line_up(tmp_path):
+    paths = [
+        metrics_file(tmp_path, dataset="CUB"),
+        metrics_file(tmp_path, dataset="demo", words="a|b", variant="x" * 30),
+    ]
+    write_tables(paths, tmp_path)
+    text = (tmp_path / "main.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 4 and len({len(line) for line in lines}) == 1
+    assert "a\\|b" in lines[3]
+    assert "- CUB, dazle, default: dazle, tables 2, 3; class vectors: the dataset's attributes" in text
+
+
+def test_latex_is_booktabs_and_escaped(tmp_path):
+    write_tables([metrics_file(tmp_path), metrics_file(tmp_path, dataset="demo_50%")], tmp_path)
+    text = (tmp_path / "main.tex").read_text()
+    assert all(rule in text for rule in ("\\toprule", "\\midrule", "\\bottomrule", "res\\_7x7", "demo\\_50\\%"))
+    body = [line for line in text.splitlines() if line.endswith("\\\\")]
+    assert {line.count("&") for line in body} == {17} and len(body) == 3
+    assert text.count("\\midrule") == 2
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    paths = [metrics_file(tmp_path, seed) for seed in range(2)]
+    for folder in ("a", "b"):
+        write_tables(paths, tmp_path / folder)
+    assert [p.name for p in sorted((tmp_path / "a").iterdir())] == ["main.csv", "main.md", "main.tex"]
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_nothing_and_a_repeated_seed_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no metrics\.json given"):
+        write_tables([], tmp_path)
+    paths = [metrics_file(tmp_path, 4), metrics_file(tmp_path, 4)]
+    with pytest.raises(InputError, match=r"1\.json: the same result and seed 4 as .*0\.json"):
+        write_tables(paths, tmp_path / "tables")
+    assert not (tmp_path / "tables").exists()

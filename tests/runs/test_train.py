@@ -1,0 +1,258 @@
+"""One run from files to files: weights, history and scores, the model read back, its maps."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from tests.made_up.miniature import ATTRIBUTES, CLASSES, GRID, SEEN, TEST_IMAGES, write_miniature
+from zslpipe.formats.features import FeatureFile
+from zslpipe.formats.index import read_index
+from zslpipe.formats.scores import read_scores
+from zslpipe.formats.words import read_words
+from zslpipe.machine.devices import Compute
+from zslpipe.machine.errors import InputError
+from zslpipe.methods import dazle, eszsl
+from zslpipe.runs.attention import attend, pick_images
+from zslpipe.runs.cached_inputs import CachedInputs
+from zslpipe.runs.models import configured
+from zslpipe.runs.opening import open_source
+from zslpipe.runs.train import run_method
+from zslpipe.runs.weights import load_model
+
+CPU = Compute(device="cpu", threads=1, checkpoint_seconds=1e6)
+SPEC = {
+    "dataset": "miniature",
+    "variant": "default",
+    "trunk": None,
+    "extractor": "miniature",
+    "semantics": "att",
+    "normalisation": "unit",
+    "precision": "float32",
+    "selection": "last",
+    "criterion": "H",
+    "choose": {},
+    "settings_of": None,
+}
+SPECS = {
+    "eszsl": SPEC | {"method": "eszsl", "input": "pooled", "words": None, "settings": {"feature_regulariser": 0.1}},
+    "dazle": SPEC
+    | {"method": "dazle", "input": "regions", "words": "words", "settings": {"epochs": 3, "lr": 0.01, "batch_size": 8}},
+}
+SELECTING = SPECS["dazle"] | {
+    "selection": "validation",
+    "choose": {"calibration_weight": [0.0, 0.1]},
+    "variant": "chosen",
+}
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    return write_miniature(tmp_path_factory.mktemp("miniature"))
+
+
+def run(spec: dict, paths: dict[str, Path], output: Path, seed: int = 0) -> Path:
+    words = paths["words"] if spec["words"] else None
+    source = open_source(spec, paths["index"], paths["features"], paths["index"].parent, None, CPU)
+    run_method(spec, seed, source, words, output, CPU)
+    return output
+
+
+@pytest.fixture(scope="module")
+def runs(paths, tmp_path_factory):
+    """Return the output folder of each method's run."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {name: run(spec, paths, folder / name / "seed0") for name, spec in SPECS.items()}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_run_writes_weights_history_and_scores(runs, name):
+    assert sorted(path.name for path in runs[name].iterdir()) == ["history.csv", "scores.h5", "weights.pt"]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_scores_have_a_column_for_every_class(runs, paths, name):
+    index, matrix = read_index(paths["index"]), read_scores(runs[name] / "scores.h5")
+    assert matrix.classes == index.class_names
+    assert matrix.seen.tolist() == SEEN.tolist()
+    for split in ("trainval", "test_seen", "test_unseen"):
+        assert matrix.images[split].tolist() == index.splits[split].tolist()
+        assert matrix.labels[split].tolist() == index.labels[index.splits[split]].tolist()
+        assert matrix.scores[split].shape == (len(index.splits[split]), CLASSES)
+        assert matrix.scores[split].dtype == np.float32
+    found = (
+        matrix.dataset,
+        matrix.method,
+        matrix.variant,
+        matrix.seed,
+        matrix.extractor,
+        matrix.semantics,
+        matrix.selection,
+    )
+    assert found == ("miniature", name, "default", 0, "miniature", "att (unit)", "last epoch")
+    assert matrix.words == {"eszsl": "", "dazle": "made up"}[name]
+
+
+def test_features_that_follow_the_class_vectors_are_recognised(runs):
+    """The features are a linear map of the class vectors: ESZSL gets most images of unseen classes right."""
+    matrix = read_scores(runs["eszsl"] / "scores.h5")
+    unseen = np.flatnonzero(~SEEN)
+    predicted = unseen[matrix.scores["test_unseen"][:, unseen].argmax(1)]
+    assert (predicted == matrix.labels["test_unseen"]).mean() == 1.0
+    seen = np.flatnonzero(SEEN)
+    predicted = seen[matrix.scores["test_seen"][:, seen].argmax(1)]
+    assert (predicted == matrix.labels["test_seen"]).mean() > 0.6
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_model_read_back_gives_the_same_scores(runs, paths, name):
+    index = read_index(paths["index"])
+    words, _ = read_words(paths["words"])
+    module, model, spec = load_model(runs[name] / "weights.pt", index, words)
+    assert spec == SPECS[name]
+    assert module.__name__ == f"zslpipe.methods.{name}"
+    inputs = CachedInputs(FeatureFile(paths["features"]), name == "eszsl", torch.device("cpu"))
+    matrix = read_scores(runs[name] / "scores.h5")
+    for split, images in matrix.images.items():
+        with torch.inference_mode():
+            scores = model.scores(inputs.take(torch.from_numpy(images)))
+        assert np.array_equal(scores.numpy(), matrix.scores[split])
+
+
+def test_the_history_has_a_row_for_each_epoch(runs):
+    with (runs["dazle"] / "history.csv").open(newline="") as file:
+        reader = csv.DictReader(file)
+        assert reader.fieldnames == [
+            "phase",
+            "stage",
+            "epoch",
+            "step",
+            "loss",
+            "cross_entropy",
+            "calibration",
+            "seconds",
+        ]
+        rows = list(reader)
+    assert [(row["phase"], row["epoch"], row["step"]) for row in rows] == [
+        ("train", str(epoch), "8") for epoch in (1, 2, 3)
+    ]
+    for row in rows:
+        assert float(row["loss"]) == pytest.approx(float(row["cross_entropy"]) + float(row["calibration"]))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert (runs["eszsl"] / "history.csv").read_text() == "phase,stage,epoch,step,loss,seconds\n"
+
+
+def test_the_same_seed_gives_the_same_scores_and_another_seed_others(runs, paths, tmp_path):
+    expected = read_scores(runs["dazle"] / "scores.h5").scores["test_unseen"]
+    same = read_scores(run(SPECS["dazle"], paths, tmp_path / "a") / "scores.h5").scores["test_unseen"]
+    other = read_scores(run(SPECS["dazle"], paths, tmp_path / "b", seed=1) / "scores.h5").scores["test_unseen"]
+    assert np.array_equal(same, expected)
+    assert not np.array_equal(other, expected)
+
+
+def test_selection_never_meets_a_test_image(paths, tmp_path):
+    """Other features of the test images leave choice and weights as they were; those of training images do not."""
+    weights, chosen = [], []
+    for name, splits in (("as it is", []), ("test", ["test_seen", "test_unseen"]), ("train", ["trainval"])):
+        changed = dict(paths)
+        if splits:
+            changed["features"] = with_noise(paths, splits, tmp_path / f"{name}.h5")
+        output = run(SELECTING, changed, tmp_path / name / "seed0")
+        state = torch.load(output / "weights.pt", weights_only=True)["state"]
+        weights.append(torch.cat([tensor.double().flatten() for tensor in state.values()]))
+        chosen.append(dict(read_scores(output / "scores.h5").chosen))
+    assert torch.equal(weights[0], weights[1])
+    assert chosen[0] == chosen[1]
+    assert len(weights[2]) != len(weights[0]) or not torch.equal(weights[2], weights[0])
+    matrix = read_scores(tmp_path / "as it is" / "seed0" / "scores.h5")
+    assert matrix.selection == "validation classes"
+    assert set(matrix.chosen) == {"calibration_weight", "epochs", "validation_H"}
+    with (tmp_path / "as it is" / "seed0" / "history.csv").open(newline="") as file:
+        phases = [row["phase"] for row in csv.DictReader(file)]
+    assert phases == ["validation"] * 6 + ["train"] * matrix.chosen["epochs"]
+
+
+def with_noise(paths: dict[str, Path], splits: list[str], path: Path) -> Path:
+    """Return a copy of the feature file in which the images of some splits have other features."""
+    path.write_bytes(paths["features"].read_bytes())
+    index = read_index(paths["index"])
+    rows = np.sort(np.concatenate([index.splits[split] for split in splits]))
+    with h5py.File(path, "r+") as file:
+        for name in ("regions", "pooled"):
+            values = file[name][()]
+            values[rows] = np.random.default_rng(1).normal(size=values[rows].shape)
+            file[name][()] = values
+    return path
+
+
+def test_settings_come_from_the_method_then_the_paper_then_the_user():
+    def config_of(module, settings: dict, dataset: str | None):
+        return configured(module, {"settings": settings, "settings_of": dataset, "trunk": None})
+
+    assert config_of(dazle, {}, None) == dazle.Config()
+    assert config_of(dazle, {}, "SUN") == dazle.PUBLISHED["SUN"]
+    assert config_of(dazle, {"epochs": 7}, "SUN") == replace(dazle.PUBLISHED["SUN"], epochs=7)
+    assert config_of(dazle, {}, "miniature") == dazle.Config()
+    assert config_of(eszsl, {"class_regulariser": 3.0}, "SUN") == eszsl.Config(class_regulariser=3.0)
+
+
+def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
+    output = tmp_path / "attention.h5"
+    source = open_source(SPECS["dazle"], paths["index"], paths["features"], paths["index"].parent, None, CPU)
+    attend(runs["dazle"] / "weights.pt", source, paths["words"], 0, output, 3)
+    index, words = read_index(paths["index"]), read_words(paths["words"])[0]
+    with h5py.File(output) as file:
+        maps, images = file["maps"][()], file["images"][()]
+        assert maps.dtype == np.float16
+        assert file.attrs["complete"]
+        assert [file.attrs[name] for name in ("dataset", "method", "variant")] == ["miniature", "dazle", "default"]
+        assert file["labels"][()].tolist() == index.labels[images].tolist()
+        predicted, scores = file["predicted"][()], file["scores"][()]
+        tested, found = file["test/images"][()], file["test/peaks"][()]
+        assert (file.attrs["kind"], file.attrs["seed"]) == ("attributes", 0)
+    assert maps.shape == (3, ATTRIBUTES, GRID, GRID)
+    assert set(images) <= set(index.splits["test_unseen"])
+    _, model, _ = load_model(runs["dazle"] / "weights.pt", index, words)
+    batch = CachedInputs(FeatureFile(paths["features"]), False, torch.device("cpu")).take(torch.from_numpy(images))
+    with torch.inference_mode():
+        np.testing.assert_allclose(maps, model.attention(batch).numpy(), rtol=0, atol=1e-3)
+        assert predicted.tolist() == model.scores(batch).argmax(1).tolist()
+        np.testing.assert_allclose(scores, model.attribute_scores(batch).numpy(), rtol=0, atol=1e-6)
+    assert scores.shape == (3, ATTRIBUTES) and scores.dtype == np.float32
+    assert tested.tolist() == [*index.splits["test_seen"], *index.splits["test_unseen"]]
+    with torch.inference_mode():
+        everything = model.attention(source.inputs.take(torch.from_numpy(tested))).numpy()
+    for image, attribute in np.ndindex(*everything.shape[:2]):
+        row, column = np.unravel_index(everything[image, attribute].argmax(), (GRID, GRID))
+        assert found[image, attribute].tolist() == [(column + 0.5) / GRID, (row + 0.5) / GRID]
+
+
+def test_pictured_images_are_of_different_classes_as_long_as_there_are(paths):
+    index = read_index(paths["index"])
+    unseen = int((~SEEN).sum())
+    picked = pick_images(index, unseen)
+    assert len(set(index.labels[picked])) == unseen
+    everything = pick_images(index, 100)
+    assert sorted(everything) == sorted(index.splits["test_unseen"])
+    for turn in range(TEST_IMAGES):
+        assert len(set(index.labels[everything[turn * unseen : (turn + 1) * unseen]])) == unseen
+
+
+@pytest.mark.parametrize("kept", [0, 300])
+def test_weights_that_were_cut_off_are_refused_in_one_line(runs, paths, tmp_path, kept):
+    (tmp_path / "weights.pt").write_bytes((runs["dazle"] / "weights.pt").read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"weights\.pt: weights cannot be read") as caught:
+        load_model(tmp_path / "weights.pt", read_index(paths["index"]), None)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_is_told_by_its_weights(runs):
+    saved = torch.load(runs["dazle"] / "weights.pt", weights_only=True)
+    assert json.loads(saved["run"]) == SPECS["dazle"]
+    assert saved["config"]["epochs"] == 3
+    assert saved["input_shape"] == [GRID**2, 12]

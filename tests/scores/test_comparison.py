@@ -1,0 +1,254 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from scipy import stats
+
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.status import status
+from zslpipe.scores.comparison import compare, metrics_of, paired_p, welch_p
+
+NOW = 1_700_000_000.0
+
+
+def run_folder(folder, values, seeds=None, **changes):
+    """A run with one metrics.json a seed; ``values`` are the H of its seeds."""
+    for seed, value in zip(seeds or range(len(values)), values, strict=True):
+        content = {
+            "dataset": "demo",
+            "method": "dazle",
+            "variant": folder.name,
+            "extractor": "small",
+            "semantics": "att (unit)",
+        }
+        content |= {
+            "words": "",
+            "selection": "last epoch",
+            "rebalancing": "none",
+            "protocol": "demo split",
+            "seed": seed,
+            "T1": 0.5,
+            "H": value,
+        } | changes
+        (folder / f"seed{seed}").mkdir(parents=True)
+        (folder / f"seed{seed}" / "metrics.json").write_text(json.dumps(content))
+    return folder
+
+
+def line(text, name):
+    return next(row.split() for row in text.splitlines() if row.split()[:1] == [name])
+
+
+def comparison(first, second):
+    return compare(metrics_of(first), metrics_of(second))
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (3, 7), (5, 5)])
+def test_p_values_equal_scipy(sizes):
+    generator = np.random.default_rng(sum(sizes))
+    first, second = generator.normal(0, 1, sizes[0]).tolist(), generator.normal(1, 3, sizes[1]).tolist()
+    assert welch_p(first, second) == pytest.approx(stats.ttest_ind(first, second, equal_var=False).pvalue, rel=1e-10)
+    assert welch_p(second, first) == pytest.approx(welch_p(first, second), rel=1e-12)
+    if sizes[0] == sizes[1]:
+        assert paired_p(first, second) == pytest.approx(stats.ttest_rel(first, second).pvalue, rel=1e-10)
+
+
+def test_p_values_that_do_not_exist():
+    assert welch_p([1.0], [1.0, 2.0]) is None and welch_p([1.0, 1.0], [2.0, 2.0]) is None
+    assert paired_p([1.0], [2.0]) is None and paired_p([1.0, 2.0], [2.0, 3.0]) is None
+
+
+def test_a_table_by_hand(tmp_path):
+    first = run_folder(tmp_path / "default", (0.40, 0.42, 0.44))
+    second = run_folder(tmp_path / "other", (0.50, 0.50, 0.53))
+    text = comparison(first, second)
+    paired = stats.ttest_rel([40, 42, 44], [50, 50, 53]).pvalue
+    welch = stats.ttest_ind([40, 42, 44], [50, 50, 53], equal_var=False).pvalue
+    assert line(text, "H") == [
+        "H",
+        "42.00",
+        "2.00",
+        "3",
+        "51.00",
+        "1.73",
+        "3",
+        "+9.00",
+        f"{welch:.3f}",
+        f"{paired:.3f}",
+    ]
+    assert line(text, "T1") == ["T1", "50.00", "0.00", "3", "50.00", "0.00", "3", "+0.00", "-", "-"]
+    assert line(text, "AUSUC") == ["AUSUC", "-", "-", "0", "-", "-", "0", "-", "-", "-"]
+    assert "CAUTION" not in text and "NOT COMPARABLE" not in text
+    assert (
+        "dazle / other (extractor small, semantics att (unit), selection last epoch, rebalancing none), seeds 0, 1, 2"
+        in text
+    )
+
+
+def test_no_pairs_without_the_same_seeds_and_no_p_for_one_seed(tmp_path):
+    first = run_folder(tmp_path / "default", (0.40, 0.42))
+    assert line(comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), seeds=(1, 2))), "H")[-1] == "-"
+    assert line(comparison(first, run_folder(tmp_path / "c", (0.5,))), "H")[4:] == [
+        "50.00",
+        "-",
+        "1",
+        "+9.00",
+        "-",
+        "-",
+    ]
+
+
+def test_other_semantics_are_said_and_other_datasets_not_compared(tmp_path):
+    first = run_folder(tmp_path / "default", (0.40, 0.42))
+    text = comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), semantics="sent_att (unit)", words="GloVe"))
+    assert "CAUTION: semantics differs: 'att (unit)' and 'sent_att (unit)'" in text
+    assert "CAUTION: words differs: 'none' and 'GloVe'" in text and line(text, "H")[7] == "+14.00"
+    text = comparison(first, run_folder(tmp_path / "c", (0.5, 0.6), dataset="CUB"))
+    assert "NOT COMPARABLE: different datasets" in text
+    assert line(text, "H") == ["H", "41.00", "1.41", "2", "55.00", "7.07", "2", "-", "-", "-"]
+
+
+def test_other_splits_of_one_dataset_are_not_compared(tmp_path):
+    first = run_folder(tmp_path / "default", (0.40, 0.42))
+    text = comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), protocol="own split (birds.txt)"))
+    assert "NOT COMPARABLE: different splits, 'demo split' and 'own split (birds.txt)', so no differences" in text
+    assert line(text, "H") == ["H", "41.00", "1.41", "2", "55.00", "7.07", "2", "-", "-", "-"]
+
+
+def test_bad_sides_are_refused(tmp_path):
+    first = run_folder(tmp_path / "default", (0.40, 0.42))
+    with pytest.raises(InputError, match=r"no seed\*/metrics\.json in it"):
+        metrics_of(tmp_path / "absent")
+    with pytest.raises(InputError, match="seed 0 of the first result is given twice"):
+        compare(metrics_of(first) * 2, metrics_of(first))
+    mixed = metrics_of(first) + metrics_of(run_folder(tmp_path / "b", (0.5,), seeds=(7,)))
+    with pytest.raises(InputError, match="second result mixes runs of different variant"):
+        compare(metrics_of(first), mixed)
+    with pytest.raises(InputError, match=r"second result has no metrics\.json"):
+        compare(metrics_of(first), [])
+
+
+def touch(path, age=0.0, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (NOW - age, NOW - age))
+    return path
+
+
+def progress(path, age, **content):
+    filled = {
+        "phase": "train",
+        "epoch": 3,
+        "epochs": 20,
+        "step": 10,
+        "steps": 141,
+        "loss": 1.23456,
+        "pid": 1,
+        "host": "node7",
+    }
+    return touch(path, age, json.dumps(filled | {"updated": NOW - age} | content))
+
+
+def states(results):
+    return dict(row.split(": ", 1) for row in status(results, NOW).splitlines())
+
+
+def test_runs_are_done_scored_or_running(tmp_path):
+    runs = tmp_path / "demo" / "runs" / "dazle" / "default"
+    for seed, files in enumerate((("scores.h5", "metrics.json"), ("scores.h5",), (), ("metrics.json",))):
+        (runs / f"seed{seed}").mkdir(parents=True)
+        for name in files:
+            touch(runs / f"seed{seed}" / name, 500)
+    touch(runs / "seed4" / "scores.h5", 100)
+    touch(runs / "seed4" / "metrics.json", 400)
+    progress(runs / ".seed5.work" / "progress.json", 30)
+    progress(runs / ".seed6.work" / "validation0" / "progress.json", 3 * 3600)
+    progress(runs / ".seed0.work" / "progress.json", 600)  # overtaken by its scores
+    found = states(tmp_path)
+    place = "demo/runs/dazle/default/seed"
+    assert found == {
+        f"{place}0": "done",
+        f"{place}1": "scored, not evaluated",
+        f"{place}2": "nothing finished",
+        f"{place}3": "metrics.json without scores.h5",
+        f"{place}4": "metrics.json is older than scores.h5",
+        f"{place}5": "running, train, epoch 3/20, step 10/141, loss 1.235 (updated 30 s ago)",
+        f"{place}6": "stopped at train, epoch 3/20, step 10/141, loss 1.235 (no update for 3.0 h)",
+        "runs": "1 done, 1 running, 5 not done",
+    }
+
+
+def test_a_finished_run_that_runs_again_counts_as_running(tmp_path):
+    run = tmp_path / "demo" / "runs" / "mlis" / "default" / "seed0"
+    touch(run / "scores.h5", 500)
+    touch(run / "metrics.json", 400)
+    progress(run / ".work" / "progress.json", 20, phase="generator", epochs=None, steps=None, loss=None)
+    found = states(tmp_path)
+    assert (
+        found["demo/runs/mlis/default/seed0"]
+        == "done; since then running, generator, epoch 3, step 10 (updated 20 s ago)"
+    )
+    assert found["runs"] == "1 running"
+
+
+def test_two_minutes_are_the_limit(tmp_path):
+    for seed, age in ((0, 120), (1, 121)):
+        progress(tmp_path / "demo" / "runs" / "rsan" / "default" / f".seed{seed}.work" / "progress.json", age)
+    assert [state.split()[0] for state in states(tmp_path).values()] == ["running,", "stopped", "1"]
+
+
+def test_a_dead_process_of_this_machine_is_not_running(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    place = tmp_path / "demo" / "runs" / "rsan" / "default"
+    progress(place / ".seed0.work" / "progress.json", 5, pid=ended.pid, host=socket.gethostname())
+    progress(place / ".seed1.work" / "progress.json", 5, pid=os.getpid(), host=socket.gethostname())
+    first, second, _ = states(tmp_path).values()
+    assert first.startswith("stopped at train") and first.endswith(f"(process {ended.pid} is gone)")
+    assert second.startswith("running")
+
+
+def test_extraction_and_its_caches(tmp_path):
+    features = tmp_path / "demo" / "features"
+    features.mkdir(parents=True)
+    for name, complete in (("small", True), ("half", False)):
+        with h5py.File(features / f"{name}.h5", "w") as file:
+            file.attrs["complete"] = complete
+        os.utime(features / f"{name}.h5", (NOW - 50, NOW - 50))
+    touch(features / "cut.h5", 50, "no HDF5")
+    extraction = {"what": "extraction small", "phase": None, "epoch": None, "loss": None}
+    progress(features / ".small.work" / "progress.json", 55, **extraction)
+    progress(features / ".large.work" / "progress.json", 55, **extraction | {"what": "extraction large"})
+    found = states(tmp_path)
+    assert found == {
+        "demo/features/small": "done",
+        "demo/features/half": "not stamped complete",
+        "demo/features/cut": "not readable (cut off, or open for writing)",
+        "demo/features/large": "running, extraction large, step 10/141 (updated 55 s ago)",
+        "runs": "none yet",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("{", "progress.json is not readable (being written, or cut off)"),
+        ("[]", "progress.json does not say when it was updated"),
+        ('{"updated": "now"}', "progress.json does not say when it was updated"),
+        (f'{{"updated": {NOW + 40}}}', "running, an unknown place (clock 40 s ahead of this machine's)"),
+    ],
+)
+def test_odd_progress_files_are_told_not_guessed(tmp_path, text, state):
+    touch(tmp_path / "demo" / "runs" / "sgma" / "default" / ".seed0.work" / "progress.json", 0, text)
+    assert states(tmp_path)["demo/runs/sgma/default/seed0"] == state
+
+
+def test_an_absent_folder_and_an_empty_one(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        status(tmp_path / "absent")
+    assert status(tmp_path) == "runs: none yet"

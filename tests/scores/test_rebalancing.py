@@ -1,0 +1,293 @@
+import dataclasses
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.made_up.runs import CLASSES, FILES, SEEN, VALIDATION, all_test_images, run, write_run
+from zslpipe.formats.scores import PROBABILITIES, read_scores
+from zslpipe.machine.errors import InputError
+from zslpipe.scores import gating
+from zslpipe.scores.accuracy import generalized, t1
+from zslpipe.scores.evaluation import evaluate
+from zslpipe.scores.rebalancing import KINDS, NEEDS, rebalance, rebalanced
+
+
+def applied(folder, kind, settings=None, seed=0):
+    scores, validation, irrelevant = write_run(folder, *run(seed))
+    rebalance(kind, scores, folder / "out.h5", validation, irrelevant, settings or {})
+    return read_scores(folder / "out.h5")
+
+
+def nearly_tied(scores, generator):
+    """Scores where each group's best class is one step of float32 above a class before it."""
+    tied = scores.copy()
+    for members in (SEEN, ~SEEN):
+        for row, best in enumerate(gating.best_of(scores, members)):
+            before = generator.choice(np.flatnonzero(members))
+            tied[row, [before, best]] = np.nextafter(tied[row, best], np.float32(-np.inf)), tied[row, best]
+    return tied
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("near", [False, True])
+def test_no_rebalancing_changes_t1(kind, near):
+    matrix, validation, irrelevant = run(seed=4)
+    if near:
+        generator = np.random.default_rng(0)
+        tied = {split: nearly_tied(values, generator) for split, values in matrix.scores.items()}
+        matrix = dataclasses.replace(matrix, scores=tied)
+    result = rebalanced(matrix, kind, made_settings(kind), validation, irrelevant)
+    for split, given in matrix.scores.items():
+        for members in (SEEN, ~SEEN):
+            assert np.array_equal(gating.best_of(result.scores[split], members), gating.best_of(given, members))
+        assert result.scores[split].dtype == np.float32 and np.isfinite(result.scores[split]).all()
+    labels = matrix.labels["test_unseen"]
+    assert t1(result.scores["test_unseen"], labels, SEEN) == t1(matrix.scores["test_unseen"], labels, SEEN)
+
+
+def made_settings(kind):
+    from zslpipe.scores.rebalancing import _settings
+
+    return _settings(kind, {}, "test")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written(tmp_path, kind):
+    result, original = applied(tmp_path, kind), run()[0]
+    assert result.rebalancing == kind and result.chosen["epochs"] == 4
+    for name in ("dataset", "method", "variant", "seed", "extractor", "semantics", "selection", "protocol", "classes"):
+        assert getattr(result, name) == getattr(original, name)
+    for split, labels in original.labels.items():
+        assert np.array_equal(result.labels[split], labels) and result.scores[split].shape == (len(labels), 9)
+    before, after = evaluate(original), evaluate(result)
+    assert after["rebalancing"] == kind and after["T1"] == before["T1"]
+    if kind == "none":
+        assert all(np.array_equal(result.scores[split], original.scores[split]) for split in result.scores)
+        assert set(result.chosen) == {"epochs"}
+    else:
+        assert after["H"] > before["H"] + 0.1 and after["U"] > before["U"]
+    if kind in PROBABILITIES:
+        assert all((np.exp(scores).sum(axis=1) < 1.6).all() for scores in result.scores.values())
+    assert evaluate(applied(tmp_path, "oracle"))["H"] >= after["H"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_what_it_needs_is_asked_for(tmp_path, kind):
+    paths = dict(zip(FILES, write_run(tmp_path, *run()), strict=True))
+    given = {name: path if name in NEEDS[kind] else None for name, path in paths.items()}
+    rebalance(kind, paths["scores"], tmp_path / "out.h5", given["validation"], given["irrelevant"], {})
+    for name in NEEDS[kind]:
+        with pytest.raises(InputError, match=rf"rebalancing '{kind}' needs {name}\.h5 of the same run, none is given"):
+            rebalance(kind, paths["scores"], tmp_path / "out.h5", *({**given, name: None}[n] for n in FILES[1:]), {})
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        applied(tmp_path / name, "discriminator")
+    assert (tmp_path / "a/out.h5").read_bytes() == (tmp_path / "b/out.h5").read_bytes()
+
+
+def test_oracle_knows_the_group(tmp_path):
+    result, original = applied(tmp_path, "oracle"), run()[0]
+    for split in original.scores:
+        members = SEEN if split != "test_unseen" else ~SEEN
+        assert np.array_equal(result.scores[split].argmax(axis=1), gating.best_of(original.scores[split], members))
+        assert np.array_equal(result.scores[split][:, members], original.scores[split][:, members])
+    figures = evaluate(result)
+    assert figures["U"] == figures["T1"]
+    assert figures["AUSUC"] == pytest.approx(figures["U"] * figures["S"], abs=1e-12)
+
+
+def test_calibrated_stacking_takes_the_factor_of_the_validation_classes(tmp_path):
+    result, (original, validation, _) = applied(tmp_path, "calibrated_stacking"), run()
+    chosen = result.chosen["calibrated_stacking"]
+    scores, labels = all_test_images(validation)
+    factor, figure = gating.best_factor(scores.astype(np.float64), labels, validation.seen)
+    assert chosen == {"factor": factor, "validation_H": figure}
+    expected = original.scores["test_seen"] - np.float32(factor) * SEEN
+    np.testing.assert_allclose(result.scores["test_seen"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_given_factor_needs_no_validation_classes(tmp_path):
+    scores, _, _ = write_run(tmp_path, *run())
+    rebalance("calibrated_stacking", scores, tmp_path / "out.h5", None, None, {"factor": 1.5})
+    result = read_scores(tmp_path / "out.h5")
+    assert result.chosen["calibrated_stacking"] == {"factor": 1.5}
+    expected = run()[0].scores["trainval"] - np.float32(1.5) * SEEN
+    np.testing.assert_allclose(result.scores["trainval"], expected, atol=1e-6)
+
+
+def test_cosmo_is_its_equation_with_the_chosen_gate(tmp_path):
+    from sklearn.linear_model import LogisticRegression
+
+    result, (original, validation, _) = applied(tmp_path, "cosmo"), run()
+    chosen = result.chosen["cosmo"]
+    assert chosen["top"] == 2  # two validation classes are unseen there
+    scores, labels = all_test_images(validation)
+    temperature = gating.likeliest_temperature(scores.astype(np.float64), labels)
+    assert chosen["temperature"] == temperature
+    read = gating.sorted_probabilities(scores, validation.seen, temperature, 3.0, 2)
+    gate = LogisticRegression(C=1.0, max_iter=5000).fit(read, validation.seen[labels])
+
+    def odds(values, seen, threshold, sharpness):
+        read = gating.sorted_probabilities(values, seen, temperature, 3.0, 2)
+        return (gate.predict_proba(read)[:, 1] - threshold) / sharpness
+
+    figures = {}
+    for threshold, sharpness in itertools.product(gating.THRESHOLDS, gating.SHARPNESSES):
+        tried = odds(scores, validation.seen, threshold, sharpness)
+        smoothed = gating.smoothed(scores, validation.seen, tried, temperature)
+        figures[threshold, sharpness] = generalized(smoothed, labels, validation.seen)[2]
+    assert chosen["validation_H"] == pytest.approx(max(figures.values()), abs=1e-12)
+    pair = chosen["threshold"], chosen["sharpness"]
+    assert figures[pair] == pytest.approx(max(figures.values()), abs=1e-12)
+    values = original.scores["test_unseen"]
+    expected = gating.smoothed(values, SEEN, odds(values, SEEN, *pair), temperature)
+    np.testing.assert_allclose(result.scores["test_unseen"], expected, atol=1e-4)
+
+
+def test_the_discriminator_is_its_equation_with_the_best_candidates(tmp_path):
+    from sklearn.linear_model import LogisticRegression
+
+    candidates = {"mixup": [0.4, 0.8], "smoothing": [1.0, 4.0]}
+    result, (original, validation, irrelevant) = applied(tmp_path, "discriminator", candidates), run()
+    chosen = result.chosen["discriminator"]
+    scores, labels = all_test_images(validation)
+    likeliest = gating.likeliest_temperature(scores.astype(np.float64), labels)
+    training = original.scores["trainval"].astype(np.float64)
+    figures, gates = {}, {}
+    for share, smoothing in itertools.product(candidates["mixup"], candidates["smoothing"]):
+        unseen = gating.mixed(training, irrelevant.scores.astype(np.float64), share, seed=3)
+        read = np.concatenate([gating.confidence(values, SEEN, likeliest) for values in (training, unseen)])
+        gates[share] = LogisticRegression(max_iter=5000).fit(read, [1] * len(training) + [0] * len(training))
+        odds = gates[share].decision_function(gating.confidence(scores, validation.seen, likeliest))
+        weighed = gating.weighed(scores, validation.seen, odds, smoothing * likeliest)
+        figures[share, smoothing] = generalized(weighed, labels, validation.seen)[2]
+    assert chosen["validation_H"] == pytest.approx(max(figures.values()), abs=1e-12)
+    pair = chosen["mixup"], chosen["temperature"] / likeliest
+    assert figures[pair[0], round(pair[1], 6)] == pytest.approx(max(figures.values()), abs=1e-12)
+    values = original.scores["test_seen"]
+    odds = gates[pair[0]].decision_function(gating.confidence(values, SEEN, likeliest))
+    expected = gating.weighed(values, SEEN, odds, chosen["temperature"])
+    np.testing.assert_allclose(result.scores["test_seen"], expected, atol=1e-4)
+
+
+def test_the_discriminator_reads_logits_as_the_paper_does(tmp_path):
+    settings = {"reading": "logits", "mixup": [0.5], "smoothing": [2.0]}
+    chosen = applied(tmp_path, "discriminator", settings).chosen["discriminator"]
+    assert (chosen["reading"], chosen["mixup"]) == ("logits", 0.5) and "validation_H" not in chosen
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_permuting_classes_permutes_columns(kind):
+    matrix, validation, irrelevant = run(seed=2)
+    order = np.random.default_rng(0).permutation(9)
+    within = np.argsort(np.argsort(order[SEEN[order]]))  # the seen classes' places among the seen
+    place = np.argsort(order)
+    permuted = dataclasses.replace(
+        matrix,
+        classes=tuple(np.array(CLASSES)[order]),
+        seen=SEEN[order],
+        scores={split: values[:, order] for split, values in matrix.scores.items()},
+        labels={split: place[labels] for split, labels in matrix.labels.items()},
+    )
+    choosing = dataclasses.replace(
+        validation,
+        classes=tuple(np.array(validation.classes)[within]),
+        seen=VALIDATION[within],
+        scores={split: values[:, within] for split, values in validation.scores.items()},
+        labels={split: np.argsort(within)[labels] for split, labels in validation.labels.items()},
+    )
+    assert choosing.classes == tuple(np.array(permuted.classes)[permuted.seen])
+    unrelated = dataclasses.replace(irrelevant, classes=permuted.classes, scores=irrelevant.scores[:, order])
+    expected = rebalanced(matrix, kind, made_settings(kind), validation, irrelevant)
+    found = rebalanced(permuted, kind, made_settings(kind), choosing, unrelated)
+    for split, values in expected.scores.items():
+        np.testing.assert_allclose(found.scores[split], values[:, order], rtol=1e-4, atol=1e-4)
+
+
+BAD = [
+    ("oracel", {}, r"rebalancing 'oracel'; did you mean 'oracle'\?"),
+    ("none", {"factor": 1.0}, "unknown setting 'factor'"),
+    ("calibrated_stacking", {"faktor": 1.0}, "did you mean 'factor'"),
+    ("cosmo", {"top": 0}, "setting 'top' is 0, numbers above 0 expected"),
+    ("cosmo", {"top": 2.5}, "a whole number expected"),
+    ("discriminator", {"mixup": []}, "'mixup' is an empty list"),
+    ("discriminator", {"mixup": [0.5, 1.0]}, "shares from 0 to below 1"),
+    ("discriminator", {"smoothing": [0.0]}, "numbers above 0 expected"),
+    ("discriminator", {"reading": "logit"}, "did you mean 'logits'"),
+    ("discriminator", {"reading": "logits"}, "give one mixup and one smoothing"),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings", "message"), BAD)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path, kind, settings, message):
+    scores, validation, irrelevant = write_run(tmp_path, *run())
+    with pytest.raises(InputError, match=message) as error:
+        rebalance(kind, scores, tmp_path / "out.h5", validation, irrelevant, settings)
+    assert "\n" not in str(error.value) and not (tmp_path / "out.h5").exists()
+
+
+def without(matrix, split):
+    """The matrix without the images of a split."""
+    empty = {name: {**getattr(matrix, name), split: getattr(matrix, name)[split][:0]} for name in ("scores", "labels")}
+    return dataclasses.replace(matrix, **empty, images={**matrix.images, split: matrix.images[split][:0]})
+
+
+def only_seen(matrix):
+    """The matrix with its seen classes only."""
+    matrix = without(matrix, "test_unseen")
+    number = np.cumsum(matrix.seen) - 1
+    return dataclasses.replace(
+        matrix,
+        classes=tuple(np.array(matrix.classes)[matrix.seen]),
+        seen=np.ones(matrix.seen.sum(), bool),
+        scores={split: values[:, matrix.seen] for split, values in matrix.scores.items()},
+        labels={split: number[labels] for split, labels in matrix.labels.items()},
+    )
+
+
+FOREIGN = [
+    ("scores", lambda m: dataclasses.replace(m, rebalancing="cosmo"), "already rebalanced by 'cosmo'"),
+    ("scores", only_seen, "no unseen class; there is nothing to rebalance"),
+    ("scores", lambda m: without(m, "trainval"), "trainval is empty; rebalancing 'discriminator' learns from"),
+    ("validation", lambda m: dataclasses.replace(m, seed=4), "seed is 4, that of the scores 3"),
+    ("validation", lambda m: dataclasses.replace(m, method="other"), "method is 'other', that of the scores 'made_up'"),
+    ("validation", lambda m: dataclasses.replace(m, classes=m.classes[::-1]), "6 classes are not the seen 6 of"),
+    ("validation", lambda m: without(m, "test_unseen"), "test_unseen is empty; nothing can be chosen"),
+    ("irrelevant", lambda m: dataclasses.replace(m, variant="other"), "variant is 'other'"),
+    ("irrelevant", lambda m: dataclasses.replace(m, classes=m.classes[::-1]), "9 classes are not all 9 of the scores"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "message"), FOREIGN)
+def test_files_of_another_run_are_refused(tmp_path, name, change, message):
+    made = dict(zip(FILES, run(), strict=True))
+    paths = write_run(tmp_path, *(made | {name: change(made[name])}).values())
+    with pytest.raises(InputError, match=message) as error:
+        rebalance("discriminator", paths[0], tmp_path / "out.h5", paths[1], paths[2], {})
+    assert f"{name}.h5" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_absent_files_are_named(tmp_path):
+    paths = write_run(tmp_path, *run())
+    paths[2].unlink()
+    with pytest.raises(InputError, match=r"irrelevant\.h5: no such file"):
+        rebalance("discriminator", paths[0], tmp_path / "out.h5", paths[1], paths[2], {})
+
+
+def test_chosen_values_are_plain_json(tmp_path):
+    for kind in KINDS:
+        assert json.loads(json.dumps(applied(tmp_path, kind).chosen))["epochs"] == 4
+
+
+def test_importing_loads_neither_torch_nor_scikit_learn():
+    modules = ("scores.rebalancing", "scores.ensembles", "datasets.irrelevant_images", "reports.figures.predictions")
+    loaded = "sys.exit(bool({'torch', 'sklearn'} & set(sys.modules)))"
+    code = f"import sys; {'; '.join(f'import zslpipe.{name}' for name in modules)}; {loaded}"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

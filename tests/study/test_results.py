@@ -1,0 +1,108 @@
+"""Ensembles and rebalancings of a configuration: rows, files, mistakes."""
+
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from tests.made_up.places import SCHEMA
+from zslpipe.machine.errors import InputError
+from zslpipe.study.results import Combinations
+from zslpipe.study.study import Plan
+
+CONFIG = """\
+seeds: [3, 5]
+methods: [dazle, eszsl]
+datasets:
+  creatures: {adapter: demo, extractors: [coarse], words: drawn, irrelevant: things}
+  birds: {adapter: xlsa17, source: {features: res101.mat, images: pictures}, extractors: [fine], methods: [eszsl]}
+extractors:
+  coarse: {backbone: demo, size: 112, grid: 7}
+  fine: {backbone: resnet101, weights: IMAGENET1K_V2, size: 224, grid: 7}
+words:
+  drawn: {kind: random, dimension: 8}
+irrelevant:
+  things: {images: voc, layout: voc, drop: [bird]}
+  drawn: {rendered: creatures}
+dazle: {rebalancing: [none, discriminator]}
+eszsl: {rebalancing: [oracle]}
+ensembles:
+  both: {of: [dazle, eszsl/default], rebalancing: [none, cosmo]}
+rebalancing:
+  calibrated_stacking: {factor: 0.5}
+"""
+
+
+def combinations(changes: str = "") -> Combinations:
+    return Combinations(Plan(yaml.safe_load(CONFIG) | {"set": changes}, str(SCHEMA)))
+
+
+def wildcards(**names: str) -> SimpleNamespace:
+    return SimpleNamespace(**names)
+
+
+def test_rows_are_runs_with_their_rebalancings_then_ensembles():
+    folders = list(dict.fromkeys(path.replace("/seed3", "").replace("/seed5", "") for path in combinations().metrics))
+    assert folders == [
+        "results/creatures/runs/dazle/default/metrics.json",
+        "results/creatures/runs/dazle/default/discriminator/metrics.json",
+        "results/creatures/runs/eszsl/default/oracle/metrics.json",
+        "results/creatures/runs/both/default/metrics.json",
+        "results/creatures/runs/both/default/cosmo/metrics.json",
+        "results/birds/runs/eszsl/default/oracle/metrics.json",
+    ]
+    assert combinations().metrics[:2] == [f"{folders[0][:-12]}seed{seed}/metrics.json" for seed in (3, 5)]
+    assert combinations().metrics_of_first_seed("birds") == [
+        "results/birds/runs/eszsl/default/seed3/oracle/metrics.json"
+    ]
+
+
+def test_pictures_where_the_discriminator_is():
+    assert combinations().targets() == ["results/figures/creatures.dazle.default.predictions.png"]
+
+
+def test_what_a_rebalancing_needs():
+    folder = "results/creatures/runs/dazle/default/seed3"
+    where = {"dataset": "creatures", "run": "dazle/default", "seed": "3"}
+    needed = {kind: combinations().needed(wildcards(**where, rebalancing=kind)) for kind in ("oracle", "cosmo")}
+    assert needed == {"oracle": {}, "cosmo": {"validation": f"{folder}/validation.h5"}}
+    both = combinations().needed(wildcards(**where, rebalancing="discriminator"))
+    assert both == {name: f"{folder}/{name}.h5" for name in ("validation", "irrelevant")}
+    # A factor that is given is not chosen.
+    assert combinations().needed(wildcards(**where, rebalancing="calibrated_stacking")) == {}
+    assert combinations().settings(wildcards(rebalancing="calibrated_stacking")) == '{"factor":0.5}'
+
+
+def test_members_of_an_ensemble():
+    files = combinations().member_files(wildcards(dataset="creatures", ensemble="both", seed="3", file="validation"))
+    assert files == [f"results/creatures/runs/{name}/default/seed3/validation.h5" for name in ("dazle", "eszsl")]
+
+
+def test_irrelevant_images_are_the_users_or_drawn():
+    made = combinations()
+    assert made.irrelevant_list("creatures") == "results/irrelevant/things.h5"
+    assert made.irrelevant_settings("things") == {"images": "voc", "drop": ["bird"], "layout": "voc"}
+    assert (made.irrelevant_folder("things"), made.irrelevant_input("things")) == ("data", [])
+    assert made.irrelevant_settings("drawn") == {"images": "auxiliary"}
+    assert made.irrelevant_folder("drawn") == "results/creatures"
+    assert made.irrelevant_input("drawn") == ["results/creatures/auxiliary"]
+
+
+MISTAKES = {
+    "ensembles.both.of=[dazle,ezsl]": "config, ensembles.both: no run 'ezsl/default'; did you mean 'eszsl/default'?",
+    "ensembles.eszsl.of=[dazle,eszsl]": "config, ensembles.eszsl: a method has this name; choose another",
+    "datasets.creatures.irrelevant=thing": "config, datasets.creatures: dazle/default with 'discriminator': set "
+    "'irrelevant' to one of: things, drawn",
+    "datasets.creatures.irrelevant=drawn irrelevant.drawn.rendered=birds": "config, irrelevant.drawn: 'birds' is no "
+    "dataset that is drawn (adapter demo)",
+    "dazle.rebalancing=[oracel]": "config, dazle.rebalancing.0: 'oracel' is not one of",
+    "irrelevant.drawn.images=voc": "config, irrelevant.drawn: ",
+}
+
+
+@pytest.mark.parametrize("changes", MISTAKES)
+def test_a_mistake_is_one_clear_line(changes: str) -> None:
+    with pytest.raises(InputError) as error:
+        combinations(changes)
+    assert str(error.value).startswith(MISTAKES[changes])
+    assert "\n" not in str(error.value)

@@ -1,0 +1,257 @@
+"""fit(): killed at any step it ends with the same bytes; samplers; losses that are not finite; the history file."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.made_up.places import SCRIPT
+from zslpipe.formats.history import write_history
+from zslpipe.training.batches import class_balanced_batches, random_batches
+from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.fit import NonFiniteLossError, Objective, fit
+from zslpipe.training.held import Held
+
+torch.set_num_threads(1)
+IMAGES, BATCH, EPOCHS = 10, 4, 3
+STEPS = 3  # batches in an epoch: 4, 4 and 2 images
+INPUTS = torch.linspace(-1, 1, 6 * IMAGES).view(IMAGES, 6).sin()
+
+
+class Net(nn.Module):
+    """A network with dropout, so that the state of the random numbers counts; ``killed_at`` counts losses from 1."""
+
+    def __init__(self, killed_at: int = 0):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 3))
+        self.killed_at, self.losses = killed_at, 0
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        self.losses += 1
+        if self.losses == self.killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        outputs = self.layers(batch.inputs)
+        return {
+            "cross_entropy": nn.functional.cross_entropy(outputs, batch.labels),
+            "size": 0.01 * outputs.square().mean(),
+        }
+
+
+def data_of(folder: Path, stamp: str = "a", checkpoint_seconds: float = 0.0) -> TrainingData:
+    run = Run(7, torch.device("cpu"), folder, stamp, checkpoint_seconds=checkpoint_seconds)
+    classes = Classes(("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c"))
+    return TrainingData(Held(INPUTS), torch.arange(IMAGES), torch.arange(IMAGES) % 3, classes, run)
+
+
+def batches(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
+    return random_batches(labels, generator, BATCH)
+
+
+def train(data: TrainingData, killed_at: int = 0) -> Net:
+    """Train in two stages, as methods with several parts do."""
+    torch.manual_seed(0)
+    model = Net(killed_at)
+    for stage in ("first", "second"):
+        optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-3, momentum=0.9)
+        fit(model, data, batches, Objective(model.loss, optimizer), EPOCHS, stage)
+    return model
+
+
+def weight_bytes(model: nn.Module) -> bytes:
+    return b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
+
+
+def without_seconds(history: list[dict]) -> list[dict]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+# In the middle of an epoch, at an epoch's first and last step, and in the second stage.
+@pytest.mark.parametrize("killed_at", [5, 6, 7, 14])
+def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path, killed_at):
+    whole = data_of(tmp_path / "whole")
+    expected = train(whole)
+    command = [sys.executable, __file__, str(tmp_path / "killed"), str(killed_at)]
+    assert subprocess.run(command, env=SCRIPT, check=False).returncode == -signal.SIGKILL
+    again = data_of(tmp_path / "killed")
+    resumed = train(again)
+    assert weight_bytes(resumed) == weight_bytes(expected)
+    # Only what was missing is done: the step of the kill and all after it.
+    assert resumed.losses == 2 * EPOCHS * STEPS - (killed_at - 1)
+    assert without_seconds(again.run.history) == without_seconds(whole.run.history)
+    assert len(again.run.history) == 2 * EPOCHS
+
+
+def test_a_finished_training_is_not_repeated(tmp_path):
+    data = data_of(tmp_path)
+    expected = train(data)
+    again = data_of(tmp_path)
+    repeated = train(again)
+    assert repeated.losses == 0
+    assert weight_bytes(repeated) == weight_bytes(expected)
+    assert again.run.history == data.run.history
+
+
+def test_a_checkpoint_of_another_stamp_is_left_behind(tmp_path):
+    expected = train(data_of(tmp_path / "other", stamp="b"))
+    train(data_of(tmp_path / "folder", stamp="a"))
+    data = data_of(tmp_path / "folder", stamp="b")
+    fresh = train(data)
+    assert fresh.losses == 2 * EPOCHS * STEPS
+    assert weight_bytes(fresh) == weight_bytes(expected)
+    assert len(data.run.history) == 2 * EPOCHS
+
+
+def test_how_often_checkpoints_are_written_changes_nothing(tmp_path):
+    often, seldom = (train(data_of(tmp_path / str(seconds), checkpoint_seconds=seconds)) for seconds in (0.0, 1e6))
+    assert weight_bytes(often) == weight_bytes(seldom)
+
+
+def test_no_half_written_checkpoint_is_left(tmp_path):
+    train(data_of(tmp_path))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["progress.json", "train.first.checkpoint.pt", "train.second.checkpoint.pt"]
+
+
+def test_each_step_is_the_optimisers_on_the_sum_of_terms(tmp_path):
+    """The same training written out, batch by batch."""
+    data = data_of(tmp_path)
+    trained = train(data)
+    drawn = []
+
+    def recorded(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
+        drawn.append(batches(labels, generator))
+        return drawn[-1]
+
+    for stage in ("first", "second"):  # the batches that fit() draws, found with a network that is thrown away
+        other = Net()
+        unmoved = Objective(other.loss, torch.optim.SGD(other.parameters(), lr=0.0))
+        fit(other, data_of(tmp_path / "other"), recorded, unmoved, EPOCHS, stage)
+    torch.manual_seed(0)
+    model = Net()
+    rows = []
+    for first in (0, EPOCHS):
+        optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-3, momentum=0.9)
+        for epoch in drawn[first : first + EPOCHS]:
+            sums = [0.0, 0.0]
+            for positions in epoch:
+                terms = list(model.loss(data.batch(positions)).values())
+                optimizer.zero_grad()
+                (terms[0] + terms[1]).backward()
+                optimizer.step()
+                sums = [total + term.item() for total, term in zip(sums, terms, strict=True)]
+            rows.append([total / len(epoch) for total in sums])
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(trained.state_dict()[name], tensor, rtol=0, atol=1e-7)
+    for row, (cross_entropy, size) in zip(data.run.history, rows, strict=True):
+        assert row["cross_entropy"] == pytest.approx(cross_entropy, abs=1e-6)
+        assert row["size"] == pytest.approx(size, abs=1e-6)
+        assert row["loss"] == pytest.approx(cross_entropy + size, abs=1e-6)
+    assert len({tuple(map(tuple, (part.tolist() for part in epoch))) for epoch in drawn}) == 2 * EPOCHS
+
+
+def test_a_figure_after_each_epoch_joins_the_history(tmp_path):
+    data = data_of(tmp_path)
+    modes = []
+
+    def figure(model: nn.Module, epochs: int) -> dict[str, float]:
+        modes.append(model.training)
+        return {"figure": 10.0 * epochs}
+
+    data.run.after_epoch = figure
+    model = Net()
+    fit(model, data, batches, Objective(model.loss, torch.optim.SGD(model.parameters(), lr=0.1)), EPOCHS)
+    assert [row["figure"] for row in data.run.history] == [10.0, 20.0, 30.0]
+    assert modes == [False] * EPOCHS
+    assert not model.training
+
+
+class Diverging(Net):
+    """A network whose term ``size`` is not finite at the fifth step."""
+
+    def __init__(self, value: float):
+        super().__init__()
+        self.value = value
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        terms = super().loss(batch)
+        return terms | {"size": terms["size"] * (self.value if self.losses == 5 else 1.0)}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_names_stage_epoch_step_and_term(tmp_path, value):
+    model = Diverging(value)
+    with pytest.raises(NonFiniteLossError) as caught:
+        objective = Objective(model.loss, torch.optim.SGD(model.parameters(), lr=0.1))
+        fit(model, data_of(tmp_path), batches, objective, EPOCHS, "refinement")
+    text = str(caught.value)
+    assert text.startswith(f"train refinement: loss term 'size' is {value} at epoch 2, step 2;")
+    assert "\n" not in text
+
+
+def test_an_epoch_of_random_batches_is_a_permutation():
+    labels = torch.zeros(23, dtype=torch.long)
+    drawn = random_batches(labels, torch.Generator().manual_seed(0), 5)
+    assert [len(batch) for batch in drawn] == [5, 5, 5, 5, 3]
+    assert torch.cat(drawn).sort().values.tolist() == list(range(23))
+    assert torch.cat(drawn).tolist() != list(range(23))
+
+
+def test_class_balanced_batches_take_one_image_of_each_of_so_many_classes():
+    labels = torch.tensor([9, 2, 2, 4, 4, 4, 7, 9, 9, 9, 9, 9])
+    for batch in class_balanced_batches(labels, torch.Generator().manual_seed(0), 3):
+        assert len(set(labels[batch].tolist())) == len(batch) == 3
+
+
+def test_class_balanced_batches_cover_all_classes_where_they_are_few():
+    labels = torch.tensor([9, 2, 2, 4, 4, 4, 7, 9, 9, 9, 9, 9])
+    drawn = class_balanced_batches(labels, torch.Generator().manual_seed(0), 5)
+    assert len(drawn) == 3
+    assert [sorted(labels[batch].tolist()) for batch in drawn] == [[2, 4, 7, 9]] * 3
+
+
+def test_class_balanced_batches_draw_images_and_classes_evenly():
+    labels = torch.tensor([0] * 2 + [1] * 6 + [2] * 12)
+    drawn = torch.cat(
+        [torch.cat(class_balanced_batches(labels, torch.Generator().manual_seed(seed), 2)) for seed in range(300)]
+    )
+    classes = torch.bincount(labels[drawn]) / len(drawn)
+    torch.testing.assert_close(classes, torch.full((3,), 1 / 3), rtol=0, atol=0.03)
+    images = torch.bincount(drawn) / len(drawn)
+    torch.testing.assert_close(images, 1 / 3 / torch.bincount(labels)[labels], rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("sampler", [random_batches, class_balanced_batches])
+def test_the_same_generator_gives_the_same_batches(sampler):
+    labels = torch.arange(40) % 7
+    first, second, other = (sampler(labels, torch.Generator().manual_seed(seed), 6) for seed in (3, 3, 4))
+    assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
+    assert [batch.tolist() for batch in first] != [batch.tolist() for batch in other]
+
+
+def test_history_columns_are_the_union_of_all_rows(tmp_path):
+    rows = [
+        {"phase": "train", "stage": "a", "epoch": 1, "step": 3, "loss": 1.5, "ce": 1.5, "seconds": 0.1},
+        {"phase": "train", "stage": "b", "epoch": 1, "step": 3, "loss": 2.5, "circle": 2.5, "seconds": 0.2},
+    ]
+    write_history(rows, tmp_path / "history.csv")
+    with (tmp_path / "history.csv").open(newline="") as file:
+        reader = csv.DictReader(file)
+        assert reader.fieldnames == ["phase", "stage", "epoch", "step", "loss", "ce", "circle", "seconds"]
+        found = list(reader)
+    assert [row["ce"] for row in found] == ["1.5", ""]
+    assert [row["circle"] for row in found] == ["", "2.5"]
+
+
+def test_history_of_a_closed_form_is_its_header(tmp_path):
+    write_history([], tmp_path / "history.csv")
+    assert (tmp_path / "history.csv").read_text() == "phase,stage,epoch,step,loss,seconds\n"
+
+
+if __name__ == "__main__":
+    train(data_of(Path(sys.argv[1])), killed_at=int(sys.argv[2]))

@@ -1,0 +1,109 @@
+"""envs/*.yaml and pyproject.toml: the same packages with the same bounds, each there for a stated reason."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.made_up.places import PACKAGE, ROOT
+
+# What conda-forge calls by another name: matplotlib there brings Qt along, matplotlib-base does not.
+NAME_ON_PYPI = {"matplotlib-base": "matplotlib"}
+NAME_OF_IMPORT = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
+# Rooms whose every module runs in the numpy environment.
+ROOMS_WITHOUT_TORCH = ("datasets", "formats", "maps", "reports", "scores")
+
+
+def bounds(lines: list[str]) -> dict[str, str]:
+    """Return name -> version bound of requirement lines such as ``h5py>=3.11``."""
+    matches = [re.fullmatch(r"([A-Za-z0-9_.-]+)(\s*[<>=!].*)?", line) for line in lines]
+    return {match[1]: (match[2] or "").strip() for match in matches if match}
+
+
+def environment(name: str) -> dict[str, str]:
+    """Return the packages of ``envs/{name}.yaml`` by their names on PyPI, conda's and pip's together."""
+    listed = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text(encoding="utf8"))["dependencies"]
+    lines = [line for line in listed if isinstance(line, str)]
+    lines += [line for entry in listed if isinstance(entry, dict) for line in entry["pip"]]
+    return {NAME_ON_PYPI.get(package, package): bound for package, bound in bounds(lines).items()}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+
+
+def test_torch_environment_is_the_package_s_dependencies(project: dict) -> None:
+    packages = environment("torch")
+    assert packages.pop("python") == project["requires-python"]
+    assert packages.pop("pip") == ""
+    assert packages == bounds(project["dependencies"])
+
+
+def test_numpy_environment_is_a_part_of_them_without_torch(project: dict) -> None:
+    packages, whole = environment("numpy"), bounds(project["dependencies"])
+    assert packages.pop("python") == project["requires-python"]
+    assert packages.pop("pip") == ""
+    assert packages == {name: bound for name, bound in whole.items() if name in packages}
+    assert not set(packages) & {"torch", "torchvision", "timm"}
+
+
+def test_jobs_without_torch_import_only_their_environment() -> None:
+    paths = [path for room in ROOMS_WITHOUT_TORCH for path in (PACKAGE / room).rglob("*.py")]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+    modules += ["zslpipe.commands.cli", "zslpipe.machine.status"]
+    files = files_imported_by(modules)
+    assert PACKAGE / "formats" / "index.py" in files
+    # The command line imports each command's module where it needs it, those of the torch jobs too.
+    imported = {name for file in files - {PACKAGE / "commands" / "cli.py"} for name in installed_imports(file)}
+    assert {"numpy", "h5py", "scipy", "gensim", "matplotlib", "pillow", "pyyaml"} <= imported
+    assert imported - set(environment("numpy")) == set()
+
+
+def test_shapes_are_checked_in_every_module_that_methods_import() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["tool"]["pytest"]["ini_options"]
+    (checked,) = [option for option in options["addopts"] if option.startswith("--jaxtyping-packages=")]
+    listed = checked.removeprefix("--jaxtyping-packages=").split(",")
+    assert listed.pop() == "beartype.beartype"
+    trees = [ast.parse(path.read_text(encoding="utf8")) for path in (PACKAGE / "methods").glob("*.py")]
+    froms = [node.module or "" for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported = {module for module in froms if module.startswith("zslpipe.")}
+    covered = {module for module in imported for package in listed if f"{module}.".startswith(f"{package}.")}
+    # Features are numbers on a disk and errors are texts: neither has shapes in its signatures.
+    assert imported - covered == {"zslpipe.formats.features", "zslpipe.machine.errors"}
+
+
+def files_imported_by(modules: list[str]) -> set[Path]:
+    """Return the package's files that a fresh interpreter has loaded after importing ``modules``."""
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "print(*(module.__file__ for name, module in sys.modules.items() if name.startswith('zslpipe.')), sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *modules], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {Path(line) for line in done.stdout.split()}
+
+
+def installed_imports(file: Path) -> set[str]:
+    """Return the installed packages that a file imports anywhere, by their names on PyPI."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    tops = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"zslpipe"}
+    return {NAME_OF_IMPORT.get(top, top) for top in tops}
+
+
+def test_every_dependency_says_why_it_is_there() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf8")
+    project = text[text.index("dependencies = [") : text.index("[project.scripts]")]
+    lines = [line for line in project.splitlines() if line.startswith('    "')]
+    assert len(lines) > 20
+    assert [line for line in lines if not re.search(r'",\s+# \w.{5,}$', line)] == []

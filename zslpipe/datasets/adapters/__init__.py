@@ -1,0 +1,1 @@
+"""One layout of datasets a file; a new dataset is one file here."""

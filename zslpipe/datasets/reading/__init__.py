@@ -1,0 +1,1 @@
+"""What adapters share: reading and checking a user's files."""

@@ -1,0 +1,59 @@
+"""Attributes: their names, the group each belongs to, and the annotated parts that a group is about."""
+
+import csv
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from zslpipe.datasets.reading.text_files import read_lines
+from zslpipe.machine.errors import InputError
+
+
+def read_attribute_names(path: Path) -> tuple[str, ...]:
+    """Return the names in a text file, one a line, a leading number dropped ("1 has_bill_shape::dagger").
+
+    Raises InputError where a name is given twice, since word vectors and tables go by name.
+    """
+    names = []
+    for line in read_lines(path):
+        number, _, rest = line.replace("\t", " ").partition(" ")
+        names.append(rest.strip() if number.isdigit() and rest.strip() else line)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path}: attribute names given twice: {', '.join(repeated[:5])}")
+    return tuple(names)
+
+
+def numbered_names(count: int) -> tuple[str, ...]:
+    """Return "attribute 1", "attribute 2", ... where no file names them."""
+    return tuple(f"attribute {number + 1}" for number in range(count))
+
+
+def attribute_group(name: str) -> str:
+    """Return the group in a name of CUB's form ("has_bill_shape::dagger" gives "bill shape"), else ""."""
+    group, mark, _ = name.partition("::")
+    return group.removeprefix("has_").replace("_", " ").strip() if mark else ""
+
+
+def read_attribute_parts() -> dict[str, tuple[str, ...]]:
+    """Return the package's table: a word of a group's name -> the annotated parts that it means."""
+    table: dict[str, tuple[str, ...]] = {}
+    text = (resources.files("zslpipe.datasets.reading") / "attribute_parts.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        table[row["word"]] = (*table.get(row["word"], ()), row["part"])
+    return table
+
+
+def relate_to_parts(groups: Sequence[str], part_names: Sequence[str]) -> np.ndarray:
+    """Return an (attribute, part) bool matrix: which annotated parts the words of each attribute's group mean.
+
+    A group with no word in the table ("size", "shape", "primary color") is about no part.
+    """
+    table = read_attribute_parts()
+    related = np.zeros((len(groups), len(part_names)), bool)
+    for row, group in enumerate(groups):
+        meant = {part for word in group.lower().split() for part in table.get(word, ())}
+        related[row] = [part in meant for part in part_names]
+    return related

@@ -1,0 +1,229 @@
+"""Images to the feature cache: a reader, a mapper and a writer that overlap.
+
+Worker processes decode (reader), the device computes (mapper: inference mode, channels-last, batch norms folded,
+autocast on a GPU), a thread writes blocks of 256 images (writer). Memory does not grow with the dataset: a block is the
+unit of work. A killed extraction continues at its first missing block and ends with the same bytes.
+"""
+
+import collections
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+import torchvision
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from zslpipe.features.images import ImageFiles, normalise
+from zslpipe.formats.features import BLOCK, BlockWriter
+from zslpipe.formats.index import Index, images_hash
+from zslpipe.machine.devices import Compute, device_of
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import held_folder, work_folder
+from zslpipe.machine.progress import REPORT_SECONDS, write_progress
+from zslpipe.networks.backbones import Trunk, build_trunk, folded, state_hash
+from zslpipe.study.study import FEATURES_VERSION
+
+logger = logging.getLogger(__name__)
+
+# Bounds the memory between mapper and writer (ours): two blocks wait while one is written.
+WAITING_BLOCKS = 2
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A named extractor of the configuration; ``weights`` is a name or the path of a file, ``dtype`` the GPU's autocast
+    type (a CPU computes in float32).
+    """
+
+    name: str
+    backbone: str
+    weights: str
+    size: int
+    grid: int
+    layer: str | None = None
+    dtype: str = "bfloat16"
+    batch_size: int = 32
+
+
+def extract_features(
+    settings: Mapping[str, Any],
+    index: Index,
+    image_root: Path,
+    weights: Path | None,
+    output: Path,
+    compute: Compute,
+) -> None:
+    """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``); ``weights`` is a file's
+    path, None where the settings name weights of the library.
+
+    Raises InputError as :func:`extract` does.
+    """
+    chosen = {key: value for key, value in settings.items() if key in Extractor.__dataclass_fields__}
+    extractor = Extractor(**{**chosen, "weights": str(weights or settings["weights"])})
+    device = device_of(compute)
+    # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
+    workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)
+    extract(index, image_root, extractor, output, device, workers)
+
+
+def extract(
+    index: Index, image_root: Path, extractor: Extractor, output: Path, device: torch.device, workers: int
+) -> None:
+    """Write the region and pooled features of all images of ``index`` to ``output`` (layout: :mod:`zslpipe.formats.features`).
+
+    Raises InputError where images are broken or missing (all of them named; nothing is written as complete; blocks
+    already done are kept), where the network's map is not ``grid`` x ``grid`` at ``size`` px, or where another process
+    writes the same file.
+    """
+    extractor = replace(extractor, dtype="float32") if device.type == "cpu" else extractor
+    trunk = build_trunk(extractor.backbone, extractor.weights, extractor.layer)
+    attributes = _attributes(extractor, trunk, index)
+    trunk = folded(trunk).to(device)
+    width = _map_width(trunk, extractor, device)
+    images = ImageFiles(image_root, index.paths, index.boxes, extractor.size)
+    shapes = {
+        "regions": ((len(images), extractor.grid**2, width), "float16"),
+        "pooled": ((len(images), width), "float32"),
+    }
+    with held_folder(work_folder(output)):
+        writer = BlockWriter(work_folder(output), shapes, attributes)
+        with torch.inference_mode():
+            broken = _run(trunk, images, extractor, writer, device, workers)
+        if broken:
+            raise InputError(
+                f"{len(broken)} of {len(images)} images under {image_root} cannot be read: {'; '.join(broken)}"
+            )
+        writer.finish(output)
+
+
+def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, Any]:
+    """Return the provenance that is stamped on the feature file, from a trunk before folding; blocks of another stamp
+    are not continued.
+    """
+    return {
+        "extractor": extractor.name,
+        "backbone": extractor.backbone,
+        "weights": Path(extractor.weights).name,
+        "weights_hash": state_hash(trunk),
+        "mean": trunk.mean.flatten().numpy(),
+        "deviation": trunk.deviation.flatten().numpy(),
+        "size": extractor.size,
+        "grid": extractor.grid,
+        "layer": extractor.layer or "last map",
+        "dtype": extractor.dtype,
+        "images_hash": images_hash(index),
+        "dataset": index.dataset,
+        "features_version": FEATURES_VERSION,
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+        "pillow": PIL.__version__,
+        **({"timm": version("timm")} if extractor.backbone.startswith("timm/") else {}),
+    }
+
+
+def _map_width(trunk: Trunk, extractor: Extractor, device: torch.device) -> int:
+    """Return d; raises InputError where the map is not grid x grid."""
+    with torch.inference_mode():
+        shape = trunk(torch.zeros(1, 3, extractor.size, extractor.size, device=device)).shape
+    if len(shape) != 4 or shape[2:] != (extractor.grid, extractor.grid):
+        found = "x".join(str(side) for side in shape[2:]) or "no"
+        raise InputError(
+            f"extractor {extractor.name!r}: {extractor.backbone} at {extractor.size} px has a {found} map, "
+            f"the configuration says {extractor.grid}x{extractor.grid}; change its size, grid or layer"
+        )
+    return shape[1]
+
+
+def _run(
+    trunk: Trunk, images: ImageFiles, extractor: Extractor, writer: BlockWriter, device: torch.device, workers: int
+) -> list[str]:
+    """Read, map and write the missing blocks; return the error texts of broken images."""
+    blocks = [block for block in range(-(-len(images) // BLOCK)) if block not in writer.done]
+    if writer.done:
+        logger.info("resuming: %d of %d blocks are done", len(writer.done), len(writer.done) + len(blocks))
+    broken: list[str] = []
+    waiting: collections.deque[Future[None]] = collections.deque()
+    with ThreadPoolExecutor(1, "writer") as thread:
+        for block, arrays, errors in _map_blocks(trunk, images, extractor, blocks, device, workers, writer.folder):
+            broken.extend(errors)
+            if not errors:
+                waiting.append(thread.submit(writer.write, block, arrays))
+            # A failed write (a full disk) is raised here, in the main thread.
+            while len(waiting) > WAITING_BLOCKS:
+                waiting.popleft().result()
+        for written in waiting:
+            written.result()
+    return broken
+
+
+def _map_blocks(
+    trunk: Trunk,
+    images: ImageFiles,
+    extractor: Extractor,
+    blocks: list[int],
+    device: torch.device,
+    workers: int,
+    folder: Path,
+) -> Iterator[tuple[int, dict[str, np.ndarray], list[str]]]:
+    """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so that its bytes do
+    not depend on resuming.
+    """
+    rows = [list(range(block * BLOCK, min((block + 1) * BLOCK, len(images)))) for block in blocks]
+    batches = [
+        part[start : start + extractor.batch_size]
+        for part in rows
+        for start in range(0, len(part), extractor.batch_size)
+    ]
+    loader = iter(_loader(images, batches, workers, device))
+    done, total, reported = 0, sum(map(len, rows)), float("-inf")
+    with tqdm(total=total, unit="image", desc=extractor.name, mininterval=1.0, disable=None) as bar:
+        for block, part in zip(blocks, rows, strict=True):
+            maps, errors = [], []
+            for _ in range(-(-len(part) // extractor.batch_size)):
+                pixels, texts = next(loader)
+                maps.append(_regions(trunk, pixels, extractor, device))
+                errors += [text for text in texts if text]
+                bar.update(len(pixels))
+                done += len(pixels)  # the bar counts nothing where it is not shown
+                if time.monotonic() - reported >= REPORT_SECONDS:
+                    write_progress(folder, {"what": f"extraction {extractor.name}", "step": done, "steps": total})
+                    reported = time.monotonic()
+            yield block, _arrays(torch.cat(maps), extractor), errors
+
+
+def _loader(images: ImageFiles, batches: list[list[int]], workers: int, device: torch.device) -> DataLoader:
+    """Return a loader of (uint8 images, error texts) over the given batches of image numbers."""
+    return DataLoader(images, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda")
+
+
+def _regions(trunk: Trunk, pixels: Tensor, extractor: Extractor, device: torch.device) -> Tensor:
+    """Return (b, grid * grid, d) float32 region features of (b, 3, size, size) uint8 images, on the device."""
+    batch = normalise(pixels.to(device, non_blocking=True), trunk.mean, trunk.deviation)
+    dtype = getattr(torch, extractor.dtype)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        maps = trunk(batch)
+    # A channels-last map is region-major in memory already: no transpose happens here.
+    return maps.float().permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _arrays(regions: Tensor, extractor: Extractor) -> dict[str, np.ndarray]:
+    """Return what a block writes: float16 regions and their float32 mean; raises InputError for values float16 cannot
+    hold.
+    """
+    rounded = regions.half()
+    if not torch.isfinite(rounded).all():
+        raise InputError(
+            f"extractor {extractor.name!r} gives features that are NaN or too large for float16; "
+            "try dtype float32 or other weights"
+        )
+    return {"regions": rounded.cpu().numpy(), "pooled": regions.mean(1).cpu().numpy()}

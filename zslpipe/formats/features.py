@@ -1,0 +1,201 @@
+"""The one on-disk layout of features: an ordinary HDF5 file, read through a memory map.
+
+``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled`` (n, d) float32,
+their mean over the grid; a file without images' regions has only ``/pooled``. Contiguous because list-indexing a
+chunked dataset costs about 18 ms a row, and because a block can be written at its offset by ``pwrite`` and resumed
+after a kill.
+"""
+
+import os
+import shutil
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import written_whole
+from zslpipe.provenance import settings_hash
+
+# Images in a block, the unit of resuming (ours: some seconds of work, 50 MB at 7x7x2048).
+BLOCK = 256
+# The datasets that hold features.
+SLABS = ("regions", "pooled")
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A contiguous dataset inside an HDF5 file: ``row_bytes`` bytes a row from byte ``offset``."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one image's row."""
+        return int(np.prod(self.shape[1:])) * self.dtype.itemsize
+
+
+def create_slabs(
+    path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]
+) -> dict[str, Slab]:
+    """Create an HDF5 file of empty contiguous datasets ``{name: (shape, dtype)}``, space allocated; return where they
+    lie.
+
+    All metadata is written now, ``complete`` as False and room for the blocks' checksums included, so that finishing
+    changes a few bytes in place and a kill at any moment leaves a readable file.
+    """
+    blocks = -(-next(iter(shapes.values()))[0][0] // BLOCK)
+    shapes = {**shapes, "checksums": ((blocks,), "uint32")}
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    # The same features give the same bytes, whenever they are written.
+    properties.set_obj_track_times(False)
+    with h5py.File(path, "w") as file:
+        for name, (shape, dtype) in shapes.items():
+            kind = h5py.h5t.py_create(np.dtype(dtype))
+            h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), properties)
+        for name, value in {**attributes, "complete": False}.items():
+            file.attrs[name] = value
+    return locate_slabs(path)
+
+
+def locate_slabs(path: Path) -> dict[str, Slab]:
+    """Return the contiguous datasets of an HDF5 file by name; raises InputError where the file cannot be read."""
+    try:
+        with h5py.File(path) as file:
+            return {
+                name: Slab(file[name].shape, file[name].dtype, file[name].id.get_offset())
+                for name in SLABS
+                if name in file
+            }
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such feature file; the rule 'extract' writes it") from None
+    except OSError as error:
+        raise InputError(f"{path}: not a readable feature file ({error}); delete it and run snakemake again") from None
+
+
+class BlockWriter:
+    """Writes blocks of rows into the slabs of a file under construction and keeps a journal of the blocks that are
+    safe.
+
+    ``folder`` holds ``features.h5`` and ``journal``: first the stamp (what is being written), then a line
+    ``block checksum`` a block, written only when the block's bytes are on the disk. One process at a time may use it
+    (:func:`zslpipe.machine.files.held_folder`).
+    """
+
+    def __init__(
+        self, folder: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]
+    ):
+        self.folder, self.path, self.journal = folder, folder / "features.h5", folder / "journal"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.done: dict[int, int] = {}
+        stamp = settings_hash({name: str(value) for name, value in {**attributes, **shapes}.items()})
+        if self._journal_stamp() == stamp and self.path.is_file():
+            self.slabs = locate_slabs(self.path)
+            self.done = self._intact_blocks()
+        else:
+            # The old journal goes first: a kill in between must not leave it beside a file of another stamp.
+            self.journal.unlink(missing_ok=True)
+            self.slabs = create_slabs(self.path, shapes, attributes)
+        lines = [stamp, *(f"{block} {checksum:08x}" for block, checksum in self.done.items())]
+        with written_whole(self.journal) as temporary:
+            temporary.write_text("\n".join(lines) + "\n")
+
+    def _journal_stamp(self) -> str | None:
+        """Return the stamp of the journal that lies there, None where there is none."""
+        return self.journal.read_text().split("\n", 1)[0] if self.journal.is_file() else None
+
+    def _intact_blocks(self) -> dict[int, int]:
+        """Return the blocks of the journal whose bytes in the file still have their checksum."""
+        blocks: dict[int, int] = {}
+        for line in self.journal.read_text().split("\n")[1:-1]:
+            block, checksum = line.split()
+            if self._stored_checksum(int(block)) == int(checksum, 16):
+                blocks[int(block)] = int(checksum, 16)
+        return blocks
+
+    def _stored_checksum(self, block: int) -> int:
+        """Return the CRC-32 of a block's bytes as they are in the file."""
+        checksum = 0
+        with self.path.open("rb") as file:
+            for name in sorted(self.slabs):
+                slab = self.slabs[name]
+                rows = min(BLOCK, slab.shape[0] - block * BLOCK)
+                checksum = zlib.crc32(
+                    os.pread(file.fileno(), rows * slab.row_bytes, slab.offset + block * BLOCK * slab.row_bytes),
+                    checksum,
+                )
+        return checksum
+
+    def write(self, block: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write one block's rows of every slab, make them safe, then note the block in the journal."""
+        checksum = 0
+        with self.path.open("r+b") as file:
+            for name in sorted(arrays):
+                slab = self.slabs[name]
+                data = np.ascontiguousarray(arrays[name], slab.dtype).tobytes()
+                _write_all(file.fileno(), data, slab.offset + block * BLOCK * slab.row_bytes)
+                checksum = zlib.crc32(data, checksum)
+            os.fdatasync(file.fileno())
+        self.done[block] = checksum
+        with self.journal.open("a") as journal:
+            journal.write(f"{block} {checksum:08x}\n")
+
+    def finish(self, output: Path) -> None:
+        """Stamp the file complete and move it to its place; the same blocks and attributes give the same bytes.
+
+        Raises RuntimeError where a block was never written.
+        """
+        with h5py.File(self.path, "r+") as file:
+            missing = sorted(set(range(len(file["checksums"]))) - self.done.keys())
+            if missing:
+                raise RuntimeError(f"{self.path}: {len(missing)} blocks were not written, first block {missing[0]}")
+            file["checksums"][:] = np.array([self.done[block] for block in sorted(self.done)], np.uint32)
+            file.attrs.modify("complete", np.True_)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        self.path.replace(output)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    """Write all of ``data`` at ``offset``: one call writes 2 GiB at most."""
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, memoryview(data)[written:], offset + written)
+
+
+class FeatureFile:
+    """A complete feature file, open for reading; ``regions`` and ``pooled`` are memory maps (None where absent)."""
+
+    def __init__(self, path: Path):
+        slabs = locate_slabs(path)
+        with h5py.File(path) as file:
+            self.attributes = dict(file.attrs)
+        if not self.attributes.get("complete", False):
+            raise InputError(f"{path}: the extraction did not finish; delete it and run snakemake again")
+        if not slabs:
+            raise InputError(f"{path}: holds neither /regions nor /pooled; delete it and run snakemake again")
+        self.path = path
+        self.regions, self.pooled = (
+            self._map(slabs[name]) if name in slabs else None for name in ("regions", "pooled")
+        )
+
+    def _map(self, slab: Slab) -> np.memmap:
+        """Return a read-only memory map of a slab."""
+        return np.memmap(self.path, slab.dtype, "r", slab.offset, slab.shape)
+
+    def maps(self, pooled: bool) -> np.memmap:
+        """Return the pooled (n, d) or the region (n, r, d) features; raises InputError where the file has none."""
+        found = self.pooled if pooled else self.regions
+        if found is None:
+            raise InputError(
+                f"{self.path}: holds no {'pooled' if pooled else 'region'} features; name an extractor that has them"
+            )
+        return found

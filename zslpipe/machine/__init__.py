@@ -1,0 +1,1 @@
+"""Where and how a job runs and complains, never what it computes."""

@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all, and folders that one process uses at a time."""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from zslpipe.machine.errors import InputError
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a name beside ``path`` that only this process writes to."""
+    return path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.partial")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path`` to write to; what is written there is renamed to ``path`` where nothing
+    goes wrong and removed otherwise, so that whatever lay at ``path`` stays.
+
+    The folder is made where it is missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def work_folder(output: Path) -> Path:
+    """Return the folder where the job that writes ``output`` keeps what it resumes from: named after the output, so
+    that two jobs never share one.
+    """
+    return output.parent / f".{output.name.removesuffix('.h5')}.work"
+
+
+@contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """Hold a work folder, made where it is missing, against every other process until the block is left; the lock ends
+    with the process, however it ends.
+
+    Raises InputError, which says who holds it, where another process does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    holder = folder / "holder"
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = holder.read_text().strip() if holder.is_file() else "another process"
+        raise InputError(f"{folder}: {who} writes here; wait for its end, or stop it, and run again") from None
+    try:
+        holder.write_text(f"process {os.getpid()} on {platform.node()}\n")
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,1 @@
+"""Networks, and parts of networks, that know no data."""

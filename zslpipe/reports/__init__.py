@@ -1,0 +1,1 @@
+"""From files of the chain to what is read by people."""

@@ -1,0 +1,113 @@
+"""Which classes the images of one unseen class are taken for, by several methods: figure 6 of RSAN, from scores.h5."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from zslpipe.formats.scores import ScoreMatrix, read_scores
+from zslpipe.machine.errors import InputError
+from zslpipe.reports.figures.style import COLOURS, STYLE, class_title, save_figure
+
+HATCHES = ("", "///", "...")  # the next round through the colours
+SIMILAR = 3  # RSAN, fig. 6: seen classes beside the class itself
+
+
+def confusions(scores: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
+    """Draw what the test images of one unseen class are predicted as, from scores.h5 of one dataset; return the png's
+    and svg's paths.
+
+    A colour for each method, variant and rebalancing, from the first file given of it (the first seed). The class is
+    that of the median confusion (``median_class``), so neither the methods' best nor their worst; bars: the shares of
+    its images predicted as itself, as the three seen classes that most are predicted as by all methods together, as
+    any other class. Raises InputError for no file, for several datasets, and for files of other classes or images.
+    """
+    found: dict[str, ScoreMatrix] = {}
+    first: tuple[Path, ScoreMatrix] | None = None
+    for path in scores:
+        matrix = read_scores(path)
+        first = first or (path, matrix)
+        _check_same(path, matrix, *first)
+        names = (matrix.method, matrix.variant, matrix.rebalancing)
+        found.setdefault(" / ".join(name for name in names if name not in ("default", "none")), matrix)
+    if first is None:
+        raise InputError("confusions: no scores.h5 given; at least one result is needed")
+    matrix = first[1]
+    shares = {name: predicted_shares(other) for name, other in found.items()}
+    mean = np.mean(list(shares.values()), axis=0)
+    chosen = median_class(mean, matrix.seen)
+    groups = [chosen, *most_taken_for(mean[chosen], matrix.seen)]
+    bars = {name: [*table[chosen][groups], 1 - table[chosen][groups].sum()] for name, table in shares.items()}
+    titles = [f"{class_title(matrix.classes[number])}\n({_kind(number, chosen)})" for number in groups]
+    images = int((matrix.labels["test_unseen"] == chosen).sum())
+    title = f"{matrix.dataset}: {images} images of unseen class {class_title(matrix.classes[chosen])} predicted as"
+    return _draw(bars, [*titles, "any other\nclass"], title, output_stem)
+
+
+def _check_same(path: Path, matrix: ScoreMatrix, first_path: Path, first: ScoreMatrix) -> None:
+    """Raise InputError unless two score matrices are about the same classes and unseen test images."""
+    if matrix.dataset != first.dataset:
+        raise InputError(f"{path}: confusions of one dataset only, found {first.dataset} and {matrix.dataset}")
+    same = matrix.classes == first.classes and np.array_equal(matrix.seen, first.seen)
+    if not (same and np.array_equal(matrix.images["test_unseen"], first.images["test_unseen"])):
+        raise InputError(f"{path}: other classes or unseen test images than {first_path}; run both on one index")
+
+
+def predicted_shares(matrix: ScoreMatrix) -> np.ndarray:
+    """Return (class, class): of the unseen test images of the first class, the share predicted as the second, all
+    classes as label space; NaN for a class without such images.
+    """
+    labels, predicted = matrix.labels["test_unseen"], matrix.scores["test_unseen"].argmax(axis=1)
+    counts = np.zeros((len(matrix.classes), len(matrix.classes)))
+    np.add.at(counts, (labels, predicted), 1)
+    images = counts.sum(axis=1, keepdims=True)
+    return np.divide(counts, images, out=np.full_like(counts, np.nan), where=images > 0)
+
+
+def median_class(shares: np.ndarray, seen: np.ndarray) -> int:
+    """Return the class of the median share of images predicted as seen classes, from (class, class) shares.
+
+    Among classes with images (no NaN); with an even number of them the more confused of the middle two. The median,
+    since the most confused class would show every method at its worst.
+    """
+    classes = np.flatnonzero(~np.isnan(shares).any(axis=1))
+    order = np.argsort(shares[classes][:, seen].sum(axis=1), kind="stable")
+    return int(classes[order[len(order) // 2]])
+
+
+def most_taken_for(shares: np.ndarray, seen: np.ndarray) -> list[int]:
+    """Return the at most three seen classes of the largest of the (class,) shares, the first of equals; none of 0."""
+    order = np.argsort(-shares, kind="stable")
+    return [int(number) for number in order if seen[number] and shares[number] > 0][:SIMILAR]
+
+
+def _kind(number: int, chosen: int) -> str:
+    """Return how a class stands to the chosen one."""
+    return "itself" if number == chosen else "seen"
+
+
+def _draw(
+    bars: Mapping[str, Sequence[float]], titles: Sequence[str], title: str, output_stem: Path
+) -> tuple[Path, Path]:
+    """Draw groups of bars, one a method in each group, their per cent above them."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        width = 0.84 / len(bars)
+        for number, (name, values) in enumerate(bars.items()):
+            places = np.arange(len(titles)) - 0.42 + width * (number + 0.5)
+            colour, hatch = COLOURS[number % len(COLOURS)], HATCHES[number // len(COLOURS) % len(HATCHES)]
+            drawn = axes.bar(places, 100 * np.array(values), 0.94 * width, color=colour, label=name)
+            for bar in drawn:
+                bar.set(hatch=hatch, edgecolor="white", linewidth=0)
+            axes.bar_label(drawn, fmt="%.0f", fontsize=6.5, padding=1)
+        axes.set_xticks(range(len(titles)), titles)
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel("images (%)")
+        rule = "the unseen class that is predicted as seen classes as often as the median unseen class"
+        axes.set_xlabel(f"{rule}; first seed", fontsize=7.5, color="#555555")
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        figure.legend(loc="outside right center", fontsize=8)
+        return save_figure(figure, output_stem)

@@ -1,0 +1,1 @@
+"""A method as configured, on a dataset, from a seed."""

@@ -1,0 +1,102 @@
+"""Where a trained method looks: ``weights.pt`` and its inputs to ``attention.h5``. Layout::
+
+    attrs             dataset, method, variant, seed, kind ("attributes" or "parts"), complete
+    images            (k,)           rows of index.h5: unseen test images that are drawn, each of another class
+    labels, predicted (k,)           true and predicted class (all classes as label space)
+    maps              (k, a, h, w)   float16, kind "attributes": a map an attribute
+    scores            (k, a)         float32, where the method has attribute scores
+    part_maps         (k, m, h, w)   float16, kind "parts": maps of parts that the method finds itself
+    channel_maps      (k, m, h, w)   float16, the groups of channels they began with
+    test/images       (n,)           rows of all test images; test/peaks (n, a or m, 2) float32: x, y of each map's
+                                     highest value as fractions of the square that the network sees
+    train/images, train/peaks        the same of the training images, kind "parts"
+
+Which part of the body a found part stands for is told on the training images.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from zslpipe.formats.index import Index
+from zslpipe.formats.words import read_words
+from zslpipe.machine.files import written_whole
+from zslpipe.runs.models import Source
+from zslpipe.runs.weights import load_model
+from zslpipe.study.declarations import MethodSource, read_method
+from zslpipe.training.contract import Model
+
+
+def attend(weights: Path, source: Source, words_path: Path | None, seed: int, output: Path, count: int) -> None:
+    """Write ``attention.h5``: the maps of ``count`` unseen test images, chosen from seed 0 before anything is scored,
+    and the peaks of every test image's maps.
+    """
+    index = source.index
+    words, _ = read_words(words_path)
+    _, model, spec = load_model(weights, index, words)
+    model.to(source.device)
+    declared = read_method(spec["method"])
+    maps_of = model.attention if declared.has_attention else model.part_attention
+    tested = np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]])
+    with torch.inference_mode():
+        arrays = _pictured(model, declared, source, pick_images(index, count))
+        arrays |= {"test/images": tested, "test/peaks": _peaks(maps_of, source, tested)}
+        if not declared.has_attention:
+            trained = index.splits["trainval"]
+            arrays |= {"train/images": trained, "train/peaks": _peaks(maps_of, source, trained)}
+    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+        for name in ("dataset", "method", "variant"):
+            file.attrs[name] = spec[name]
+        file.attrs["seed"] = seed
+        file.attrs["kind"] = "attributes" if declared.has_attention else "parts"
+        file.attrs["complete"] = True
+
+
+def _pictured(model: Model, declared: MethodSource, source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what is drawn of the images ``rows``: maps, scores where there are some, true and predicted classes."""
+    batch = source.inputs.take(torch.from_numpy(rows))
+    arrays = {"images": rows, "labels": source.index.labels[rows]}
+    arrays["predicted"] = model.scores(batch).argmax(1).cpu().numpy()
+    if declared.has_attention:
+        arrays["maps"] = model.attention(batch).half().cpu().numpy()
+    else:
+        arrays["part_maps"] = model.part_attention(batch).half().cpu().numpy()
+        arrays["channel_maps"] = model.channel_maps(batch).half().cpu().numpy()
+    if declared.has_attribute_scores:
+        arrays["scores"] = model.attribute_scores(batch).float().cpu().numpy()
+    return arrays
+
+
+def _peaks(maps_of: Callable[[Tensor], Tensor], source: Source, rows: np.ndarray) -> np.ndarray:
+    """Return :func:`peaks` of the images ``rows`` (n, m, 2) float32."""
+    inputs = source.inputs
+    streamed = inputs.stream(torch.from_numpy(rows).split(inputs.at_once))
+    return torch.cat([peaks(maps_of(batch)).cpu() for batch in streamed]).numpy()
+
+
+def peaks(maps: Tensor) -> Tensor:
+    """Return x and y of the highest value of each of the (b, m, h, w) ``maps`` as fractions (b, m, 2) float32: the
+    middle of its cell, the first of equals.
+    """
+    height, width = maps.shape[2:]
+    place = maps.flatten(2).argmax(2)
+    column, row = place % width, place.div(width, rounding_mode="floor")
+    return torch.stack([(column + 0.5) / width, (row + 0.5) / height], dim=2).float()
+
+
+def pick_images(index: Index, count: int) -> np.ndarray:
+    """Return rows of ``count`` unseen test images, one each of random classes (again from the first when classes run
+    out).
+    """
+    generator = np.random.default_rng(0)
+    images = generator.permutation(index.splits["test_unseen"])
+    labels = index.labels[images]
+    # The k-th image of each class before any (k+1)-th.
+    turn = np.array([np.sum(labels[:position] == label) for position, label in enumerate(labels)])
+    return images[np.argsort(turn, kind="stable")][:count]

@@ -1,0 +1,47 @@
+"""Opens what a run reads: a feature file, or images and the network that an end-to-end method trains."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from zslpipe.formats.index import Index, read_index
+from zslpipe.machine.devices import Compute, device_of
+from zslpipe.machine.errors import InputError
+from zslpipe.networks.backbones import build_trunk, state_hash
+from zslpipe.provenance import file_hash, settings_hash
+from zslpipe.runs.cached_inputs import CachedInputs, open_features
+from zslpipe.runs.image_inputs import ImageInputs
+from zslpipe.runs.models import Source
+
+
+def open_source(
+    spec: Mapping[str, Any],
+    index_path: Path,
+    features: Path | None,
+    images: Path,
+    weights: Path | None,
+    compute: Compute,
+    read: Callable[[Path], Index] = read_index,
+) -> Source:
+    """Return what a run reads: ``features`` (a feature file), or ``images`` (a folder) for the network with ``weights``
+    (a file; None where ``spec`` names weights of the library). ``read`` reads the index.
+
+    Raises InputError where a file is missing, damaged or of other images than the index lists.
+    """
+    device = device_of(compute)
+    index = read(index_path)
+    if spec["input"] != "images":
+        if features is None:
+            raise InputError(f"{spec['method']} reads {spec['input']}: give its feature file with --features")
+        file = open_features(features, index)
+        with h5py.File(file.path) as opened:
+            made = opened["checksums"][()].tolist() if "checksums" in opened else file.path.stat().st_mtime_ns
+        identity = settings_hash([file_hash(index_path), made])
+        return Source(index, CachedInputs(file, spec["input"] == "pooled", device), device, identity)
+    trunk = build_trunk(spec["trunk"]["backbone"], str(weights or spec["trunk"]["weights"]), spec["trunk"].get("layer"))
+    # On a CPU half of the cores decode and all compute, as in an extraction.
+    workers = compute.threads if device.type == "cuda" else compute.threads // 2
+    inputs = ImageInputs(images, index, spec["trunk"]["size"], trunk.mean, trunk.deviation, device, workers)
+    return Source(index, inputs, device, settings_hash([file_hash(index_path), state_hash(trunk)]), trunk)

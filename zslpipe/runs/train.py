@@ -1,0 +1,118 @@
+"""One run: a method as configured, on one dataset, from one seed. Trains, then scores; weights and scores are one
+job.
+"""
+
+import importlib
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zslpipe.formats.history import write_history
+from zslpipe.formats.scores import SPLITS, ScoreMatrix, write_scores
+from zslpipe.formats.words import read_words
+from zslpipe.machine.devices import Compute
+from zslpipe.provenance import code_hash, settings_hash
+from zslpipe.runs.models import Source, configured, score_rows, train_model
+from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
+from zslpipe.runs.weights import save_weights
+from zslpipe.training.contract import Model, Run
+
+logger = logging.getLogger(__name__)
+
+
+def run_method(
+    spec: Mapping[str, Any],
+    seed: int,
+    source: Source,
+    words_path: Path | None,
+    output: Path,
+    compute: Compute,
+) -> None:
+    """Train and score one run; ``spec`` is a :class:`zslpipe.study.config.Run` as a dict, ``output`` the folder of the seed.
+
+    Writes ``weights.pt``, ``history.csv`` and ``scores.h5``. State to resume from lies in ``.{seed folder}.work``
+    until all is written. Raises InputError for what does not fit, InterruptedTraining after SIGTERM.
+    """
+    words, words_source = read_words(words_path)
+    module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
+    config = configured(module, spec)
+    classes = classes_of(source.index, spec["semantics"], spec["normalisation"], words)
+    run = prepare_run(spec, seed, source, words, output, compute)
+    chosen: dict[str, Any] = {}
+    if spec["selection"] == "validation":
+        from zslpipe.runs.selection import choose
+
+        validation = validation_problem(source.index, classes, seed)
+        config, chosen = choose(module, config, spec["choose"], spec["criterion"], validation, source, run)
+        logger.info("chosen on the validation classes: %s", chosen)
+    trial = replace(run, history=[])
+    problem = whole_problem(source.index, classes)
+    model = train_model(module, config, problem, source, trial)
+    run.history.extend(trial.history)
+    output.mkdir(parents=True, exist_ok=True)
+    save_weights(model, config, spec, source.inputs.shape, output / "weights.pt")
+    write_history(run.history, output / "history.csv")
+    matrix = score_matrix(model, source, problem, spec, seed, words_source, chosen)
+    write_scores(output / "scores.h5", matrix)
+    shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def prepare_run(
+    spec: Mapping[str, Any],
+    seed: int,
+    source: Source,
+    words: np.ndarray | None,
+    output: Path,
+    compute: Compute,
+) -> Run:
+    """Return how a training runs, with the stamp of all that its checkpoints depend on: settings, code, inputs and word
+    vectors.
+    """
+    code = code_hash(f"zslpipe.methods.{spec['method']}", "zslpipe.runs.train")
+    word_bytes = "" if words is None else settings_hash(words.tolist())
+    return Run(
+        seed=seed,
+        device=source.device,
+        folder=output.parent / f".{output.name}.work",
+        stamp=settings_hash([dict(spec), seed, code, source.identity, word_bytes]),
+        precision=spec["precision"],
+        compiled=compute.compile,
+        checkpoint_seconds=compute.checkpoint_seconds,
+    )
+
+
+def score_matrix(
+    model: Model,
+    source: Source,
+    problem: Problem,
+    spec: Mapping[str, Any],
+    seed: int,
+    words: str,
+    chosen: Mapping[str, Any],
+) -> ScoreMatrix:
+    """Return the scores of a problem's training and test images against all its classes."""
+    unseen = ~problem.classes.seen[problem.test_labels]
+    rows = (problem.train_rows, problem.test_rows[~unseen], problem.test_rows[unseen])
+    labels = (problem.train_labels, problem.test_labels[~unseen], problem.test_labels[unseen])
+    return ScoreMatrix(
+        dataset=spec["dataset"],
+        method=spec["method"],
+        variant=spec["variant"],
+        seed=seed,
+        extractor=spec["extractor"],
+        semantics=f"{spec['semantics']} ({spec['normalisation']})",
+        words=words,
+        selection="validation classes" if spec["selection"] == "validation" else "last epoch",
+        protocol=source.index.protocol,
+        classes=problem.classes.names,
+        seen=problem.classes.seen.numpy(),
+        scores={split: score_rows(model, source.inputs, part) for split, part in zip(SPLITS, rows, strict=True)},
+        labels={split: part.numpy() for split, part in zip(SPLITS, labels, strict=True)},
+        images={split: part.numpy() for split, part in zip(SPLITS, rows, strict=True)},
+        chosen=chosen,
+    )

@@ -1,0 +1,63 @@
+"""``weights.pt``: a trained model, with all that builds it again."""
+
+import importlib
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from zslpipe.formats.index import Index
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import written_whole
+from zslpipe.runs.problems import classes_of
+from zslpipe.training.contract import Model
+
+
+def save_weights(model: Model, config: Any, spec: Mapping[str, Any], shape: tuple[int, ...], path: Path) -> None:
+    """Write weights with all that builds the model again, whole or not at all; readable with ``weights_only=True``."""
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    saved = {"state": state, "config": asdict(config), "run": json.dumps(dict(spec)), "input_shape": list(shape)}
+    with written_whole(path) as temporary:
+        torch.save(saved, temporary)
+
+
+def read_spec(path: Path) -> dict[str, Any]:
+    """Return the run whose weights ``path`` holds, a :class:`zslpipe.study.config.Run` as a dict; InputError as
+    :func:`load_model`.
+    """
+    return dict(json.loads(_saved(path)["run"]))
+
+
+def read_config(path: Path, module: Any) -> Any:
+    """Return the method's Config whose weights ``path`` holds, with what was chosen; InputError as
+    :func:`load_model`.
+    """
+    return module.Config(**_saved(path)["config"])
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    """Return what ``weights.pt`` holds; raises InputError where it cannot be read."""
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{path}: weights cannot be read ({type(error).__name__}); delete it and run snakemake again"
+        ) from None
+
+
+def load_model(path: Path, index: Index, words: np.ndarray | None) -> tuple[Any, Model, dict[str, Any]]:
+    """Return (method module, model in evaluation mode, run spec) from ``weights.pt``; raises InputError where it cannot
+    be read.
+    """
+    saved = _saved(path)
+    spec = json.loads(saved["run"])
+    module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
+    classes = classes_of(index, spec["semantics"], spec["normalisation"], words)
+    model = module.Model(module.Config(**saved["config"]), classes, tuple(saved["input_shape"]))
+    model.load_state_dict(saved["state"])
+    return module, model.eval(), spec

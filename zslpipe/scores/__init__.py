@@ -1,0 +1,1 @@
+"""From score matrices alone, numpy."""

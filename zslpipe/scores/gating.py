@@ -1,0 +1,175 @@
+"""What rebalancing is made of: log-probabilities, gates between seen and unseen classes, how a gate weighs scores.
+
+Pure functions on arrays: ``scores`` are (image, class), ``seen`` (class,) bool, ``odds`` (image,) the log-odds of an
+image to be of a seen class. Equations are those of :mod:`zslpipe.scores.rebalancing`.
+"""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+
+from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy
+
+# Temperatures tried, in standard deviations of the scores (ours): 5 % apart, from nearly hard to nearly uniform.
+TEMPERATURES = np.geomspace(1e-3, 10, 190)
+# What sharpens the gate of cosmo (code: in the ranges of its three datasets); probabilities and their differences.
+THRESHOLDS = np.linspace(0, 1, 21).round(2).tolist()
+SHARPNESSES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+
+Gate = Callable[[np.ndarray], np.ndarray]
+
+
+def best_of(scores: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Return (image,) the best class of the (class,) mask ``members``, the first of equals."""
+    columns = np.flatnonzero(members)
+    return columns[scores[:, columns].argmax(axis=1)]
+
+
+def gaps(scores: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return, an image each, best seen class, best unseen class, and the seen one's score minus the unseen one's."""
+    best_seen, best_unseen, rows = best_of(scores, seen), best_of(scores, ~seen), np.arange(len(scores))
+    return best_seen, best_unseen, scores[rows, best_seen].astype(np.float64) - scores[rows, best_unseen]
+
+
+def keep_best(given: np.ndarray, changed: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Return ``changed``, float32, with each group's best class of ``given`` raised by one step of float32 where
+    rounding has cost it its place.
+    """
+    kept, rows = changed.copy(), np.arange(len(given))
+    for members in (seen, ~seen):
+        best, now = best_of(given, members), best_of(kept, members)
+        lost = best != now
+        kept[rows[lost], best[lost]] = np.nextafter(kept[rows[lost], now[lost]], np.float32(np.inf))
+    return kept
+
+
+def best_factor(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
+    """Return the constant that, taken off the seen scores, gives the best H over (image,) labels, and that H; exact.
+
+    As in :func:`zslpipe.scores.evaluation.seen_unseen_curve`, H changes only where the constant passes an image's gap, best
+    seen minus best unseen score: one sort of the gaps gives every H. The constant is the middle between two gaps, the
+    smallest of equally good ones.
+    """
+    best_seen, best_unseen, distances = gaps(scores, seen)
+    of_seen = seen[labels]
+    right = np.where(of_seen, best_seen, best_unseen) == labels  # a wrong image moves without changing U or S
+    if not right.any():
+        return 0.0, 0.0
+    images = np.bincount(labels, minlength=len(seen))
+    classes = np.where(of_seen, np.count_nonzero(images[seen]), np.count_nonzero(images[~seen]))
+    weights = 1.0 / (images[labels] * classes)
+    values, step = np.unique(distances[right], return_inverse=True)
+    lost = np.bincount(step, weights=(weights * of_seen)[right])
+    won = np.bincount(step, weights=(weights * ~of_seen)[right])
+    accuracies = zip(np.append(0.0, won.cumsum()), np.append(lost[::-1].cumsum()[::-1], 0.0), strict=True)
+    harmonic = np.array([harmonic_mean(unseen, seen) for unseen, seen in accuracies])
+    constants = np.concatenate([values[:1] - 1, (values[1:] + values[:-1]) / 2, values[-1:] + 1])
+    return float(constants[harmonic.argmax()]), float(harmonic.max())
+
+
+def harmonic_of(of_seen: np.ndarray, scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> float:
+    """Return H over (image,) labels; ``of_seen`` (image,) says which images go to their best seen class, the others
+    to their best unseen one.
+    """
+    predicted = np.where(of_seen, best_of(scores, seen), best_of(scores, ~seen))
+    accuracies = per_class_accuracy(predicted, labels, len(seen))
+    return harmonic_mean(group_mean(accuracies, ~seen), group_mean(accuracies, seen))
+
+
+def log_softmax(scores: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Return (image, class) log-probabilities, float64, of scores divided by ``temperature``."""
+    scaled = scores.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+
+
+def likeliest_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the temperature under which scores make the (image,) labels likeliest (Guo et al., ICML 2017), of
+    ``TEMPERATURES``.
+    """
+    spread = max(float(scores.std()), float(np.finfo(np.float32).tiny))
+    rows = np.arange(len(labels))
+    return max((log_softmax(scores, tried)[rows, labels].mean(), float(tried)) for tried in spread * TEMPERATURES)[1]
+
+
+def logistic(features: np.ndarray, positive: np.ndarray, regulariser: float) -> Gate:
+    """Return the log-odds, a function of (image, ?) features, of a logistic regression; ``regulariser`` is
+    scikit-learn's C.
+    """
+    from sklearn.linear_model import LogisticRegression  # takes a second to import, and few jobs need it
+
+    return LogisticRegression(C=regulariser, max_iter=5000).fit(features, positive).decision_function
+
+
+def log_sigmoid(odds: np.ndarray) -> np.ndarray:
+    """Return the log of 1 / (1 + exp(-odds)), finite for finite odds."""
+    return -np.logaddexp(0.0, -odds)
+
+
+def smoothed_group(logarithms: np.ndarray, odds: np.ndarray, classes: int | np.integer) -> np.ndarray:
+    """Return eq. 2 of one group from the log-probabilities within it, the log-odds of the group, its class count."""
+    return log_sigmoid(odds) + np.logaddexp(logarithms, log_sigmoid(-odds) - np.log(classes))
+
+
+def smoothed(scores: np.ndarray, seen: np.ndarray, odds: np.ndarray, temperature: float) -> np.ndarray:
+    """Return log p_j (image, class) of eq. 2."""
+    result = np.empty(scores.shape)
+    for members, own in ((seen, odds), (~seen, -odds)):
+        within = log_softmax(scores[:, members], temperature)
+        result[:, members] = smoothed_group(within, own[:, None], np.count_nonzero(members))
+    return result
+
+
+def sharpened(
+    gate: Gate, features: np.ndarray, scores: np.ndarray, labels: np.ndarray, seen: np.ndarray, temperature: float
+) -> tuple[Gate, dict[str, float]]:
+    """Return the log-odds (p - threshold) / sharpness of a gate's probability p with the best H of eq. 2 over (image,)
+    labels, and what was chosen. ``features`` are what the gate reads of these images.
+    """
+    probability = np.exp(log_sigmoid(gate(features)))
+    own, other = (log_softmax(scores[:, group], temperature).max(axis=1) for group in (seen, ~seen))
+    best = (-1.0, 0.0, 1.0)
+    for threshold, sharpness in itertools.product(THRESHOLDS, SHARPNESSES):
+        odds = (probability - threshold) / sharpness
+        of_seen = smoothed_group(own, odds, seen.sum()) >= smoothed_group(other, -odds, (~seen).sum())
+        best = max(best, (harmonic_of(of_seen, scores, labels, seen), threshold, sharpness), key=lambda tried: tried[0])
+    figure, threshold, sharpness = best
+    chosen = {"threshold": threshold, "sharpness": sharpness, "validation_H": figure}
+    return lambda features: (np.exp(log_sigmoid(gate(features))) - threshold) / sharpness, chosen
+
+
+def weighed(scores: np.ndarray, seen: np.ndarray, odds: np.ndarray, temperature: float) -> np.ndarray:
+    """Return log p_j (image, class) of eq. 3: not normalised, as printed."""
+    gate = np.where(seen, log_sigmoid(odds)[:, None], log_sigmoid(-odds)[:, None])
+    return log_softmax(scores, temperature) + gate
+
+
+def sorted_probabilities(
+    scores: np.ndarray, seen: np.ndarray, temperature: float, gate_temperature: float, top: int
+) -> np.ndarray:
+    """Return (image, 2 top) what the gate of cosmo reads: the highest unseen probabilities among all classes, then the
+    highest seen ones among the seen at ``gate_temperature``, each falling.
+    """
+    unseen = np.exp(log_softmax(scores, temperature)[:, ~seen])
+    within = np.exp(log_softmax(scores[:, seen], temperature * gate_temperature))
+    return np.concatenate([-np.sort(-group, axis=1)[:, :top] for group in (unseen, within)], axis=1)
+
+
+def confidence(scores: np.ndarray, seen: np.ndarray, temperature: float) -> np.ndarray:
+    """Return (image, 2) the best seen and the best unseen log-probability among all classes."""
+    logarithms = log_softmax(scores, temperature)
+    return np.stack([logarithms[:, seen].max(axis=1), logarithms[:, ~seen].max(axis=1)], axis=1)
+
+
+def logits(scores: np.ndarray, seen: np.ndarray, temperature: float) -> np.ndarray:
+    """Return (image, class) scores in ``temperature``; seen and unseen classes alike."""
+    return scores / temperature
+
+
+def mixed(trainval: np.ndarray, irrelevant: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return made-up scores of unseen images: ``share`` of every training image, the rest of a task-irrelevant one
+    drawn for it.
+    """
+    drawn = np.random.default_rng(seed).integers(len(irrelevant), size=len(trainval))
+    return share * trainval + (1 - share) * irrelevant[drawn]

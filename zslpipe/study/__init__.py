@@ -1,0 +1,1 @@
+"""The configuration and what follows from it; asked by the Snakefile."""

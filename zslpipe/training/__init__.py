@@ -1,0 +1,1 @@
+"""All that a method is given and calls."""

@@ -1,0 +1,35 @@
+"""What a frozen network makes of the training images, computed once and kept in the run's folder while it trains."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from zslpipe.formats.features import BLOCK, BlockWriter, FeatureFile
+from zslpipe.training.contract import TrainingData
+
+
+def stored(
+    compute: Callable[[Tensor], Sequence[Tensor | None]],
+    data: TrainingData,
+    shapes: dict[str, tuple[tuple[int, ...], str]],
+    size: int,
+) -> FeatureFile:
+    """Return a file with what ``compute`` returns of all training images (b, ...), ``size`` at once, not augmented.
+
+    ``shapes``: name -> (shape over all images, type on the disk), in the order of compute's results; results beyond are
+    not kept. A finished file with the run's stamp is taken as it is, an unfinished one completed block by block.
+    """
+    path = data.run.folder / f"{data.run.phase}.first_stage.h5"
+    if path.is_file() and FeatureFile(path).attributes["stamp"] == data.run.stamp:
+        return FeatureFile(path)
+    writer = BlockWriter(path.with_suffix(".work"), shapes, {"stamp": data.run.stamp})
+    for block, batch in enumerate(data.in_order(BLOCK)):
+        if block not in writer.done:
+            with torch.inference_mode():
+                pieces = [compute(inputs) for inputs in batch.inputs.split(size)]
+            columns = [[part for part in column if part is not None] for column in zip(*pieces, strict=True)]
+            named = zip(shapes, columns, strict=False)
+            writer.write(block, {name: torch.cat(column).cpu().numpy() for name, column in named})
+    writer.finish(path)
+    return FeatureFile(path)
