@@ -19,6 +19,7 @@ check: .venv/check
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache
 	snakefmt --check Snakefile workflow
 	@# Two findings are meant: jobs write to the terminal (a log file would cost the progress bars), and where and how
 	@# jobs compute is no param, since a param that changes runs everything again.

@@ -58,7 +58,7 @@ def index_of(paths: list[str]) -> Index:
 
 
 def extractor_of(folder: Path) -> Extractor:
-    return Extractor("small", "demo", str(folder / "weights.pt"), size=112, grid=7, batch_size=3)
+    return Extractor("small", "demo", str(folder / "weights.pt"), size=112, grid=7, features_version=1, batch_size=3)
 
 
 def run(folder: Path, output: Path, paths: list[str] | None = None, extractor: Extractor | None = None) -> None:

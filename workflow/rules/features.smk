@@ -28,7 +28,6 @@ rule specify_features:
     params:
         settings=lambda wildcards: canonical(study.extractor(wildcards.extractor)),
         images=lambda wildcards: canonical(study.images(wildcards.dataset)),
-        version=plan.FEATURES_VERSION,
     shell:
         "printf '%s\\n' {params.settings:q} > {output}"
 

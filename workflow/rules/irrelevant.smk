@@ -69,7 +69,6 @@ rule extract_irrelevant:
         settings=lambda wildcards: canonical(study.extractor(wildcards.extractor)),
         images=lambda wildcards: combinations.irrelevant_images(wildcards.dataset),
         folder=lambda wildcards: combinations.irrelevant_root(wildcards.dataset),
-        version=plan.FEATURES_VERSION,
     shell:
         "python -m zslpipe extract-irrelevant --index {input.index} --settings {params.settings:q}"
         " --images {params.images:q} --data-root {params.folder:q} --output {output} --threads {threads}"

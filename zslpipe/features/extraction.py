@@ -31,7 +31,6 @@ from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.machine.progress import REPORT_SECONDS, write_progress
 from zslpipe.networks.backbones import Trunk, build_trunk, folded, state_hash
-from zslpipe.study.study import FEATURES_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +40,8 @@ WAITING_BLOCKS = 2
 
 @dataclass(frozen=True)
 class Extractor:
-    """A named extractor of the configuration; ``weights`` is a name or the path of a file, ``dtype`` the GPU's autocast
-    type (a CPU computes in float32).
+    """A named extractor of the configuration; ``weights`` is a name or the path of a file, ``features_version`` is
+    raised by hand when the features themselves change, ``dtype`` is the GPU's autocast type (a CPU computes in float32).
     """
 
     name: str
@@ -50,6 +49,7 @@ class Extractor:
     weights: str
     size: int
     grid: int
+    features_version: int
     layer: str | None = None
     dtype: str = "bfloat16"
     batch_size: int = 32
@@ -123,7 +123,7 @@ def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, A
         "dtype": extractor.dtype,
         "images_hash": images_hash(index),
         "dataset": index.dataset,
-        "features_version": FEATURES_VERSION,
+        "features_version": extractor.features_version,
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
         "pillow": PIL.__version__,

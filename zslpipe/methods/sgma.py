@@ -46,14 +46,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from zslpipe.formats.features import FeatureFile
 from zslpipe.machine.errors import InputError
 from zslpipe.networks.backbones import build_trunk, folded
 from zslpipe.networks.cropping import ChannelAttention, Cropping, blobs, channel_clusters
 from zslpipe.training.batches import SAMPLERS
 from zslpipe.training.contract import Batch, Classes, Images, TrainingData
 from zslpipe.training.fit import Objective, fit
-from zslpipe.training.frozen_stage import stored
+from zslpipe.training.frozen_stage import StoredStage, stored
 from zslpipe.training.held import Held, Unaugmented
 
 INPUT = Images(size=448)
@@ -238,7 +237,7 @@ def set_prototypes(model: Model, data: TrainingData, first_stage: Callable[[Batc
     model.prototypes.copy_(F.normalize(combinations @ means[model.seen], dim=1))
 
 
-def stored_first_stage(model: Model, data: TrainingData) -> FeatureFile:
+def stored_first_stage(model: Model, data: TrainingData) -> StoredStage:
     """Return the first stage of all training images: ``pooled`` (n, d) is theta of x^0, ``regions`` (n, r, d) is b; the
     baseline has no regions.
     """

@@ -14,8 +14,6 @@ from jaxtyping import Float, Int
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
-from zslpipe.formats.features import BLOCK
-
 # Bias of the channel attention at its start (ours): sigmoid(+-2.2) is 0.9 and 0.1, where there is slope left.
 START = 2.2
 # Width of the channel-attention and the cropping networks (ours).
@@ -24,6 +22,8 @@ HIDDEN = 128
 CONTRAST = 10.0
 # Of the soft arg max (ours): where a map's stretched sum is 0.2 below its highest, exp(-6) of the weight.
 SHARPNESS = 3.0
+# Images whose peaks are looked for at once (ours): 100 MB of 14x14 regions.
+BLOCK = 256
 # Deviation of an ideal map's Gaussian, as a share of the map's side (ours).
 BLOB = 0.1
 

@@ -27,7 +27,6 @@ from zslpipe.formats.words import read_words
 from zslpipe.machine.files import written_whole
 from zslpipe.runs.models import Source
 from zslpipe.runs.weights import load_model
-from zslpipe.study.declarations import MethodSource, read_method
 from zslpipe.training.contract import Model
 
 
@@ -39,13 +38,14 @@ def attend(weights: Path, source: Source, words_path: Path | None, seed: int, ou
     words, _ = read_words(words_path)
     _, model, spec = load_model(weights, index, words)
     model.to(source.device)
-    declared = read_method(spec["method"])
-    maps_of = model.attention if declared.has_attention else model.part_attention
+    # Of attributes where the model's class has such maps, else of the parts that it finds itself.
+    of_attributes = getattr(type(model), "attention", None) is not None
+    maps_of = model.attention if of_attributes else model.part_attention
     tested = np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]])
     with torch.inference_mode():
-        arrays = _pictured(model, declared, source, pick_images(index, count))
+        arrays = _pictured(model, of_attributes, source, pick_images(index, count))
         arrays |= {"test/images": tested, "test/peaks": _peaks(maps_of, source, tested)}
-        if not declared.has_attention:
+        if not of_attributes:
             trained = index.splits["trainval"]
             arrays |= {"train/images": trained, "train/peaks": _peaks(maps_of, source, trained)}
     with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
@@ -54,21 +54,21 @@ def attend(weights: Path, source: Source, words_path: Path | None, seed: int, ou
         for name in ("dataset", "method", "variant"):
             file.attrs[name] = spec[name]
         file.attrs["seed"] = seed
-        file.attrs["kind"] = "attributes" if declared.has_attention else "parts"
+        file.attrs["kind"] = "attributes" if of_attributes else "parts"
         file.attrs["complete"] = True
 
 
-def _pictured(model: Model, declared: MethodSource, source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
+def _pictured(model: Model, of_attributes: bool, source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Return what is drawn of the images ``rows``: maps, scores where there are some, true and predicted classes."""
     batch = source.inputs.take(torch.from_numpy(rows))
     arrays = {"images": rows, "labels": source.index.labels[rows]}
     arrays["predicted"] = model.scores(batch).argmax(1).cpu().numpy()
-    if declared.has_attention:
+    if of_attributes:
         arrays["maps"] = model.attention(batch).half().cpu().numpy()
     else:
         arrays["part_maps"] = model.part_attention(batch).half().cpu().numpy()
         arrays["channel_maps"] = model.channel_maps(batch).half().cpu().numpy()
-    if declared.has_attribute_scores:
+    if getattr(type(model), "attribute_scores", None) is not None:
         arrays["scores"] = model.attribute_scores(batch).float().cpu().numpy()
     return arrays
 

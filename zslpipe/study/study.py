@@ -156,7 +156,7 @@ class Plan:
 
     def extractor(self, name: str) -> dict[str, Any]:
         """Return the slice that a feature file depends on, besides its images; ``weights`` as written."""
-        return {"name": name, **self.config["extractors"][name]}
+        return {"name": name, "features_version": FEATURES_VERSION, **self.config["extractors"][name]}
 
     def weights_file(self, dataset: str, name: str) -> list[str]:
         """Return the path of an extractor's weights file (the demo's is trained on the way), none for a name."""

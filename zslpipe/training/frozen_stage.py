@@ -8,13 +8,16 @@ from torch import Tensor
 from zslpipe.formats.features import BLOCK, BlockWriter, FeatureFile
 from zslpipe.training.contract import TrainingData
 
+# What a method gets back: arrays of all its training images, read through memory maps.
+StoredStage = FeatureFile
+
 
 def stored(
     compute: Callable[[Tensor], Sequence[Tensor | None]],
     data: TrainingData,
     shapes: dict[str, tuple[tuple[int, ...], str]],
     size: int,
-) -> FeatureFile:
+) -> StoredStage:
     """Return a file with what ``compute`` returns of all training images (b, ...), ``size`` at once, not augmented.
 
     ``shapes``: name -> (shape over all images, type on the disk), in the order of compute's results; results beyond are
