@@ -1,7 +1,9 @@
-"""Exact area under the seen-unseen curve from sorted score gaps, against a plain sweep of 500 calibration factors.
+"""Exact area under the seen-unseen curve from sorted score gaps, against a plain sweep of 500
+calibration factors.
 
-Run: python benchmarks/calibration_sweep.py [--repeats 5]. Both forms take turns in one run; CPU time of this process
-with one thread, medians. CUB's shape: 1764 seen and 2967 unseen test images, 150 + 50 classes.
+Run: python benchmarks/calibration_sweep.py [--repeats 5]. Both forms take turns in one run; CPU
+time of this process with one thread, medians. CUB's shape: 1764 seen and 2967 unseen test images,
+150 + 50 classes.
 """
 
 import argparse
@@ -23,11 +25,16 @@ AIM, FLOOR = 500, 100  # ours: targets of this benchmark
 
 
 def random_case(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return float32 scores (4731, 200), labels and the seen mask; about half of the images are right."""
+    """Return float32 scores (4731, 200), labels and the seen mask; about half of the images are
+    right.
+    """
     generator = np.random.default_rng(seed)
     seen = generator.permutation(np.arange(200) < 150)
     labels = np.concatenate(
-        [generator.choice(np.flatnonzero(seen), 1764), generator.choice(np.flatnonzero(~seen), 2967)]
+        [
+            generator.choice(np.flatnonzero(seen), 1764),
+            generator.choice(np.flatnonzero(~seen), 2967),
+        ]
     )
     scores = generator.normal(size=(len(labels), len(seen))).astype(np.float32)
     scores[np.arange(len(labels)), labels] += 3.0
@@ -36,7 +43,9 @@ def random_case(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def factors(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Return 500 factors, evenly from the smallest to the largest gap between best seen and best unseen score."""
+    """Return 500 factors, evenly from the smallest to the largest gap between best seen and best
+    unseen score.
+    """
     gaps = scores[:, seen].max(axis=1) - scores[:, ~seen].max(axis=1)
     return np.linspace(gaps.min() - 1, gaps.max() + 1, FACTORS)
 
@@ -46,13 +55,17 @@ def sweep_loop(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> floa
     points = []
     for factor in factors(scores, seen):
         predicted = (scores - factor * seen).argmax(axis=1)
-        accuracies = np.array([np.mean(predicted[labels == number] == number) for number in range(len(seen))])
+        accuracies = np.array(
+            [np.mean(predicted[labels == number] == number) for number in range(len(seen))]
+        )
         points.append((accuracies[~seen].mean(), accuracies[seen].mean()))
     return area(points)
 
 
 def sweep_bincount(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> float:
-    """Return the area of the same sweep with bincount in place of the loop, in single precision throughout."""
+    """Return the area of the same sweep with bincount in place of the loop, in single precision
+    throughout.
+    """
     points, mask = [], seen.astype(np.float32)
     for factor in factors(scores, seen).astype(np.float32):
         accuracies = per_class_accuracy((scores - factor * mask).argmax(axis=1), labels, len(seen))
@@ -92,9 +105,14 @@ def main() -> None:
         counted.append(time_counted)
     base = statistics.median(exact)
     print(f"exact, sorted gaps        {1e3 * base:9.2f} ms  area {area_exact:.6f}")
-    for name, times, found in (("loop over classes", loop, area_loop), ("bincount", counted, area_counted)):
+    for name, times, found in (
+        ("loop over classes", loop, area_loop),
+        ("bincount", counted, area_counted),
+    ):
         middle = statistics.median(times)
-        print(f"sweep, {name:18} {1e3 * middle:9.2f} ms  area {found:.6f}  ratio {middle / base:.0f}")
+        print(
+            f"sweep, {name:18} {1e3 * middle:9.2f} ms  area {found:.6f}  ratio {middle / base:.0f}"
+        )
     print(f"floor {FLOOR}, aim {AIM}")
 
 

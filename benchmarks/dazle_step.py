@@ -1,8 +1,10 @@
-"""DAZLE's training step and evaluation against the plain form that builds the attended features (b, a, d).
+"""DAZLE's training step and evaluation against the plain form that builds the attended features (b,
+a, d).
 
-Run: python benchmarks/dazle_step.py [--rounds 5]. CUB's shape: 50 images, 49 regions x 2048, 312 attributes,
-200 classes, 300-d word vectors, one thread of the CPU. The forms take turns in one run; CPU time, medians. Memory:
-growth of the peak resident size over a step, each form in a process of its own.
+Run: python benchmarks/dazle_step.py [--rounds 5]. CUB's shape: 50 images, 49 regions x 2048, 312
+attributes, 200 classes, 300-d word vectors, one thread of the CPU. The forms take turns in one run;
+CPU time, medians. Memory: growth of the peak resident size over a step, each form in a process of
+its own.
 """
 
 import argparse
@@ -37,7 +39,13 @@ def case() -> tuple[Model, Batch]:
     seen = torch.arange(CLASSES) < 150
     names = tuple(str(number) for number in range(CLASSES))
     attributes = tuple(str(number) for number in range(ATTRIBUTES))
-    classes = Classes(names, torch.rand(CLASSES, ATTRIBUTES), seen, attributes, torch.randn(ATTRIBUTES, WORD_WIDTH))
+    classes = Classes(
+        names,
+        torch.rand(CLASSES, ATTRIBUTES),
+        seen,
+        attributes,
+        torch.randn(ATTRIBUTES, WORD_WIDTH),
+    )
     model = Model(Config(), classes, (REGIONS, WIDTH))
     for matrix in (model.W_alpha, model.W_e, model.W_beta):
         torch.nn.init.normal_(matrix, 0, 0.1)
@@ -72,7 +80,9 @@ def package_step(model: Model, batch: Batch) -> None:
 
 
 def plain_step(model: Model, batch: Batch, reordered: bool = False) -> None:
-    """Take loss and gradients with the plain form; ``reordered``: opt_einsum chooses the order of products."""
+    """Take loss and gradients with the plain form; ``reordered``: opt_einsum chooses the order of
+    products.
+    """
     model.zero_grad()
     with torch.backends.opt_einsum.flags(enabled=reordered):
         plain_loss(model, batch).backward()
@@ -102,7 +112,9 @@ EVALUATIONS = {"package evaluation": package_evaluation, "plain evaluation": pla
 
 
 def in_turns(forms: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """Return each form's median CPU seconds; the forms take turns, after a call of each that does not count."""
+    """Return each form's median CPU seconds; the forms take turns, after a call of each that does
+    not count.
+    """
     model, batch = case()
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     for number in range(rounds + 1):
@@ -115,19 +127,29 @@ def in_turns(forms: dict[str, Callable], rounds: int) -> dict[str, float]:
 
 
 def agreement() -> float:
-    """Return the largest difference between the two forms' gradients, relative to the largest gradient."""
+    """Return the largest difference between the two forms' gradients, relative to the largest
+    gradient.
+    """
     model, batch = case()
     gradients = []
     for step in (package_step, plain_step):
         step(model, batch)
         gradients.append(
-            [torch.clone(parameter.grad) for parameter in model.parameters() if parameter.grad is not None]
+            [
+                torch.clone(parameter.grad)
+                for parameter in model.parameters()
+                if parameter.grad is not None
+            ]
         )
-    return max(float((ours - theirs).abs().max() / theirs.abs().max()) for ours, theirs in zip(*gradients, strict=True))
+    return max(
+        float((ours - theirs).abs().max() / theirs.abs().max())
+        for ours, theirs in zip(*gradients, strict=True)
+    )
 
 
 def peak_growth(name: str) -> float:
-    """Return by how many MiB one call of a form raises this process's resident size at its peak (Linux).
+    """Return by how many MiB one call of a form raises this process's resident size at its peak
+    (Linux).
 
     A call on two images goes first, so that libraries and gradients are there already.
     """
@@ -142,7 +164,11 @@ def peak_growth(name: str) -> float:
 
 def resident_peak() -> float:
     """Return the peak resident size of this process in MiB."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    line = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) / 1024
 
 
@@ -150,7 +176,9 @@ def peak_growth_elsewhere(name: str) -> float:
     """Return :func:`peak_growth` of a fresh process, which returns every freed array beyond 64 KiB."""
     command = [sys.executable, __file__, "--memory", name]
     variables = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout)
+    return float(
+        subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
+    )
 
 
 def report(forms: dict[str, Callable], rounds: int, aim: float, floor: float) -> None:
@@ -168,7 +196,9 @@ def main() -> None:
     """Time steps and evaluations, or print one form's memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory", help="print the MiB by which this form raises the peak, and nothing else")
+    parser.add_argument(
+        "--memory", help="print the MiB by which this form raises the peak, and nothing else"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.memory:

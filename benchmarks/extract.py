@@ -1,10 +1,12 @@
-"""Extraction from end to end, images on disk to the feature file, against the bare forward pass on ready tensors.
+"""Extraction from end to end, images on disk to the feature file, against the bare forward pass on
+ready tensors.
 
-Run: python benchmarks/extract.py [--network resnet101 --images 96 --size 224 --rounds 3 --threads 2]. Random weights,
-rendered JPEGs of 500 x 375 in a temporary folder. Forms take turns in one run; medians of wall clock and of the CPU
-time of all processes (steadier on a shared machine). The eager network as torchvision gives it (NCHW); the same trunk
-folded and channels-last, what the extraction runs and so the honest measure of what reader and writer cost; the
-extraction; and its start: building and folding the network, once a dataset, which the last column leaves out.
+Run: python benchmarks/extract.py [--network resnet101 --images 96 --size 224 --rounds 3 --threads
+2]. Random weights, rendered JPEGs of 500 x 375 in a temporary folder. Forms take turns in one run;
+medians of wall clock and of the CPU time of all processes (steadier on a shared machine). The eager
+network as torchvision gives it (NCHW); the same trunk folded and channels-last, what the extraction
+runs and so the honest measure of what reader and writer cost; the extraction; and its start:
+building and folding the network, once a dataset, which the last column leaves out.
 """
 
 import argparse
@@ -30,7 +32,9 @@ FLOOR, AIM = 0.85, 0.93  # ours: extraction's share of the folded trunk's rate
 
 
 def write_images(folder: Path, count: int) -> list[str]:
-    """Write blurred noise as JPEGs of 500 x 375 pixels, some 40 kB each like photographs; return their names."""
+    """Write blurred noise as JPEGs of 500 x 375 pixels, some 40 kB each like photographs; return
+    their names.
+    """
     generator = np.random.default_rng(0)
     names = [f"{number}.jpg" for number in range(count)]
     for name in names:
@@ -43,7 +47,18 @@ def index_of(names: list[str]) -> Index:
     """Return an index of which the extraction reads no more than name and paths."""
     nothing = np.zeros(0, int)
     return Index(
-        "benchmark", "none", tuple(names), np.zeros(len(names), int), ("x",), nothing, nothing, {}, {}, (), (), nothing
+        "benchmark",
+        "none",
+        tuple(names),
+        np.zeros(len(names), int),
+        ("x",),
+        nothing,
+        nothing,
+        {},
+        {},
+        (),
+        (),
+        nothing,
     )
 
 
@@ -68,7 +83,9 @@ def grid_of(network: str, size: int) -> int:
 
 
 def write_weights(network: str, size: int, path: Path) -> str:
-    """Write random weights whose batch norms have one batch's statistics; without, values become denormals."""
+    """Write random weights whose batch norms have one batch's statistics; without, values become
+    denormals.
+    """
     torch.manual_seed(0)
     whole = torchvision.models.get_model(network)
     for module in whole.modules():
@@ -80,12 +97,20 @@ def write_weights(network: str, size: int, path: Path) -> str:
     return str(path)
 
 
-def forms_of(network: str, size: int, count: int, folder: Path, workers: int, batch_size: int) -> dict[str, Callable]:
-    """Return what is timed, by name; every form treats ``count`` images in batches of ``batch_size``."""
+def forms_of(
+    network: str, size: int, count: int, folder: Path, workers: int, batch_size: int
+) -> dict[str, Callable]:
+    """Return what is timed, by name; every form treats ``count`` images in batches of
+    ``batch_size``.
+    """
     weights = write_weights(network, size, folder / "weights.pt")
-    extractor = Extractor(network, network, weights, size, grid_of(network, size), batch_size=batch_size)
+    extractor = Extractor(
+        network, network, weights, size, grid_of(network, size), batch_size=batch_size
+    )
     ready = batches(count, size, extractor.batch_size)
-    channels_last = [batch.contiguous(memory_format=torch.channels_last) for batch in ready[:1]] * len(ready)
+    channels_last = [
+        batch.contiguous(memory_format=torch.channels_last) for batch in ready[:1]
+    ] * len(ready)
     eager, quick = build_trunk(network, weights), folded(build_trunk(network, weights))
     index = index_of(write_images(folder, count))
     output, device = folder / "features.h5", torch.device("cpu")
@@ -104,7 +129,9 @@ def cpu_seconds() -> float:
 
 
 def in_turns(forms: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
-    """Return median (wall, CPU) seconds of each form; forms take turns, after a call of each that does not count."""
+    """Return median (wall, CPU) seconds of each form; forms take turns, after a call of each that
+    does not count.
+    """
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in forms}
     for number in range(rounds + 1):
         for name, form in forms.items():
@@ -129,10 +156,17 @@ def main() -> None:
     workers = max(1, arguments.threads // 2)
     with tempfile.TemporaryDirectory() as folder:
         forms = forms_of(
-            arguments.network, arguments.size, arguments.images, Path(folder), workers, arguments.batch_size
+            arguments.network,
+            arguments.size,
+            arguments.images,
+            Path(folder),
+            workers,
+            arguments.batch_size,
         )
         seconds = in_turns(forms, arguments.rounds)
-    print(f"{arguments.network} at {arguments.size} px, {arguments.images} images in batches of {arguments.batch_size}")
+    print(
+        f"{arguments.network} at {arguments.size} px, {arguments.images} images in batches of {arguments.batch_size}"
+    )
     print(f"{arguments.threads} threads, {workers} readers")
     start, whole = seconds.pop("start"), seconds["extraction"]
     for name, value in seconds.items():

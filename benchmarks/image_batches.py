@@ -1,10 +1,12 @@
-"""Training views of images through ImageInputs, against the plain way: PIL and a Compose of torchvision transforms.
+"""Training views of images through ImageInputs, against the plain way: PIL and a Compose of
+torchvision transforms.
 
-Run: python benchmarks/image_batches.py [--images 256 --size 224 --batch 32 --workers 1 --rounds 5 --steps 8]. Rendered
-JPEGs of 500 x 375 in a temporary folder, all in the page cache. Both forms end in normalised float batches on the CPU,
-with the same number of workers, in turns; medians of wall clock and of the CPU time of all processes (steadier on a
-shared machine), starting the workers included. Then the loader's share of a training step of mobilenet_v2: the time a
-loop waits for its next batch over its whole time, from the second batch on.
+Run: python benchmarks/image_batches.py [--images 256 --size 224 --batch 32 --workers 1 --rounds 5
+--steps 8]. Rendered JPEGs of 500 x 375 in a temporary folder, all in the page cache. Both forms end
+in normalised float batches on the CPU, with the same number of workers, in turns; medians of wall
+clock and of the CPU time of all processes (steadier on a shared machine), starting the workers
+included. Then the loader's share of a training step of mobilenet_v2: the time a loop waits for its
+next batch over its whole time, from the second batch on.
 """
 
 import argparse
@@ -32,7 +34,9 @@ SHARE_FLOOR, SHARE_AIM = 0.05, 0.03  # ours: of a step
 
 
 def write_images(folder: Path, count: int) -> list[str]:
-    """Write blurred noise as JPEGs of 500 x 375 pixels, some 40 kB each like photographs; return their names."""
+    """Write blurred noise as JPEGs of 500 x 375 pixels, some 40 kB each like photographs; return
+    their names.
+    """
     generator = np.random.default_rng(0)
     names = [f"{number}.jpg" for number in range(count)]
     for name in names:
@@ -45,7 +49,18 @@ def index_of(names: list[str]) -> Index:
     """Return an index of which the inputs read no more than the paths."""
     nothing = np.zeros(0, int)
     return Index(
-        "benchmark", "none", tuple(names), np.zeros(len(names), int), ("x",), nothing, nothing, {}, {}, (), (), nothing
+        "benchmark",
+        "none",
+        tuple(names),
+        np.zeros(len(names), int),
+        ("x",),
+        nothing,
+        nothing,
+        {},
+        {},
+        (),
+        (),
+        nothing,
     )
 
 
@@ -80,13 +95,22 @@ def inputs_of(folder: Path, names: list[str], size: int, workers: int) -> ImageI
     return ImageInputs(folder, index_of(names), size, mean, deviation, torch.device("cpu"), workers)
 
 
-def forms_of(folder: Path, names: list[str], size: int, batch: int, workers: int) -> dict[str, Callable[[], int]]:
-    """Return what is timed, by name; each form reads every image once and returns how many there were."""
-    inputs, batches = inputs_of(folder, names, size, workers), list(torch.arange(len(names)).split(batch))
+def forms_of(
+    folder: Path, names: list[str], size: int, batch: int, workers: int
+) -> dict[str, Callable[[], int]]:
+    """Return what is timed, by name; each form reads every image once and returns how many there
+    were.
+    """
+    inputs, batches = (
+        inputs_of(folder, names, size, workers),
+        list(torch.arange(len(names)).split(batch)),
+    )
     plain = DataLoader(Plain(folder, names, size), batch, shuffle=True, num_workers=workers)
     return {
         "PIL and Compose": lambda: sum(len(images) for images in plain),
-        "ImageInputs.stream": lambda: sum(len(images) for images in inputs.stream(batches, torch.Generator())),
+        "ImageInputs.stream": lambda: sum(
+            len(images) for images in inputs.stream(batches, torch.Generator())
+        ),
     }
 
 
@@ -97,7 +121,9 @@ def cpu_seconds() -> float:
 
 
 def in_turns(forms: dict[str, Callable[[], int]], rounds: int) -> dict[str, np.ndarray]:
-    """Return median (wall, CPU) seconds of each form; forms take turns, after a call of each that does not count."""
+    """Return median (wall, CPU) seconds of each form; forms take turns, after a call of each that
+    does not count.
+    """
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in forms}
     for number in range(rounds + 1):
         for name, form in forms.items():
@@ -109,7 +135,9 @@ def in_turns(forms: dict[str, Callable[[], int]], rounds: int) -> dict[str, np.n
 
 
 def loader_share(inputs: ImageInputs, batch: int, steps: int) -> tuple[float, float]:
-    """Return the share of waiting in ``steps`` training steps of mobilenet_v2, and the median seconds of a step."""
+    """Return the share of waiting in ``steps`` training steps of mobilenet_v2, and the median
+    seconds of a step.
+    """
     network = torchvision.models.mobilenet_v2().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
     rows = torch.arange(batch * (steps + 1)).remainder(len(inputs.squares)).split(batch)
@@ -120,7 +148,9 @@ def loader_share(inputs: ImageInputs, batch: int, steps: int) -> tuple[float, fl
         images = next(stream)
         ready = time.perf_counter()
         optimizer.zero_grad()
-        nn.functional.cross_entropy(network(images), torch.zeros(len(images), dtype=torch.long)).backward()
+        nn.functional.cross_entropy(
+            network(images), torch.zeros(len(images), dtype=torch.long)
+        ).backward()
         optimizer.step()
         waits.append(ready - start)
         spans.append(time.perf_counter() - start)
@@ -130,15 +160,28 @@ def loader_share(inputs: ImageInputs, batch: int, steps: int) -> tuple[float, fl
 def main() -> None:
     """Time the forms and print images per second, ratios and the loader's share."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, number in (("images", 256), ("size", 224), ("batch", 32), ("workers", 1), ("rounds", 5), ("steps", 8)):
+    for name, number in (
+        ("images", 256),
+        ("size", 224),
+        ("batch", 32),
+        ("workers", 1),
+        ("rounds", 5),
+        ("steps", 8),
+    ):
         parser.add_argument(f"--{name}", type=int, default=number)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         names = write_images(Path(folder), given.images)
-        seconds = in_turns(forms_of(Path(folder), names, given.size, given.batch, given.workers), given.rounds)
-        share, step = loader_share(inputs_of(Path(folder), names, given.size, given.workers), given.batch, given.steps)
-    print(f"{given.images} images at {given.size} px in batches of {given.batch}, {given.workers} workers")
+        seconds = in_turns(
+            forms_of(Path(folder), names, given.size, given.batch, given.workers), given.rounds
+        )
+        share, step = loader_share(
+            inputs_of(Path(folder), names, given.size, given.workers), given.batch, given.steps
+        )
+    print(
+        f"{given.images} images at {given.size} px in batches of {given.batch}, {given.workers} workers"
+    )
     base = seconds["PIL and Compose"]
     for name, value in seconds.items():
         rates, ratios = given.images / value, base / value
@@ -147,7 +190,9 @@ def main() -> None:
             f"to the plain way: wall {ratios[0]:.2f}, CPU {ratios[1]:.2f}"
         )
     print(f"floor {FLOOR}, aim {AIM} (CPU)")
-    print(f"waiting for batches: {100 * share:.1f} % of mobilenet_v2's step of {step:.2f} s", end="; ")
+    print(
+        f"waiting for batches: {100 * share:.1f} % of mobilenet_v2's step of {step:.2f} s", end="; "
+    )
     print(f"at most {100 * SHARE_FLOOR:.0f} %, aim {100 * SHARE_AIM:.0f} %")
 
 

@@ -1,8 +1,8 @@
 """MLIS's five critic steps and one generator step against the plain form with a double backward.
 
-Run: python benchmarks/mlis_step.py [--rounds 5]. CUB's shape: 64 features of 2048, 312 attributes, 4096 hidden units.
-One thread of the CPU, and the GPU where there is one. The forms take turns in one run; CPU time (GPU: time until it is
-idle), medians; optimiser steps included, the same in both.
+Run: python benchmarks/mlis_step.py [--rounds 5]. CUB's shape: 64 features of 2048, 312 attributes,
+4096 hidden units. One thread of the CPU, and the GPU where there is one. The forms take turns in
+one run; CPU time (GPU: time until it is idle), medians; optimiser steps included, the same in both.
 """
 
 import argparse
@@ -30,9 +30,13 @@ class Case:
     def __init__(self, device: str):
         torch.manual_seed(0)
         names, attributes = (tuple(map(str, range(count))) for count in (CLASSES, ATTRIBUTES))
-        classes = Classes(names, torch.rand(CLASSES, ATTRIBUTES), torch.arange(CLASSES) < 150, attributes)
+        classes = Classes(
+            names, torch.rand(CLASSES, ATTRIBUTES), torch.arange(CLASSES) < 150, attributes
+        )
         self.model = Model(Config(), classes, (WIDTH,)).to(device)
-        self.batch = Batch(torch.rand(IMAGES, WIDTH, device=device), torch.randint(150, (IMAGES,)).to(device))
+        self.batch = Batch(
+            torch.rand(IMAGES, WIDTH, device=device), torch.randint(150, (IMAGES,)).to(device)
+        )
         self.critic, self.generator = (
             torch.optim.Adam(part.parameters(), lr=1e-4, betas=BETAS, fused=True)
             for part in (self.model.critic, self.model.generator)
@@ -81,7 +85,9 @@ def seconds_now(device: str) -> float:
 
 
 def in_turns(device: str, rounds: int) -> dict[str, float]:
-    """Return each form's median seconds; the forms take turns, after a call of each that does not count."""
+    """Return each form's median seconds; the forms take turns, after a call of each that does not
+    count.
+    """
     cases = {name: Case(device) for name in FORMS}
     seconds: dict[str, list[float]] = {name: [] for name in FORMS}
     for number in range(rounds + 1):
@@ -94,15 +100,26 @@ def in_turns(device: str, rounds: int) -> dict[str, float]:
 
 
 def agreement() -> float:
-    """Return the largest difference between the two forms' gradients, relative to the largest gradient."""
+    """Return the largest difference between the two forms' gradients, relative to the largest
+    gradient.
+    """
     case, gradients = Case("cpu"), []
     for form in FORMS.values():
         case.critic.zero_grad()
         torch.manual_seed(1)
         form(case.model, case.batch).backward()
-        gradients.append([torch.clone(part.grad) for part in case.model.critic.parameters() if part.grad is not None])
+        gradients.append(
+            [
+                torch.clone(part.grad)
+                for part in case.model.critic.parameters()
+                if part.grad is not None
+            ]
+        )
     largest = max(float(part.abs().max()) for part in gradients[1])
-    return max(float((ours - theirs).abs().max()) for ours, theirs in zip(*gradients, strict=True)) / largest
+    return (
+        max(float((ours - theirs).abs().max()) for ours, theirs in zip(*gradients, strict=True))
+        / largest
+    )
 
 
 def main() -> None:
@@ -115,7 +132,9 @@ def main() -> None:
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         seconds = in_turns(device, arguments.rounds)
         for name, value in seconds.items():
-            print(f"{device:5} {name:16} {1e3 * value:8.1f} ms {value / seconds['closed form']:6.2f} x time")
+            print(
+                f"{device:5} {name:16} {1e3 * value:8.1f} ms {value / seconds['closed form']:6.2f} x time"
+            )
     print(f"aim {AIM}, floor {FLOOR} on a CPU")
 
 

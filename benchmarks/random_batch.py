@@ -1,8 +1,8 @@
 """A random batch of 50 from the feature file through CachedInputs, against np.memmap's own take.
 
-Run: python benchmarks/random_batch.py [--images 2000 --rounds 200]. Features (n, 49, 2048) float16, all in the page
-cache; CPU time of one thread, medians, forms in turns. CachedInputs ends in float32, so that the take is shown with and
-without the cast.
+Run: python benchmarks/random_batch.py [--images 2000 --rounds 200]. Features (n, 49, 2048) float16,
+all in the page cache; CPU time of one thread, medians, forms in turns. CachedInputs ends in
+float32, so that the take is shown with and without the cast.
 """
 
 import argparse
@@ -29,11 +29,18 @@ FLOOR, AIM = 1.5, 1.15  # ours: at most this many times the take with its cast
 
 def write_features(folder: Path, count: int) -> Path:
     """Write a feature file of random half-zero values."""
-    writer = BlockWriter(folder / "work", {"regions": ((count, REGIONS, WIDTH), "float16")}, {"extractor": "benchmark"})
+    writer = BlockWriter(
+        folder / "work",
+        {"regions": ((count, REGIONS, WIDTH), "float16")},
+        {"extractor": "benchmark"},
+    )
     generator = np.random.default_rng(0)
     for block in range(-(-count // BLOCK)):
         rows = min(BLOCK, count - block * BLOCK)
-        writer.write(block, {"regions": generator.standard_normal((rows, REGIONS, WIDTH), np.float32).clip(0)})
+        writer.write(
+            block,
+            {"regions": generator.standard_normal((rows, REGIONS, WIDTH), np.float32).clip(0)},
+        )
     writer.finish(folder / "features.h5")
     return folder / "features.h5"
 
@@ -47,7 +54,9 @@ def forms_of(path: Path) -> dict[str, Callable[[Tensor], object]]:
     raw = file.maps(pooled=False)
     return {
         "np.memmap take": lambda rows: raw.take(rows.numpy(), axis=0),
-        "np.memmap take, cast": lambda rows: torch.from_numpy(raw.take(rows.numpy(), axis=0)).float(),
+        "np.memmap take, cast": lambda rows: torch.from_numpy(
+            raw.take(rows.numpy(), axis=0)
+        ).float(),
         "CachedInputs, memory map": mapped.take,
         "CachedInputs, held in RAM": held.take,
     }

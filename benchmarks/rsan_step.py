@@ -1,10 +1,11 @@
-"""RSAN's training step on cached regions, and its concentrate loss alone, against plain forms of the equations.
+"""RSAN's training step on cached regions, and its concentrate loss alone, against plain forms of
+the equations.
 
-Run: python benchmarks/rsan_step.py [--rounds 5]. CUB's shape through MobileNetV2: 32 images, 14 x 14 regions x 1280,
-312 attributes, 200 classes, one thread of the CPU. A step is forward, backward and update. The plain step goes
-attribute by attribute with a tensor of distances for each, the concentrate loss alone also map by map. The forms take
-turns in one run; CPU time, medians. Memory: growth of the peak resident size over a call, each form in a process of its
-own.
+Run: python benchmarks/rsan_step.py [--rounds 5]. CUB's shape through MobileNetV2: 32 images, 14 x
+14 regions x 1280, 312 attributes, 200 classes, one thread of the CPU. A step is forward, backward
+and update. The plain step goes attribute by attribute with a tensor of distances for each, the
+concentrate loss alone also map by map. The forms take turns in one run; CPU time, medians. Memory:
+growth of the peak resident size over a call, each form in a process of its own.
 """
 
 import argparse
@@ -29,7 +30,10 @@ from zslpipe.training.contract import Batch, Classes
 
 IMAGES, SIDE, WIDTH, ATTRIBUTES, CLASSES, WORD_WIDTH = 32, 14, 1280, 312, 200, 300
 REGIONS = SIDE * SIDE
-CONCENTRATE_AIM, CONCENTRATE_FLOOR = 150, 50  # ours: targets of the concentrate loss alone, against the loops
+CONCENTRATE_AIM, CONCENTRATE_FLOOR = (
+    150,
+    50,
+)  # ours: targets of the concentrate loss alone, against the loops
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,13 @@ def case(images: int = IMAGES) -> Case:
     seen = torch.arange(CLASSES) < 150
     names = tuple(str(number) for number in range(CLASSES))
     attributes = tuple(str(number) for number in range(ATTRIBUTES))
-    classes = Classes(names, torch.rand(CLASSES, ATTRIBUTES), seen, attributes, torch.randn(ATTRIBUTES, WORD_WIDTH))
+    classes = Classes(
+        names,
+        torch.rand(CLASSES, ATTRIBUTES),
+        seen,
+        attributes,
+        torch.randn(ATTRIBUTES, WORD_WIDTH),
+    )
     model = Model(Config(), classes, (REGIONS, WIDTH))
     # The rate is too small to change anything: every call works on the same weights.
     optimizer = torch.optim.SGD([model.P, model.kernels], lr=1e-12, momentum=0.9, weight_decay=1e-5)
@@ -74,12 +84,20 @@ def plain_loss(model: Model, batch: Batch) -> Tensor:
         distances = (i - peak_i[:, None, None]) ** 2 + (j - peak_j[:, None, None]) ** 2
         predicted.append(strongest)
         concentrate.append((maps.sigmoid() * distances).mean())
-    scores = model.config.scale * F.cosine_similarity(torch.stack(predicted, 1)[:, None], model.attributes, dim=2)
-    classification = F.cross_entropy(scores[:, model.seen], batch.labels)  # the first 150 classes are the seen ones
+    scores = model.config.scale * F.cosine_similarity(
+        torch.stack(predicted, 1)[:, None], model.attributes, dim=2
+    )
+    classification = F.cross_entropy(
+        scores[:, model.seen], batch.labels
+    )  # the first 150 classes are the seen ones
     attribute_maps = F.conv2d(features.permute(0, 3, 1, 2), model.kernels).relu()
     regressed = F.max_pool2d(attribute_maps, SIDE).flatten(1)
     regression = (regressed - model.attributes[batch.labels]).square().sum(1).mean()
-    return classification + model.config.concentrate_weight * sum(concentrate) / ATTRIBUTES + regression
+    return (
+        classification
+        + model.config.concentrate_weight * sum(concentrate) / ATTRIBUTES
+        + regression
+    )
 
 
 def package_step(given: Case) -> None:
@@ -103,8 +121,12 @@ def backward(loss: Tensor, given: Case) -> None:
 
 
 def package_concentrate(given: Case) -> None:
-    """Take the concentrate loss and its gradient with the package, the search of the peaks included."""
-    backward(concentrate_loss(given.saliency, given.saliency.max(1).indices, given.model.places), given)
+    """Take the concentrate loss and its gradient with the package, the search of the peaks
+    included.
+    """
+    backward(
+        concentrate_loss(given.saliency, given.saliency.max(1).indices, given.model.places), given
+    )
 
 
 def masked_concentrate(given: Case) -> None:
@@ -136,7 +158,9 @@ CONCENTRATE = {
 
 
 def in_turns(forms: dict[str, Callable[[Case], None]], rounds: int) -> dict[str, float]:
-    """Return each form's median CPU seconds; the forms take turns, after a call of each that does not count."""
+    """Return each form's median CPU seconds; the forms take turns, after a call of each that does
+    not count.
+    """
     given = case()
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     for number in range(rounds + 1):
@@ -149,13 +173,17 @@ def in_turns(forms: dict[str, Callable[[Case], None]], rounds: int) -> dict[str,
 
 
 def agreement(forms: dict[str, Callable[[Case], None]]) -> float:
-    """Return the largest difference of any form's gradients from the first form's, relative to the largest gradient."""
+    """Return the largest difference of any form's gradients from the first form's, relative to the
+    largest gradient.
+    """
     given = case(images=4)
     weights = [given.saliency] if forms is CONCENTRATE else [given.model.P, given.model.kernels]
     gradients = []
     for form in forms.values():
         form(given)
-        gradients.append([torch.clone(weight.grad) for weight in weights if weight.grad is not None])
+        gradients.append(
+            [torch.clone(weight.grad) for weight in weights if weight.grad is not None]
+        )
     return max(
         float((mine - theirs).abs().max() / theirs.abs().max())
         for others in gradients[1:]
@@ -164,7 +192,8 @@ def agreement(forms: dict[str, Callable[[Case], None]]) -> float:
 
 
 def peak_growth(name: str) -> float:
-    """Return by how many MiB one call of a form raises this process's resident size at its peak (Linux).
+    """Return by how many MiB one call of a form raises this process's resident size at its peak
+    (Linux).
 
     A call on two images goes first, so that libraries and gradients are there already.
     """
@@ -179,7 +208,11 @@ def peak_growth(name: str) -> float:
 
 def resident_peak() -> float:
     """Return the peak resident size of this process in MiB."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    line = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) / 1024
 
 
@@ -187,7 +220,9 @@ def peak_growth_elsewhere(name: str) -> float:
     """Return :func:`peak_growth` of a fresh process, which returns every freed array beyond 64 KiB."""
     command = [sys.executable, __file__, "--memory", name]
     variables = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout)
+    return float(
+        subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
+    )
 
 
 def report(forms: dict[str, Callable[[Case], None]], rounds: int) -> None:
@@ -205,7 +240,9 @@ def main() -> None:
     """Time steps and the concentrate loss, or print one form's memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory", help="print the MiB by which this form raises the peak, and nothing else")
+    parser.add_argument(
+        "--memory", help="print the MiB by which this form raises the peak, and nothing else"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.memory:
@@ -213,7 +250,9 @@ def main() -> None:
         return
     report(STEPS, arguments.rounds)
     report(CONCENTRATE, arguments.rounds)
-    print(f"concentrate loss against the loop over maps: aim {CONCENTRATE_AIM}, floor {CONCENTRATE_FLOOR} in time")
+    print(
+        f"concentrate loss against the loop over maps: aim {CONCENTRATE_AIM}, floor {CONCENTRATE_FLOOR} in time"
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """SGMA's training step against a plain form that follows the equations one by one.
 
-Run: python benchmarks/sgma_step.py [--rounds 3]. MobileNetV2 (random weights, frozen), 16 images at 224 px, crops at
-112 px, 312 attributes, 150 seen of 200 classes, one thread of the CPU. The plain form sends every image through the
-network again for its map and for the whole view, masks each image for each part, crops and classifies one part after
-the other; the package takes the first stage from its store, both crops at once, and has its batch norms folded. The
-forms take turns in one run; CPU time, medians. Reading the store is part of the package's step. Memory: growth of the
+Run: python benchmarks/sgma_step.py [--rounds 3]. MobileNetV2 (random weights, frozen), 16 images at
+224 px, crops at 112 px, 312 attributes, 150 seen of 200 classes, one thread of the CPU. The plain
+form sends every image through the network again for its map and for the whole view, masks each
+image for each part, crops and classifies one part after the other; the package takes the first
+stage from its store, both crops at once, and has its batch norms folded. The forms take turns in
+one run; CPU time, medians. Reading the store is part of the package's step. Memory: growth of the
 peak resident size over a step, each form in a process of its own.
 """
 
@@ -50,11 +51,15 @@ class Case:
 
 
 def case(folder: Path) -> Case:
-    """Return a model whose attention is no longer at its start, random images and their first stage in ``folder``."""
+    """Return a model whose attention is no longer at its start, random images and their first stage
+    in ``folder``.
+    """
     torch.manual_seed(0)
     names = tuple(str(number) for number in range(CLASSES))
     attributes = tuple(str(number) for number in range(ATTRIBUTES))
-    classes = Classes(names, torch.rand(CLASSES, ATTRIBUTES), torch.arange(CLASSES) < SEEN, attributes)
+    classes = Classes(
+        names, torch.rand(CLASSES, ATTRIBUTES), torch.arange(CLASSES) < SEEN, attributes
+    )
     model = Model(Config(backbone="mobilenet_v2", batch_size=IMAGES), classes, (3, SIDE, SIDE))
     model.attention.start(torch.randint(2, model.attention.clusters.shape))
     torch.nn.init.normal_(model.attention.W2, 0, 0.01)
@@ -69,7 +74,9 @@ def case(folder: Path) -> Case:
 
 
 def measure_statistics(trunk: torch.nn.Module, pictures: Tensor) -> None:
-    """Give the batch norms the statistics of these pictures: random weights without them make all features vanish."""
+    """Give the batch norms the statistics of these pictures: random weights without them make all
+    features vanish.
+    """
     for module in trunk.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None
@@ -146,7 +153,10 @@ def package_step(given: Case) -> Tensor:
     """Take loss and gradients with the package, from the stored first stage; return the loss."""
     given.training.zero_grad()
     rows = given.batch.positions.numpy()
-    first_stage = torch.from_numpy(given.stored.pooled[rows]), torch.from_numpy(given.stored.regions[rows]).float()
+    first_stage = (
+        torch.from_numpy(given.stored.pooled[rows]),
+        torch.from_numpy(given.stored.regions[rows]).float(),
+    )
     loss = torch.stack(list(given.training.losses(given.batch, first_stage).values())).sum()
     loss.backward()
     return loss.detach()
@@ -160,11 +170,16 @@ def plain_step(given: Case) -> Tensor:
     return loss.detach()
 
 
-STEPS: dict[str, Callable[[Case], Tensor]] = {"package step": package_step, "plain step": plain_step}
+STEPS: dict[str, Callable[[Case], Tensor]] = {
+    "package step": package_step,
+    "plain step": plain_step,
+}
 
 
 def in_turns(given: Case, rounds: int) -> dict[str, float]:
-    """Return each form's median CPU seconds; the forms take turns, after a call of each that does not count."""
+    """Return each form's median CPU seconds; the forms take turns, after a call of each that does
+    not count.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in STEPS}
     for number in range(rounds + 1):
         for name, step in STEPS.items():
@@ -178,17 +193,25 @@ def in_turns(given: Case, rounds: int) -> dict[str, float]:
 def agreement(given: Case) -> str:
     """Return how far loss and gradients of the two forms are apart, relative to the plain ones.
 
-    Not of the attention: behind a network of random weights a change of the map by 1e-6 turns its gradient by 0.2.
+    Not of the attention: behind a network of random weights a change of the map by 1e-6 turns its
+    gradient by 0.2.
     """
     ours, theirs = package_step(given), plain_step(given)
-    pairs = {"W": (given.training.W, given.model.W), "centres": (given.training.centres, given.model.centres)}
-    apart = {name: float((one.grad - other.grad).norm() / other.grad.norm()) for name, (one, other) in pairs.items()}
+    pairs = {
+        "W": (given.training.W, given.model.W),
+        "centres": (given.training.centres, given.model.centres),
+    }
+    apart = {
+        name: float((one.grad - other.grad).norm() / other.grad.norm())
+        for name, (one, other) in pairs.items()
+    }
     gradients = ", ".join(f"{name} {value:.1e}" for name, value in apart.items())
     return f"loss {abs(float(ours / theirs - 1)):.1e}, gradients of {gradients}"
 
 
 def peak_growth(name: str, folder: Path) -> float:
-    """Return by how many MiB one call of a form raises this process's resident size at its peak (Linux).
+    """Return by how many MiB one call of a form raises this process's resident size at its peak
+    (Linux).
 
     A call on two images goes first, so that libraries and gradients are there already.
     """
@@ -203,7 +226,11 @@ def peak_growth(name: str, folder: Path) -> float:
 
 def resident_peak() -> float:
     """Return the peak resident size of this process in MiB."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    line = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) / 1024
 
 
@@ -211,7 +238,9 @@ def peak_growth_elsewhere(name: str) -> float:
     """Return :func:`peak_growth` of a fresh process, which returns every freed array beyond 64 KiB."""
     command = [sys.executable, __file__, "--memory", name]
     variables = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout)
+    return float(
+        subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
+    )
 
 
 def report(given: Case, rounds: int) -> None:
@@ -230,7 +259,9 @@ def main() -> None:
     """Time both steps, or print one form's memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory", help="print the MiB by which this form raises the peak, and nothing else")
+    parser.add_argument(
+        "--memory", help="print the MiB by which this form raises the peak, and nothing else"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,9 @@ def train(model):
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package whose method imports training (which imports progress late) and data; not its neighbour."""
+    """A package whose method imports training (which imports progress late) and data; not its
+    neighbour.
+    """
     files = {
         "__init__.py": "",
         "methods/__init__.py": "",
@@ -42,7 +44,9 @@ def package(tmp_path: Path) -> Path:
 
 def hashes(package: Path) -> tuple[str, str]:
     """Return the hashes of both methods' code."""
-    first, second = (code_hash(f"package.methods.{name}", package=package) for name in ("first", "second"))
+    first, second = (
+        code_hash(f"package.methods.{name}", package=package) for name in ("first", "second")
+    )
     return first, second
 
 
@@ -53,7 +57,10 @@ def edit(file: Path, old: str, new: str) -> None:
 
 
 def test_canonical_json_sorts_keys_at_every_depth() -> None:
-    assert canonical({"b": [1, {"d": None, "c": True}], "a": 0.5}) == '{"a":0.5,"b":[1,{"c":true,"d":null}]}'
+    assert (
+        canonical({"b": [1, {"d": None, "c": True}], "a": 0.5})
+        == '{"a":0.5,"b":[1,{"c":true,"d":null}]}'
+    )
     assert canonical({"a": 1, "b": {"c": 2, "d": 3}}) == canonical({"b": {"d": 3, "c": 2}, "a": 1})
 
 
@@ -73,8 +80,16 @@ def test_file_hash_is_sha256_over_all_blocks(tmp_path: Path) -> None:
 def test_comments_docstrings_and_layout_do_not_count(package: Path) -> None:
     before = hashes(package)
     edit(package / "methods/first.py", "# why", "# because")
-    edit(package / "methods/first.py", '"""Train."""', '"""Train the model,\n\n    better explained."""')
-    edit(package / "methods/first.py", "fit(model, rate=0.1)", "fit(\n        model,\n        rate=0.1,\n    )")
+    edit(
+        package / "methods/first.py",
+        '"""Train."""',
+        '"""Train the model,\n\n    better explained."""',
+    )
+    edit(
+        package / "methods/first.py",
+        "fit(model, rate=0.1)",
+        "fit(\n        model,\n        rate=0.1,\n    )",
+    )
     edit(package / "training.py", "def fit", '"""Now with a docstring."""\n\n\ndef fit')
     assert hashes(package) == before
 
@@ -109,7 +124,11 @@ def test_modules_hash_together_in_any_order(package: Path) -> None:
 
 def test_text_of_the_tree_is_the_same_under_every_python(package: Path) -> None:
     # Recorded under Python 3.11, 3.12 and 3.13, between which ast.dump and ast.unparse differ.
-    edit(package / "other.py", "import numpy", "def told(name: str) -> str:\n    return f'{name!r} {\"x\"}'")
+    edit(
+        package / "other.py",
+        "import numpy",
+        "def told(name: str) -> str:\n    return f'{name!r} {\"x\"}'",
+    )
     assert code_hash("package.other", package=package) == "a36b88cbdb0b9a75"
 
 

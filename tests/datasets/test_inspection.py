@@ -16,7 +16,13 @@ from zslpipe.machine.errors import InputError
 
 
 def small(boxes: np.ndarray | None = None) -> Index:
-    rows = {"trainval": [0, 1, 2], "test_seen": [3], "test_unseen": [4, 5], "train": [0, 1], "val": [2]}
+    rows = {
+        "trainval": [0, 1, 2],
+        "test_seen": [3],
+        "test_unseen": [4, 5],
+        "train": [0, 1],
+        "val": [2],
+    }
     return Index(
         dataset="small",
         adapter="test",
@@ -80,7 +86,10 @@ def test_the_command_refuses_an_absent_folder_and_tells_of_pictures_on_a_termina
     images(tmp_path)
     command = ["inspect", str(tmp_path / "index.h5"), "--data-root", str(tmp_path.parent)]
     assert main([*command, "--images", "absent"]) == 1
-    assert f"no image folder {tmp_path.parent / 'absent'}; --images counts from --data-root" in caplog.text
+    assert (
+        f"no image folder {tmp_path.parent / 'absent'}; --images counts from --data-root"
+        in caplog.text
+    )
     assert main([*command, "--output", str(tmp_path / "ten.png")]) == 1
     assert "give --images FOLDER" in caplog.text and not (tmp_path / "ten.png").exists()
     assert main([*command, "--images", tmp_path.name]) == 0
@@ -89,11 +98,15 @@ def test_the_command_refuses_an_absent_folder_and_tells_of_pictures_on_a_termina
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert main(command) == 0
     told = capsys.readouterr().out
-    assert "images not looked at" in told and told.endswith("with --images FOLDER --output FILE.png\n")
+    assert "images not looked at" in told and told.endswith(
+        "with --images FOLDER --output FILE.png\n"
+    )
 
 
 def test_picture_shows_the_images_cropped_to_their_boxes(tmp_path):
-    sample_picture(small(np.tile([0, 0, 6, 5], (6, 1))), images(tmp_path), tmp_path / "out/sample.png")
+    sample_picture(
+        small(np.tile([0, 0, 6, 5], (6, 1))), images(tmp_path), tmp_path / "out/sample.png"
+    )
     with Image.open(tmp_path / "out/sample.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
     shown = {tuple(color) for color in np.unique(pixels, axis=0).tolist()}

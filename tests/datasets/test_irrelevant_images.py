@@ -19,8 +19,12 @@ def write_voc(root, objects):
     for name, found in objects.items():
         picture(root / f"JPEGImages/{name}.jpg")
         (root / "Annotations").mkdir(exist_ok=True)
-        entries = "".join(f"<object><name>{each}</name><part><name>head</name></part></object>" for each in found)
-        (root / f"Annotations/{name}.xml").write_text(f"<annotation><folder>VOC2008</folder>{entries}</annotation>")
+        entries = "".join(
+            f"<object><name>{each}</name><part><name>head</name></part></object>" for each in found
+        )
+        (root / f"Annotations/{name}.xml").write_text(
+            f"<annotation><folder>VOC2008</folder>{entries}</annotation>"
+        )
 
 
 def kept(folder, **settings):
@@ -29,12 +33,24 @@ def kept(folder, **settings):
 
 
 def test_voc_images_with_any_dropped_object_are_left_out(tmp_path):
-    objects = {"2008_3": ["dog", "person"], "2008_1": ["bottle"], "2008_2": ["bottle", "cat", "bottle"], "2008_4": []}
+    objects = {
+        "2008_3": ["dog", "person"],
+        "2008_1": ["bottle"],
+        "2008_2": ["bottle", "cat", "bottle"],
+        "2008_4": [],
+    }
     write_voc(tmp_path / "pictures", objects)
     everything = tuple(f"JPEGImages/2008_{number}.jpg" for number in (1, 2, 3, 4))
     assert kept(tmp_path, layout="voc") == everything
-    assert kept(tmp_path, layout="voc", drop=["cat", "dog", "sheep"]) == (everything[0], everything[3])
-    assert kept(tmp_path, layout="voc", drop=["person"]) == (everything[0], everything[1], everything[3])
+    assert kept(tmp_path, layout="voc", drop=["cat", "dog", "sheep"]) == (
+        everything[0],
+        everything[3],
+    )
+    assert kept(tmp_path, layout="voc", drop=["person"]) == (
+        everything[0],
+        everything[1],
+        everything[3],
+    )
 
 
 FOLDER = (
@@ -57,7 +73,10 @@ def test_a_folder_is_dropped_from_by_name_or_synset(tmp_path):
     assert kept(tmp_path) == tuple(sorted(FOLDER))
     assert set(FOLDER) - set(kept(tmp_path, drop=["cock"])) == {FOLDER[0]}
     assert set(FOLDER) - set(kept(tmp_path, drop=["crane"])) == set(FOLDER[1:3])
-    assert set(FOLDER) - set(kept(tmp_path, drop=["n02012849_crane", "car"])) == {FOLDER[1], *FOLDER[3:5]}
+    assert set(FOLDER) - set(kept(tmp_path, drop=["n02012849_crane", "car"])) == {
+        FOLDER[1],
+        *FOLDER[3:5],
+    }
     assert set(FOLDER) - set(kept(tmp_path, drop=["n03126707"])) == {FOLDER[2]}
 
 
@@ -74,7 +93,9 @@ def test_the_list_is_an_index_of_images_alone(tmp_path):
     index = read_irrelevant_images(tmp_path / "list.h5")
     assert index.dataset == "pictures" and index.boxes is None and index.class_names == ()
     assert images_hash(index) != images_hash(index.__class__(**{**vars(index), "paths": paths[1:]}))
-    assert all(len(rows) == 0 for rows in index.splits.values()) and index.labels.tolist() == [-1] * len(paths)
+    assert all(len(rows) == 0 for rows in index.splits.values()) and index.labels.tolist() == [
+        -1
+    ] * len(paths)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["list.h5", "pictures"]
 
 
@@ -116,7 +137,9 @@ def test_missing_and_broken_annotations_are_named(tmp_path):
     (root / "Annotations/2008_1.xml").write_text("<annotation><object></annotation>")
     with pytest.raises(InputError, match=r"2008_1\.xml: not a readable annotation"):
         kept(tmp_path, layout="voc")
-    (root / "Annotations/2008_1.xml").write_text("<annotation><object><pose/></object></annotation>")
+    (root / "Annotations/2008_1.xml").write_text(
+        "<annotation><object><pose/></object></annotation>"
+    )
     with pytest.raises(InputError, match="not an annotation of PASCAL VOC"):
         kept(tmp_path, layout="voc")
     (root / "Annotations/2008_1.xml").unlink()
@@ -158,9 +181,13 @@ def test_damaged_lists_are_refused(tmp_path):
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not (DATA / "imagenet_samples").is_dir(), reason="no imagenet_samples in ZSLPIPE_DATA")
+@pytest.mark.skipif(
+    not (DATA / "imagenet_samples").is_dir(), reason="no imagenet_samples in ZSLPIPE_DATA"
+)
 def test_real_images_without_two_classes(tmp_path):
     settings = {"images": "imagenet_samples", "drop": ["n02012849_crane", "cock"]}
     write_irrelevant_images(settings, tmp_path / "list.h5", DATA)
     paths = read_irrelevant_images(tmp_path / "list.h5").paths
-    assert len(paths) == 998 and "n03126707_crane.jpg" in paths and "n02012849_crane.jpg" not in paths
+    assert (
+        len(paths) == 998 and "n03126707_crane.jpg" in paths and "n02012849_crane.jpg" not in paths
+    )

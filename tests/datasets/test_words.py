@@ -48,8 +48,12 @@ def read(path: Path) -> tuple[np.ndarray, list[str], str, dict]:
         return file["vectors"][()], names, file.attrs["source"], json.loads(file.attrs["report"])
 
 
-def write(tmp_path: Path, settings: dict, names: tuple[str, ...] = NAMES) -> tuple[np.ndarray, list[str], str, dict]:
-    write_words(write_small_index(tmp_path / "index.h5", names), settings, tmp_path / "words.h5", tmp_path)
+def write(
+    tmp_path: Path, settings: dict, names: tuple[str, ...] = NAMES
+) -> tuple[np.ndarray, list[str], str, dict]:
+    write_words(
+        write_small_index(tmp_path / "index.h5", names), settings, tmp_path / "words.h5", tmp_path
+    )
     return read(tmp_path / "words.h5")
 
 
@@ -78,8 +82,12 @@ def test_clean_up_table():
 @pytest.mark.parametrize("kind", ["glove", "word2vec"])
 def test_vectors_are_means_over_known_words(tmp_path, kind):
     file = tmp_path / "vectors.file"
-    vectors().save_word2vec_format(str(file), binary=kind == "word2vec", write_header=kind == "word2vec")
-    found, names, source, report = write(tmp_path, {"kind": kind, "file": "vectors.file", "source": "mine 4-d"})
+    vectors().save_word2vec_format(
+        str(file), binary=kind == "word2vec", write_header=kind == "word2vec"
+    )
+    found, names, source, report = write(
+        tmp_path, {"kind": kind, "file": "vectors.file", "source": "mine 4-d"}
+    )
     table = vectors()
     expected = []
     for words in (("bill", "shape", "curved"), ("new", "world"), ("area",), ("flies",)):
@@ -89,7 +97,11 @@ def test_vectors_are_means_over_known_words(tmp_path, kind):
         expected.append(total / len(words))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert (names, source, found.dtype) == (list(NAMES), "mine 4-d", np.float32)
-    third = {"words": ["semi", "enclosed", "area"], "used": ["area"], "missing": ["semi", "enclosed"]}
+    third = {
+        "words": ["semi", "enclosed", "area"],
+        "used": ["area"],
+        "missing": ["semi", "enclosed"],
+    }
     assert report["semi-enclosed area"] == third
 
 
@@ -106,14 +118,20 @@ def test_user_corrections_extend_the_table(tmp_path):
     (tmp_path / "mine.csv").write_text("from,to\nwombat,new world\n^odd .*,area\n")
     settings = {"kind": "glove", "file": "glove.txt", "corrections": "mine.csv"}
     found, *_ = write(tmp_path, settings, ("wombat", "odd one out"))
-    np.testing.assert_allclose(found, [(vectors()["new"] + vectors()["world"]) / 2, vectors()["area"]])
+    np.testing.assert_allclose(
+        found, [(vectors()["new"] + vectors()["world"]) / 2, vectors()["area"]]
+    )
 
 
 def test_random_words_do_not_depend_on_their_company(tmp_path):
-    many, *_ = write(tmp_path, {"kind": "random", "dimension": 16, "seed": 3}, ("red wing", "blue wing", "red"))
+    many, *_ = write(
+        tmp_path, {"kind": "random", "dimension": 16, "seed": 3}, ("red wing", "blue wing", "red")
+    )
     one, *_ = write(tmp_path, {"kind": "random", "dimension": 16, "seed": 3}, ("red",))
     np.testing.assert_array_equal(many[2], one[0])
-    np.testing.assert_allclose(many[0], (random_vector("red", 16, 3) + random_vector("wing", 16, 3)) / 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        many[0], (random_vector("red", 16, 3) + random_vector("wing", 16, 3)) / 2, rtol=1e-6
+    )
     assert np.linalg.norm(one[0]) == pytest.approx(1.0)
     other, *_ = write(tmp_path, {"kind": "random", "dimension": 16, "seed": 4}, ("red",))
     assert not np.allclose(one, other)
@@ -135,7 +153,8 @@ def test_a_report_of_thousands_of_attributes_fits(tmp_path):
 
 def ready(values: np.ndarray, pickled: bool = False):
     return lambda path: (
-        np.save(path / "v.file", values, allow_pickle=pickled) or (path / "v.file.npy").rename(path / "v.file")
+        np.save(path / "v.file", values, allow_pickle=pickled)
+        or (path / "v.file.npy").rename(path / "v.file")
     )
 
 
@@ -167,24 +186,56 @@ REFUSED = {
         {"kind": "glove", **FILE},
         "not 2 numbers for the words world",
     ),
-    "bytes as text": (raw(b"\xff\xfe\x80" * 50), {"kind": "glove", **FILE}, "not a readable text of word vectors"),
-    "binary cut off": (binary_cut_off, {"kind": "word2vec", **FILE}, "not readable as word vectors, cut off"),
-    "text as binary": (raw(b"new 1 2\nworld 1 2\n"), {"kind": "word2vec", **FILE}, "not readable as word vectors"),
+    "bytes as text": (
+        raw(b"\xff\xfe\x80" * 50),
+        {"kind": "glove", **FILE},
+        "not a readable text of word vectors",
+    ),
+    "binary cut off": (
+        binary_cut_off,
+        {"kind": "word2vec", **FILE},
+        "not readable as word vectors, cut off",
+    ),
+    "text as binary": (
+        raw(b"new 1 2\nworld 1 2\n"),
+        {"kind": "word2vec", **FILE},
+        "not readable as word vectors",
+    ),
     "rows": (ready(np.ones((3, 5))), {"kind": "ready", **FILE}, "3 rows for 4 attributes"),
     "vector": (ready(np.ones(4)), {"kind": "ready", **FILE}, "attribute x dimension"),
     "zero row": (ready(ZERO), {"kind": "ready", **FILE}, "zero or not finite: semi-enclosed area"),
     "NaN": (ready(NAN), {"kind": "ready", **FILE}, "zero or not finite: newworld"),
-    "pickle": (ready(np.array([{}] * 4, dtype=object), True), {"kind": "ready", **FILE}, "not a readable .npy file"),
+    "pickle": (
+        ready(np.array([{}] * 4, dtype=object), True),
+        {"kind": "ready", **FILE},
+        "not a readable .npy file",
+    ),
     "no npy": (raw(b"hello"), {"kind": "ready", **FILE}, "not a readable .npy file"),
     "absent": (raw(b""), {"kind": "ready", "file": "none.npy"}, "none.npy: no such file"),
     "no file": (raw(b""), {"kind": "glove"}, "needs a 'file'"),
     "needless file": (raw(b""), {"kind": "random", **FILE}, "needs no 'file'"),
     "kind": (raw(b""), {"kind": "glvoe", **FILE}, "did you mean 'glove'"),
-    "key": (raw(b""), {"kind": "random", "dim": 3}, "unknown setting 'dim'; did you mean 'dimension'"),
+    "key": (
+        raw(b""),
+        {"kind": "random", "dim": 3},
+        "unknown setting 'dim'; did you mean 'dimension'",
+    ),
     "dimension": (raw(b""), {"kind": "random", "dimension": 0}, "dimension 0"),
-    "corrections": (raw(b"old,new\na,b\n"), {"kind": "random", "corrections": "v.file"}, "columns from,to expected"),
-    "expression": (raw(b"from,to\n(,b\n"), {"kind": "random", "corrections": "v.file"}, "line 2: '\\(' is no regular"),
-    "column": (raw(b"from,to\nonly\n"), {"kind": "random", "corrections": "v.file"}, "line 2: two values expected"),
+    "corrections": (
+        raw(b"old,new\na,b\n"),
+        {"kind": "random", "corrections": "v.file"},
+        "columns from,to expected",
+    ),
+    "expression": (
+        raw(b"from,to\n(,b\n"),
+        {"kind": "random", "corrections": "v.file"},
+        "line 2: '\\(' is no regular",
+    ),
+    "column": (
+        raw(b"from,to\nonly\n"),
+        {"kind": "random", "corrections": "v.file"},
+        "line 2: two values expected",
+    ),
 }
 
 

@@ -1,4 +1,6 @@
-"""Images to the feature file: the network's values, kills, worker processes, broken images, and what is refused."""
+"""Images to the feature file: the network's values, kills, worker processes, broken images, and
+what is refused.
+"""
 
 import os
 import platform
@@ -41,7 +43,9 @@ def small_blocks(monkeypatch):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> Path:
-    """Return a folder of eleven pictures of several sizes, and the weights of the demo network beside them."""
+    """Return a folder of eleven pictures of several sizes, and the weights of the demo network
+    beside them.
+    """
     folder = tmp_path_factory.mktemp("images")
     generator = np.random.default_rng(0)
     for number in range(IMAGES):
@@ -58,12 +62,24 @@ def index_of(paths: list[str]) -> Index:
 
 
 def extractor_of(folder: Path) -> Extractor:
-    return Extractor("small", "demo", str(folder / "weights.pt"), size=112, grid=7, features_version=1, batch_size=3)
+    return Extractor(
+        "small",
+        "demo",
+        str(folder / "weights.pt"),
+        size=112,
+        grid=7,
+        features_version=1,
+        batch_size=3,
+    )
 
 
-def run(folder: Path, output: Path, paths: list[str] | None = None, extractor: Extractor | None = None) -> None:
+def run(
+    folder: Path, output: Path, paths: list[str] | None = None, extractor: Extractor | None = None
+) -> None:
     paths = [f"{number}.png" for number in range(IMAGES)] if paths is None else paths
-    extraction.extract(index_of(paths), folder, extractor or extractor_of(folder), output, CPU, workers=0)
+    extraction.extract(
+        index_of(paths), folder, extractor or extractor_of(folder), output, CPU, workers=0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +111,9 @@ def test_features_are_the_networks_map_of_each_image(images, complete):
 
 def test_pooled_is_the_mean_over_regions(complete):
     stored = FeatureFile(complete)
-    np.testing.assert_allclose(stored.pooled, stored.regions.astype(np.float64).mean(1), rtol=0, atol=2e-5)
+    np.testing.assert_allclose(
+        stored.pooled, stored.regions.astype(np.float64).mean(1), rtol=0, atol=2e-5
+    )
     assert np.abs(stored.pooled).max() > 0.05
 
 
@@ -105,15 +123,28 @@ def test_an_extraction_leaves_nothing_but_its_file(complete):
 
 def test_the_file_says_what_it_was_made_from(complete):
     with h5py.File(complete) as file:
-        found = {name: file.attrs[name] for name in ("extractor", "backbone", "weights", "size", "grid", "dataset")}
+        found = {
+            name: file.attrs[name]
+            for name in ("extractor", "backbone", "weights", "size", "grid", "dataset")
+        }
         assert len(file["checksums"]) == 3
         assert file.attrs["mean"].tolist() == np.float32(MEAN).tolist()
         assert file.attrs["deviation"].tolist() == np.float32(DEVIATION).tolist()
-        assert file.attrs["dtype"] == "float32"  # what a CPU computes in, whatever the extractor says
-        assert file.attrs["images_hash"] == images_hash(index_of([f"{number}.png" for number in range(IMAGES)]))
+        assert (
+            file.attrs["dtype"] == "float32"
+        )  # what a CPU computes in, whatever the extractor says
+        assert file.attrs["images_hash"] == images_hash(
+            index_of([f"{number}.png" for number in range(IMAGES)])
+        )
         assert file.attrs["pillow"] == PIL.__version__
         assert "timm" not in file.attrs
-    expected = {"extractor": "small", "backbone": "demo", "weights": "weights.pt", "size": 112, "grid": 7}
+    expected = {
+        "extractor": "small",
+        "backbone": "demo",
+        "weights": "weights.pt",
+        "size": 112,
+        "grid": 7,
+    }
     assert found == expected | {"dataset": "miniature"}
 
 
@@ -149,7 +180,9 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(images, complete, tmp_
 
 
 def test_two_outputs_of_one_extractor_share_nothing(images, complete, tmp_path, monkeypatch):
-    """The images of a dataset and task-irrelevant ones, side by side: each ends as if it were alone."""
+    """The images of a dataset and task-irrelevant ones, side by side: each ends as if it were
+    alone.
+    """
     map_all, begun = extraction._run, []
 
     def interleaved(*arguments):
@@ -180,10 +213,14 @@ def test_a_second_writer_of_one_output_says_who_holds_it(images, complete, tmp_p
     assert (tmp_path / "small.h5").read_bytes() == complete.read_bytes()
 
 
-def test_blocks_survive_an_index_written_again_with_the_same_images(images, complete, tmp_path, monkeypatch):
+def test_blocks_survive_an_index_written_again_with_the_same_images(
+    images, complete, tmp_path, monkeypatch
+):
     killed(images, tmp_path / "small.h5", blocks=2)
     written, whole = [], index_of([f"{number}.png" for number in range(IMAGES)])
-    monkeypatch.setattr(BlockWriter, "finish", lambda self, output: written.extend(sorted(self.done)))
+    monkeypatch.setattr(
+        BlockWriter, "finish", lambda self, output: written.extend(sorted(self.done))
+    )
     monkeypatch.setattr(extraction, "_run", lambda *_: [])
     renamed = replace(whole, class_names=tuple(f"other {name}" for name in whole.class_names))
     extraction.extract(renamed, images, extractor_of(images), tmp_path / "small.h5", CPU, workers=0)
@@ -196,7 +233,10 @@ def test_blocks_survive_an_index_written_again_with_the_same_images(images, comp
 def test_the_weights_hash_is_of_the_weights_and_not_of_the_file(images, tmp_path):
     hashes = []
     state = torch.load(images / "weights.pt", weights_only=True)
-    for name, content in (("beside.pt", {"state_dict": state, "epoch": 3}), ("other.pt", {**state})):
+    for name, content in (
+        ("beside.pt", {"state_dict": state, "epoch": 3}),
+        ("other.pt", {**state}),
+    ):
         if name == "other.pt":
             content["features.0.weight"] = content["features.0.weight"] * 2
         torch.save(content, tmp_path / name)
@@ -210,7 +250,9 @@ def test_the_weights_hash_is_of_the_weights_and_not_of_the_file(images, tmp_path
 
 def test_progress_is_told_while_a_block_is_under_way(images, tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr(extraction, "write_progress", lambda folder, state: told.append(dict(state)))
+    monkeypatch.setattr(
+        extraction, "write_progress", lambda folder, state: told.append(dict(state))
+    )
     run(images, tmp_path / "small.h5")
     assert told == [{"what": "extraction small", "step": 3, "steps": IMAGES}]
     monkeypatch.setattr(extraction, "REPORT_SECONDS", 0.0)
@@ -228,7 +270,13 @@ def broken_folder(images: Path, folder: Path) -> list[str]:
     (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:6000])
     (folder / "empty.png").write_bytes(b"")
     (folder / "text.jpg").write_text("not a picture")
-    return [*(f"{number}.png" for number in range(8)), "cut.jpg", "empty.png", "missing.png", "text.jpg"]
+    return [
+        *(f"{number}.png" for number in range(8)),
+        "cut.jpg",
+        "empty.png",
+        "missing.png",
+        "text.jpg",
+    ]
 
 
 def test_all_broken_images_are_named_and_no_file_appears(images, tmp_path):
@@ -240,7 +288,12 @@ def test_all_broken_images_are_named_and_no_file_appears(images, tmp_path):
     text = str(caught.value)
     assert text.startswith("4 of 12 images")
     assert "\n" not in text
-    assert [name for name in paths if name in text] == ["cut.jpg", "empty.png", "missing.png", "text.jpg"]
+    assert [name for name in paths if name in text] == [
+        "cut.jpg",
+        "empty.png",
+        "missing.png",
+        "text.jpg",
+    ]
     assert not output.exists()
     # What was good is kept: with the four files mended only their block is left to do.
     for name in paths[8:]:
@@ -253,11 +306,20 @@ def test_all_broken_images_are_named_and_no_file_appears(images, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"grid": 14}, "extractor 'small': demo at 112 px has a 7x7 map, the configuration says 14x14"),
-        ({"backbone": "resnet110"}, "no torchvision network 'resnet110'; did you mean 'resnet101'?"),
+        (
+            {"grid": 14},
+            "extractor 'small': demo at 112 px has a 7x7 map, the configuration says 14x14",
+        ),
+        (
+            {"backbone": "resnet110"},
+            "no torchvision network 'resnet110'; did you mean 'resnet101'?",
+        ),
         ({"layer": "featurs"}, "backbone 'demo' has no layer 'featurs'; did you mean 'features'?"),
         ({"weights": "none.pt"}, "weights file none.pt does not exist"),
-        ({"backbone": "resnet18", "weights": "IMAGENET1K_V9"}, "weights 'IMAGENET1K_V9' of resnet18"),
+        (
+            {"backbone": "resnet18", "weights": "IMAGENET1K_V9"},
+            "weights 'IMAGENET1K_V9' of resnet18",
+        ),
     ],
 )
 def test_a_wrong_extractor_is_refused_in_one_line(images, tmp_path, change, message):
@@ -274,7 +336,11 @@ def test_features_that_float16_cannot_hold_are_refused(images, tmp_path):
     torch.save(state, tmp_path / "large.pt")
     threads = threading.active_count()
     with pytest.raises(InputError, match="too large for float16"):
-        run(images, tmp_path / "x.h5", extractor=replace(extractor_of(images), weights=str(tmp_path / "large.pt")))
+        run(
+            images,
+            tmp_path / "x.h5",
+            extractor=replace(extractor_of(images), weights=str(tmp_path / "large.pt")),
+        )
     assert threading.active_count() == threads
 
 
@@ -288,7 +354,9 @@ def test_a_full_disk_ends_the_extraction(images, tmp_path, monkeypatch):
 
 
 def run_and_die(images: Path, output: Path, blocks: str) -> None:
-    """Extract with small blocks and kill this process after the given number of them, or stop after one."""
+    """Extract with small blocks and kill this process after the given number of them, or stop after
+    one.
+    """
     features.BLOCK = extraction.BLOCK = BLOCK
     write, written = BlockWriter.write, []
 

@@ -1,4 +1,6 @@
-"""Images from files: every mode becomes RGB, what is cut off is refused, squares and normalisation by definition."""
+"""Images from files: every mode becomes RGB, what is cut off is refused, squares and normalisation
+by definition.
+"""
 
 import numpy as np
 import pytest
@@ -54,11 +56,19 @@ def test_the_square_is_the_middle_of_the_image_with_its_shorter_side_at_the_size
     assert (found[:, :, 1:-1] == 200).all()
 
 
-@pytest.mark.parametrize(("means", "deviations"), [(MEAN, DEVIATION), ((0.5, 0.4, 0.3), (0.5, 0.25, 1.0))])
-def test_normalised_pixels_have_the_channels_means_removed_and_deviations_divided_out(means, deviations):
-    images = torch.randint(256, (2, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(
+    ("means", "deviations"), [(MEAN, DEVIATION), ((0.5, 0.4, 0.3), (0.5, 0.25, 1.0))]
+)
+def test_normalised_pixels_have_the_channels_means_removed_and_deviations_divided_out(
+    means, deviations
+):
+    images = torch.randint(
+        256, (2, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     before = images.clone()
-    found = normalise(images, *(torch.tensor(values).view(1, 3, 1, 1) for values in (means, deviations)))
+    found = normalise(
+        images, *(torch.tensor(values).view(1, 3, 1, 1) for values in (means, deviations))
+    )
     for channel, (mean, deviation) in enumerate(zip(means, deviations, strict=True)):
         expected = (images[:, channel].double() / 255 - mean) / deviation
         torch.testing.assert_close(found[:, channel].double(), expected, rtol=0, atol=1e-6)

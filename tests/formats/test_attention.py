@@ -50,4 +50,8 @@ def test_peaks_are_read_as_exact_middles(tmp_path):
     found = read_peaks(attention_file(tmp_path / "attention.h5", index, peaks))
     cells = {tuple(cell) for cell in cell_middles((HEIGHT, WIDTH)).tolist()}
     assert {tuple(peak) for peak in found.peaks.reshape(-1, 2).tolist()} <= cells
-    assert np.allclose(found.peaks, peaks) and found.shape == (HEIGHT, WIDTH) and len(found.train_peaks) == 0
+    assert (
+        np.allclose(found.peaks, peaks)
+        and found.shape == (HEIGHT, WIDTH)
+        and len(found.train_peaks) == 0
+    )

@@ -131,8 +131,12 @@ def test_the_order_and_time_of_writing_leave_no_trace(tmp_path):
         writer.finish(tmp_path / f"{name}.h5")
         contents.append((tmp_path / f"{name}.h5").read_bytes())
     assert contents[0] == contents[1]
-    with h5py.File(tmp_path / "a.h5") as file:  # a time in a header would differ from second to second
-        assert [h5py.h5g.get_objinfo(file[name].id).mtime for name in ("regions", "pooled", "checksums")] == [0, 0, 0]
+    with h5py.File(
+        tmp_path / "a.h5"
+    ) as file:  # a time in a header would differ from second to second
+        assert [
+            h5py.h5g.get_objinfo(file[name].id).mtime for name in ("regions", "pooled", "checksums")
+        ] == [0, 0, 0]
 
 
 def test_a_file_that_is_not_stamped_complete_is_refused(complete, tmp_path):
@@ -158,6 +162,8 @@ def test_a_missing_file_and_missing_features_are_refused(tmp_path):
     for block in range(3):
         writer.write(block, {"pooled": ARRAYS["pooled"][block * BLOCK : (block + 1) * BLOCK]})
     writer.finish(tmp_path / "x.h5")
-    assert np.array_equal(FeatureFile(tmp_path / "x.h5").maps(pooled=True), ARRAYS["pooled"].astype(np.float32))
+    assert np.array_equal(
+        FeatureFile(tmp_path / "x.h5").maps(pooled=True), ARRAYS["pooled"].astype(np.float32)
+    )
     with pytest.raises(InputError, match="holds no region features"):
         FeatureFile(tmp_path / "x.h5").maps(pooled=False)

@@ -34,7 +34,10 @@ def matrix(**changes):
         protocol="demo split",
         classes=("heron", "wren", "Käuzchen", "ibis"),
         seen=SEEN,
-        scores={split: generator.normal(size=(len(rows), 4)).astype(np.float32) for split, rows in labels.items()},
+        scores={
+            split: generator.normal(size=(len(rows), 4)).astype(np.float32)
+            for split, rows in labels.items()
+        },
         labels={split: np.array(rows) for split, rows in labels.items()},
         images={split: np.arange(len(rows)) + 10 for split, rows in labels.items()},
         chosen={"epochs": 4},
@@ -54,9 +57,18 @@ def test_everything_comes_back(tmp_path):
         assert getattr(back, name) == getattr(original, name), name
     assert np.array_equal(back.seen, SEEN) and back.seen.dtype == bool
     for split in SPLITS:
-        assert np.array_equal(back.scores[split], original.scores[split]) and back.scores[split].dtype == np.float32
-        assert np.array_equal(back.labels[split], original.labels[split]) and back.labels[split].dtype == np.int64
-        assert np.array_equal(back.images[split], original.images[split]) and back.images[split].dtype == np.int64
+        assert (
+            np.array_equal(back.scores[split], original.scores[split])
+            and back.scores[split].dtype == np.float32
+        )
+        assert (
+            np.array_equal(back.labels[split], original.labels[split])
+            and back.labels[split].dtype == np.int64
+        )
+        assert (
+            np.array_equal(back.images[split], original.images[split])
+            and back.images[split].dtype == np.int64
+        )
     assert [file.name for file in path.parent.iterdir()] == ["scores.h5"]
 
 
@@ -92,23 +104,35 @@ def test_empty_splits_are_allowed(tmp_path):
 
 
 BAD = [
-    (with_split("scores", "test_seen", np.zeros((2, 3), np.float32)), r"test_seen/scores has shape \(2, 3\)"),
+    (
+        with_split("scores", "test_seen", np.zeros((2, 3), np.float32)),
+        r"test_seen/scores has shape \(2, 3\)",
+    ),
     (
         with_split("scores", "test_seen", np.zeros((3, 4), np.float32)),
         r"test_seen has 3 rows of scores but \(2,\) labels",
     ),
-    (with_split("scores", "test_seen", np.full((2, 4), np.nan, np.float32)), "2 images with NaN .* first image 10"),
+    (
+        with_split("scores", "test_seen", np.full((2, 4), np.nan, np.float32)),
+        "2 images with NaN .* first image 10",
+    ),
     (
         with_split("scores", "trainval", np.full((3, 4), np.inf, np.float32)),
         "trainval has 3 images with NaN or infinite",
     ),
-    (with_split("labels", "trainval", np.array([0, 2, 4])), "trainval/labels go from 0 to 4, there are 4 classes"),
+    (
+        with_split("labels", "trainval", np.array([0, 2, 4])),
+        "trainval/labels go from 0 to 4, there are 4 classes",
+    ),
     (with_split("labels", "trainval", np.array([0, 2, -1])), "trainval/labels go from -1 to 2"),
     (
         with_split("labels", "test_unseen", np.array([1, 3, 0, 1])),
         "1 images of seen classes in test_unseen, first heron",
     ),
-    (with_split("labels", "test_seen", np.array([1, 0])), "1 images of unseen classes in test_seen, first wren"),
+    (
+        with_split("labels", "test_seen", np.array([1, 0])),
+        "1 images of unseen classes in test_seen, first wren",
+    ),
     ({"seen": SEEN[:3]}, r"'seen' has shape \(3,\), 4 classes are named"),
 ]
 
@@ -169,7 +193,9 @@ def test_an_absent_file_is_named(tmp_path):
 
 def irrelevant(**changes):
     scores = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
-    made = IrrelevantScores("demo", "dazle", "default", 3, "VOC2008", ("heron", "wren", "Käuzchen", "ibis"), scores)
+    made = IrrelevantScores(
+        "demo", "dazle", "default", 3, "VOC2008", ("heron", "wren", "Käuzchen", "ibis"), scores
+    )
     return dataclasses.replace(made, **changes)
 
 
@@ -192,7 +218,10 @@ def test_irrelevant_scores_come_back(tmp_path):
         (np.zeros((5, 3), np.float32), r"scores has shape \(5, 3\), expected \(image, 4\)"),
         (np.zeros(4, np.float32), r"scores has shape \(4,\)"),
         (np.zeros((0, 4), np.float32), "scores of no image"),
-        (np.array([[0, 0, 0, 0], [0, np.inf, 0, 0]], np.float32), "1 images with NaN or infinite scores, first row 2"),
+        (
+            np.array([[0, 0, 0, 0], [0, np.inf, 0, 0]], np.float32),
+            "1 images with NaN or infinite scores, first row 2",
+        ),
     ],
 )
 def test_wrong_irrelevant_scores_are_not_written(tmp_path, scores, message):
@@ -203,7 +232,9 @@ def test_wrong_irrelevant_scores_are_not_written(tmp_path, scores, message):
 
 def test_damaged_irrelevant_scores_are_refused(tmp_path):
     path = tmp_path / "irrelevant.h5"
-    with pytest.raises(InputError, match=r"irrelevant\.h5: no such file; scoring the task-irrelevant images"):
+    with pytest.raises(
+        InputError, match=r"irrelevant\.h5: no such file; scoring the task-irrelevant images"
+    ):
         read_irrelevant(path)
     write_scores(path, matrix())
     with pytest.raises(InputError, match=r"not a readable irrelevant\.h5 .*source"):

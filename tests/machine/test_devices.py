@@ -28,6 +28,8 @@ def test_slurm_limits_what_is_free(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_asked_for_and_missing_is_one_line():
-    with pytest.raises(InputError, match=r"compute\.device is 'cuda' and this machine has no usable GPU"):
+    with pytest.raises(
+        InputError, match=r"compute\.device is 'cuda' and this machine has no usable GPU"
+    ):
         device_of(Compute(device="cuda"))
     assert device_of(Compute(threads=1)) == torch.device("cpu")

@@ -32,10 +32,15 @@ def test_what_goes_wrong_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_temporary_names_are_a_processs_own(tmp_path):
-    code = "import sys; from pathlib import Path; from zslpipe.machine.files import temporary_name\n"
+    code = (
+        "import sys; from pathlib import Path; from zslpipe.machine.files import temporary_name\n"
+    )
     code += "print(temporary_name(Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(tmp_path / "scores.h5")]
-    others = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]
+    others = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        for _ in range(2)
+    ]
     names = {*others, str(temporary_name(tmp_path / "scores.h5"))}
     assert len(names) == 3
     assert {Path(name).parent for name in names} == {tmp_path}
@@ -57,7 +62,10 @@ def test_work_folders_are_named_after_outputs(tmp_path):
 def test_a_held_folder_is_refused_with_its_holder_and_free_afterwards(tmp_path):
     folder = tmp_path / ".x.work"
     with held_folder(folder):
-        with pytest.raises(InputError, match=rf"process {os.getpid()} on .* writes here"), held_folder(folder):
+        with (
+            pytest.raises(InputError, match=rf"process {os.getpid()} on .* writes here"),
+            held_folder(folder),
+        ):
             pass
     with held_folder(folder):
         pass

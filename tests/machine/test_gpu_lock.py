@@ -1,4 +1,6 @@
-"""One job, one GPU: claims of processes side by side, their ends, and what a scheduler has decided already."""
+"""One job, one GPU: claims of processes side by side, their ends, and what a scheduler has decided
+already.
+"""
 
 import os
 import signal
@@ -43,7 +45,9 @@ class Jobs:
         command = [sys.executable, "-c", CLAIMANT, str(count), str(self.folder), str(child_seconds)]
         outside = {name: value for name, value in os.environ.items() if name not in SCHEDULED}
         pipe = subprocess.PIPE
-        job = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env={**outside, **environment})
+        job = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, text=True, env={**outside, **environment}
+        )
         self.running.append(job)
         return job
 
@@ -112,7 +116,9 @@ def test_workflows_that_were_given_different_gpus_do_not_wait_for_each_other(job
 
 
 def test_files_name_the_user_and_are_no_ones_elses(jobs):
-    (jobs.folder / "zslpipe-0-gpu0.lock" if os.getuid() else jobs.folder / "zslpipe-1-gpu0.lock").touch(mode=0o000)
+    (
+        jobs.folder / "zslpipe-0-gpu0.lock" if os.getuid() else jobs.folder / "zslpipe-1-gpu0.lock"
+    ).touch(mode=0o000)
     assert said(jobs.start(1)) == "0"
     made = jobs.folder / f"zslpipe-{os.getuid()}-gpu0.lock"
     assert made.stat().st_mode & 0o777 == 0o600
@@ -122,7 +128,9 @@ def test_the_default_folder_is_the_systems_temporary_one(tmp_path):
     command = [sys.executable, "-c", CLAIMANT, "1"]
     environment = {name: value for name, value in os.environ.items() if name not in SCHEDULED}
     environment |= {"TMPDIR": str(tmp_path)}
-    done = subprocess.run(command, input="end\n", capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        command, input="end\n", capture_output=True, text=True, env=environment, check=True
+    )
     assert done.stdout == "0\n"
     assert [path.name for path in tmp_path.iterdir()] == [f"zslpipe-{os.getuid()}-gpu0.lock"]
 
@@ -134,7 +142,9 @@ def test_no_gpu_and_no_place_for_a_lock_are_one_line(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").touch()
     (tmp_path / gpu_lock._lock_names(1, os.environ)[0]).symlink_to(tmp_path / "elsewhere")
     for folder in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(InputError, match=r"no lock file can be opened here .*; set TMPDIR") as caught:
+        with pytest.raises(
+            InputError, match=r"no lock file can be opened here .*; set TMPDIR"
+        ) as caught:
             gpu_lock.claim(1, folder)
         assert "\n" not in str(caught.value)
 

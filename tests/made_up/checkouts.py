@@ -1,4 +1,6 @@
-"""A checkout in a folder of its own, the configuration of a small run, and what Snakemake plans there."""
+"""A checkout in a folder of its own, the configuration of a small run, and what Snakemake plans
+there.
+"""
 
 import os
 import re
@@ -8,7 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# What a run needs of the checkout: nothing of it is ignored by git, nothing that git ignores is needed.
+# What a run needs of the checkout: nothing of it is ignored by git, nothing that git ignores is
+# needed.
 PARTS = ("Snakefile", "profiles", "workflow", "envs", "zslpipe")
 CONFIG = """\
 seeds: [0, 1]
@@ -55,7 +58,9 @@ class Checkout:
     def snakemake(self, *arguments: str, fails: bool = False) -> str:
         """Run Snakemake and return all that it says."""
         environment = {
-            name: value for name, value in os.environ.items() if name not in ("SNAKEMAKE_PROFILE", "PYTHONPATH")
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("SNAKEMAKE_PROFILE", "PYTHONPATH")
         }
         # Stand-ins of programs first, then the interpreter's own folder: jobs call ``python``.
         folders = [str(self.folder / "bin"), str(Path(sys.executable).parent), environment["PATH"]]

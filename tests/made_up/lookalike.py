@@ -1,4 +1,6 @@
-"""Datasets in the true layout of the field's files, with made-up content: true counts where asked, tiny image files."""
+"""Datasets in the true layout of the field's files, with made-up content: true counts where asked,
+tiny image files.
+"""
 
 import os
 from collections.abc import Sequence
@@ -11,10 +13,22 @@ from PIL import Image
 from zslpipe.datasets.reading.splits import EXPECTED, ExpectedSizes
 
 SMALL = ExpectedSizes(
-    images=96, trainval=48, test_seen=16, test_unseen=32, seen=8, unseen=4, attributes=6, validation=3
+    images=96,
+    trainval=48,
+    test_seen=16,
+    test_unseen=32,
+    seen=8,
+    unseen=4,
+    attributes=6,
+    validation=3,
 )
 FEATURES = 5
-WORDS = ("has_bill_shape::dagger", "has_wing_color::blue", "has_size::small", "has_tail_shape::forked_(deep)")
+WORDS = (
+    "has_bill_shape::dagger",
+    "has_wing_color::blue",
+    "has_size::small",
+    "has_tail_shape::forked_(deep)",
+)
 BOX = (1, 2, 7, 6)
 SIZE = (8, 10)  # width, height of the tiny images
 
@@ -38,8 +52,13 @@ def class_names(known_as: str, count: int) -> list[str]:
     """Class names in the order of their folders."""
     if known_as == "CUB":
         return [f"{number + 1:03d}.Some_Bird_{number}" for number in range(count)]
-    if known_as == "SUN":  # a third of the real ones lie a folder deeper, joined by "_" in the split file
-        return [f"hall_{number}_indoor" if number % 3 == 0 else f"place{number}" for number in range(count)]
+    if (
+        known_as == "SUN"
+    ):  # a third of the real ones lie a folder deeper, joined by "_" in the split file
+        return [
+            f"hall_{number}_indoor" if number % 3 == 0 else f"place{number}"
+            for number in range(count)
+        ]
     return [f"odd+beast{number}" for number in range(count)]
 
 
@@ -48,7 +67,9 @@ def stored_path(known_as: str, name: str, image: int) -> str:
     if known_as == "CUB":
         return f"/BS/somebody/work/data/CUB_200_2011/images/{name}/Bird_{image:05d}.jpg"
     if known_as == "SUN":
-        folder = f"{name[0]}/{name.removesuffix('_indoor')}" + ("/indoor" if name.endswith("_indoor") else "")
+        folder = f"{name[0]}/{name.removesuffix('_indoor')}" + (
+            "/indoor" if name.endswith("_indoor") else ""
+        )
         return f"/BS/somebody/SUN//images/{folder}/sun_{image:05d}.jpg"
     if known_as == "FLO":
         return f"/BS/somebody/Flowers/jpg/image_{image:05d}.jpg"
@@ -62,12 +83,20 @@ def relative(path: str) -> str:
     """Where the image lies in the dataset's folder."""
     for anchor in ("/images/", "/JPEGImages/", "/jpg/"):
         if anchor in path:
-            return path.split(anchor)[1] if "VOC" not in path else f"JPEGImages/{path.split(anchor)[1]}"
+            return (
+                path.split(anchor)[1]
+                if "VOC" not in path
+                else f"JPEGImages/{path.split(anchor)[1]}"
+            )
     return f"ayahoo_test_images/{path.split('/')[-1]}"
 
 
-def split_numbers(labels: np.ndarray, sizes: ExpectedSizes, generation: str) -> dict[str, np.ndarray]:
-    """0-based splits of the right sizes: the last classes by folder are unseen, the first ones validation."""
+def split_numbers(
+    labels: np.ndarray, sizes: ExpectedSizes, generation: str
+) -> dict[str, np.ndarray]:
+    """0-based splits of the right sizes: the last classes by folder are unseen, the first ones
+    validation.
+    """
     seen_rows, unseen = np.flatnonzero(labels < sizes.seen), np.flatnonzero(labels >= sizes.seen)
     test_seen = seen_rows[np.linspace(0, len(seen_rows) - 1, sizes.test_seen).astype(int)]
     trainval = np.setdiff1d(seen_rows, test_seen)
@@ -80,7 +109,11 @@ def split_numbers(labels: np.ndarray, sizes: ExpectedSizes, generation: str) -> 
 
 
 def write_xlsa17(
-    root: Path, known_as: str = "CUB", generation: str = "c", true_counts: bool = False, images: bool = True
+    root: Path,
+    known_as: str = "CUB",
+    generation: str = "c",
+    true_counts: bool = False,
+    images: bool = True,
 ) -> dict[str, object]:
     """Write the files of one dataset below ``root / known_as``; return the settings that read them."""
     sizes, random = sizes_of(known_as, true_counts), np.random.default_rng(0)
@@ -88,14 +121,23 @@ def write_xlsa17(
     folder.mkdir(parents=True)
     total = sizes.seen + sizes.unseen
     names = class_names(known_as, total)
-    counts = [*_even(sizes.trainval + sizes.test_seen, sizes.seen), *_even(sizes.test_unseen, sizes.unseen)]
+    counts = [
+        *_even(sizes.trainval + sizes.test_seen, sizes.seen),
+        *_even(sizes.test_unseen, sizes.unseen),
+    ]
     by_folder = np.repeat(np.arange(total), counts)
     stored = [stored_path(known_as, names[label], image) for image, label in enumerate(by_folder)]
-    order = np.random.default_rng(1).permutation(total)  # position in the split file -> folder number
+    order = np.random.default_rng(1).permutation(
+        total
+    )  # position in the split file -> folder number
     labels = np.argsort(order)[by_folder] + 1
     features = random.random((FEATURES, len(stored)), dtype=np.float32)
     features[0] = np.arange(len(stored))
-    listed = {"features": features, "labels": labels[:, None].astype(float), "image_files": cells(stored)}
+    listed = {
+        "features": features,
+        "labels": labels[:, None].astype(float),
+        "image_files": cells(stored),
+    }
     scipy.io.savemat(folder / "res101.mat", listed)
     original = random.integers(1, 100, (sizes.attributes, total)).astype(float)
     if known_as.startswith("AWA"):
@@ -106,7 +148,10 @@ def write_xlsa17(
     numbers = split_numbers(by_folder, sizes, generation)
     variables |= {name: (rows + 1)[:, None].astype(np.uint16) for name, rows in numbers.items()}
     scipy.io.savemat(folder / "att_splits.mat", variables)
-    settings: dict[str, object] = {"features": f"{known_as}/res101.mat", "splits": f"{known_as}/att_splits.mat"}
+    settings: dict[str, object] = {
+        "features": f"{known_as}/res101.mat",
+        "splits": f"{known_as}/att_splits.mat",
+    }
     if images:
         settings["images"] = f"{known_as}/images"
         write_images(folder / "images", [relative(path) for path in stored])
@@ -134,26 +179,47 @@ def write_boxes(root: Path, stored: Sequence[str], lists: int = 3) -> list[str]:
 
 
 def write_parts(path: Path, images: Sequence[str]) -> None:
-    """Write part locations: the beak at (2, 5) px everywhere, the left wing nowhere, the tail outside."""
+    """Write part locations: the beak at (2, 5) px everywhere, the left wing nowhere, the tail
+    outside.
+    """
     rows = ["image,part,x,y,visible"]
     for image in images:
-        rows += [f"{image},beak,2.0,5.0,1", f"{image},left wing,0.0,0.0,0", f"{image},tail,99.0,3.0,1"]
+        rows += [
+            f"{image},beak,2.0,5.0,1",
+            f"{image},left wing,0.0,0.0,0",
+            f"{image},tail,99.0,3.0,1",
+        ]
     path.write_text("\n".join(rows) + "\n")
 
 
-def write_deepfashion(root: Path, classes: int = 12, images_each: int = 10, attributes: int = 6) -> dict[str, object]:
-    """Write the benchmark's lists: categories 1.. (number 4 without images), {-1, 0, 1} labels, partitions."""
+def write_deepfashion(
+    root: Path, classes: int = 12, images_each: int = 10, attributes: int = 6
+) -> dict[str, object]:
+    """Write the benchmark's lists: categories 1.. (number 4 without images), {-1, 0, 1} labels,
+    partitions.
+    """
     random = np.random.default_rng(0)
-    numbers = [number for number in range(1, classes + 1) if number != 4 for _ in range(images_each)]
+    numbers = [
+        number for number in range(1, classes + 1) if number != 4 for _ in range(images_each)
+    ]
     paths = [f"img/Some_Thing/img_{row:08d}.jpg" for row in range(len(numbers))]
     labels = random.integers(-1, 2, (len(paths), attributes))
-    _benchmark_list(root / "list_category_cloth.txt", [f"Category{number} 1" for number in range(1, classes + 1)])
-    _benchmark_list(root / "list_category_img.txt", [f"{p}   {n}" for p, n in zip(paths, numbers, strict=True)])
-    _benchmark_list(root / "list_attr_cloth.txt", [f"deep v-neck {i}  {1 + i % 5}" for i in range(attributes)])
+    _benchmark_list(
+        root / "list_category_cloth.txt",
+        [f"Category{number} 1" for number in range(1, classes + 1)],
+    )
+    _benchmark_list(
+        root / "list_category_img.txt", [f"{p}   {n}" for p, n in zip(paths, numbers, strict=True)]
+    )
+    _benchmark_list(
+        root / "list_attr_cloth.txt", [f"deep v-neck {i}  {1 + i % 5}" for i in range(attributes)]
+    )
     rows = [f"{path}  {' '.join(map(str, row))}" for path, row in zip(paths, labels, strict=True)]
     _benchmark_list(root / "list_attr_img.txt", rows)
     kinds = ("train", "train", "train", "val", "test")
-    _benchmark_list(root / "list_eval_partition.txt", [f"{p} {kinds[i % 5]}" for i, p in enumerate(paths)])
+    _benchmark_list(
+        root / "list_eval_partition.txt", [f"{p} {kinds[i % 5]}" for i, p in enumerate(paths)]
+    )
     (root / "unseen.txt").write_text("Category2\nCategory9\n")
     files = {"category_names": "list_category_cloth.txt", "categories": "list_category_img.txt"}
     files |= {"attribute_names": "list_attr_cloth.txt", "attributes": "list_attr_img.txt"}
@@ -167,8 +233,13 @@ def _benchmark_list(path: Path, rows: Sequence[str]) -> None:
 def write_folder(root: Path, classes: int = 8, images_each: int = 5) -> dict[str, object]:
     """Write one's own data: class folders, a CSV of attributes, a list of unseen classes."""
     names = [f"thing {number}" for number in range(classes)]
-    write_images(root / "pictures", [f"{name}/{image}.jpg" for name in names for image in range(images_each)])
-    lines = [f"{name},{number},{number * 0.5 + 1},{classes - number}" for number, name in enumerate(names)]
+    write_images(
+        root / "pictures", [f"{name}/{image}.jpg" for name in names for image in range(images_each)]
+    )
+    lines = [
+        f"{name},{number},{number * 0.5 + 1},{classes - number}"
+        for number, name in enumerate(names)
+    ]
     (root / "attributes.csv").write_text("\n".join(["class,colour::red,size,shape", *lines]) + "\n")
     (root / "unseen.txt").write_text("thing 6\nthing 1\n")
     return {"images": "pictures", "attributes": "attributes.csv", "unseen_classes": "unseen.txt"}

@@ -1,4 +1,6 @@
-"""A dataset small enough for tests: eight classes, five attributes, features linear in the class vectors."""
+"""A dataset small enough for tests: eight classes, five attributes, features linear in the class
+vectors.
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,9 @@ TRAINING_IMAGES, TEST_IMAGES = 10, 4  # of a class
 
 
 def write_miniature(folder: Path, seed: int = 0) -> dict[str, Path]:
-    """Write index.h5, features.h5 and words.h5 of a made-up dataset; return their paths by these names."""
+    """Write index.h5, features.h5 and words.h5 of a made-up dataset; return their paths by these
+    names.
+    """
     generator = np.random.default_rng(seed)
     index = miniature_index(generator)
     paths = {name: folder / f"{name}.h5" for name in ("index", "features", "words")}
@@ -23,14 +27,19 @@ def write_miniature(folder: Path, seed: int = 0) -> dict[str, Path]:
     write_features(index, generator, paths["features"])
     with h5py.File(paths["words"], "w") as file:
         file["vectors"] = generator.normal(size=(ATTRIBUTES, WORD_WIDTH)).astype(np.float32)
-        file.create_dataset("attributes", data=list(index.attribute_names), dtype=h5py.string_dtype())
+        file.create_dataset(
+            "attributes", data=list(index.attribute_names), dtype=h5py.string_dtype()
+        )
         file.attrs["source"] = "made up"
     return paths
 
 
 def miniature_index(generator: np.random.Generator) -> Index:
     """Return an index of SEEN and VALIDATION classes; images of a class follow each other."""
-    labels, splits = [], {"trainval": [], "test_seen": [], "test_unseen": [], "train": [], "val": []}
+    labels, splits = (
+        [],
+        {"trainval": [], "test_seen": [], "test_unseen": [], "train": [], "val": []},
+    )
     for number in range(CLASSES):
         kinds = (
             ["trainval"] * TRAINING_IMAGES + ["test_seen"] * TEST_IMAGES
@@ -66,7 +75,9 @@ def write_features(index: Index, generator: np.random.Generator, path: Path) -> 
     arrays = {"regions": regions.astype(np.float16), "pooled": regions.mean(1).astype(np.float32)}
     shapes = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
     writer = BlockWriter(
-        path.parent / ".features.work", shapes, {"extractor": "miniature", "images_hash": images_hash(index)}
+        path.parent / ".features.work",
+        shapes,
+        {"extractor": "miniature", "images_hash": images_hash(index)},
     )
     writer.write(0, arrays)
     writer.finish(path)

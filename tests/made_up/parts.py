@@ -1,4 +1,6 @@
-"""A made-up dataset with annotated body parts, attention.h5 files of its test images, and their localization.json."""
+"""A made-up dataset with annotated body parts, attention.h5 files of its test images, and their
+localization.json.
+"""
 
 import json
 
@@ -16,7 +18,9 @@ HEIGHT, WIDTH = 5, 7
 
 
 def made_up_index(seed=0, size=None):
-    """48 images cropped to boxes of different shapes, with some parts hidden; half of a seen class's are for tests."""
+    """48 images cropped to boxes of different shapes, with some parts hidden; half of a seen
+    class's are for tests.
+    """
     generator = np.random.default_rng(seed)
     labels = np.repeat(np.arange(CLASSES), TRAINING)
     images = np.arange(len(labels))
@@ -27,7 +31,11 @@ def made_up_index(seed=0, size=None):
     locations = generator.uniform(0, 1, (len(labels), len(PARTS), 2)).astype(np.float32)
     locations[generator.random(locations.shape[:2]) < 0.3] = np.nan
     corners = generator.integers(0, 50, (len(labels), 2))
-    sizes = generator.integers(40, 90, (len(labels), 2)) if size is None else np.full((len(labels), 2), size)
+    sizes = (
+        generator.integers(40, 90, (len(labels), 2))
+        if size is None
+        else np.full((len(labels), 2), size)
+    )
     return Index(
         dataset="made up",
         adapter="none",
@@ -54,16 +62,26 @@ def cell_peaks(generator, images, maps):
 
 
 def attention_file(path, index, peaks, train_peaks=None, **attrs):
-    """attention.h5 with the peaks (n, m, 2) of the test images; with ``train_peaks``, of found parts."""
+    """attention.h5 with the peaks (n, m, 2) of the test images; with ``train_peaks``, of found
+    parts.
+    """
     maps = np.zeros((2, peaks.shape[1], HEIGHT, WIDTH), np.float16)
     with h5py.File(path, "w") as file:
         file["maps" if train_peaks is None else "part_maps"] = maps
-        file["test/images"] = np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]])
+        file["test/images"] = np.concatenate(
+            [index.splits["test_seen"], index.splits["test_unseen"]]
+        )
         file["test/peaks"] = peaks
         if train_peaks is not None:
             file["train/images"], file["train/peaks"] = index.splits["trainval"], train_peaks
         kind = "attributes" if train_peaks is None else "parts"
-        given = {"dataset": index.dataset, "method": "rsan", "variant": "default", "seed": 3, "kind": kind}
+        given = {
+            "dataset": index.dataset,
+            "method": "rsan",
+            "variant": "default",
+            "seed": 3,
+            "kind": kind,
+        }
         file.attrs.update(given | {"complete": True} | attrs)
     return path
 

@@ -5,7 +5,9 @@ import numpy as np
 from zslpipe.formats.scores import IrrelevantScores, ScoreMatrix, write_irrelevant, write_scores
 
 SEEN = np.array([True, True, False, True, True, False, True, False, True])
-VALIDATION = np.array([True, False, True, True, False, True])  # of the seen classes: seen in the problem of choosing
+VALIDATION = np.array(
+    [True, False, True, True, False, True]
+)  # of the seen classes: seen in the problem of choosing
 CLASSES = tuple(f"class {number}" for number in range(len(SEEN)))
 FILES = ("scores", "validation", "irrelevant")
 
@@ -21,7 +23,11 @@ def made_up(seed, seen, classes, images=20, bias=3.0):
     scores = {}
     for split, numbers in labels.items():
         drawn = generator.normal(size=(len(numbers), len(seen))) + bias * seen
-        drawn[np.arange(len(numbers)), numbers] += {"trainval": 4, "test_seen": 3, "test_unseen": 2}[split]
+        drawn[np.arange(len(numbers)), numbers] += {
+            "trainval": 4,
+            "test_seen": 3,
+            "test_unseen": 2,
+        }[split]
         scores[split] = drawn.astype(np.float32)
     return ScoreMatrix(
         *("demo", "made_up", "default", 3, "small", "att (unit)", "", "last epoch", "demo split"),
@@ -39,7 +45,11 @@ def run(seed=0):
     matrix = made_up(seed, SEEN, CLASSES)
     validation = made_up(seed + 100, VALIDATION, tuple(np.array(CLASSES)[SEEN]))
     noise = np.random.default_rng(seed + 200).normal(size=(30, len(SEEN))) + 3 * SEEN
-    return matrix, validation, IrrelevantScores("demo", "made_up", "default", 3, "bags", CLASSES, noise.astype("f4"))
+    return (
+        matrix,
+        validation,
+        IrrelevantScores("demo", "made_up", "default", 3, "bags", CLASSES, noise.astype("f4")),
+    )
 
 
 def write_run(folder, matrix, validation, irrelevant):
@@ -52,4 +62,7 @@ def write_run(folder, matrix, validation, irrelevant):
 def all_test_images(matrix):
     """Scores and labels of test_seen and test_unseen, one behind the other."""
     splits = ("test_seen", "test_unseen")
-    return [np.concatenate([getattr(matrix, name)[split] for split in splits]) for name in ("scores", "labels")]
+    return [
+        np.concatenate([getattr(matrix, name)[split] for split in splits])
+        for name in ("scores", "labels")
+    ]

@@ -36,9 +36,16 @@ def test_left_and_right_are_one_part():
 
 
 def test_attributes_at_least_as_strong_as_on_average_are_present():
-    index = dataclasses.replace(made_up_index(), semantics={"att": np.array([[1, 0.5], [1, 0], [0, 0.5], [2, 1]])})
+    index = dataclasses.replace(
+        made_up_index(), semantics={"att": np.array([[1, 0.5], [1, 0], [0, 0.5], [2, 1]])}
+    )
     index = dataclasses.replace(index, attribute_names=("x", "y"))
-    assert present_attributes(index).tolist() == [[True, True], [True, False], [False, True], [True, True]]
+    assert present_attributes(index).tolist() == [
+        [True, True],
+        [True, False],
+        [False, True],
+        [True, True],
+    ]
 
 
 def test_sizes_come_from_files_where_there_is_no_box(tmp_path):
@@ -47,10 +54,15 @@ def test_sizes_come_from_files_where_there_is_no_box(tmp_path):
         Image.new("L", (30 + number, 70)).save(tmp_path / path)
     rows = np.array([5, 2])
     assert image_sizes(index, rows, tmp_path).tolist() == [[35, 70], [32, 70]]
-    boxed = dataclasses.replace(index, boxes=np.array([[9, 9, 39 + number, 79] for number in range(len(index.paths))]))
+    boxed = dataclasses.replace(
+        index, boxes=np.array([[9, 9, 39 + number, 79] for number in range(len(index.paths))])
+    )
     peaks = cell_peaks(np.random.default_rng(0), 36, 5)
     assert localized(tmp_path, index, peaks) == localized(tmp_path, boxed, peaks)
     (tmp_path / "5.png").unlink()
     (tmp_path / "2.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"2 images missing or not readable, first 5\.png, 2\.png; the right folder"):
+    with pytest.raises(
+        InputError,
+        match=r"2 images missing or not readable, first 5\.png, 2\.png; the right folder",
+    ):
         image_sizes(index, rows, tmp_path)

@@ -19,12 +19,20 @@ from zslpipe.formats.localization import MEASURES, read_localization
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.body_parts import body_parts
 from zslpipe.maps.central_square import places_in_square
-from zslpipe.maps.localization import Annotated, assign, cell_middles, measure, near, object_sizes, seek
+from zslpipe.maps.localization import (
+    Annotated,
+    assign,
+    cell_middles,
+    measure,
+    near,
+    object_sizes,
+    seek,
+)
 
 
 def in_pixels(index, image):
-    """Parts of an image in pixels of its box, the square's corner and side, which parts lie in the square, the
-    object's size; all from the definitions.
+    """Parts of an image in pixels of its box, the square's corner and side, which parts lie in the
+    square, the object's size; all from the definitions.
     """
     left, top, right, bottom = index.boxes[image].tolist()
     width, height = right - left, bottom - top
@@ -34,8 +42,14 @@ def in_pixels(index, image):
     shown = [place for place in places if not np.isnan(place[0])]
     size = 0.0
     if shown:
-        size = max(max(place[axis] for place in shown) - min(place[axis] for place in shown) for axis in (0, 1))
-    inside = [not np.isnan(x) and 0 <= x - corner[0] <= side and 0 <= y - corner[1] <= side for x, y in places]
+        size = max(
+            max(place[axis] for place in shown) - min(place[axis] for place in shown)
+            for axis in (0, 1)
+        )
+    inside = [
+        not np.isnan(x) and 0 <= x - corner[0] <= side and 0 <= y - corner[1] <= side
+        for x, y in places
+    ]
     return places, corner, side, inside, size
 
 
@@ -45,7 +59,9 @@ def pairs_from_the_definition(index, peaks, related, has):
     for row, image in enumerate(tests):
         places, corner, side, inside, size = in_pixels(index, image)
         for column in range(peaks.shape[1]):
-            targets = [places[part] for part in range(len(PARTS)) if related[column][part] and inside[part]]
+            targets = [
+                places[part] for part in range(len(PARTS)) if related[column][part] and inside[part]
+            ]
             if not (has(index.labels[image], column) and targets and size > 0):
                 continue
 
@@ -54,7 +70,9 @@ def pairs_from_the_definition(index, peaks, related, has):
                 return min(np.hypot(x - u, y - v) for u, v in targets) < limit * size
 
             values = {}
-            cells = [((i + 0.5) / WIDTH, (j + 0.5) / HEIGHT) for j in range(HEIGHT) for i in range(WIDTH)]
+            cells = [
+                ((i + 0.5) / WIDTH, (j + 0.5) / HEIGHT) for j in range(HEIGHT) for i in range(WIDTH)
+            ]
             for name, limit in (("tenth", 0.1), ("fifth", 0.2)):
                 values[name] = hits(*peaks[row, column].astype(float), limit)
                 values[f"random_{name}"] = np.mean([hits(x, y, limit) for x, y in cells])
@@ -72,7 +90,9 @@ def test_every_share_against_plain_loops(tmp_path, seed):
     found = by_name(localized(tmp_path, index, peaks))
     means = [sum(strengths[:, column]) / CLASSES for column in range(len(ABOUT))]
     pairs = list(
-        pairs_from_the_definition(index, peaks, ABOUT, lambda label, column: strengths[label, column] >= means[column])
+        pairs_from_the_definition(
+            index, peaks, ABOUT, lambda label, column: strengths[label, column] >= means[column]
+        )
     )
     tests = np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]])
     merged = {"beak": [0], "eye": [1, 3], "tail": [2]}
@@ -80,10 +100,17 @@ def test_every_share_against_plain_loops(tmp_path, seed):
     for images, seen in (("seen", True), ("unseen", False)):
         mine = [pair for pair in pairs if (index.labels[tests[pair[0]]] < 2) == seen]
         expected = {("overall", ""): mine}
-        expected |= {("group", name): [p for p in mine if GROUPS[p[1]] == name] for name in ("head", "tail", "size")}
+        expected |= {
+            ("group", name): [p for p in mine if GROUPS[p[1]] == name]
+            for name in ("head", "tail", "size")
+        }
         for name, members in merged.items():
             expected["part", name] = [
-                p for p in mine if any(ABOUT[p[1]][part] and in_pixels(index, tests[p[0]])[3][part] for part in members)
+                p
+                for p in mine
+                if any(
+                    ABOUT[p[1]][part] and in_pixels(index, tests[p[0]])[3][part] for part in members
+                )
             ]
         for key, chosen in expected.items():
             if not chosen:
@@ -92,7 +119,9 @@ def test_every_share_against_plain_loops(tmp_path, seed):
             share = found[(images, *key)]
             assert share["pairs"] == len(chosen)
             for name in MEASURES:
-                assert share[name] == pytest.approx(np.mean([values[name] for _, _, values in chosen])), (key, name)
+                assert share[name] == pytest.approx(
+                    np.mean([values[name] for _, _, values in chosen])
+                ), (key, name)
             checked += 1
     assert checked == len(found) and ("unseen", "overall", "") in found
     assert not [name for _, of, name in found if (of, name) == ("group", "size")]  # about no part
@@ -120,19 +149,29 @@ def test_mirrored_images_give_the_same(tmp_path):
     turned = by_name(localized(tmp_path, other, mirrored(peaks)))
     assert plain.keys() == turned.keys()
     for key, share in plain.items():
-        assert [turned[key][name] for name in MEASURES] == pytest.approx([share[name] for name in MEASURES]), key
+        assert [turned[key][name] for name in MEASURES] == pytest.approx(
+            [share[name] for name in MEASURES]
+        ), key
 
 
 def test_places_and_sizes_by_hand():
-    locations = np.array([[[0.5, 0.5], [0.1, 0.5], [np.nan, np.nan]], [[0.2, 0.2], [np.nan] * 2, [np.nan] * 2]])
+    locations = np.array(
+        [[[0.5, 0.5], [0.1, 0.5], [np.nan, np.nan]], [[0.2, 0.2], [np.nan] * 2, [np.nan] * 2]]
+    )
     sizes = np.array([[200.0, 100.0], [100.0, 100.0]])
-    places = places_in_square(locations, sizes)  # the square of the first is 50 to 150 of its 200 pixels
+    places = places_in_square(
+        locations, sizes
+    )  # the square of the first is 50 to 150 of its 200 pixels
     assert places[0, 0].tolist() == [0.5, 0.5] and np.isnan(places[0, 1:]).all()
     found = object_sizes(locations, sizes)
-    assert found[0] == pytest.approx(0.8)  # 80 pixels wide, the part outside the square counted; sides of 100 pixels
+    assert found[0] == pytest.approx(
+        0.8
+    )  # 80 pixels wide, the part outside the square counted; sides of 100 pixels
     assert np.isnan(found[1])  # one part has no size
     assert np.isnan(object_sizes(np.full((1, 2, 2), np.nan), sizes[:1])).all()
-    assert np.isnan(object_sizes(np.full((1, 2, 2), 0.4), sizes[:1])).all()  # two parts in one place neither
+    assert np.isnan(
+        object_sizes(np.full((1, 2, 2), 0.4), sizes[:1])
+    ).all()  # two parts in one place neither
 
 
 def test_random_chance_is_that_of_peaks_drawn_evenly():
@@ -156,7 +195,9 @@ def test_blocks_change_nothing(monkeypatch):
     index = made_up_index()
     generator = np.random.default_rng(0)
     sizes = (index.boxes[:, 2:] - index.boxes[:, :2]).astype(float)
-    annotated = Annotated(places_in_square(index.part_locations, sizes), object_sizes(index.part_locations, sizes))
+    annotated = Annotated(
+        places_in_square(index.part_locations, sizes), object_sizes(index.part_locations, sizes)
+    )
     sought = seek(annotated, ABOUT, np.ones((48, 5), bool), GROUPS)
     peaks = cell_peaks(generator, 48, 5).astype(float)
     whole = measure(peaks, (HEIGHT, WIDTH), annotated, sought)
@@ -166,9 +207,13 @@ def test_blocks_change_nothing(monkeypatch):
 
 
 def test_a_coarse_grid_bounds_what_can_be_hit():
-    annotated = Annotated(np.array([[[0.5, 0.5], [0.0, 0.9]], [[0.25, 0.25], [0.0, 0.9]]]), np.array([0.9, 0.9]))
+    annotated = Annotated(
+        np.array([[[0.5, 0.5], [0.0, 0.9]], [[0.25, 0.25], [0.0, 0.9]]]), np.array([0.9, 0.9])
+    )
     sought = seek(annotated, np.array([[True, False]]), np.ones((2, 1), bool), ("",))
-    found = measure(np.full((2, 1, 2), 0.25), (2, 2), annotated, sought)  # cells' middles: 0.25 and 0.75
+    found = measure(
+        np.full((2, 1, 2), 0.25), (2, 2), annotated, sought
+    )  # cells' middles: 0.25 and 0.75
     assert found["best_tenth"][:, 0].tolist() == [False, True]
     assert found["random_tenth"][:, 0].tolist() == [0, 0.25]
     assert found["centre_tenth"][:, 0].tolist() == [True, False]
@@ -202,11 +247,17 @@ def test_part_maps_are_assigned_on_training_images_and_measured_on_test_images(t
     tests = np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]])
     for images, seen in (("seen", True), ("unseen", False)):
         mine = [pair for pair in pairs if (index.labels[tests[pair[0]]] < 2) == seen]
-        for of, name, columns in (("overall", "", (0, 1)), ("part", "tail", (0,)), ("part", "eye", (1,))):
+        for of, name, columns in (
+            ("overall", "", (0, 1)),
+            ("part", "tail", (0,)),
+            ("part", "eye", (1,)),
+        ):
             chosen = [values for _, column, values in mine if column in columns]
             assert found[images, of, name]["pairs"] == len(chosen) > 0
             for key in MEASURES:
-                assert found[images, of, name][key] == pytest.approx(np.mean([values[key] for values in chosen]))
+                assert found[images, of, name][key] == pytest.approx(
+                    np.mean([values[key] for values in chosen])
+                )
     assert len(found) == 6
 
 
@@ -223,8 +274,12 @@ def test_assignment_counts_images_in_plain_loops():
         counts = [0, 0, 0]
         for image in range(40):
             for number, members in enumerate(((0,), (1, 3), (2,))):
-                distances = [np.hypot(*(peaks[image, column] - places[image, part])) for part in members]
-                counts[number] += any(distance < 0.2 * annotated.sizes[image] for distance in distances)
+                distances = [
+                    np.hypot(*(peaks[image, column] - places[image, part])) for part in members
+                ]
+                counts[number] += any(
+                    distance < 0.2 * annotated.sizes[image] for distance in distances
+                )
         expected.append(counts.index(max(counts)) if max(counts) else None)
     assert assign(peaks, annotated, parts) == expected
     assert expected[2] is None

@@ -25,7 +25,14 @@ SOURCES = re.compile(r"#.*\b(paper|code|family|ours)\b")
 SEEN = torch.tensor([True, False, True, True, False, True])
 ATTRIBUTES, WIDTH, WORD_WIDTH, IMAGES = 7, 10, 4, 24
 SIDE = 48  # pixels: a 3x3 map of the demo's network
-QUICK = {"batch_size": 8, "backbone": "demo", "episodes": 3, "ways": 3, "generator_steps": 10, "hidden": 32}
+QUICK = {
+    "batch_size": 8,
+    "backbone": "demo",
+    "episodes": 3,
+    "ways": 3,
+    "generator_steps": 10,
+    "hidden": 32,
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,9 @@ def classes_of() -> Classes:
 
 
 def inputs_of(case: Case) -> Held:
-    """Return inputs of one kind: regions and pooled features non-negative as a backbone's last map is, or images."""
+    """Return inputs of one kind: regions and pooled features non-negative as a backbone's last map
+    is, or images.
+    """
     shape = {"regions": (9, WIDTH), "pooled": (WIDTH,), "images": (3, SIDE, SIDE)}[case.kind]
     values = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(1))
     return Held(values if case.kind == "images" else values.relu())
@@ -73,18 +82,26 @@ def inputs_of(case: Case) -> Held:
 
 def quick(config: Any) -> Any:
     """Return a Config of one short epoch on the demo's network, whose map of SIDE pixels is 3x3."""
-    short = {field.name: QUICK[field.name] for field in dataclasses.fields(config) if field.name in QUICK}
-    epochs = {field.name: 1 for field in dataclasses.fields(config) if field.name.endswith("epochs")}
+    short = {
+        field.name: QUICK[field.name] for field in dataclasses.fields(config) if field.name in QUICK
+    }
+    epochs = {
+        field.name: 1 for field in dataclasses.fields(config) if field.name.endswith("epochs")
+    }
     return replace(config, **short, **epochs)
 
 
 def trained(case: Case, folder: Path, classes: Classes, numbers: Tensor) -> nn.Module:
-    """Return a model after a quick training on images whose label k is class ``numbers[k]`` of ``classes``."""
+    """Return a model after a quick training on images whose label k is class ``numbers[k]`` of
+    ``classes``.
+    """
     config, inputs = quick(case.module.Config()), inputs_of(case)
     labels = numbers[SEEN.nonzero().squeeze(1)[torch.arange(IMAGES) % int(SEEN.sum())]]
     torch.manual_seed(0)
     model = case.module.Model(config, classes, inputs.shape)
-    data = TrainingData(inputs, torch.arange(IMAGES), labels, classes, Run(0, torch.device("cpu"), folder))
+    data = TrainingData(
+        inputs, torch.arange(IMAGES), labels, classes, Run(0, torch.device("cpu"), folder)
+    )
     case.module.train(model, config, data)
     return model.eval()
 
@@ -102,16 +119,24 @@ def test_config_is_frozen_and_complete(method):
     assert [field.name for field in dataclasses.fields(config)] == list(
         read_method(Path(method.__file__).stem).settings
     )
-    assert all(type(value) in (bool, int, float, str) for value in dataclasses.asdict(config).values())
+    assert all(
+        type(value) in (bool, int, float, str) for value in dataclasses.asdict(config).values()
+    )
 
 
 def test_every_default_has_its_source(method):
     text, tree = source_of(method)
     lines = text.splitlines()
-    config = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Config")
+    config = next(
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Config"
+    )
     settings = [node for node in config.body if isinstance(node, ast.AnnAssign)]
     assert settings
-    without = [lines[node.lineno - 1] for node in settings if not SOURCES.search(lines[node.end_lineno - 1])]
+    without = [
+        lines[node.lineno - 1]
+        for node in settings
+        if not SOURCES.search(lines[node.end_lineno - 1])
+    ]
     assert without == []
 
 
@@ -146,13 +171,17 @@ def test_scores_cover_every_class_and_are_finite(case, tmp_path):
 
 def test_same_seed_same_scores(case, tmp_path):
     numbers = torch.arange(len(SEEN))
-    first, second = (trained(case, tmp_path / name, classes_of(), numbers) for name in ("first", "second"))
+    first, second = (
+        trained(case, tmp_path / name, classes_of(), numbers) for name in ("first", "second")
+    )
     assert torch.equal(scores_of(case, first), scores_of(case, second))
 
 
 def test_training_changes_the_scores(case, tmp_path):
     torch.manual_seed(0)
-    fresh = case.module.Model(quick(case.module.Config()), classes_of(), inputs_of(case).shape).eval()
+    fresh = case.module.Model(
+        quick(case.module.Config()), classes_of(), inputs_of(case).shape
+    ).eval()
     model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
     assert not torch.equal(scores_of(case, fresh), scores_of(case, model))
 
@@ -161,7 +190,9 @@ def test_weights_round_trip_into_a_fresh_model(case, tmp_path):
     model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
     torch.save(model.state_dict(), tmp_path / "weights.pt")
     torch.manual_seed(123)
-    fresh = case.module.Model(quick(case.module.Config()), classes_of(), inputs_of(case).shape).eval()
+    fresh = case.module.Model(
+        quick(case.module.Config()), classes_of(), inputs_of(case).shape
+    ).eval()
     fresh.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     assert torch.equal(scores_of(case, fresh), scores_of(case, model))
 
@@ -172,7 +203,9 @@ def test_permuting_the_classes_permutes_the_columns(case, tmp_path):
     numbers = order.argsort()
     first = trained(case, tmp_path / "first", classes, torch.arange(len(SEEN)))
     second = trained(case, tmp_path / "second", classes.subset(order, classes.seen[order]), numbers)
-    torch.testing.assert_close(scores_of(case, second), scores_of(case, first)[:, order], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        scores_of(case, second), scores_of(case, first)[:, order], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_all_state_is_parameter_or_buffer(case, tmp_path):
@@ -215,11 +248,18 @@ def test_it_imports_no_other_method_and_subclasses_only_modules(method):
         name
         for node in ast.walk(tree)
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or "."])
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or "."]
+        )
     ]
     assert [name for name in imported if name.startswith((".", "zslpipe.methods"))] == []
     parents = {
-        ast.unparse(parent) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for parent in node.bases
+        ast.unparse(parent)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for parent in node.bases
     }
     assert parents == {"nn.Module"}
 
@@ -229,9 +269,13 @@ def test_signatures_are_plain(method):
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     assert [node.name for node in functions if node.args.kwarg] == []
     assert "hasattr" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    model = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Model")
+    model = next(
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Model"
+    )
     signatures = {
-        node.name: [part.arg for part in node.args.args] for node in model.body if isinstance(node, ast.FunctionDef)
+        node.name: [part.arg for part in node.args.args]
+        for node in model.body
+        if isinstance(node, ast.FunctionDef)
     }
     assert signatures["__init__"] == ["self", "config", "classes", "input_shape"]
     assert signatures["scores"] == ["self", "inputs"]

@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from zslpipe.methods.crafting import INPUT, Config, Model, class_means, projected_rules, set_visual_rules, train
+from zslpipe.methods.crafting import (
+    INPUT,
+    Config,
+    Model,
+    class_means,
+    projected_rules,
+    set_visual_rules,
+    train,
+)
 from zslpipe.networks.backbones import build_trunk
 from zslpipe.training.contract import Batch, Classes, Images, Pooled, Run, TrainingData
 from zslpipe.training.held import Held
@@ -22,7 +30,10 @@ PLAIN = {"similarity": "inner product", "temperature": 1.0}
 
 
 def classes_of(seed: int = 0, unseen_seed: int = 0) -> Classes:
-    vectors = [torch.randn(len(SEEN), ATTRIBUTES, generator=torch.Generator().manual_seed(s)) for s in (seed, 99)]
+    vectors = [
+        torch.randn(len(SEEN), ATTRIBUTES, generator=torch.Generator().manual_seed(s))
+        for s in (seed, 99)
+    ]
     attributes = vectors[0] if not unseen_seed else torch.where(SEEN[:, None], *vectors)
     return Classes(tuple("ABCDE"), attributes, SEEN, tuple("abcd"))
 
@@ -72,7 +83,11 @@ def plain_logits(config: Config, features: Tensor, rules: Tensor) -> list[list[T
 @pytest.mark.parametrize("change", [{}, {"temperature": 0.3}, PLAIN])
 def test_the_softmax_of_the_scores_is_equation_1(change):
     config = replace(DEFAULT, **change)
-    model, pooled, rules = model_of(config, "pooled").double(), inputs_of("pooled").values.double(), classes_of()
+    model, pooled, rules = (
+        model_of(config, "pooled").double(),
+        inputs_of("pooled").values.double(),
+        classes_of(),
+    )
     weight, bias = model.projection.weight, model.projection.bias
     features = torch.stack([torch.stack([dot(row, x) for row in weight]) + bias for x in pooled])
     expected = []
@@ -80,7 +95,9 @@ def test_the_softmax_of_the_scores_is_equation_1(change):
         total = sum(logit.exp() for logit in row)
         expected.append(torch.stack([logit.exp() / total for logit in row]))
     # Class vectors of float32 become rules of unit length in float32.
-    torch.testing.assert_close(model.scores(pooled).softmax(1), torch.stack(expected), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        model.scores(pooled).softmax(1), torch.stack(expected), rtol=0, atol=1e-6
+    )
 
 
 def test_the_loss_is_the_cross_entropy_over_seen_classes_with_its_gradients():
@@ -88,7 +105,9 @@ def test_the_loss_is_the_cross_entropy_over_seen_classes_with_its_gradients():
     model.rules.copy_(torch.nn.functional.normalize(classes_of().attributes.double()))
     losses = model.loss(Batch(pooled, LABELS))
     terms = []
-    for row, label in zip(plain_logits(DEFAULT, model.projection(pooled), model.rules), LABELS.tolist(), strict=True):
+    for row, label in zip(
+        plain_logits(DEFAULT, model.projection(pooled), model.rules), LABELS.tolist(), strict=True
+    ):
         total = sum(logit.exp() for logit, seen in zip(row, SEEN, strict=True) if seen)
         terms.append(-(row[label].exp() / total).log())
     expected = sum(terms) / len(terms)
@@ -97,14 +116,19 @@ def test_the_loss_is_the_cross_entropy_over_seen_classes_with_its_gradients():
     parameters = list(model.parameters())
     wanted = torch.autograd.grad(expected, parameters)
     assert [tuple(gradient.shape) for gradient in wanted] == [(ATTRIBUTES, WIDTH), (ATTRIBUTES,)]
-    for gradient, right in zip(torch.autograd.grad(losses["cross_entropy"], parameters), wanted, strict=True):
+    for gradient, right in zip(
+        torch.autograd.grad(losses["cross_entropy"], parameters), wanted, strict=True
+    ):
         assert right.abs().max() > 1e-3
         torch.testing.assert_close(gradient, right, rtol=0, atol=1e-11)
 
 
 def test_the_temperature_divides_the_scores():
     pooled = inputs_of("pooled").values
-    hot, cold = (model_of(replace(DEFAULT, temperature=value), "pooled").scores(pooled) for value in (1.0, 0.02))
+    hot, cold = (
+        model_of(replace(DEFAULT, temperature=value), "pooled").scores(pooled)
+        for value in (1.0, 0.02)
+    )
     torch.testing.assert_close(cold, 50 * hot)
 
 
@@ -137,7 +161,9 @@ def test_seen_rules_are_the_mean_features_of_their_images(tmp_path, change):
 
 
 def test_unseen_rules_are_the_ridge_regression_on_seen_prototypes(tmp_path):
-    """As a least-squares problem with lambda's rows added, solved by another algorithm; per column of V."""
+    """As a least-squares problem with lambda's rows added, solved by another algorithm; per column
+    of V.
+    """
     config = replace(VISUAL, **PLAIN, regulariser=0.4)
     model = trained(config, tmp_path, "pooled")
     vectors = classes_of().attributes.double().numpy()
@@ -145,14 +171,18 @@ def test_unseen_rules_are_the_ridge_regression_on_seen_prototypes(tmp_path):
     scale = 0.4 * sum(sum(value * value for value in row) for row in known) / len(known)
     left = np.concatenate([known, np.sqrt(scale) * np.eye(ATTRIBUTES)])
     for column in range(WIDTH):
-        solved = np.linalg.lstsq(left, np.concatenate([seen[:, column], np.zeros(ATTRIBUTES)]), rcond=None)[0]
+        solved = np.linalg.lstsq(
+            left, np.concatenate([seen[:, column], np.zeros(ATTRIBUTES)]), rcond=None
+        )[0]
         found = model.rules[~SEEN, column].double().numpy()
         np.testing.assert_allclose(found, vectors[~SEEN.numpy()] @ solved, rtol=0, atol=1e-6)
 
 
 def test_a_small_regulariser_reproduces_a_linear_map_and_the_embeddings_scale_does_not_count():
     generator = torch.Generator().manual_seed(4)
-    known, others, linear = (torch.randn(n, m, generator=generator).double() for n, m in ((9, 4), (5, 4), (4, 7)))
+    known, others, linear = (
+        torch.randn(n, m, generator=generator).double() for n, m in ((9, 4), (5, 4), (4, 7))
+    )
     found = projected_rules(others, known @ linear, known, 1e-10)
     torch.testing.assert_close(found, others @ linear, rtol=0, atol=1e-7)
     once, thrice = (projected_rules(s * others, known @ linear, s * known, 0.5) for s in (1.0, 3.0))
@@ -162,13 +192,20 @@ def test_a_small_regulariser_reproduces_a_linear_map_and_the_embeddings_scale_do
 
 def test_a_seen_class_without_training_images_gets_a_projected_rule(tmp_path):
     data = data_of(tmp_path, "pooled")
-    model, few = model_of(VISUAL, "pooled"), replace(data, rows=data.rows[LABELS != 3], labels=LABELS[LABELS != 3])
+    model, few = (
+        model_of(VISUAL, "pooled"),
+        replace(data, rows=data.rows[LABELS != 3], labels=LABELS[LABELS != 3]),
+    )
     means, counts = class_means(model, few)
     assert counts.tolist() == [4, 0, 4, 0, 0] and not means[3].any()
     set_visual_rules(model, VISUAL, few)
     known = classes_of().attributes[[0, 2]].double()
-    expected = projected_rules(classes_of().attributes[3:4].double(), means[[0, 2]], known, VISUAL.regulariser)[0]
-    torch.testing.assert_close(model.rules[3].double(), expected / expected.norm(), rtol=0, atol=1e-6)
+    expected = projected_rules(
+        classes_of().attributes[3:4].double(), means[[0, 2]], known, VISUAL.regulariser
+    )[0]
+    torch.testing.assert_close(
+        model.rules[3].double(), expected / expected.norm(), rtol=0, atol=1e-6
+    )
 
 
 def test_visual_rules_on_images_are_those_of_the_network_before_training(tmp_path):
@@ -179,7 +216,9 @@ def test_visual_rules_on_images_are_those_of_the_network_before_training(tmp_pat
     pooled = pooled / pooled.norm(dim=1, keepdim=True)
     for number in (0, 2, 3):
         mean = pooled[LABELS.eq(number)].mean(0)
-        torch.testing.assert_close(model.rules[number].double(), mean / mean.norm(), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            model.rules[number].double(), mean / mean.norm(), rtol=0, atol=1e-5
+        )
     assert not torch.equal(next(model.trunk.parameters()), next(untrained.trunk.parameters()))
 
 
@@ -194,7 +233,9 @@ def test_semantic_rules_stay_and_everything_else_trains(tmp_path, kind):
     assert "rules" not in dict(before.named_parameters())
 
 
-@pytest.mark.parametrize(("rule", "kind"), [("semantic", "pooled"), ("semantic", "images"), ("visual", "images")])
+@pytest.mark.parametrize(
+    ("rule", "kind"), [("semantic", "pooled"), ("semantic", "images"), ("visual", "images")]
+)
 def test_unseen_rules_do_not_enter_training(tmp_path, rule, kind):
     config = replace(DEFAULT, rule=rule)
     models = []
@@ -229,7 +270,9 @@ def test_images_through_the_frozen_network_are_its_pooled_features(tmp_path, rul
     else:
         set_visual_rules(model, VISUAL, data_of(tmp_path, "images"))
         set_visual_rules(light, VISUAL, replace(data_of(tmp_path, "images"), inputs=pooled))
-    torch.testing.assert_close(model.scores(images.values), light.scores(pooled.values), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        model.scores(images.values), light.scores(pooled.values), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_training_is_adam_with_a_rate_a_part(tmp_path):
@@ -246,14 +289,20 @@ def test_training_is_adam_with_a_rate_a_part(tmp_path):
 
 
 def test_batch_norms_keep_their_statistics(tmp_path):
-    """A file of weights may hold batch norms folded into their convolutions, which batch statistics would undo."""
+    """A file of weights may hold batch norms folded into their convolutions, which batch statistics
+    would undo.
+    """
     before, after = model_of(DEFAULT, "images"), trained(DEFAULT, tmp_path, "images")
     kept = {name for name, _ in before.trunk.named_buffers() if "running" in name}
     assert len(kept) > 10
     assert all(torch.equal(dict(after.trunk.named_buffers())[name], dict(before.trunk.named_buffers())[name])
                for name in kept)  # fmt: skip
     model = model_of(DEFAULT, "images").train()
-    assert model.training and model.projection.training and not any(part.training for part in model.trunk.modules())
+    assert (
+        model.training
+        and model.projection.training
+        and not any(part.training for part in model.trunk.modules())
+    )
 
 
 @pytest.mark.parametrize("kind", ["pooled", "images"])
@@ -271,7 +320,9 @@ def test_permuting_the_classes_permutes_the_visual_rules(tmp_path):
     order = torch.tensor([3, 1, 4, 0, 2])
     classes, data = classes_of(), data_of(tmp_path, "pooled")
     first = trained(VISUAL, tmp_path, "pooled")
-    moved = replace(data, labels=order.argsort()[LABELS], classes=classes.subset(order, SEEN[order]))
+    moved = replace(
+        data, labels=order.argsort()[LABELS], classes=classes.subset(order, SEEN[order])
+    )
     second = model_of(VISUAL, "pooled", moved.classes)
     train(second, VISUAL, moved)
     torch.testing.assert_close(second.rules, first.rules[order])

@@ -28,7 +28,9 @@ def classes(seed: int = 0) -> Classes:
 
 
 def model_of(config: Config = DEFAULT, seed: int = 0) -> Model:
-    """Return a float64 model in which whatever is trained is random: the fast form has to be right everywhere."""
+    """Return a float64 model in which whatever is trained is random: the fast form has to be right
+    everywhere.
+    """
     torch.manual_seed(seed)
     model = Model(config, classes(), (REGIONS, WIDTH)).double()
     for parameter in model.parameters():
@@ -51,21 +53,29 @@ def plain_scores(model: Model, regions: Tensor) -> Tensor:
         for number, vector in enumerate(model.word_vectors):
             logits = torch.stack([vector @ model.W_alpha @ feature for feature in features])
             alpha = logits.exp() / logits.exp().sum()  # (2)
-            attended = sum(weight * feature for weight, feature in zip(alpha, features, strict=True))  # (3)
+            attended = sum(
+                weight * feature for weight, feature in zip(alpha, features, strict=True)
+            )  # (3)
             e = vector @ model.W_e @ attended  # (4)
             strength = (vector @ model.W_beta @ attended).exp()
-            parts.append(e * strength / (strength + 1) * model.attributes[:, number])  # (6), one term of (7)
+            parts.append(
+                e * strength / (strength + 1) * model.attributes[:, number]
+            )  # (6), one term of (7)
         rows.append(sum(parts))
     return torch.stack(rows)
 
 
 def plain_unseen_masses(scores: Tensor) -> list[Tensor]:
-    """Return sum over u of p(s_i^u) of equations (9)-(11), one an image; scores + 1 for unseen, - 1 for seen."""
+    """Return sum over u of p(s_i^u) of equations (9)-(11), one an image; scores + 1 for unseen, - 1
+    for seen.
+    """
     masses = []
     for row in scores:
         shifted = [score - 1 if seen else score + 1 for score, seen in zip(row, SEEN, strict=True)]
         total = sum(score.exp() for score in shifted)
-        masses.append(sum(score.exp() / total for score, seen in zip(shifted, SEEN, strict=True) if not seen))
+        masses.append(
+            sum(score.exp() / total for score, seen in zip(shifted, SEEN, strict=True) if not seen)
+        )
     return masses
 
 
@@ -87,7 +97,11 @@ def test_scores_are_equation_7_plus_the_margin():
 
 @pytest.mark.parametrize("calibration", ["batch mean", "image mean"])
 def test_losses_and_gradients_of_all_parameters_equal_the_plain_form(calibration):
-    model, regions, labels = model_of(Config(calibration=calibration)), regions_of(), torch.tensor([0, 3, 1, 0])
+    model, regions, labels = (
+        model_of(Config(calibration=calibration)),
+        regions_of(),
+        torch.tensor([0, 3, 1, 0]),
+    )
     losses = model.loss(Batch(regions, labels))
     scores = plain_scores(model, regions)
     masses = plain_unseen_masses(scores)
@@ -104,7 +118,9 @@ def test_losses_and_gradients_of_all_parameters_equal_the_plain_form(calibration
     plain = torch.autograd.grad(sum(expected.values()), parameters)
     for name, gradient, wanted in zip(PARAMETERS, found, plain, strict=True):
         assert wanted.abs().max() > 1e-3, name
-        torch.testing.assert_close(gradient, wanted, rtol=0, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            gradient, wanted, rtol=0, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_without_calibration_only_seen_classes_compete_and_no_margin_is_added():
@@ -113,13 +129,17 @@ def test_without_calibration_only_seen_classes_compete_and_no_margin_is_added():
     losses = model.loss(Batch(regions, labels))
     assert list(losses) == ["cross_entropy"]
     scores = plain_scores(model, regions)
-    torch.testing.assert_close(losses["cross_entropy"], plain_cross_entropy(scores, labels, SEEN), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        losses["cross_entropy"], plain_cross_entropy(scores, labels, SEEN), rtol=0, atol=1e-12
+    )
     torch.testing.assert_close(model.scores(regions), scores, rtol=0, atol=1e-12)
 
 
 def test_the_margin_separates_seen_from_unseen_scores():
     regions = regions_of()
-    without, with_margin = (model_of(Config(margin=margin)).scores(regions) for margin in (0.0, 2.5))
+    without, with_margin = (
+        model_of(Config(margin=margin)).scores(regions) for margin in (0.0, 2.5)
+    )
     expected = torch.where(SEEN, -2.5, 2.5).double().expand(IMAGES, -1)
     torch.testing.assert_close(with_margin - without, expected, rtol=0, atol=1e-12)
 
@@ -130,7 +150,9 @@ def test_no_dense_attention_is_the_mean_over_regions():
     e = torch.einsum("av,vd,bd->ba", model.word_vectors, model.W_e, mean)
     beta = torch.einsum("av,vd,bd->ba", model.word_vectors, model.W_beta, mean).sigmoid()
     torch.testing.assert_close(model.attribute_scores(regions), e * beta, rtol=0, atol=1e-12)
-    torch.testing.assert_close(model.attention(regions), torch.full((IMAGES, ATTRIBUTES, 3, 3), 1 / 9).double())
+    torch.testing.assert_close(
+        model.attention(regions), torch.full((IMAGES, ATTRIBUTES, 3, 3), 1 / 9).double()
+    )
 
 
 def test_no_attribute_attention_is_equation_5():
@@ -147,7 +169,9 @@ def trained(config: Config, folder) -> tuple[Model, Model]:
     generator = torch.Generator().manual_seed(1)
     inputs = Held(torch.randn(12, REGIONS, WIDTH, generator=generator, dtype=torch.float64))
     labels = torch.tensor([0, 1, 3]).repeat(4)
-    data = TrainingData(inputs, torch.arange(12), labels, classes(), Run(0, torch.device("cpu"), folder))
+    data = TrainingData(
+        inputs, torch.arange(12), labels, classes(), Run(0, torch.device("cpu"), folder)
+    )
     train(after, config, data)
     return before, after
 
@@ -164,12 +188,16 @@ def trained(config: Config, folder) -> tuple[Model, Model]:
 def test_training_changes_all_but_what_a_variant_fixes(tmp_path, change, fixed):
     config = replace(Config(epochs=2, batch_size=5), **change)
     before, after = trained(config, tmp_path)
-    changed = {name for name in PARAMETERS if not torch.equal(getattr(before, name), getattr(after, name))}
+    changed = {
+        name for name in PARAMETERS if not torch.equal(getattr(before, name), getattr(after, name))
+    }
     assert changed == set(PARAMETERS) - set(fixed)
 
 
 def test_training_is_rmsprop_with_the_settings(tmp_path):
-    """One batch of all images: the first step of RMSprop by hand (square average 0.01 g^2, buffer g / root)."""
+    """One batch of all images: the first step of RMSprop by hand (square average 0.01 g^2, buffer g
+    / root).
+    """
     config = Config(epochs=1, batch_size=12, lr=0.01)
     before, after = trained(config, tmp_path)
     generator = torch.Generator().manual_seed(1)
@@ -201,7 +229,10 @@ def test_a_fresh_model_attends_evenly_and_gates_by_one_half():
 
 
 def test_class_vectors_have_unit_length_and_negatives_go_where_asked():
-    kept, cut = (Model(Config(negative_attributes=choice), classes(), (REGIONS, WIDTH)) for choice in ("keep", "zero"))
+    kept, cut = (
+        Model(Config(negative_attributes=choice), classes(), (REGIONS, WIDTH))
+        for choice in ("keep", "zero")
+    )
     vectors = classes().attributes
     torch.testing.assert_close(kept.attributes, vectors / vectors.norm(dim=1, keepdim=True))
     positive = torch.where(vectors > 0, vectors, 0.0)
@@ -211,22 +242,30 @@ def test_class_vectors_have_unit_length_and_negatives_go_where_asked():
 def test_attention_sums_to_one_over_its_map():
     maps = model_of().attention(regions_of())
     assert maps.shape == (IMAGES, ATTRIBUTES, 3, 3)
-    torch.testing.assert_close(maps.sum((2, 3)), torch.ones(IMAGES, ATTRIBUTES).double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        maps.sum((2, 3)), torch.ones(IMAGES, ATTRIBUTES).double(), rtol=0, atol=1e-12
+    )
     assert maps.std() > 0.01
 
 
 def test_permuting_regions_leaves_scores_and_permutes_maps():
     model, regions = model_of(), regions_of()
     order = torch.randperm(REGIONS, generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(model.scores(regions[:, order]), model.scores(regions), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        model.scores(regions[:, order]), model.scores(regions), rtol=0, atol=1e-12
+    )
     moved = model.attention(regions[:, order]).flatten(2)
-    torch.testing.assert_close(moved, model.attention(regions).flatten(2)[:, :, order], rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        moved, model.attention(regions).flatten(2)[:, :, order], rtol=0, atol=1e-12
+    )
 
 
 def test_the_length_of_a_region_feature_does_not_count():
     model, regions = model_of(), regions_of()
     lengths = torch.linspace(0.1, 30, REGIONS).double()[None, :, None]
-    torch.testing.assert_close(model.scores(lengths * regions), model.scores(regions), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        model.scores(lengths * regions), model.scores(regions), rtol=0, atol=1e-12
+    )
 
 
 def test_an_empty_region_gives_finite_scores_and_gradients():
@@ -237,7 +276,9 @@ def test_an_empty_region_gives_finite_scores_and_gradients():
 
 
 def plain_entropy(column: list[float]) -> float:
-    """Return the entropy of one attribute's distribution over classes; infinite where no class has it."""
+    """Return the entropy of one attribute's distribution over classes; infinite where no class has
+    it.
+    """
     strengths = [max(strength, 0.0) for strength in column]
     if not any(strengths):
         return math.inf

@@ -25,7 +25,9 @@ def case() -> tuple[Classes, Tensor, Tensor]:
 def solved(config: Config, tmp_path) -> Model:
     classes, features, labels = case()
     model = Model(config, classes, (WIDTH,))
-    data = TrainingData(Held(features), torch.arange(IMAGES), labels, classes, Run(0, torch.device("cpu"), tmp_path))
+    data = TrainingData(
+        Held(features), torch.arange(IMAGES), labels, classes, Run(0, torch.device("cpu"), tmp_path)
+    )
     train(model, config, data)
     return model
 
@@ -36,12 +38,16 @@ def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     features = features.double().numpy()
     features = np.stack([row / np.sqrt(np.sum(row**2)) for row in features])
     seen = np.flatnonzero(SEEN.numpy())
-    own = np.array([[1.0 if label == number else 0.0 for number in seen] for label in labels.tolist()])
+    own = np.array(
+        [[1.0 if label == number else 0.0 for number in seen] for label in labels.tolist()]
+    )
     return features, own, classes.attributes[SEEN].double().numpy()
 
 
 def objective(weights: np.ndarray, gamma: float, lam: float) -> float:
-    """Return the paper's objective: |X W S' - Y|^2 + gamma |W S'|^2 + lambda |X W|^2 + gamma lambda |W|^2."""
+    """Return the paper's objective: |X W S' - Y|^2 + gamma |W S'|^2 + lambda |X W|^2 + gamma lambda
+    |W|^2.
+    """
     features, own, signatures = matrices()
     terms = [
         np.sum((features @ weights @ signatures.T - own) ** 2),
@@ -58,7 +64,9 @@ def test_weights_are_equation_6(tmp_path):
     left = np.linalg.inv(features.T @ features + gamma * np.eye(WIDTH))
     right = np.linalg.inv(signatures.T @ signatures + lam * np.eye(ATTRIBUTES))
     expected = left @ features.T @ own @ signatures @ right
-    np.testing.assert_allclose(solved(Config(gamma, lam), tmp_path).W.numpy(), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        solved(Config(gamma, lam), tmp_path).W.numpy(), expected, rtol=0, atol=1e-6
+    )
 
 
 def test_no_small_step_improves_the_objective(tmp_path):
@@ -67,7 +75,9 @@ def test_no_small_step_improves_the_objective(tmp_path):
     for position in np.ndindex(weights.shape):
         change = np.zeros_like(weights)
         change[position] = step
-        slope = (objective(weights + change, gamma, lam) - objective(weights - change, gamma, lam)) / (2 * step)
+        slope = (
+            objective(weights + change, gamma, lam) - objective(weights - change, gamma, lam)
+        ) / (2 * step)
         assert abs(slope) < 1e-4
         assert objective(weights + change, gamma, lam) > objective(weights, gamma, lam)
 
@@ -84,16 +94,22 @@ def test_scores_are_bilinear_and_features_of_any_length(tmp_path):
     row = features[3] / features[3].norm()
     expected = [float(row @ model.W @ vector) for vector in classes.attributes]
     np.testing.assert_allclose(model.scores(features)[3].numpy(), expected, rtol=0, atol=1e-6)
-    torch.testing.assert_close(model.scores(7 * features), model.scores(features), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        model.scores(7 * features), model.scores(features), rtol=0, atol=1e-6
+    )
 
 
 def test_labels_are_one_for_the_own_class_and_zero_for_others(tmp_path):
-    """Orthonormal features and class vectors: hardly regularised, scores of training images are Y itself."""
+    """Orthonormal features and class vectors: hardly regularised, scores of training images are Y
+    itself.
+    """
     seen = torch.ones(3, dtype=torch.bool)
     classes = Classes(tuple("abc"), torch.eye(3), seen, tuple("xyz"))
     model = Model(Config(1e-9, 1e-9), classes, (3,))
     labels = torch.tensor([2, 0, 1])
-    data = TrainingData(Held(torch.eye(3)), torch.arange(3), labels, classes, Run(0, torch.device("cpu"), tmp_path))
+    data = TrainingData(
+        Held(torch.eye(3)), torch.arange(3), labels, classes, Run(0, torch.device("cpu"), tmp_path)
+    )
     train(model, Config(1e-9, 1e-9), data)
     expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     torch.testing.assert_close(model.scores(torch.eye(3)), expected, rtol=0, atol=1e-6)

@@ -16,17 +16,23 @@ from zslpipe.training.held import Held
 torch.set_num_threads(1)
 SEEN = torch.tensor([True, True, False, True, False])
 WIDTH, ATTRIBUTES, IMAGES = 7, 4, 6
-SMALL = Config(hidden=9, generator_steps=3, batch_size=4, refinement_epochs=2, epochs=2, classify_per_unseen=6)
+SMALL = Config(
+    hidden=9, generator_steps=3, batch_size=4, refinement_epochs=2, epochs=2, classify_per_unseen=6
+)
 LABELS = torch.tensor([0, 3, 1, 0, 1, 0])
 
 
 def classes() -> Classes:
-    vectors = torch.rand(len(SEEN), ATTRIBUTES, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    vectors = torch.rand(
+        len(SEEN), ATTRIBUTES, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     return Classes(tuple("vwxyz"), vectors, SEEN, tuple("abcd"))
 
 
 def model_of(config: Config = SMALL) -> Model:
-    """Return a float64 model whose weights are all random and not small: the fast form has to be right everywhere."""
+    """Return a float64 model whose weights are all random and not small: the fast form has to be
+    right everywhere.
+    """
     torch.manual_seed(0)
     model = Model(config, classes(), (WIDTH,)).double()
     for parameter in model.parameters():
@@ -35,12 +41,16 @@ def model_of(config: Config = SMALL) -> Model:
 
 
 def features_of(seed: int = 1, images: int = IMAGES) -> Tensor:
-    return torch.rand(images, WIDTH, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.rand(
+        images, WIDTH, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def data_of(folder: Path) -> TrainingData:
     inputs = Held(5 * features_of(2, 12) - 1)
-    return TrainingData(inputs, torch.arange(12), LABELS.repeat(2), classes(), Run(0, torch.device("cpu"), folder))
+    return TrainingData(
+        inputs, torch.arange(12), LABELS.repeat(2), classes(), Run(0, torch.device("cpu"), folder)
+    )
 
 
 def trained(config: Config, folder: Path) -> tuple[Model, TrainingData]:
@@ -62,7 +72,9 @@ def plain_critic(model: Model, feature: Tensor, vector: Tensor) -> Tensor:
 
 
 def case() -> tuple[Model, Tensor, Tensor, Tensor, Tensor]:
-    """Return model, real and synthetic features, class vectors, and the interpolates that seed 5 draws."""
+    """Return model, real and synthetic features, class vectors, and the interpolates that seed 5
+    draws.
+    """
     model, real, synthetic = model_of(), features_of(1), features_of(2)
     torch.manual_seed(5)
     share = torch.rand(IMAGES, 1, dtype=torch.float64)
@@ -77,14 +89,19 @@ def closed_penalty(model: Model, real: Tensor, synthetic: Tensor, vectors: Tenso
 def gradients_of(loss: Tensor, model: Model) -> list[Tensor]:
     weights = list(model.critic.parameters())
     found = torch.autograd.grad(loss, weights, allow_unused=True)
-    return [torch.zeros_like(weight) if part is None else part for weight, part in zip(weights, found, strict=True)]
+    return [
+        torch.zeros_like(weight) if part is None else part
+        for weight, part in zip(weights, found, strict=True)
+    ]
 
 
 def test_the_penalty_and_its_gradient_are_those_of_a_double_backward():
     model, real, synthetic, vectors, between = case()
     closed = closed_penalty(model, real, synthetic, vectors)
     between.requires_grad_()
-    slopes = torch.autograd.grad(model.critic(between, vectors).sum(), between, create_graph=True)[0]
+    slopes = torch.autograd.grad(model.critic(between, vectors).sum(), between, create_graph=True)[
+        0
+    ]
     expected = ((slopes.norm(dim=1) - 1) ** 2).mean()
     torch.testing.assert_close(closed, expected, rtol=0, atol=1e-12)
     found, wanted = gradients_of(closed, model), gradients_of(expected, model)
@@ -99,15 +116,22 @@ def test_the_penalty_is_that_of_finite_differences():
         for feature, vector in zip(between, vectors, strict=True):
             moves = step * torch.eye(WIDTH, dtype=torch.float64)
             pairs = [
-                (plain_critic(model, feature + move, vector), plain_critic(model, feature - move, vector))
+                (
+                    plain_critic(model, feature + move, vector),
+                    plain_critic(model, feature - move, vector),
+                )
                 for move in moves
             ]
-            terms.append((math.hypot(*((up - down).item() / (2 * step) for up, down in pairs)) - 1) ** 2)
+            terms.append(
+                (math.hypot(*((up - down).item() / (2 * step) for up, down in pairs)) - 1) ** 2
+            )
         closed = closed_penalty(model, real, synthetic, vectors)
     assert closed.item() == pytest.approx(sum(terms) / len(terms), abs=1e-6)
 
 
-@pytest.mark.parametrize(("layer", "place"), [("features", (0, 0)), ("features", (4, 3)), ("value", (0, 2))])
+@pytest.mark.parametrize(
+    ("layer", "place"), [("features", (0, 0)), ("features", (4, 3)), ("value", (0, 2))]
+)
 def test_the_penaltys_gradient_is_that_of_finite_differences(layer, place):
     model, real, synthetic, vectors, _ = case()
     weight = getattr(model.critic, layer).weight
@@ -133,7 +157,9 @@ def test_losses_of_critic_and_generator_are_equation_2():
     on_synthetic = [plain_critic(model, *pair) for pair in zip(synthetic, vectors, strict=True)]
     expected = sum(on_synthetic) / IMAGES - sum(on_real) / IMAGES
     torch.testing.assert_close(losses["critic"], expected, rtol=0, atol=1e-10)
-    penalty = model.critic.losses(real, synthetic, vectors)[1]  # the generator's state goes on to draw the shares
+    penalty = model.critic.losses(real, synthetic, vectors)[
+        1
+    ]  # the generator's state goes on to draw the shares
     torch.testing.assert_close(losses["penalty"], 10 * penalty, rtol=0, atol=1e-10)
     torch.manual_seed(5)
     loss = model.generator_loss(Batch(real, LABELS))["generator"]
@@ -160,13 +186,19 @@ def similarities(model: Model, refined: Tensor) -> list[list[float]]:
     weight = config.semantic_weight**2 if config.implicit_semantics else 0.0
     pairs = range(len(refined))
     return [
-        [(cosine(refined[i], refined[j]) + weight * cosine(vectors[i], vectors[j])) / (1 + weight) for j in pairs]
+        [
+            (cosine(refined[i], refined[j]) + weight * cosine(vectors[i], vectors[j]))
+            / (1 + weight)
+            for j in pairs
+        ]
         for i in pairs
     ]
 
 
 def others(anchor: int, same: bool) -> list[int]:
-    return [k for k in range(IMAGES) if k != anchor and (LABELS[k] == LABELS[anchor]).item() is same]
+    return [
+        k for k in range(IMAGES) if k != anchor and (LABELS[k] == LABELS[anchor]).item() is same
+    ]
 
 
 def mean_of_nonzero(losses: list[float]) -> float:
@@ -177,14 +209,19 @@ def plain_circle(config: Config, s: list[list[float]]) -> float:
     """Return equation (1) with Sun et al.'s weights, one an anchor that has both kinds of pairs."""
     m, gamma, losses = config.metric_margin, config.metric_scale, []
     for i in range(IMAGES):
-        within = [math.exp(-gamma * max(1 + m - s[i][k], 0) * (s[i][k] - (1 - m))) for k in others(i, True)]
+        within = [
+            math.exp(-gamma * max(1 + m - s[i][k], 0) * (s[i][k] - (1 - m)))
+            for k in others(i, True)
+        ]
         between = [math.exp(gamma * max(s[i][k] + m, 0) * (s[i][k] - m)) for k in others(i, False)]
         losses.append(math.log(1 + sum(between) * sum(within)) if within and between else 0.0)
     return mean_of_nonzero(losses)
 
 
 def plain_contrastive(s: list[list[float]]) -> float:
-    """Return the mean distance within classes and the mean shortfall of 1 between them (Hadsell et al. 2006)."""
+    """Return the mean distance within classes and the mean shortfall of 1 between them (Hadsell et
+    al. 2006).
+    """
     pairs = list(permutations(range(IMAGES), 2))
     distances = {pair: math.sqrt(max(2 - 2 * s[pair[0]][pair[1]], 0)) for pair in pairs}
     within = [distances[i, j] for i, j in pairs if LABELS[i] == LABELS[j]]
@@ -220,11 +257,15 @@ def test_synthetic_features_enter_the_cross_entropy_alone():
     model, positions = model_of(), torch.arange(IMAGES)
     real, synthetic = features_of(1), features_of(2)
     alone = model.refinement_loss(Batch(real, LABELS, positions), IMAGES)
-    batch = Batch(torch.cat([real, synthetic]), torch.cat([LABELS, 4 - LABELS]), torch.arange(2 * IMAGES))
+    batch = Batch(
+        torch.cat([real, synthetic]), torch.cat([LABELS, 4 - LABELS]), torch.arange(2 * IMAGES)
+    )
     both = model.refinement_loss(batch, IMAGES)
     torch.testing.assert_close(both["metric"], alone["metric"], rtol=0, atol=1e-12)
     logs = model.refinement_classifier(model.refined(batch.inputs)).log_softmax(1)
-    expected = -sum(row[label] for row, label in zip(logs, batch.labels, strict=True)) / (2 * IMAGES)
+    expected = -sum(row[label] for row, label in zip(logs, batch.labels, strict=True)) / (
+        2 * IMAGES
+    )
     torch.testing.assert_close(both["cross_entropy"], expected, rtol=0, atol=1e-12)
     without = model_of(replace(SMALL, synthetic_refinement=False))
     assert list(without.refinement_loss(batch, IMAGES)) == ["metric"]
@@ -264,7 +305,9 @@ def test_the_control_classifies_the_features_themselves(tmp_path):
 def test_the_encoder_starts_at_the_identity_where_asked():
     model = Model(SMALL, classes(), (WIDTH,)).double()
     torch.testing.assert_close(model.refined(features_of()), features_of())
-    other = Model(replace(SMALL, encoder_start="normal", encoder_width=3), classes(), (WIDTH,)).double()
+    other = Model(
+        replace(SMALL, encoder_start="normal", encoder_width=3), classes(), (WIDTH,)
+    ).double()
     assert other.refined(features_of()).shape == (IMAGES, 3)
 
 
@@ -283,7 +326,13 @@ def test_generator_steps_are_counted_over_equal_epochs(tmp_path):
 def test_a_finished_training_is_resumed_and_its_weights_make_the_round_trip(tmp_path):
     first, data = trained(SMALL, tmp_path)
     second, _ = trained(SMALL, tmp_path)
-    assert [row["stage"] for row in data.run.history] == ["generate", "refine", "refine", "classify", "classify"]
+    assert [row["stage"] for row in data.run.history] == [
+        "generate",
+        "refine",
+        "refine",
+        "classify",
+        "classify",
+    ]
     assert torch.equal(second.scores(data.inputs.values), first.scores(data.inputs.values))
     fresh = Model(SMALL, classes(), (WIDTH,)).double()
     fresh.load_state_dict(first.state_dict())
@@ -293,5 +342,11 @@ def test_a_finished_training_is_resumed_and_its_weights_make_the_round_trip(tmp_
 def test_published_settings():
     assert PUBLISHED["CUB"] == Config()
     found = {name: (config.lr, config.classify_per_unseen) for name, config in PUBLISHED.items()}
-    expected = {"CUB": (1e-4, 300), "AWA2": (1e-5, 1800), "SUN": (2e-4, 400), "FLO": (1e-4, 1200), "aPY": (1e-5, 1800)}
+    expected = {
+        "CUB": (1e-4, 300),
+        "AWA2": (1e-5, 1800),
+        "SUN": (2e-4, 400),
+        "FLO": (1e-4, 1200),
+        "aPY": (1e-5, 1800),
+    }
     assert found == expected

@@ -9,7 +9,15 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from zslpipe.machine.errors import InputError
-from zslpipe.methods.rsan import PUBLISHED, Config, Model, attribute_kernels, concentrate_loss, places, train
+from zslpipe.methods.rsan import (
+    PUBLISHED,
+    Config,
+    Model,
+    attribute_kernels,
+    concentrate_loss,
+    places,
+    train,
+)
 from zslpipe.training.contract import Batch, Classes, Run, TrainingData
 from zslpipe.training.held import Held
 
@@ -47,18 +55,27 @@ def close(found: Tensor, wanted: Tensor) -> None:
 def plain_maps(model: Model, image: Tensor) -> list[list[list[Tensor]]]:
     """Return M[k][i][j] of one image (r, d): v_ij' P, one number at a time."""
     columns = model.P.T
-    return [[[image[i * SIDE + j] @ column for j in range(SIDE)] for i in range(SIDE)] for column in columns]
+    return [
+        [[image[i * SIDE + j] @ column for j in range(SIDE)] for i in range(SIDE)]
+        for column in columns
+    ]
 
 
 def plain_attributes(model: Model, regions: Tensor) -> Tensor:
     """Return a^ of equation (4)."""
-    rows = [[max(value for line in one for value in line) for one in plain_maps(model, image)] for image in regions]
+    rows = [
+        [max(value for line in one for value in line) for one in plain_maps(model, image)]
+        for image in regions
+    ]
     return torch.stack([torch.stack(row) for row in rows])
 
 
 def plain_cosines(predicted: Tensor) -> Tensor:
     """Return cos(a^, a(c)) (b, c), pair by pair."""
-    rows = [[row @ vector / (row.norm() * vector.norm()) for vector in classes().attributes] for row in predicted]
+    rows = [
+        [row @ vector / (row.norm() * vector.norm()) for vector in classes().attributes]
+        for row in predicted
+    ]
     return torch.stack([torch.stack(row) for row in rows])
 
 
@@ -72,18 +89,25 @@ def plain_classification(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def plain_concentration(model: Model, regions: Tensor) -> Tensor:
-    """Return equation (3) over sigmoid(M), cell by cell, divided by the number of cells of all maps."""
+    """Return equation (3) over sigmoid(M), cell by cell, divided by the number of cells of all
+    maps.
+    """
     terms = []
     for image in regions:
         for one in plain_maps(model, image):
             cells = {(i, j): one[i][j] for i in range(SIDE) for j in range(SIDE)}
             peak_i, peak_j = max(cells, key=lambda cell, cells=cells: cells[cell].item())
-            terms += [((i - peak_i) ** 2 + (j - peak_j) ** 2) / (1 + (-m).exp()) for (i, j), m in cells.items()]
+            terms += [
+                ((i - peak_i) ** 2 + (j - peak_j) ** 2) / (1 + (-m).exp())
+                for (i, j), m in cells.items()
+            ]
     return sum(terms) / (IMAGES * ATTRIBUTES * REGIONS)
 
 
 def plain_regression(model: Model, regions: Tensor, labels: Tensor) -> Tensor:
-    """Return equations (9)-(11), window by window; squares summed over attributes, a mean over images."""
+    """Return equations (9)-(11), window by window; squares summed over attributes, a mean over
+    images.
+    """
     size = model.kernels.shape[2]
     losses = []
     for image, label in zip(regions, labels.tolist(), strict=True):
@@ -114,10 +138,15 @@ def test_scores_are_equation_14():
 
 @pytest.mark.parametrize("kernel_size", [1, 3])
 def test_losses_and_gradients_of_all_parameters_equal_the_plain_form(kernel_size):
-    model, regions = model_of(replace(DEFAULT, kernel_size=kernel_size)), regions_of().requires_grad_()
+    model, regions = (
+        model_of(replace(DEFAULT, kernel_size=kernel_size)),
+        regions_of().requires_grad_(),
+    )
     losses = model.loss(Batch(regions, LABELS))
     wanted = {
-        "cross_entropy": plain_classification(20 * plain_cosines(plain_attributes(model, regions)), LABELS),
+        "cross_entropy": plain_classification(
+            20 * plain_cosines(plain_attributes(model, regions)), LABELS
+        ),
         "concentrate": 0.1 * plain_concentration(model, regions),
         "regression": plain_regression(model, regions, LABELS),
     }
@@ -125,7 +154,9 @@ def test_losses_and_gradients_of_all_parameters_equal_the_plain_form(kernel_size
     for name, value in wanted.items():
         close(losses[name], value)
         tensors = [regions, model.kernels if name == "regression" else model.P]
-        found, plain = (torch.autograd.grad(loss, tensors, retain_graph=True) for loss in (losses[name], value))
+        found, plain = (
+            torch.autograd.grad(loss, tensors, retain_graph=True) for loss in (losses[name], value)
+        )
         for gradient, expected in zip(found, plain, strict=True):
             assert expected.abs().max() > 1e-4, name
             close(gradient, expected)
@@ -196,13 +227,16 @@ def test_only_seen_classes_compete_in_training():
     moved = whole.attributes.clone()
     moved[~SEEN] = 100 * torch.rand(2, ATTRIBUTES).double()
     losses, others = (
-        model_of(given=given).loss(Batch(regions_of(), LABELS)) for given in (whole, replace(whole, attributes=moved))
+        model_of(given=given).loss(Batch(regions_of(), LABELS))
+        for given in (whole, replace(whole, attributes=moved))
     )
     torch.testing.assert_close(others, losses, rtol=0, atol=0)
 
 
 def test_calibration_is_subtracted_from_seen_scores_alone():
-    without, with_factor = (model_of(replace(DEFAULT, calibration=factor)) for factor in (0.0, 3.75))
+    without, with_factor = (
+        model_of(replace(DEFAULT, calibration=factor)) for factor in (0.0, 3.75)
+    )
     difference = with_factor.scores(regions_of()) - without.scores(regions_of())
     close(difference, torch.where(SEEN, -3.75, 0.0).double().expand(IMAGES, -1))
     batch = Batch(regions_of(), LABELS)
@@ -229,7 +263,9 @@ def test_the_length_of_a_class_vector_does_not_count():
     longer = replace(classes(), attributes=lengths * classes().attributes)
     batch = Batch(regions_of(), LABELS)
     close(model_of(given=longer).scores(batch.inputs), model_of().scores(batch.inputs))
-    torch.testing.assert_close(model_of(given=longer).loss(batch), model_of().loss(batch), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        model_of(given=longer).loss(batch), model_of().loss(batch), rtol=0, atol=1e-12
+    )
 
 
 def test_the_baseline_is_a_linear_map_of_the_mean_region():
@@ -243,7 +279,10 @@ def test_permuting_regions_leaves_scores_and_permutes_maps():
     model, regions = model_of(), regions_of()
     order = torch.randperm(REGIONS, generator=torch.Generator().manual_seed(3))
     close(model.scores(regions[:, order]), model.scores(regions))
-    close(model.attention(regions[:, order]).flatten(2), model.attention(regions).flatten(2)[:, :, order])
+    close(
+        model.attention(regions[:, order]).flatten(2),
+        model.attention(regions).flatten(2)[:, :, order],
+    )
 
 
 def images_of() -> Tensor:
@@ -254,8 +293,12 @@ def images_of() -> Tensor:
 def test_images_give_what_the_trunks_own_regions_give(kernel_size):
     config, images = replace(DEFAULT, kernel_size=kernel_size), images_of()
     torch.manual_seed(0)
-    whole, head = (Model(config, classes(), shape).double().eval() for shape in ((3, 48, 48), (9, 192)))
-    head.load_state_dict({name: value for name, value in whole.state_dict().items() if not name.startswith("trunk.")})
+    whole, head = (
+        Model(config, classes(), shape).double().eval() for shape in ((3, 48, 48), (9, 192))
+    )
+    head.load_state_dict(
+        {name: value for name, value in whole.state_dict().items() if not name.startswith("trunk.")}
+    )
     maps = whole.trunk(images)
     assert maps.shape == (IMAGES, 192, 3, 3)
     regions = torch.stack([maps[:, :, i, j] for i in range(3) for j in range(3)], dim=1)
@@ -266,11 +309,15 @@ def test_images_give_what_the_trunks_own_regions_give(kernel_size):
 
 
 def test_kernels_start_as_a_linear_map_of_unit_word_vectors():
-    """Eq. 8: attributes of one word share a kernel, an opposite word gives the opposite, a sum of words the sum."""
+    """Eq. 8: attributes of one word share a kernel, an opposite word gives the opposite, a sum of
+    words the sum.
+    """
     first, second = torch.eye(WORD_WIDTH)[:2].double()
     words = torch.stack([first, 4 * first, -first, second, first + second, second])
     torch.manual_seed(0)
-    kernels = attribute_kernels(replace(DEFAULT, kernel_size=3), replace(classes(), words=words), WIDTH)
+    kernels = attribute_kernels(
+        replace(DEFAULT, kernel_size=3), replace(classes(), words=words), WIDTH
+    )
     assert kernels.shape == (ATTRIBUTES, WIDTH, 3, 3)
     close(kernels[1], kernels[0])
     close(kernels[2], -kernels[0])
@@ -291,21 +338,30 @@ def test_kernels_start_with_the_variance_of_torchs_convolution(initialisation):
 
 def test_random_kernels_need_no_words_and_word_kernels_do():
     wordless = replace(classes(), words=None)
-    assert model_of(replace(DEFAULT, kernel_initialisation="random"), wordless).kernels.shape == (6, 7, 1, 1)
+    assert model_of(replace(DEFAULT, kernel_initialisation="random"), wordless).kernels.shape == (
+        6,
+        7,
+        1,
+        1,
+    )
     with pytest.raises(ValueError, match="word vectors"):
         model_of(given=wordless)
 
 
 @pytest.mark.parametrize("size", [0, 5])
 def test_a_kernel_that_does_not_fit_the_map_is_refused(size):
-    with pytest.raises(InputError, match=f"kernel_size {size} does not fit a 4 x 4 map; take one from 1 to 4"):
+    with pytest.raises(
+        InputError, match=f"kernel_size {size} does not fit a 4 x 4 map; take one from 1 to 4"
+    ):
         model_of(replace(DEFAULT, kernel_size=size))
 
 
 def trained(config: Config, folder, images: bool = False) -> tuple[Model, Model, TrainingData]:
     """Return a model before and after a short training, and what it was trained on."""
     shape = (3, 48, 48) if images else (REGIONS, WIDTH)
-    values = torch.randn(12, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    values = torch.randn(
+        12, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     data = TrainingData(
         Held(values),
         torch.arange(12),
@@ -325,16 +381,30 @@ def trained(config: Config, folder, images: bool = False) -> tuple[Model, Model,
 def test_batch_norms_keep_the_pretrained_statistics_where_asked(kind):
     config = Config(backbone="demo", batch_norm=kind)
     model = Model(config, classes(), (3, 48, 48)).double().train()
-    before = {name: value.clone() for name, value in model.trunk.named_buffers() if "running" in name}
+    before = {
+        name: value.clone() for name, value in model.trunk.named_buffers() if "running" in name
+    }
     model.loss(Batch(torch.randn(4, 3, 48, 48).double(), torch.zeros(4, dtype=torch.long)))
-    changed = [name for name, value in model.trunk.named_buffers() if name in before and (value != before[name]).any()]
+    changed = [
+        name
+        for name, value in model.trunk.named_buffers()
+        if name in before and (value != before[name]).any()
+    ]
     assert bool(changed) == (kind == "batch")
     assert model.training and not model.eval().training
 
 
 def test_training_is_sgd_with_the_settings(tmp_path):
     """Two epochs of one batch of all images, by hand; the rate is halved after the first."""
-    config = replace(DEFAULT, sampler="random", batch_size=12, epochs=2, lr=0.01, weight_decay=0.1, lr_halved_every=1)
+    config = replace(
+        DEFAULT,
+        sampler="random",
+        batch_size=12,
+        epochs=2,
+        lr=0.01,
+        weight_decay=0.1,
+        lr_halved_every=1,
+    )
     model, after, data = trained(config, tmp_path)
     batch = Batch(data.inputs.take(torch.arange(12)), data.labels)
     weights, velocity = [model.P, model.kernels], [0.0, 0.0]
@@ -352,14 +422,20 @@ def test_training_is_sgd_with_the_settings(tmp_path):
     ("change", "steps", "length"),
     [
         ({"sampler": "episodes", "ways": 2, "shots": 3, "episodes": 7}, 7, 6),
-        ({"sampler": "episodes", "ways": 16, "shots": 2, "episodes": 3}, 3, 6),  # three classes are there
+        (
+            {"sampler": "episodes", "ways": 16, "shots": 2, "episodes": 3},
+            3,
+            6,
+        ),  # three classes are there
         ({"sampler": "random", "batch_size": 4}, 3, 4),
     ],
 )
 def test_an_epoch_is_what_the_sampler_says(tmp_path, monkeypatch, change, steps, length):
     lengths = []
     loss = Model.loss
-    monkeypatch.setattr(Model, "loss", lambda model, batch: lengths.append(len(batch.labels)) or loss(model, batch))
+    monkeypatch.setattr(
+        Model, "loss", lambda model, batch: lengths.append(len(batch.labels)) or loss(model, batch)
+    )
     data = trained(replace(DEFAULT, epochs=2, **change), tmp_path)[2]
     assert lengths == [length] * 2 * steps
     assert [row["step"] for row in data.run.history] == [steps, steps]
@@ -368,7 +444,8 @@ def test_an_epoch_is_what_the_sampler_says(tmp_path, monkeypatch, change, steps,
 def test_the_constraint_branch_changes_no_score_of_fixed_features(tmp_path):
     config = replace(DEFAULT, epochs=2, episodes=4, lr=0.1)
     with_branch, without = (
-        trained(replace(config, regression_weight=weight), tmp_path / str(weight))[1] for weight in (1.0, 0.0)
+        trained(replace(config, regression_weight=weight), tmp_path / str(weight))[1]
+        for weight in (1.0, 0.0)
     )
     assert torch.equal(with_branch.P, without.P)
     assert not torch.equal(with_branch.kernels, without.kernels)
@@ -384,12 +461,15 @@ def moved(config: Config, folder) -> dict[str, float]:
 def test_everything_is_trained_on_images_the_trunk_at_its_own_rate(tmp_path):
     config = replace(DEFAULT, sampler="random", batch_size=12, epochs=1, weight_decay=0.0)
     whole, slow, fixed = (
-        moved(replace(config, trunk_lr_factor=factor), tmp_path / str(factor)) for factor in (1.0, 0.5, 0.0)
+        moved(replace(config, trunk_lr_factor=factor), tmp_path / str(factor))
+        for factor in (1.0, 0.5, 0.0)
     )
     trunk = [name for name in whole if name.startswith("trunk.")]
     assert len(trunk) == len(whole) - 2
     assert min(whole.values()) > 0
-    assert [slow[name] for name in trunk] == pytest.approx([0.5 * whole[name] for name in trunk], rel=1e-6)
+    assert [slow[name] for name in trunk] == pytest.approx(
+        [0.5 * whole[name] for name in trunk], rel=1e-6
+    )
     assert {fixed[name] for name in trunk} == {0.0}
     assert {slow[name] / whole[name] for name in ("P", "kernels")} == {1.0}
 
@@ -414,9 +494,18 @@ def test_published_settings_are_those_of_the_paper():
         "SUN": {"kernel_size": 5, "scale": 25.0},
         "AWA2": {"kernel_size": 3, "calibration": 3.75},
     }
-    assert (default.lr, default.momentum, default.weight_decay, default.lr_halved_every) == (1e-3, 0.9, 1e-5, 10)
+    assert (default.lr, default.momentum, default.weight_decay, default.lr_halved_every) == (
+        1e-3,
+        0.9,
+        1e-5,
+        10,
+    )
     assert (default.epochs, default.episodes, default.ways, default.shots) == (20, 300, 16, 2)
-    assert (default.concentrate_weight, default.regression_weight, default.calibration) == (0.1, 1.0, 0.7)
+    assert (default.concentrate_weight, default.regression_weight, default.calibration) == (
+        0.1,
+        1.0,
+        0.7,
+    )
 
 
 def test_shapes_are_those_of_the_signatures():

@@ -37,7 +37,9 @@ def classes(seed: int = 0) -> Classes:
 
 
 def images_of(count: int = IMAGES, side: int = SIDE, seed: int = 1) -> Tensor:
-    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        count, 3, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def model_of(config: Config = DEMO, side: int = SIDE) -> Model:
@@ -57,7 +59,9 @@ def plain_maps(maps: Tensor) -> list[list[list[float]]]:
 
 
 def plain_compactness(maps: Tensor) -> float:
-    """Return the sum over maps of equation (5), its mean over images; the ideal map is a Gaussian at the peak."""
+    """Return the sum over maps of equation (5), its mean over images; the ideal map is a Gaussian
+    at the peak.
+    """
     total, side = 0.0, maps.shape[3]
     deviation = 0.1 * side
     for image in plain_maps(maps):
@@ -84,13 +88,20 @@ def plain_triplets(embedding: Tensor, centres: Tensor, target: int, margin: floa
     """Return the terms of equation (8) of one image, one a wrong class."""
     unit = [value / embedding.norm() for value in embedding]
     distances = [
-        sum((x - y / centre.norm()) ** 2 for x, y in zip(unit, centre, strict=True)).item() for centre in centres
+        sum((x - y / centre.norm()) ** 2 for x, y in zip(unit, centre, strict=True)).item()
+        for centre in centres
     ]
-    return [max(0.0, margin + distances[target] - wrong) for k, wrong in enumerate(distances) if k != target]
+    return [
+        max(0.0, margin + distances[target] - wrong)
+        for k, wrong in enumerate(distances)
+        if k != target
+    ]
 
 
 def plain_views(model: Model, images: Tensor) -> list[list[Tensor]]:
-    """Return theta of each image's views, one after the other through the network, at ``feature_length``."""
+    """Return theta of each image's views, one after the other through the network, at
+    ``feature_length``.
+    """
     rows = []
     for image in images:
         view = F.interpolate(image[None], size=model.view, mode="bilinear", antialias=True)
@@ -105,7 +116,9 @@ def plain_views(model: Model, images: Tensor) -> list[list[Tensor]]:
 
 
 def maps_of(seed: int = 0, parts: int = 2) -> Tensor:
-    return torch.rand(3, parts, 5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.rand(
+        3, parts, 5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def test_compactness_is_equation_5():
@@ -114,7 +127,9 @@ def test_compactness_is_equation_5():
 
 @pytest.mark.parametrize("margin", [0.2, 0.6])
 def test_diversity_is_equation_6(margin):
-    assert diversity(maps_of(), margin).item() == pytest.approx(plain_diversity(maps_of(), margin), abs=1e-12)
+    assert diversity(maps_of(), margin).item() == pytest.approx(
+        plain_diversity(maps_of(), margin), abs=1e-12
+    )
 
 
 def test_neither_map_comes_first():
@@ -135,7 +150,9 @@ def test_diversity_knows_no_places_and_ends_where_maps_do_not_meet():
 
 def test_a_map_that_is_its_ideal_costs_nothing():
     steps = torch.arange(5).double()
-    maps = torch.exp(-((steps[:, None] - 1) ** 2 + (steps - 3) ** 2) / (2 * 0.5**2)).expand(2, 2, 5, 5)
+    maps = torch.exp(-((steps[:, None] - 1) ** 2 + (steps - 3) ** 2) / (2 * 0.5**2)).expand(
+        2, 2, 5, 5
+    )
     assert compactness(maps).item() == pytest.approx(0, abs=1e-15)
 
 
@@ -144,7 +161,10 @@ def test_the_triplet_is_equation_8_against_the_hardest_or_all_wrong_centres(marg
     embedding, centres = maps_of(3).flatten(1)[:, :7] - 0.5, maps_of(4).flatten(1)[:, :7] - 0.5
     centres = torch.cat([centres, -centres[:1]])
     targets = [2, 0, 3]
-    terms = [plain_triplets(row, centres, target, margin) for row, target in zip(embedding, targets, strict=True)]
+    terms = [
+        plain_triplets(row, centres, target, margin)
+        for row, target in zip(embedding, targets, strict=True)
+    ]
     hardest = sum(max(row) for row in terms) / 3
     mean = sum(sum(row) / len(row) for row in terms) / 3
     assert hardest > mean > 0
@@ -156,7 +176,9 @@ def test_the_triplet_is_equation_8_against_the_hardest_or_all_wrong_centres(marg
 
 
 @pytest.mark.parametrize("side", [SIDE, 112])
-@pytest.mark.parametrize("change", [{}, {"crop": "network"}, {"parts": "none"}, {"wrong_centre": "mean"}])
+@pytest.mark.parametrize(
+    "change", [{}, {"crop": "network"}, {"parts": "none"}, {"wrong_centre": "mean"}]
+)
 def test_the_terms_of_the_loss_are_those_of_the_equations(side, change):
     config = replace(DEMO, embedding_weight=0.5, diversity_weight=3.0, centre_weight=2.0, **change)
     model, images, labels = model_of(config, side), images_of(2, side), torch.tensor([3, 1])
@@ -167,17 +189,23 @@ def test_the_terms_of_the_loss_are_those_of_the_equations(side, change):
     expected: dict[str, float] = {"embedding": 0.0}
     for views, target in zip(plain_views(model, images), targets, strict=True):
         scores = [sum((theta @ model.W @ vector).item() for theta in views) for vector in known]
-        expected["embedding"] -= 0.5 / 2 * math.log(math.exp(scores[target]) / sum(map(math.exp, scores)))
+        expected["embedding"] -= (
+            0.5 / 2 * math.log(math.exp(scores[target]) / sum(map(math.exp, scores)))
+        )
     if config.parts == "two":
         maps = model.part_attention(images)
         expected["compactness"] = plain_compactness(maps)
         expected["diversity"] = 3 * plain_diversity(maps, 0.2)
         expected["centre"] = 0.0
         for views, target in zip(plain_views(model, images), targets, strict=True):
-            terms = plain_triplets(sum(theta @ model.W for theta in views), model.centres, target, 0.8)
+            terms = plain_triplets(
+                sum(theta @ model.W for theta in views), model.centres, target, 0.8
+            )
             chosen = max(terms) if config.wrong_centre == "hardest" else sum(terms) / len(terms)
             expected["centre"] += 2.0 / 2 * chosen
-    assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, abs=1e-6)
+    assert {name: value.item() for name, value in losses.items()} == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_scores_are_compatibility_similarity_to_the_prototypes_or_the_sum_of_cosines():
@@ -208,7 +236,9 @@ def test_the_embedding_loss_reaches_the_attention_through_the_crops():
             values.append(model.loss(batch)["embedding"].item())
             bias[0, channel] -= sign * step
     assert abs(bias.grad[0, channel]) > 1e-6
-    assert bias.grad[0, channel].item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4)
+    assert bias.grad[0, channel].item() == pytest.approx(
+        (values[0] - values[1]) / (2 * step), rel=1e-4
+    )
     for parameter in (model.attention.W1, model.attention.W2, model.W):
         assert parameter.grad.abs().max() > 0
     assert all(parameter.grad is None for parameter in model.trunk.parameters())
@@ -223,13 +253,19 @@ def test_combinations_minimise_equation_10_and_leave_seen_classes_alone(ridge):
     free = combinations[~seen].clone().requires_grad_()
     objective = (vectors[~seen] - free @ vectors[seen]).square().sum() + ridge * free.square().sum()
     torch.testing.assert_close(torch.autograd.grad(objective, free)[0], torch.zeros(2, 4).double())
-    closed = vectors[~seen] @ vectors[seen].T @ torch.linalg.inv(vectors[seen] @ vectors[seen].T + ridge * torch.eye(4))
+    closed = (
+        vectors[~seen]
+        @ vectors[seen].T
+        @ torch.linalg.inv(vectors[seen] @ vectors[seen].T + ridge * torch.eye(4))
+    )
     torch.testing.assert_close(combinations[~seen], closed)
 
 
 @dataclass
 class Counted:
-    """Images of the index's rows 2, 3 ... held in memory; counts which were read and whether augmented."""
+    """Images of the index's rows 2, 3 ... held in memory; counts which were read and whether
+    augmented.
+    """
 
     values: Tensor
     read: list[int] = field(default_factory=list)
@@ -257,7 +293,9 @@ LABELS = torch.tensor([0, 1, 3]).repeat(3)
 def problem(folder: Path, stamp: str = "", side: int = SIDE, **run) -> tuple[Counted, TrainingData]:
     inputs = Counted(images_of(len(LABELS), side).float())
     rows = torch.arange(len(LABELS)) + 2
-    return inputs, TrainingData(inputs, rows, LABELS, classes(), Run(0, torch.device("cpu"), folder, stamp, **run))
+    return inputs, TrainingData(
+        inputs, rows, LABELS, classes(), Run(0, torch.device("cpu"), folder, stamp, **run)
+    )
 
 
 def fresh(config: Config = DEMO, side: int = SIDE) -> Model:
@@ -271,7 +309,9 @@ def test_the_stored_first_stage_is_that_of_the_network(tmp_path):
     stored = stored_first_stage(model, data)
     whole, regions = model.first_stage(inputs.values)
     torch.testing.assert_close(torch.from_numpy(stored.pooled.copy()), whole)
-    torch.testing.assert_close(torch.from_numpy(stored.regions.copy()).float(), regions, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        torch.from_numpy(stored.regions.copy()).float(), regions, rtol=1e-3, atol=1e-3
+    )
     assert inputs.read == (torch.arange(len(LABELS)) + 2).tolist()
 
 
@@ -284,15 +324,18 @@ def test_a_finished_first_stage_is_used_again_and_another_stamps_made_anew(tmp_p
     inputs.values = inputs.values.flip(0)
     other = replace(data, run=replace(data.run, stamp="two"))
     torch.testing.assert_close(
-        torch.from_numpy(stored_first_stage(fresh(), other).pooled[::-1].copy()), torch.tensor(first)
+        torch.from_numpy(stored_first_stage(fresh(), other).pooled[::-1].copy()),
+        torch.tensor(first),
     )
     assert len(inputs.read) == len(LABELS)
 
 
 def gradients_of(model: Model, losses: dict[str, Tensor]) -> list[Tensor]:
-    """Return the gradients of the joint features' weights, and those of the attention by the losses of its maps.
+    """Return the gradients of the joint features' weights, and those of the attention by the losses
+    of its maps.
 
-    Behind random weights and white noise the attention's gradient through the crops jumps with the last digits.
+    Behind random weights and white noise the attention's gradient through the crops jumps with the
+    last digits.
     """
     maps = losses["compactness"] + losses["diversity"]
     joint = torch.autograd.grad(sum(losses.values()), [model.W, model.centres], retain_graph=True)
@@ -307,7 +350,9 @@ def test_losses_and_gradients_of_the_stored_first_stage_are_those_of_the_images(
     kept = torch.from_numpy(stored.pooled[rows]), torch.from_numpy(stored.regions[rows]).float()
     found, expected = model.losses(batch, kept), model.loss(batch)
     torch.testing.assert_close(found, expected, rtol=2e-3, atol=2e-3)
-    for gradient, direct in zip(gradients_of(model, found), gradients_of(model, expected), strict=True):
+    for gradient, direct in zip(
+        gradients_of(model, found), gradients_of(model, expected), strict=True
+    ):
         assert (gradient - direct).norm() < 0.01 * direct.norm()
 
 
@@ -317,7 +362,11 @@ def test_training_changes_what_it_should(tmp_path, change):
     before, after = fresh(config), fresh(config)
     inputs, data = problem(tmp_path)
     train(after, config, data)
-    changed = {name for name, value in after.state_dict().items() if not torch.equal(value, before.state_dict()[name])}
+    changed = {
+        name
+        for name, value in after.state_dict().items()
+        if not torch.equal(value, before.state_dict()[name])
+    }
     two, tuned = config.parts == "two", bool(config.trunk_lr)
     assert {"W", "prototypes"} <= changed
     for name in ("centres", "attention.W1", "attention.W2", "attention.bias", "attention.clusters"):
@@ -325,7 +374,8 @@ def test_training_changes_what_it_should(tmp_path, change):
     assert any(name.startswith("cropping.") for name in changed) == (config.crop == "network")
     assert any(name.startswith("trunk.") for name in changed) == tuned
     assert not any("running" in name or "batches_tracked" in name for name in changed)
-    # Both epochs' images are augmented where the network is trained; the baseline reads images once, before training.
+    # Both epochs' images are augmented where the network is trained; the baseline reads images
+    # once, before training.
     assert inputs.augmented == (2 if tuned else 0)
     assert len(inputs.read) == len(LABELS) * (1 if not two else 4)
 
@@ -333,7 +383,9 @@ def test_training_changes_what_it_should(tmp_path, change):
 def test_channels_start_in_two_clusters_of_their_peaks(tmp_path):
     model = fresh()
     train(model, replace(DEMO, epochs=0), problem(tmp_path)[1])
-    expected = 2.2 * torch.stack([1.0 - 2 * model.attention.clusters, 2 * model.attention.clusters - 1.0])
+    expected = 2.2 * torch.stack(
+        [1.0 - 2 * model.attention.clusters, 2 * model.attention.clusters - 1.0]
+    )
     torch.testing.assert_close(model.attention.bias, expected)
     assert sorted(model.attention.clusters.unique().tolist()) == [0, 1]
 
@@ -348,7 +400,9 @@ def test_prototypes_are_class_means_combined_at_unit_length(tmp_path, change):
         directions = embedding / embedding.norm(dim=1, keepdim=True)
         means = torch.stack([directions[torch.eq(LABELS, number)].mean(0) for number in (0, 1, 3)])
         expected = ridge_combinations(model.attributes, SEEN, config.ridge) @ means
-    torch.testing.assert_close(model.prototypes, expected / expected.norm(dim=1, keepdim=True), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        model.prototypes, expected / expected.norm(dim=1, keepdim=True), rtol=1e-3, atol=1e-3
+    )
 
 
 def test_what_is_measured_after_an_epoch_sees_the_prototypes_of_that_epoch(tmp_path):
@@ -372,7 +426,11 @@ def test_a_training_taken_up_again_ends_the_same(tmp_path):
     whole, halves = fresh(config), [fresh(config), fresh(config)]
     train(whole, config, problem(tmp_path / "whole")[1])
     for model, epochs in zip(halves, (1, 3), strict=True):
-        train(model, config if epochs == 3 else replace(config, epochs=1), problem(tmp_path / "halves")[1])
+        train(
+            model,
+            config if epochs == 3 else replace(config, epochs=1),
+            problem(tmp_path / "halves")[1],
+        )
     for name, value in whole.state_dict().items():
         assert torch.equal(value, halves[1].state_dict()[name]), name
 
@@ -384,7 +442,9 @@ def test_the_rate_falls_by_tenths_on_a_plateau_down_to_its_floor():
         schedule.step(1.0)
         rates.append(tuple(group["lr"] for group in optimizer.param_groups))
     expected = [(0.05, 1e-3)] * 3 + [(0.005, 1e-4)] * 3 + [(5e-4, 1e-5)] * 4
-    assert [pair for rate in rates for pair in rate] == pytest.approx([pair for rate in expected for pair in rate])
+    assert [pair for rate in rates for pair in rate] == pytest.approx(
+        [pair for rate in expected for pair in rate]
+    )
     group = optimizer.param_groups[0]
     assert (group["momentum"], group["weight_decay"]) == (0.9, 5e-4)
 
@@ -404,7 +464,9 @@ def test_maps_of_parts_and_of_channels():
     assert maps.shape == channels.shape == (2, 2, 7, 7)
     assert maps.flatten(2).amin(2).flatten().tolist() == pytest.approx([1 / (1 + math.exp(5))] * 4)
     assert maps.flatten(2).amax(2).flatten().tolist() == pytest.approx([1 / (1 + math.exp(-5))] * 4)
-    torch.testing.assert_close(channels, torch.stack([regions[:, 0::2].mean(1), regions[:, 1::2].mean(1)], dim=1))
+    torch.testing.assert_close(
+        channels, torch.stack([regions[:, 0::2].mean(1), regions[:, 1::2].mean(1)], dim=1)
+    )
 
 
 def test_a_map_of_one_region_is_refused_in_one_line():
@@ -426,9 +488,24 @@ def test_centres_are_drawn_by_name():
 
 def test_defaults_are_those_of_the_report():
     config = Config()
-    assert (config.backbone, config.trunk_lr, config.batch_size, config.epochs) == ("vgg19", 0.0, 32, 30)
-    assert (config.lr, config.smallest_lr, config.momentum, config.weight_decay) == (0.05, 5e-4, 0.9, 5e-4)
-    assert (config.steepness, config.diversity_margin, config.centre_margin, config.view) == (10.0, 0.2, 0.8, 0.5)
+    assert (config.backbone, config.trunk_lr, config.batch_size, config.epochs) == (
+        "vgg19",
+        0.0,
+        32,
+        30,
+    )
+    assert (config.lr, config.smallest_lr, config.momentum, config.weight_decay) == (
+        0.05,
+        5e-4,
+        0.9,
+        5e-4,
+    )
+    assert (config.steepness, config.diversity_margin, config.centre_margin, config.view) == (
+        10.0,
+        0.2,
+        0.8,
+        0.5,
+    )
 
 
 def test_held_images_train_as_files_do(tmp_path):
@@ -437,7 +514,9 @@ def test_held_images_train_as_files_do(tmp_path):
     models = [fresh(), fresh()]
     train(models[0], DEMO, data)
     held = Held(torch.cat([torch.zeros(2, 3, SIDE, SIDE), inputs.values]))
-    train(models[1], DEMO, replace(data, inputs=held, run=replace(data.run, folder=tmp_path / "held")))
+    train(
+        models[1], DEMO, replace(data, inputs=held, run=replace(data.run, folder=tmp_path / "held"))
+    )
     assert torch.equal(models[0].W, models[1].W)
 
 
@@ -456,10 +535,14 @@ def test_an_interrupted_first_stage_is_completed(tmp_path):
     with pytest.raises(OSError, match="no disk"):
         stored_first_stage(model, TrainingData(Broken(values), rows, labels, classes(), run))
     passed = []
-    handle = model.trunk.register_forward_hook(lambda module, inputs, output: passed.append(len(output)))
+    handle = model.trunk.register_forward_hook(
+        lambda module, inputs, output: passed.append(len(output))
+    )
     stored = stored_first_stage(model, TrainingData(Held(values), rows, labels, classes(), run))
     handle.remove()
     assert passed == [1, 1]  # the second block's image: its view and itself
     whole, regions = model.first_stage(values)
     torch.testing.assert_close(torch.from_numpy(stored.pooled.copy()), whole, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(torch.from_numpy(stored.regions.copy()).float(), regions, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        torch.from_numpy(stored.regions.copy()).float(), regions, rtol=1e-3, atol=1e-3
+    )

@@ -1,4 +1,6 @@
-"""Networks cut at a layer: folding changes no value, maps have the size the cache expects, misfits are named."""
+"""Networks cut at a layer: folding changes no value, maps have the size the cache expects, misfits
+are named.
+"""
 
 import pytest
 import torch
@@ -124,7 +126,10 @@ def test_a_timm_network_that_names_no_last_map_asks_for_a_layer():
     without = next(name for name in ("mixer_s32_224", "resmlp_12_224") if timm.is_model(name))
     network = timm.create_model(without, num_classes=0, global_pool="")
     del network.feature_info
-    with pytest.raises(InputError, match=f"backbone 'timm/{without}': its last map is not known; give the extractor"):
+    with pytest.raises(
+        InputError,
+        match=f"backbone 'timm/{without}': its last map is not known; give the extractor",
+    ):
         last_map(f"timm/{without}", network)
 
 
@@ -138,7 +143,9 @@ def test_a_timm_network_ends_at_its_last_map():
     with torch.inference_mode():
         expected = network.forward_features(images)
         torch.testing.assert_close(trunk(images), expected, rtol=0, atol=1e-5)
-        torch.testing.assert_close(folded(trunk)(images), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+        torch.testing.assert_close(
+            folded(trunk)(images), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
+        )
     assert expected.shape == (2, 512, 7, 7)
 
 
@@ -148,7 +155,9 @@ def test_weights_come_from_a_file_whatever_lies_beside_the_state_dict(tmp_path):
     trunk = build_trunk("demo", str(tmp_path / "x.pt"))
     images = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
-        torch.testing.assert_close(trunk(images), network.eval().features(images), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            trunk(images), network.eval().features(images), rtol=0, atol=1e-6
+        )
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path):
@@ -174,7 +183,8 @@ def test_a_weights_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, con
 @pytest.mark.parametrize("backbone", ["timm/resnet10tt", "swin_t"])
 def test_an_unknown_network_or_last_map_is_named(backbone):
     with pytest.raises(
-        InputError, match=r"did you mean 'resnet10t'|its last map is not known; give the extractor a 'layer'"
+        InputError,
+        match=r"did you mean 'resnet10t'|its last map is not known; give the extractor a 'layer'",
     ):
         build_trunk(backbone, "random")
 

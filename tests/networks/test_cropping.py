@@ -44,18 +44,28 @@ def test_channel_weights_and_maps_are_equations_1_to_3():
     attention, regions = attention_of(), random(IMAGES, CELLS**2, CHANNELS).relu()
     logits = attention(regions)
     for image in range(IMAGES):
-        p = [sum(regions[image, z, c].item() for z in range(CELLS**2)) / CELLS**2 for c in range(CHANNELS)]
+        p = [
+            sum(regions[image, z, c].item() for z in range(CELLS**2)) / CELLS**2
+            for c in range(CHANNELS)
+        ]
         for part in range(PARTS):
             hidden = [
-                max(0.0, sum(w.item() * value for w, value in zip(row, p, strict=True))) for row in attention.W1[part]
+                max(0.0, sum(w.item() * value for w, value in zip(row, p, strict=True)))
+                for row in attention.W1[part]
             ]
             weights = [
-                logistic(sum(w.item() * value for w, value in zip(row, hidden, strict=True)) + bias.item())
+                logistic(
+                    sum(w.item() * value for w, value in zip(row, hidden, strict=True))
+                    + bias.item()
+                )
                 for row, bias in zip(attention.W2[part], attention.bias[part], strict=True)
             ]
-            assert attention.weights(regions)[image, part].tolist() == pytest.approx(weights, abs=1e-12)
+            assert attention.weights(regions)[image, part].tolist() == pytest.approx(
+                weights, abs=1e-12
+            )
             summed = [
-                sum(a * b.item() for a, b in zip(weights, regions[image, z], strict=True)) for z in range(CELLS**2)
+                sum(a * b.item() for a, b in zip(weights, regions[image, z], strict=True))
+                for z in range(CELLS**2)
             ]
             stretched = [(value - min(summed)) / (max(summed) - min(summed)) for value in summed]
             assert logits[image, part].flatten().tolist() == pytest.approx(
@@ -71,17 +81,25 @@ def test_shapes_in_signatures_are_checked():
 
 
 def test_the_attention_starts_at_the_indicators_of_the_clusters():
-    attention, regions = ChannelAttention(CHANNELS, CELLS).double(), random(IMAGES, CELLS**2, CHANNELS)
+    attention, regions = (
+        ChannelAttention(CHANNELS, CELLS).double(),
+        random(IMAGES, CELLS**2, CHANNELS),
+    )
     clusters = torch.tensor([0, 1, 1, 0, 1, 0])
     attention.start(clusters)
     high, low = logistic(START), logistic(-START)
     expected = [[high if cluster == part else low for cluster in clusters] for part in range(PARTS)]
-    torch.testing.assert_close(attention.weights(regions), torch.tensor(expected).double().expand(IMAGES, -1, -1))
+    torch.testing.assert_close(
+        attention.weights(regions), torch.tensor(expected).double().expand(IMAGES, -1, -1)
+    )
     assert (round(high, 2), round(low, 2)) == (0.9, 0.1)
 
 
 def test_maps_at_the_start_follow_neither_scale_nor_offset_of_the_features():
-    attention, regions = ChannelAttention(CHANNELS, CELLS).double(), random(IMAGES, CELLS**2, CHANNELS)
+    attention, regions = (
+        ChannelAttention(CHANNELS, CELLS).double(),
+        random(IMAGES, CELLS**2, CHANNELS),
+    )
     attention.start(torch.tensor([0, 1, 1, 0, 1, 0]))
     torch.testing.assert_close(attention(7 * regions + 3), attention(regions))
 
@@ -127,7 +145,9 @@ def test_channel_peaks_equal_a_loop():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_k_means_separates_channels_by_their_peaks_and_numbers_them_from_above(seed):
-    """Channels peak around one of two regions, x 3, y 5 and x 4, y 1, in each image with some deviation."""
+    """Channels peak around one of two regions, x 3, y 5 and x 4, y 1, in each image with some
+    deviation.
+    """
     below = torch.tensor([True, False, True, True, False, False, True, False])
     generator = torch.Generator().manual_seed(seed)
     regions = torch.zeros(300, 49, 8)
@@ -143,9 +163,15 @@ def test_soft_peaks_are_mean_positions():
     peaks = soft_peaks(logits, 1.5)
     for image in range(IMAGES):
         for part in range(PARTS):
-            weights = {(x, y): math.exp(1.5 * logits[image, part, y, x]) for x in range(CELLS) for y in range(CELLS)}
+            weights = {
+                (x, y): math.exp(1.5 * logits[image, part, y, x])
+                for x in range(CELLS)
+                for y in range(CELLS)
+            }
             total = sum(weights.values())
-            expected = [sum(w * place[axis] for place, w in weights.items()) / total for axis in (0, 1)]
+            expected = [
+                sum(w * place[axis] for place, w in weights.items()) / total for axis in (0, 1)
+            ]
             assert peaks[image, part].tolist() == pytest.approx(expected, abs=1e-12)
     places = logits.flatten(2).argmax(2)
     sharp = torch.stack([places % CELLS, places // CELLS], dim=2).double()
@@ -160,7 +186,8 @@ def test_blobs_are_gaussians_around_the_highest_value():
             values = maps[image, part].flatten().tolist()
             top, left = divmod(values.index(max(values)), CELLS)
             expected = [
-                [math.exp(-((x - left) ** 2 + (y - top) ** 2) / (2 * 0.16)) for x in range(CELLS)] for y in range(CELLS)
+                [math.exp(-((x - left) ** 2 + (y - top) ** 2) / (2 * 0.16)) for x in range(CELLS)]
+                for y in range(CELLS)
             ]
             torch.testing.assert_close(found[image, part], torch.tensor(expected).to(found))
 
@@ -182,7 +209,9 @@ def test_the_mask_is_equation_4():
                 y = t_y + t_s * ((row + 0.5) / size - 0.5)
                 v_x = logistic(k * (x - t_x + 0.5 * t_s)) - logistic(k * (x - t_x - 0.5 * t_s))
                 v_y = logistic(k * (y - t_y + 0.5 * t_s)) - logistic(k * (y - t_y - 0.5 * t_s))
-                assert crops[0, part, :, row, column].tolist() == pytest.approx([v_x * v_y] * 3, abs=1e-12)
+                assert crops[0, part, :, row, column].tolist() == pytest.approx(
+                    [v_x * v_y] * 3, abs=1e-12
+                )
 
 
 def test_a_boxcar_is_1_within_half_a_side_and_0_beyond():
@@ -202,9 +231,9 @@ def test_a_zoomed_crop_shows_what_lies_there():
     """Pixels that hold their own coordinates come out as the coordinates of the sampled points."""
     cells, pixels = 4, 16
     places = (torch.arange(pixels).double() + 0.5) * cells / pixels - 0.5
-    image = torch.stack([places.expand(pixels, -1), places[:, None].expand(-1, pixels), torch.ones(pixels, pixels)])[
-        None
-    ]
+    image = torch.stack(
+        [places.expand(pixels, -1), places[:, None].expand(-1, pixels), torch.ones(pixels, pixels)]
+    )[None]
     x, y, side, size = 1.3, 2.1, 1.5, 6
     crop = zoomed(image, torch.tensor([[[x, y, side]]]).double(), cells, size, 1e3)[0, 0]
     steps = side * ((torch.arange(size).double() + 0.5) / size - 0.5)
@@ -214,7 +243,9 @@ def test_a_zoomed_crop_shows_what_lies_there():
 
 def test_a_bright_spot_lands_in_the_middle_of_the_crop_around_it():
     image = torch.zeros(1, 3, 28, 28).double()
-    image[:, :, 8:10, 20:22] = 1.0  # four pixels a cell: x 4.75 ... 5.25 less a half, y 1.75 ... 2.25 less a half
+    image[:, :, 8:10, 20:22] = (
+        1.0  # four pixels a cell: x 4.75 ... 5.25 less a half, y 1.75 ... 2.25 less a half
+    )
     crop = zoomed(image, torch.tensor([[[4.75, 1.75, 3.0]]]).double(), 7, 15, 10.0)[0, 0, 0]
     assert divmod(int(crop.argmax()), 15) == (7, 7)
     torch.testing.assert_close(crop, crop.flip(0))
@@ -226,24 +257,39 @@ def test_all_squares_at_once_are_each_on_its_own():
     crops = zoomed(images, squares, CELLS, 5, 10.0)
     for image in range(IMAGES):
         for part in range(PARTS):
-            alone = zoomed(images[image : image + 1], squares[image : image + 1, part : part + 1], CELLS, 5, 10.0)
+            alone = zoomed(
+                images[image : image + 1],
+                squares[image : image + 1, part : part + 1],
+                CELLS,
+                5,
+                10.0,
+            )
             torch.testing.assert_close(crops[image, part], alone[0, 0])
 
 
 def test_gradients_of_a_crop_are_those_of_finite_differences():
-    image, squares = random(1, 3, 8, 8), torch.tensor([[[1.23, 1.71, 1.9]]]).double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda given: zoomed(image, given, CELLS, 5, 10.0), squares, eps=1e-7, atol=1e-5)
+    image, squares = (
+        random(1, 3, 8, 8),
+        torch.tensor([[[1.23, 1.71, 1.9]]]).double().requires_grad_(),
+    )
+    assert torch.autograd.gradcheck(
+        lambda given: zoomed(image, given, CELLS, 5, 10.0), squares, eps=1e-7, atol=1e-5
+    )
 
 
 def test_a_brighter_crop_pulls_its_square_towards_the_light():
-    """Brightness grows to the right and downwards, so the gradient of the crop's brightness points there."""
+    """Brightness grows to the right and downwards, so the gradient of the crop's brightness points
+    there.
+    """
     ramp = torch.arange(16).double()
     image = (ramp[None, :] + 2 * ramp[:, None]).expand(1, 3, 16, 16)
     squares = torch.tensor([[[1.5, 1.5, 2.0]]]).double().requires_grad_()
     zoomed(image, squares, CELLS, 8, 10.0).mean().backward()
     to_right, down, _ = squares.grad[0, 0].tolist()
     # Four pixels a cell; the mask weighs all positions alike while the square moves.
-    share = zoomed(torch.ones(1, 3, 16, 16).double(), squares.detach(), CELLS, 8, 10.0).mean().item()
+    share = (
+        zoomed(torch.ones(1, 3, 16, 16).double(), squares.detach(), CELLS, 8, 10.0).mean().item()
+    )
     assert (to_right, down) == pytest.approx((4 * share, 8 * share), rel=1e-9)
 
 

@@ -27,7 +27,13 @@ from zslpipe.runs.problems import classes_of
 torch.set_num_threads(1)
 SIZE, COUNT = 64, 3  # pixels: a 4x4 map of the demo's network
 CPU = torch.device("cpu")
-SPEC = {"method": "crafting", "dataset": "miniature", "variant": "s_cc", "semantics": "att", "normalisation": "unit"}
+SPEC = {
+    "method": "crafting",
+    "dataset": "miniature",
+    "variant": "s_cc",
+    "semantics": "att",
+    "normalisation": "unit",
+}
 PLAIN = {"similarity": "inner product", "temperature": 1.0}
 
 
@@ -35,7 +41,8 @@ def model_of(config: Config, shape=(3, SIZE, SIZE)) -> Model:
     torch.manual_seed(0)
     classes = classes_of(miniature_index(np.random.default_rng(0)), "att", "unit", None)
     model = Model(config, classes, shape).eval()
-    # Without it f . w / |f| depends on proportions alone: a map's sum before max(0, .) is 0, so that none is empty.
+    # Without it f . w / |f| depends on proportions alone: a map's sum before max(0, .) is 0, so
+    # that none is empty.
     if config.rule == "semantic":
         torch.nn.init.zeros_(model.projection.bias)
     return model
@@ -73,7 +80,9 @@ def written(source, tmp_path_factory) -> Path:
 
 
 def test_of_the_inner_product_it_is_the_map_of_the_rule():
-    """f . w with f = P mean(A) + p: the gradient is P' w / positions everywhere, written out position by position."""
+    """f . w with f = P mean(A) + p: the gradient is P' w / positions everywhere, written out
+    position by position.
+    """
     model, images = model_of(Config(backbone="demo", **PLAIN)), images_of()
     rules = model.rules[[0, 4, 4]]
     with torch.no_grad():
@@ -85,7 +94,9 @@ def test_of_the_inner_product_it_is_the_map_of_the_rule():
             for row in range(4):
                 for column in range(4):
                     value = sum(weight * image[d, row, column] for d, weight in enumerate(weights))
-                    assert float(heat[row, column]) == pytest.approx(max(float(value), 0.0), abs=1e-5)
+                    assert float(heat[row, column]) == pytest.approx(
+                        max(float(value), 0.0), abs=1e-5
+                    )
     assert 0 < (found > 0).float().mean() < 1
 
 
@@ -99,14 +110,18 @@ def test_of_the_cosine_it_is_the_definition():
     (gradient,) = torch.autograd.grad(cosines.sum(), maps)
     expected = (gradient.mean(dim=(2, 3), keepdim=True) * maps).sum(1).clamp(min=0).detach()
     assert expected.amax() > 0.01
-    torch.testing.assert_close(grad_cam(model, images, model.rules[labels]), expected, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        grad_cam(model, images, model.rules[labels]), expected, rtol=1e-3, atol=1e-5
+    )
     torch.testing.assert_close(model.scores(images)[range(COUNT), labels], cosines)
 
 
 def test_the_removed_attributes_are_the_outstanding_and_the_ordinary():
     rules = np.random.default_rng(5).uniform(0, 1, (9, 6))
     labels = np.array([4, 0, 4, 8])
-    for label, (outstanding, ordinary) in zip(labels, removed_attributes(rules, labels), strict=True):
+    for label, (outstanding, ordinary) in zip(
+        labels, removed_attributes(rules, labels), strict=True
+    ):
         excess = [rules[label, a] - sum(rules[:, a]) / 9 for a in range(6)]
         strong = [a for a in range(6) if rules[label, a] >= max(rules[label]) / 2]
         assert outstanding == max(range(6), key=excess.__getitem__)
@@ -119,7 +134,10 @@ def test_the_file_holds_maps_with_and_without(written, source):
     with h5py.File(written) as file:
         found = {name: file[name][()] for name in file}
         attributes = dict(file.attrs)
-    assert attributes == {name: SPEC[name] for name in ("method", "dataset", "variant")} | {"seed": 3, "complete": True}
+    assert attributes == {name: SPEC[name] for name in ("method", "dataset", "variant")} | {
+        "seed": 3,
+        "complete": True,
+    }
     assert found["images"].tolist() == rows.tolist() and set(source.index.labels[rows]) == {2, 6}
     assert found["labels"].tolist() == source.index.labels[rows].tolist()
     assert found["maps"].dtype == found["maps_without"].dtype == np.float32
@@ -133,7 +151,9 @@ def test_the_file_holds_maps_with_and_without(written, source):
             rule = model.rules[[label]].clone()
             rule[0, attribute] = 0
             without = grad_cam(model, images[row : row + 1], rule)[0]
-            np.testing.assert_allclose(found["maps_without"][row, number], without, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(
+                found["maps_without"][row, number], without, rtol=1e-4, atol=1e-6
+            )
             assert (without - whole).abs().max() > 1e-4
     assert not list(written.parent.glob("*.partial"))
 
@@ -149,7 +169,9 @@ def test_removing_what_a_class_does_not_have_changes_nothing():
 def test_the_number_of_batches_does_not_count(written, source, tmp_path, monkeypatch):
     monkeypatch.setattr("zslpipe.runs.gradcam.BATCH", 1)
     config = Config(backbone="demo")
-    write_grad_cam(save(tmp_path, config, model_of(config)), source, 3, tmp_path / "gradcam.h5", COUNT)
+    write_grad_cam(
+        save(tmp_path, config, model_of(config)), source, 3, tmp_path / "gradcam.h5", COUNT
+    )
     with h5py.File(written) as first, h5py.File(tmp_path / "gradcam.h5") as second:
         for name in first:
             np.testing.assert_allclose(second[name][()], first[name][()], rtol=1e-4, atol=1e-6)
@@ -165,15 +187,21 @@ def test_other_weights_are_refused(source, tmp_path):
         weights = save(tmp_path, changed, model_of(changed, shape), shape)
         with pytest.raises(InputError, match=message):
             write_grad_cam(weights, source, 0, tmp_path / "gradcam.h5", COUNT)
-    fewer = replace(source, index=replace(source.index, attribute_names=("a", "b"), attribute_groups=("", "")))
+    fewer = replace(
+        source, index=replace(source.index, attribute_names=("a", "b"), attribute_groups=("", ""))
+    )
     with pytest.raises(InputError, match="rules of 'att' have 5 numbers, the dataset 2 attributes"):
-        write_grad_cam(save(tmp_path, config, model_of(config)), fewer, 0, tmp_path / "gradcam.h5", COUNT)
+        write_grad_cam(
+            save(tmp_path, config, model_of(config)), fewer, 0, tmp_path / "gradcam.h5", COUNT
+        )
     assert not (tmp_path / "gradcam.h5").exists()
 
 
 def titles(svg: Path) -> list[str]:
     """The texts of a figure: matplotlib writes each as a comment before its glyphs."""
-    return [text.strip() for text in re.findall(r"<!-- (.*?) -->", svg.read_text(), flags=re.DOTALL)]
+    return [
+        text.strip() for text in re.findall(r"<!-- (.*?) -->", svg.read_text(), flags=re.DOTALL)
+    ]
 
 
 def draw(path: Path, source: Source, stem: Path) -> tuple[Path, Path]:
@@ -190,14 +218,20 @@ def test_a_row_names_its_classes_attributes_and_largest_changes(written, drawn):
     png, svg = drawn
     found = "\n".join(titles(svg))
     with h5py.File(written) as file:
-        maps, without, attributes = (file[name][()] for name in ("maps", "maps_without", "attributes"))
+        maps, without, attributes = (
+            file[name][()] for name in ("maps", "maps_without", "attributes")
+        )
     for row in range(COUNT):
         for number in range(2):
             change = without[row, number] - maps[row]
             most = 100 * change.flat[np.abs(change).argmax()] / maps[row].max()
             assert f"at most {most:+.1f} %" in found
             assert f"attribute {attributes[row, number]}" in found
-    assert found.count("of the true class") == COUNT and "true: class 2" in found and "true: class 6" in found
+    assert (
+        found.count("of the true class") == COUNT
+        and "true: class 2" in found
+        and "true: class 6" in found
+    )
     assert "crafting / s_cc on miniature: Grad-CAM" in found
     with Image.open(png) as picture:
         assert picture.width > 1000
@@ -216,7 +250,10 @@ def test_what_is_painted_is_in_proportion_to_the_values():
     values = np.zeros((4, 4), np.float32)
     values[0, 3], values[3, 0] = 2.0, -2.0
     heated = painted(grey, np.maximum(values, 0), 4.0, "inferno")
-    corner = (0, SIDE - 1)  # beyond the middle of the outermost cell, which bilinear enlarging leaves flat
+    corner = (
+        0,
+        SIDE - 1,
+    )  # beyond the middle of the outermost cell, which bilinear enlarging leaves flat
     half = np.array(mpl.colormaps["inferno"](np.float32(0.5))[:3])
     assert heated[corner] == pytest.approx((1 - 0.425) * 0.5 + 0.425 * half, abs=1e-6)
     assert np.array_equal(heated[SIDE // 2 :], grey[SIDE // 2 :])
@@ -238,10 +275,22 @@ def copied(source: Path, target: Path, **changes) -> Path:
 def test_bad_files_are_refused(written, source, tmp_path):
     cases = {
         "absent": (None, "no such file"),
-        "other": (copied(written, tmp_path / "other.h5", images=np.array([1, 2, 900])), "does not belong to"),
-        "names": (copied(written, tmp_path / "names.h5", attributes=np.full((COUNT, 2), ATTRIBUTES)), "attribute"),
-        "short": (copied(written, tmp_path / "short.h5", labels=np.array([2])), "its parts disagree"),
-        "classes": (copied(written, tmp_path / "classes.h5", predicted=np.full(COUNT, CLASSES)), "does not belong"),
+        "other": (
+            copied(written, tmp_path / "other.h5", images=np.array([1, 2, 900])),
+            "does not belong to",
+        ),
+        "names": (
+            copied(written, tmp_path / "names.h5", attributes=np.full((COUNT, 2), ATTRIBUTES)),
+            "attribute",
+        ),
+        "short": (
+            copied(written, tmp_path / "short.h5", labels=np.array([2])),
+            "its parts disagree",
+        ),
+        "classes": (
+            copied(written, tmp_path / "classes.h5", predicted=np.full(COUNT, CLASSES)),
+            "does not belong",
+        ),
     }
     (tmp_path / "cut.h5").write_bytes(written.read_bytes()[:900])
     cases["cut"] = (tmp_path / "cut.h5", r"not a readable gradcam\.h5")
@@ -263,4 +312,6 @@ def test_bad_files_are_refused(written, source, tmp_path):
 def test_the_same_file_gives_the_same_bytes(written, source, drawn, tmp_path):
     again = draw(written, source, tmp_path / "picture")
     assert [path.name for path in again] == ["picture.png", "picture.svg"]
-    assert all(one.read_bytes() == other.read_bytes() for one, other in zip(drawn, again, strict=True))
+    assert all(
+        one.read_bytes() == other.read_bytes() for one, other in zip(drawn, again, strict=True)
+    )

@@ -1,4 +1,6 @@
-"""Images as inputs: views by definition, whatever the number of workers and wherever an epoch starts; broken files."""
+"""Images as inputs: views by definition, whatever the number of workers and wherever an epoch
+starts; broken files.
+"""
 
 import os
 import pickle
@@ -47,7 +49,9 @@ def index_of(paths: list[str], boxes: list[list[int]] | None = None) -> Index:
     return replace(whole, paths=tuple(paths), boxes=None if boxes is None else np.array(boxes))
 
 
-def inputs_of(folder: Path, workers: int = 0, index: Index | None = None, device: torch.device = CPU) -> ImageInputs:
+def inputs_of(
+    folder: Path, workers: int = 0, index: Index | None = None, device: torch.device = CPU
+) -> ImageInputs:
     index = index or index_of([f"{number}.png" for number in range(len(SIDES))])
     return ImageInputs(folder, index, SIZE, *NORMALISATION, device, workers)
 
@@ -63,11 +67,15 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def normalised(pixels: Tensor) -> Tensor:
     """Return (3, h, w) bytes as normalised float64, by definition."""
-    mean, deviation = (torch.tensor(values, dtype=torch.float64).view(3, 1, 1) for values in (MEAN, DEVIATION))
+    mean, deviation = (
+        torch.tensor(values, dtype=torch.float64).view(3, 1, 1) for values in (MEAN, DEVIATION)
+    )
     return (pixels.double() / 255 - mean) / deviation
 
 
-def plain_view(path: Path, above: float, left: float, mirror: float, box: list[int] | None = None) -> Tensor:
+def plain_view(
+    path: Path, above: float, left: float, mirror: float, box: list[int] | None = None
+) -> Tensor:
     """Return the training view of one image, step by step: resize, crop, flip, normalise."""
     image = read_image(path, box)
     height, width = image.shape[1:]
@@ -107,7 +115,9 @@ def test_training_views_follow_the_definition(folder):
     found = list(inputs_of(folder).stream(epoch(), seeded()))
     assert [len(batch) for batch in found] == [3, 3, 3, 2]
     rows = torch.cat(epoch()).tolist()
-    expected = [plain_view(folder / f"{row}.png", *draw) for row, draw in zip(rows, draws, strict=True)]
+    expected = [
+        plain_view(folder / f"{row}.png", *draw) for row, draw in zip(rows, draws, strict=True)
+    ]
     assert_views(torch.cat(found), expected)
     assert all(batch.is_contiguous(memory_format=torch.channels_last) for batch in found)
 
@@ -127,15 +137,24 @@ def test_crops_reach_every_place_and_every_second_image_is_mirrored(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "0.png")
     inputs = inputs_of(tmp_path, index=index_of(["0.png"]))
     (found,) = inputs.stream([torch.zeros(3000, dtype=torch.long)], seeded())
-    corners = (found[:, :, 0, 0] * NORMALISATION[1][0, :, 0, 0] + NORMALISATION[0][0, :, 0, 0]) * 255
+    corners = (
+        found[:, :, 0, 0] * NORMALISATION[1][0, :, 0, 0] + NORMALISATION[0][0, :, 0, 0]
+    ) * 255
     right = (found[:, 1, 0, -1] * DEVIATION[1] + MEAN[1]) * 255
     mirrored = corners[:, 1] > right
     assert mirrored.float().mean().item() == pytest.approx(0.5, abs=0.03)
     tops = corners[:, 0].round().long()
     lefts = torch.where(mirrored, right, corners[:, 1]).round().long()
     for offsets, places in ((tops, 5), (lefts, 6)):
-        torch.testing.assert_close(offsets.bincount() / 3000, torch.full((places,), 1 / places), rtol=0, atol=0.03)
-    assert abs(torch.corrcoef(torch.stack([tops.double(), lefts.double(), mirrored.double()])).triu(1)).max() < 0.06
+        torch.testing.assert_close(
+            offsets.bincount() / 3000, torch.full((places,), 1 / places), rtol=0, atol=0.03
+        )
+    assert (
+        abs(
+            torch.corrcoef(torch.stack([tops.double(), lefts.double(), mirrored.double()])).triu(1)
+        ).max()
+        < 0.06
+    )
 
 
 def test_the_test_view_is_the_square_that_extraction_reads(folder):
@@ -151,7 +170,8 @@ def test_the_test_view_is_the_square_that_extraction_reads(folder):
 @pytest.mark.parametrize("augmented", [True, False])
 def test_the_number_of_workers_changes_nothing(folder, augmented):
     alone, one, two = (
-        list(inputs_of(folder, workers).stream(epoch(), seeded() if augmented else None)) for workers in (0, 1, 2)
+        list(inputs_of(folder, workers).stream(epoch(), seeded() if augmented else None))
+        for workers in (0, 1, 2)
     )
     for batch, *others in zip(alone, one, two, strict=True):
         assert all(torch.equal(batch, other) for other in others)
@@ -184,7 +204,9 @@ def test_broken_files_of_a_batch_are_named_in_one_line(folder, tmp_path, workers
     (tmp_path / "whole.png").write_bytes((folder / "3.png").read_bytes())
     (tmp_path / "cut.png").write_bytes((folder / "3.png").read_bytes()[:2000])
     (tmp_path / "words.png").write_text("no image")
-    inputs = inputs_of(tmp_path, workers, index_of(["whole.png", "cut.png", "gone.png", "words.png"]))
+    inputs = inputs_of(
+        tmp_path, workers, index_of(["whole.png", "cut.png", "gone.png", "words.png"])
+    )
     batches = [torch.tensor([0, 0]), torch.tensor([1, 0, 3, 2])]
     for generator in (None, seeded()):
         stream = inputs.stream(batches, generator)
@@ -192,7 +214,9 @@ def test_broken_files_of_a_batch_are_named_in_one_line(folder, tmp_path, workers
         with pytest.raises(InputError) as caught:
             next(stream)
         text = str(caught.value)
-        assert text.startswith(f"3 of 4 images of a batch cannot be read under {tmp_path}: cut.png (")
+        assert text.startswith(
+            f"3 of 4 images of a batch cannot be read under {tmp_path}: cut.png ("
+        )
         assert "words.png (" in text
         assert "gone.png (" in text
         assert text.endswith("; put whole files there and run again")
@@ -205,7 +229,13 @@ def test_not_more_than_five_broken_files_are_named(tmp_path):
     inputs = inputs_of(tmp_path, 0, index_of([f"{number}.png" for number in range(8)]))
     with pytest.raises(InputError, match=r"^8 of 8 ") as caught:
         inputs.take(torch.arange(8))
-    assert [number for number in range(8) if f"{number}.png (" in str(caught.value)] == [0, 1, 2, 3, 4]
+    assert [number for number in range(8) if f"{number}.png (" in str(caught.value)] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 def test_no_worker_outlives_its_stream(folder):

@@ -85,7 +85,11 @@ def test_an_end_to_end_run_trains_the_pretrained_network(paths, tmp_path):
     run_method(SPEC, 0, source, paths["words"], tmp_path / "seed0", CPU)
     _, after, spec = load_model(tmp_path / "seed0" / "weights.pt", index, words)
     assert spec == SPEC
-    moved = [name for name, value in after.trunk.named_parameters() if not torch.equal(value, changed[name])]
+    moved = [
+        name
+        for name, value in after.trunk.named_parameters()
+        if not torch.equal(value, changed[name])
+    ]
     assert moved == [name for name, _ in after.trunk.named_parameters()]
     matrix = read_scores(tmp_path / "seed0" / "scores.h5")
     with torch.inference_mode():
@@ -97,8 +101,12 @@ def test_an_end_to_end_run_trains_the_pretrained_network(paths, tmp_path):
 
 def test_the_extractor_says_which_network(paths):
     module = importlib.import_module("zslpipe.methods.rsan")
-    config = configured(module, SPEC | {"trunk": TRUNK | {"layer": "features.3"}, "settings_of": "SUN"})
-    assert config == replace(module.PUBLISHED["SUN"], backbone="demo", layer="features.3", **SPEC["settings"])
+    config = configured(
+        module, SPEC | {"trunk": TRUNK | {"layer": "features.3"}, "settings_of": "SUN"}
+    )
+    assert config == replace(
+        module.PUBLISHED["SUN"], backbone="demo", layer="features.3", **SPEC["settings"]
+    )
     cached = SPEC | {"input": "regions", "trunk": None}
     assert configured(module, cached) == module.Config(**SPEC["settings"])
     assert asdict(configured(module, cached))["backbone"] == "resnet101"
@@ -107,8 +115,13 @@ def test_the_extractor_says_which_network(paths):
 def test_another_network_or_another_index_is_another_source(paths, tmp_path):
     first = source_of(paths)
     assert source_of(paths).identity == first.identity
-    state = {name: value + 1 for name, value in build_trunk("demo", "random").body.state_dict().items()}
-    torch.save(state | {"classifier.weight": torch.zeros(1, 192), "classifier.bias": torch.zeros(1)}, tmp_path / "w.pt")
+    state = {
+        name: value + 1 for name, value in build_trunk("demo", "random").body.state_dict().items()
+    }
+    torch.save(
+        state | {"classifier.weight": torch.zeros(1, 192), "classifier.bias": torch.zeros(1)},
+        tmp_path / "w.pt",
+    )
     assert source_of(paths, weights=tmp_path / "w.pt").identity != first.identity
     other = write_miniature(tmp_path, seed=1)
     with pytest.raises(InputError, match="no such file"):
@@ -129,7 +142,14 @@ def test_sigterm_gives_the_exit_code_and_the_same_command_goes_on(paths, tmp_pat
     """In the command line's own process: after the first step the training is told to stop."""
     command = ["train", "--spec", canonical(SPEC), "--index", str(paths["index"])]
     command += ["--images", str(paths["images"]), "--words", str(paths["words"])]
-    command += ["--output", str(tmp_path / "seed0"), "--threads", "1", "--compute", '{"device": "cpu"}']
+    command += [
+        "--output",
+        str(tmp_path / "seed0"),
+        "--threads",
+        "1",
+        "--compute",
+        '{"device": "cpu"}',
+    ]
     module = importlib.import_module("zslpipe.methods.rsan")
     loss = module.Model.loss
 

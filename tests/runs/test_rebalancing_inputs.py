@@ -54,8 +54,15 @@ def files(tmp_path_factory) -> dict[str, Path]:
     write_validation_scores(run / "weights.pt", source, None, 0, files["validation"], CPU)
     listed, features = irrelevant_features(folder)
     unrelated = open_source(SPEC, listed, features, folder, None, CPU, read_irrelevant_images)
-    write_irrelevant_scores(run / "weights.pt", paths["index"], unrelated, None, 0, files["irrelevant"])
-    return files | {"index": paths["index"], "weights": run / "weights.pt", "features": features, "run": run}
+    write_irrelevant_scores(
+        run / "weights.pt", paths["index"], unrelated, None, 0, files["irrelevant"]
+    )
+    return files | {
+        "index": paths["index"],
+        "weights": run / "weights.pt",
+        "features": features,
+        "run": run,
+    }
 
 
 def irrelevant_features(folder: Path) -> tuple[Path, Path]:
@@ -66,8 +73,13 @@ def irrelevant_features(folder: Path) -> tuple[Path, Path]:
     listed = folder / "things.h5"
     write_irrelevant_images({"images": "things"}, listed, folder)
     index = read_irrelevant_images(listed)
-    shapes = {"regions": ((IRRELEVANT, GRID**2, WIDTH), "float16"), "pooled": ((IRRELEVANT, WIDTH), "float32")}
-    writer = BlockWriter(folder / ".work", shapes, {"extractor": "miniature", "images_hash": images_hash(index)})
+    shapes = {
+        "regions": ((IRRELEVANT, GRID**2, WIDTH), "float16"),
+        "pooled": ((IRRELEVANT, WIDTH), "float32"),
+    }
+    writer = BlockWriter(
+        folder / ".work", shapes, {"extractor": "miniature", "images_hash": images_hash(index)}
+    )
     generator = np.random.default_rng(3)
     regions = generator.normal(size=(IRRELEVANT, GRID**2, WIDTH)).astype(np.float16)
     writer.write(0, {"regions": regions, "pooled": regions.astype(np.float32).mean(1)})
@@ -85,7 +97,9 @@ def test_the_validation_classes_play_the_unseen_ones(files):
     assert sorted(everything) == sorted(index.splits["trainval"])
     names = np.array(matrix.classes)
     for split, rows in matrix.images.items():
-        assert names[matrix.labels[split]].tolist() == [index.class_names[number] for number in index.labels[rows]]
+        assert names[matrix.labels[split]].tolist() == [
+            index.class_names[number] for number in index.labels[rows]
+        ]
 
 
 def test_its_settings_are_those_chosen_for_the_run(files):
@@ -105,7 +119,12 @@ def test_irrelevant_scores_are_the_models(files):
     found = read_irrelevant(files["irrelevant"])
     index = read_index(files["index"])
     assert found.classes == index.class_names
-    assert (found.dataset, found.method, found.variant, found.seed) == ("miniature", "eszsl", "default", 0)
+    assert (found.dataset, found.method, found.variant, found.seed) == (
+        "miniature",
+        "eszsl",
+        "default",
+        0,
+    )
     assert found.source == "things"
     _, model, _ = load_model(files["weights"], index, None)
     with h5py.File(files["features"]) as file, torch.inference_mode():
@@ -116,10 +135,15 @@ def test_irrelevant_scores_are_the_models(files):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_rebalancing_can_be_attached(files, tmp_path, kind):
-    given = {name: files[name] if name in NEEDS[kind] else None for name in ("validation", "irrelevant")}
+    given = {
+        name: files[name] if name in NEEDS[kind] else None for name in ("validation", "irrelevant")
+    }
     rebalance(kind, files["scores"], tmp_path / "scores.h5", **given, settings={})
     before, after = read_scores(files["scores"]), read_scores(tmp_path / "scores.h5")
     assert after.rebalancing == kind
     unseen = np.flatnonzero(~SEEN)
     for split, scores in after.scores.items():
-        assert scores[:, unseen].argmax(1).tolist() == before.scores[split][:, unseen].argmax(1).tolist()
+        assert (
+            scores[:, unseen].argmax(1).tolist()
+            == before.scores[split][:, unseen].argmax(1).tolist()
+        )

@@ -63,8 +63,13 @@ def test_no_test_image_and_no_unseen_class_takes_part(index, problem):
 def test_the_validation_classes_play_the_unseen_ones(index, problem):
     assert problem.classes.seen.tolist() == (~VALIDATION[SEEN]).tolist()
     names = np.array(problem.classes.names)
-    for rows, labels in ((problem.train_rows, problem.train_labels), (problem.test_rows, problem.test_labels)):
-        assert names[labels].tolist() == [index.class_names[number] for number in index.labels[rows]]
+    for rows, labels in (
+        (problem.train_rows, problem.train_labels),
+        (problem.test_rows, problem.test_labels),
+    ):
+        assert names[labels].tolist() == [
+            index.class_names[number] for number in index.labels[rows]
+        ]
     assert problem.classes.seen[problem.train_labels].all()
     unseen = problem.test_rows[~problem.classes.seen[problem.test_labels]]
     assert sorted(unseen.tolist()) == sorted(index.splits["val"].tolist())
@@ -74,7 +79,9 @@ def test_the_validation_classes_play_the_unseen_ones(index, problem):
 
 def test_the_images_set_aside_follow_the_seed(index):
     classes = classes_of(index, "att", "unit", None)
-    first, same, other = (validation_problem(index, classes, seed).train_rows.tolist() for seed in (0, 0, 1))
+    first, same, other = (
+        validation_problem(index, classes, seed).train_rows.tolist() for seed in (0, 0, 1)
+    )
     assert first == same != other
 
 
@@ -84,7 +91,9 @@ def test_the_whole_problem_is_the_tables(index):
     assert whole.test_rows.tolist() == [*index.splits["test_seen"], *index.splits["test_unseen"]]
     assert whole.test_labels.tolist() == index.labels[whole.test_rows].tolist()
     assert whole.classes.seen.tolist() == SEEN.tolist()
-    torch.testing.assert_close(whole.classes.attributes, torch.from_numpy(index.semantics["att"]).float())
+    torch.testing.assert_close(
+        whole.classes.attributes, torch.from_numpy(index.semantics["att"]).float()
+    )
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,9 @@ class Config:
 
 
 class Planted(nn.Module):
-    """Scores are right for a planted share of the images; ``shift`` moves the unseen classes' scores up."""
+    """Scores are right for a planted share of the images; ``shift`` moves the unseen classes'
+    scores up.
+    """
 
     def __init__(self, config: Config, classes, shape: tuple[int, ...]):
         super().__init__()
@@ -114,7 +125,9 @@ def labelled(problem) -> Source:
     answers = torch.zeros(int(problem.test_rows.max()) + 1, 2)
     for number in range(len(problem.classes.names)):
         rows = problem.test_rows[problem.test_labels == number]
-        answers[rows] = torch.stack([torch.full((len(rows),), number), torch.arange(len(rows)) / len(rows)], dim=1)
+        answers[rows] = torch.stack(
+            [torch.full((len(rows),), number), torch.arange(len(rows)) / len(rows)], dim=1
+        )
     return source_of(Held(answers))
 
 
@@ -129,7 +142,9 @@ def planted(train=lambda model, config, data: None, config=Config) -> SimpleName
 @pytest.mark.parametrize("criterion", ["T1", "H"])
 def test_the_best_candidate_is_chosen(problem, tmp_path, criterion):
     candidates = {"quality": [0.2, 0.9, 0.6], "shift": [-5.0, 0.0]}
-    config, chosen = choose(planted(), Config(), candidates, criterion, problem, labelled(problem), run_of(tmp_path))
+    config, chosen = choose(
+        planted(), Config(), candidates, criterion, problem, labelled(problem), run_of(tmp_path)
+    )
     assert config.quality == 0.9
     assert chosen["quality"] == 0.9
     # Within T1 the shift moves all classes alike: the first of equals; H needs scores that compete.
@@ -143,7 +158,13 @@ def test_the_figure_is_that_of_the_validation_problem(problem, inputs, tmp_path)
     labels, seen = problem.test_labels.numpy(), problem.classes.seen.numpy()
     for criterion in ("T1", "H"):
         config, chosen = choose(
-            eszsl, eszsl.Config(), candidates, criterion, problem, source_of(inputs), run_of(tmp_path)
+            eszsl,
+            eszsl.Config(),
+            candidates,
+            criterion,
+            problem,
+            source_of(inputs),
+            run_of(tmp_path),
         )
         best = (-1.0, None)
         for feature in candidates["feature_regulariser"]:
@@ -160,11 +181,17 @@ def eszsl_figure(config, criterion, problem, inputs, labels, seen, folder) -> fl
     from zslpipe.training.contract import TrainingData
 
     model = eszsl.Model(config, problem.classes, inputs.shape)
-    data = TrainingData(inputs, problem.train_rows, problem.train_labels, problem.classes, run_of(folder))
+    data = TrainingData(
+        inputs, problem.train_rows, problem.train_labels, problem.classes, run_of(folder)
+    )
     eszsl.train(model, config, data)
     scores = score_rows(model, inputs, problem.test_rows)
     unseen = ~seen[labels]
-    return generalized(scores, labels, seen)[2] if criterion == "H" else t1(scores[unseen], labels[unseen], seen)
+    return (
+        generalized(scores, labels, seen)[2]
+        if criterion == "H"
+        else t1(scores[unseen], labels[unseen], seen)
+    )
 
 
 @dataclass(frozen=True)
@@ -207,21 +234,36 @@ def train_epochs(model, config, data) -> None:
 def test_the_best_number_of_epochs_is_chosen_and_the_trials_are_in_the_history(problem, tmp_path):
     module = SimpleNamespace(Config=Epochs, Model=Peaking, train=train_epochs)
     run = run_of(tmp_path)
-    config, chosen = choose(module, Epochs(), {"gain": [0.1, 0.3]}, "H", problem, labelled(problem), run)
+    config, chosen = choose(
+        module, Epochs(), {"gain": [0.1, 0.3]}, "H", problem, labelled(problem), run
+    )
     assert (config.epochs, config.gain) == (3, 0.3)
     assert chosen["epochs"] == 3
     assert [(row["phase"], row["epoch"], row["gain"]) for row in run.history] == [
         ("validation", epoch, gain) for gain in (0.1, 0.3) for epoch in range(1, 6)
     ]
-    assert max(row["validation_H"] for row in run.history) == pytest.approx(chosen["validation_H"], abs=1e-6)
+    assert max(row["validation_H"] for row in run.history) == pytest.approx(
+        chosen["validation_H"], abs=1e-6
+    )
     write_history(run.history, tmp_path / "history.csv")
     with (tmp_path / "history.csv").open(newline="") as file:
-        assert next(csv.reader(file)) == ["phase", "stage", "epoch", "step", "loss", "validation_H", "gain", "seconds"]
+        assert next(csv.reader(file)) == [
+            "phase",
+            "stage",
+            "epoch",
+            "step",
+            "loss",
+            "validation_H",
+            "gain",
+            "seconds",
+        ]
 
 
 def test_without_candidates_only_the_number_of_epochs_is_chosen(problem, tmp_path):
     module = SimpleNamespace(Config=Epochs, Model=Peaking, train=train_epochs)
-    config, chosen = choose(module, Epochs(), {}, "T1", problem, labelled(problem), run_of(tmp_path))
+    config, chosen = choose(
+        module, Epochs(), {}, "T1", problem, labelled(problem), run_of(tmp_path)
+    )
     assert config == Epochs(epochs=3)
     assert list(chosen) == ["epochs", "validation_T1"]
 
@@ -234,7 +276,15 @@ def test_the_training_images_of_a_trial_are_the_problems(problem, tmp_path):
         assert data.classes is problem.classes
         assert data.run.phase == "validation"
 
-    choose(planted(train), Config(), {"quality": [0.5]}, "H", problem, labelled(problem), run_of(tmp_path))
+    choose(
+        planted(train),
+        Config(),
+        {"quality": [0.5]},
+        "H",
+        problem,
+        labelled(problem),
+        run_of(tmp_path),
+    )
     assert rows == problem.train_rows.tolist()
 
 

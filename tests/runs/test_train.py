@@ -40,9 +40,20 @@ SPEC = {
     "settings_of": None,
 }
 SPECS = {
-    "eszsl": SPEC | {"method": "eszsl", "input": "pooled", "words": None, "settings": {"feature_regulariser": 0.1}},
+    "eszsl": SPEC
+    | {
+        "method": "eszsl",
+        "input": "pooled",
+        "words": None,
+        "settings": {"feature_regulariser": 0.1},
+    },
     "dazle": SPEC
-    | {"method": "dazle", "input": "regions", "words": "words", "settings": {"epochs": 3, "lr": 0.01, "batch_size": 8}},
+    | {
+        "method": "dazle",
+        "input": "regions",
+        "words": "words",
+        "settings": {"epochs": 3, "lr": 0.01, "batch_size": 8},
+    },
 }
 SELECTING = SPECS["dazle"] | {
     "selection": "validation",
@@ -72,7 +83,11 @@ def runs(paths, tmp_path_factory):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_run_writes_weights_history_and_scores(runs, name):
-    assert sorted(path.name for path in runs[name].iterdir()) == ["history.csv", "scores.h5", "weights.pt"]
+    assert sorted(path.name for path in runs[name].iterdir()) == [
+        "history.csv",
+        "scores.h5",
+        "weights.pt",
+    ]
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -99,7 +114,9 @@ def test_scores_have_a_column_for_every_class(runs, paths, name):
 
 
 def test_features_that_follow_the_class_vectors_are_recognised(runs):
-    """The features are a linear map of the class vectors: ESZSL gets most images of unseen classes right."""
+    """The features are a linear map of the class vectors: ESZSL gets most images of unseen classes
+    right.
+    """
     matrix = read_scores(runs["eszsl"] / "scores.h5")
     unseen = np.flatnonzero(~SEEN)
     predicted = unseen[matrix.scores["test_unseen"][:, unseen].argmax(1)]
@@ -142,23 +159,35 @@ def test_the_history_has_a_row_for_each_epoch(runs):
         ("train", str(epoch), "8") for epoch in (1, 2, 3)
     ]
     for row in rows:
-        assert float(row["loss"]) == pytest.approx(float(row["cross_entropy"]) + float(row["calibration"]))
+        assert float(row["loss"]) == pytest.approx(
+            float(row["cross_entropy"]) + float(row["calibration"])
+        )
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     assert (runs["eszsl"] / "history.csv").read_text() == "phase,stage,epoch,step,loss,seconds\n"
 
 
 def test_the_same_seed_gives_the_same_scores_and_another_seed_others(runs, paths, tmp_path):
     expected = read_scores(runs["dazle"] / "scores.h5").scores["test_unseen"]
-    same = read_scores(run(SPECS["dazle"], paths, tmp_path / "a") / "scores.h5").scores["test_unseen"]
-    other = read_scores(run(SPECS["dazle"], paths, tmp_path / "b", seed=1) / "scores.h5").scores["test_unseen"]
+    same = read_scores(run(SPECS["dazle"], paths, tmp_path / "a") / "scores.h5").scores[
+        "test_unseen"
+    ]
+    other = read_scores(run(SPECS["dazle"], paths, tmp_path / "b", seed=1) / "scores.h5").scores[
+        "test_unseen"
+    ]
     assert np.array_equal(same, expected)
     assert not np.array_equal(other, expected)
 
 
 def test_selection_never_meets_a_test_image(paths, tmp_path):
-    """Other features of the test images leave choice and weights as they were; those of training images do not."""
+    """Other features of the test images leave choice and weights as they were; those of training
+    images do not.
+    """
     weights, chosen = [], []
-    for name, splits in (("as it is", []), ("test", ["test_seen", "test_unseen"]), ("train", ["trainval"])):
+    for name, splits in (
+        ("as it is", []),
+        ("test", ["test_seen", "test_unseen"]),
+        ("train", ["trainval"]),
+    ):
         changed = dict(paths)
         if splits:
             changed["features"] = with_noise(paths, splits, tmp_path / f"{name}.h5")
@@ -198,19 +227,27 @@ def test_settings_come_from_the_method_then_the_paper_then_the_user():
     assert config_of(dazle, {}, "SUN") == dazle.PUBLISHED["SUN"]
     assert config_of(dazle, {"epochs": 7}, "SUN") == replace(dazle.PUBLISHED["SUN"], epochs=7)
     assert config_of(dazle, {}, "miniature") == dazle.Config()
-    assert config_of(eszsl, {"class_regulariser": 3.0}, "SUN") == eszsl.Config(class_regulariser=3.0)
+    assert config_of(eszsl, {"class_regulariser": 3.0}, "SUN") == eszsl.Config(
+        class_regulariser=3.0
+    )
 
 
 def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
     output = tmp_path / "attention.h5"
-    source = open_source(SPECS["dazle"], paths["index"], paths["features"], paths["index"].parent, None, CPU)
+    source = open_source(
+        SPECS["dazle"], paths["index"], paths["features"], paths["index"].parent, None, CPU
+    )
     attend(runs["dazle"] / "weights.pt", source, paths["words"], 0, output, 3)
     index, words = read_index(paths["index"]), read_words(paths["words"])[0]
     with h5py.File(output) as file:
         maps, images = file["maps"][()], file["images"][()]
         assert maps.dtype == np.float16
         assert file.attrs["complete"]
-        assert [file.attrs[name] for name in ("dataset", "method", "variant")] == ["miniature", "dazle", "default"]
+        assert [file.attrs[name] for name in ("dataset", "method", "variant")] == [
+            "miniature",
+            "dazle",
+            "default",
+        ]
         assert file["labels"][()].tolist() == index.labels[images].tolist()
         predicted, scores = file["predicted"][()], file["scores"][()]
         tested, found = file["test/images"][()], file["test/peaks"][()]
@@ -218,7 +255,9 @@ def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
     assert maps.shape == (3, ATTRIBUTES, GRID, GRID)
     assert set(images) <= set(index.splits["test_unseen"])
     _, model, _ = load_model(runs["dazle"] / "weights.pt", index, words)
-    batch = CachedInputs(FeatureFile(paths["features"]), False, torch.device("cpu")).take(torch.from_numpy(images))
+    batch = CachedInputs(FeatureFile(paths["features"]), False, torch.device("cpu")).take(
+        torch.from_numpy(images)
+    )
     with torch.inference_mode():
         np.testing.assert_allclose(maps, model.attention(batch).numpy(), rtol=0, atol=1e-3)
         assert predicted.tolist() == model.scores(batch).argmax(1).tolist()

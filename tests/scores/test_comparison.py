@@ -51,11 +51,18 @@ def comparison(first, second):
 @pytest.mark.parametrize("sizes", [(2, 2), (3, 7), (5, 5)])
 def test_p_values_equal_scipy(sizes):
     generator = np.random.default_rng(sum(sizes))
-    first, second = generator.normal(0, 1, sizes[0]).tolist(), generator.normal(1, 3, sizes[1]).tolist()
-    assert welch_p(first, second) == pytest.approx(stats.ttest_ind(first, second, equal_var=False).pvalue, rel=1e-10)
+    first, second = (
+        generator.normal(0, 1, sizes[0]).tolist(),
+        generator.normal(1, 3, sizes[1]).tolist(),
+    )
+    assert welch_p(first, second) == pytest.approx(
+        stats.ttest_ind(first, second, equal_var=False).pvalue, rel=1e-10
+    )
     assert welch_p(second, first) == pytest.approx(welch_p(first, second), rel=1e-12)
     if sizes[0] == sizes[1]:
-        assert paired_p(first, second) == pytest.approx(stats.ttest_rel(first, second).pvalue, rel=1e-10)
+        assert paired_p(first, second) == pytest.approx(
+            stats.ttest_rel(first, second).pvalue, rel=1e-10
+        )
 
 
 def test_p_values_that_do_not_exist():
@@ -92,7 +99,10 @@ def test_a_table_by_hand(tmp_path):
 
 def test_no_pairs_without_the_same_seeds_and_no_p_for_one_seed(tmp_path):
     first = run_folder(tmp_path / "default", (0.40, 0.42))
-    assert line(comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), seeds=(1, 2))), "H")[-1] == "-"
+    assert (
+        line(comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), seeds=(1, 2))), "H")[-1]
+        == "-"
+    )
     assert line(comparison(first, run_folder(tmp_path / "c", (0.5,))), "H")[4:] == [
         "50.00",
         "-",
@@ -105,7 +115,9 @@ def test_no_pairs_without_the_same_seeds_and_no_p_for_one_seed(tmp_path):
 
 def test_other_semantics_are_said_and_other_datasets_not_compared(tmp_path):
     first = run_folder(tmp_path / "default", (0.40, 0.42))
-    text = comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), semantics="sent_att (unit)", words="GloVe"))
+    text = comparison(
+        first, run_folder(tmp_path / "b", (0.5, 0.6), semantics="sent_att (unit)", words="GloVe")
+    )
     assert "CAUTION: semantics differs: 'att (unit)' and 'sent_att (unit)'" in text
     assert "CAUTION: words differs: 'none' and 'GloVe'" in text and line(text, "H")[7] == "+14.00"
     text = comparison(first, run_folder(tmp_path / "c", (0.5, 0.6), dataset="CUB"))
@@ -115,8 +127,13 @@ def test_other_semantics_are_said_and_other_datasets_not_compared(tmp_path):
 
 def test_other_splits_of_one_dataset_are_not_compared(tmp_path):
     first = run_folder(tmp_path / "default", (0.40, 0.42))
-    text = comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), protocol="own split (birds.txt)"))
-    assert "NOT COMPARABLE: different splits, 'demo split' and 'own split (birds.txt)', so no differences" in text
+    text = comparison(
+        first, run_folder(tmp_path / "b", (0.5, 0.6), protocol="own split (birds.txt)")
+    )
+    assert (
+        "NOT COMPARABLE: different splits, 'demo split' and 'own split (birds.txt)', so no differences"
+        in text
+    )
     assert line(text, "H") == ["H", "41.00", "1.41", "2", "55.00", "7.07", "2", "-", "-", "-"]
 
 
@@ -160,7 +177,9 @@ def states(results):
 
 def test_runs_are_done_scored_or_running(tmp_path):
     runs = tmp_path / "demo" / "runs" / "dazle" / "default"
-    for seed, files in enumerate((("scores.h5", "metrics.json"), ("scores.h5",), (), ("metrics.json",))):
+    for seed, files in enumerate(
+        (("scores.h5", "metrics.json"), ("scores.h5",), (), ("metrics.json",))
+    ):
         (runs / f"seed{seed}").mkdir(parents=True)
         for name in files:
             touch(runs / f"seed{seed}" / name, 500)
@@ -187,7 +206,9 @@ def test_a_finished_run_that_runs_again_counts_as_running(tmp_path):
     run = tmp_path / "demo" / "runs" / "mlis" / "default" / "seed0"
     touch(run / "scores.h5", 500)
     touch(run / "metrics.json", 400)
-    progress(run / ".work" / "progress.json", 20, phase="generator", epochs=None, steps=None, loss=None)
+    progress(
+        run / ".work" / "progress.json", 20, phase="generator", epochs=None, steps=None, loss=None
+    )
     found = states(tmp_path)
     assert (
         found["demo/runs/mlis/default/seed0"]
@@ -198,7 +219,10 @@ def test_a_finished_run_that_runs_again_counts_as_running(tmp_path):
 
 def test_two_minutes_are_the_limit(tmp_path):
     for seed, age in ((0, 120), (1, 121)):
-        progress(tmp_path / "demo" / "runs" / "rsan" / "default" / f".seed{seed}.work" / "progress.json", age)
+        progress(
+            tmp_path / "demo" / "runs" / "rsan" / "default" / f".seed{seed}.work" / "progress.json",
+            age,
+        )
     assert [state.split()[0] for state in states(tmp_path).values()] == ["running,", "stopped", "1"]
 
 
@@ -223,7 +247,9 @@ def test_extraction_and_its_caches(tmp_path):
     touch(features / "cut.h5", 50, "no HDF5")
     extraction = {"what": "extraction small", "phase": None, "epoch": None, "loss": None}
     progress(features / ".small.work" / "progress.json", 55, **extraction)
-    progress(features / ".large.work" / "progress.json", 55, **extraction | {"what": "extraction large"})
+    progress(
+        features / ".large.work" / "progress.json", 55, **extraction | {"what": "extraction large"}
+    )
     found = states(tmp_path)
     assert found == {
         "demo/features/small": "done",
@@ -240,11 +266,16 @@ def test_extraction_and_its_caches(tmp_path):
         ("{", "progress.json is not readable (being written, or cut off)"),
         ("[]", "progress.json does not say when it was updated"),
         ('{"updated": "now"}', "progress.json does not say when it was updated"),
-        (f'{{"updated": {NOW + 40}}}', "running, an unknown place (clock 40 s ahead of this machine's)"),
+        (
+            f'{{"updated": {NOW + 40}}}',
+            "running, an unknown place (clock 40 s ahead of this machine's)",
+        ),
     ],
 )
 def test_odd_progress_files_are_told_not_guessed(tmp_path, text, state):
-    touch(tmp_path / "demo" / "runs" / "sgma" / "default" / ".seed0.work" / "progress.json", 0, text)
+    touch(
+        tmp_path / "demo" / "runs" / "sgma" / "default" / ".seed0.work" / "progress.json", 0, text
+    )
     assert states(tmp_path)["demo/runs/sgma/default/seed0"] == state
 
 

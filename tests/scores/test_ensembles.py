@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from tests.made_up.runs import SEEN, run, write_run
-from zslpipe.formats.scores import SPLITS, read_irrelevant, read_scores, write_irrelevant, write_scores
+from zslpipe.formats.scores import (
+    SPLITS,
+    read_irrelevant,
+    read_scores,
+    write_irrelevant,
+    write_scores,
+)
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.ensembles import ensemble, ensemble_irrelevant
 from zslpipe.scores.evaluation import evaluate
@@ -17,7 +23,9 @@ def named(part, **changes):
 
 
 def two_runs(folder):
-    """Write the files of a semantic and of a visual run; the second has the images and labels of the first."""
+    """Write the files of a semantic and of a visual run; the second has the images and labels of
+    the first.
+    """
     runs = []
     for method, seed in (("s_cc", 0), ("v_cc", 1)):
         (folder / method).mkdir()
@@ -33,11 +41,16 @@ def softmax(row):
 def test_the_mean_of_softmax_outputs_in_loops(tmp_path):
     (first, *_), (second, *_) = two_runs(tmp_path)
     ensemble([first, second], tmp_path / "vs/scores.h5", "vs_cc", "default")
-    result, members = read_scores(tmp_path / "vs/scores.h5"), [read_scores(first), read_scores(second)]
+    result, members = (
+        read_scores(tmp_path / "vs/scores.h5"),
+        [read_scores(first), read_scores(second)],
+    )
     for split in SPLITS:
         for row, found in enumerate(result.scores[split]):
             each = [softmax(member.scores[split][row].tolist()) for member in members]
-            assert np.exp(found) == pytest.approx([sum(values) / 2 for values in zip(*each, strict=True)], abs=1e-6)
+            assert np.exp(found) == pytest.approx(
+                [sum(values) / 2 for values in zip(*each, strict=True)], abs=1e-6
+            )
         assert np.array_equal(result.labels[split], members[0].labels[split])
         assert np.array_equal(result.images[split], members[0].images[split])
 
@@ -45,11 +58,16 @@ def test_the_mean_of_softmax_outputs_in_loops(tmp_path):
 def test_irrelevant_scores_in_loops(tmp_path):
     (_, _, first), (_, _, second) = two_runs(tmp_path)
     ensemble_irrelevant([first, second], tmp_path / "irrelevant.h5", "vs_cc", "default")
-    result, members = read_irrelevant(tmp_path / "irrelevant.h5"), [read_irrelevant(first), read_irrelevant(second)]
+    result, members = (
+        read_irrelevant(tmp_path / "irrelevant.h5"),
+        [read_irrelevant(first), read_irrelevant(second)],
+    )
     assert (result.method, result.variant, result.source) == ("vs_cc", "default", "bags")
     for row, found in enumerate(result.scores):
         each = [softmax(member.scores[row].tolist()) for member in members]
-        assert np.exp(found) == pytest.approx([sum(values) / 2 for values in zip(*each, strict=True)], abs=1e-6)
+        assert np.exp(found) == pytest.approx(
+            [sum(values) / 2 for values in zip(*each, strict=True)], abs=1e-6
+        )
 
 
 def test_the_result_names_what_differs(tmp_path):
@@ -71,7 +89,9 @@ def test_an_ensemble_of_twins_is_its_member_and_order_does_not_matter(tmp_path):
     before, after = evaluate(read_scores(first)), evaluate(read_scores(tmp_path / "twins.h5"))
     for name in ("T1", "U", "S", "H"):
         assert after[name] == before[name]
-    assert after["AUSUC"] == pytest.approx(before["AUSUC"], abs=1e-3)  # float32 makes and breaks ties
+    assert after["AUSUC"] == pytest.approx(
+        before["AUSUC"], abs=1e-3
+    )  # float32 makes and breaks ties
     ensemble([first, second], tmp_path / "a.h5", "vs_cc", "default")
     ensemble([second, first], tmp_path / "b.h5", "vs_cc", "default")
     one, other = read_scores(tmp_path / "a.h5"), read_scores(tmp_path / "b.h5")
@@ -80,7 +100,9 @@ def test_an_ensemble_of_twins_is_its_member_and_order_does_not_matter(tmp_path):
 
 def test_improbable_classes_stay_finite(tmp_path):
     matrix = run()[0]
-    far = {split: np.where(SEEN, values, np.float32(-3000)) for split, values in matrix.scores.items()}
+    far = {
+        split: np.where(SEEN, values, np.float32(-3000)) for split, values in matrix.scores.items()
+    }
     write_scores(tmp_path / "a.h5", named(matrix, scores=far))
     ensemble([tmp_path / "a.h5"] * 3, tmp_path / "b.h5", "three", "default")
     assert read_scores(tmp_path / "b.h5").scores["test_seen"][:, ~SEEN].max() < -2900
@@ -91,7 +113,10 @@ def test_every_rebalancing_works_on_an_ensemble(tmp_path, kind):
     files = [tmp_path / "vs" / f"{name}.h5" for name in ("scores", "validation", "irrelevant")]
     first, second = two_runs(tmp_path)
     for make, path, members in zip(
-        (ensemble, ensemble, ensemble_irrelevant), files, zip(first, second, strict=True), strict=True
+        (ensemble, ensemble, ensemble_irrelevant),
+        files,
+        zip(first, second, strict=True),
+        strict=True,
     ):
         make(list(members), path, "vs_cc", "default")
     rebalance(kind, files[0], tmp_path / "out.h5", files[1], files[2], {})
@@ -107,7 +132,9 @@ def test_rebalanced_members_are_averaged_as_they_stand(tmp_path):
     ensemble(rebalanced, tmp_path / "out.h5", "vs_cc", "default")
     result, members = read_scores(tmp_path / "out.h5"), [read_scores(path) for path in rebalanced]
     assert result.rebalancing == "discriminator"
-    expected = np.mean([np.exp(member.scores["test_unseen"].astype(np.float64)) for member in members], axis=0)
+    expected = np.mean(
+        [np.exp(member.scores["test_unseen"].astype(np.float64)) for member in members], axis=0
+    )
     np.testing.assert_allclose(np.exp(result.scores["test_unseen"]), expected, rtol=1e-5)
 
 
@@ -117,7 +144,14 @@ FOREIGN = [
     ({"protocol": "own split"}, "protocol 'own split'"),
     ({"rebalancing": "oracle"}, "rebalancing 'oracle', not 'none'"),
     ({"classes": tuple("abcdefghi")}, "other classes, or in another order, as in"),
-    ({"images": {split: np.arange(len(labels)) + 1 for split, labels in run()[0].labels.items()}}, "other images"),
+    (
+        {
+            "images": {
+                split: np.arange(len(labels)) + 1 for split, labels in run()[0].labels.items()
+            }
+        },
+        "other images",
+    ),
 ]
 
 
@@ -127,7 +161,11 @@ def test_members_that_disagree_are_refused(tmp_path, changes, message):
     write_scores(tmp_path / "b.h5", named(run()[0], **changes))
     with pytest.raises(InputError, match=message) as error:
         ensemble([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "c.h5", "vs_cc", "default")
-    assert "b.h5" in str(error.value) and "\n" not in str(error.value) and not (tmp_path / "c.h5").exists()
+    assert (
+        "b.h5" in str(error.value)
+        and "\n" not in str(error.value)
+        and not (tmp_path / "c.h5").exists()
+    )
 
 
 def test_irrelevant_images_of_other_sources_are_refused(tmp_path):
@@ -139,7 +177,9 @@ def test_irrelevant_images_of_other_sources_are_refused(tmp_path):
     ):
         write_irrelevant(tmp_path / "b.h5", named(scores, **changes))
         with pytest.raises(InputError, match=message):
-            ensemble_irrelevant([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "c.h5", "vs_cc", "default")
+            ensemble_irrelevant(
+                [tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "c.h5", "vs_cc", "default"
+            )
 
 
 def test_one_member_is_no_ensemble(tmp_path):

@@ -10,30 +10,46 @@ from zslpipe.formats.metrics import read_metrics
 from zslpipe.formats.scores import ScoreMatrix, write_scores
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.accuracy import generalized, group_mean, harmonic_mean, per_class_accuracy, t1
-from zslpipe.scores.evaluation import CURVE_POINTS, ausuc, evaluate, seen_unseen_curve, write_metrics
+from zslpipe.scores.evaluation import (
+    CURVE_POINTS,
+    ausuc,
+    evaluate,
+    seen_unseen_curve,
+    write_metrics,
+)
 
 
 def random_case(seed, images=60, classes=9, levels=None):
-    """Return scores, labels and the seen mask; few ``levels`` of score give many ties; some classes have no image."""
+    """Return scores, labels and the seen mask; few ``levels`` of score give many ties; some classes
+    have no image.
+    """
     generator = np.random.default_rng(seed)
     seen = generator.permutation(np.arange(classes) < classes * 2 // 3)
     labels = generator.choice(generator.choice(classes, classes - 2, replace=False), images)
     scores = (
-        generator.normal(size=(images, classes)) if levels is None else generator.integers(0, levels, (images, classes))
+        generator.normal(size=(images, classes))
+        if levels is None
+        else generator.integers(0, levels, (images, classes))
     )
     scores = scores.astype(np.float32)
     scores[np.arange(images), labels] += 1
     return scores, labels, seen
 
 
-CASES = [random_case(seed) for seed in range(4)] + [random_case(seed, levels=3) for seed in range(4)]
+CASES = [random_case(seed) for seed in range(4)] + [
+    random_case(seed, levels=3) for seed in range(4)
+]
 
 
 def slow_group(predictions, labels, members):
     """Mean over the member classes that have images, as plain loops."""
     accuracies = []
     for number in members:
-        mine = [prediction == number for prediction, label in zip(predictions, labels, strict=True) if label == number]
+        mine = [
+            prediction == number
+            for prediction, label in zip(predictions, labels, strict=True)
+            if label == number
+        ]
         if mine:
             accuracies.append(sum(mine) / len(mine))
     return sum(accuracies) / len(accuracies) if accuracies else float("nan")
@@ -54,14 +70,19 @@ def slow_predictions(scores, allowed):
 def slow_point(scores, labels, seen, constant):
     calibrated = scores.astype(np.float64) - constant * seen
     predictions = slow_predictions(calibrated, range(len(seen)))
-    return slow_group(predictions, labels, np.flatnonzero(~seen)), slow_group(predictions, labels, np.flatnonzero(seen))
+    return slow_group(predictions, labels, np.flatnonzero(~seen)), slow_group(
+        predictions, labels, np.flatnonzero(seen)
+    )
 
 
 def slow_curve(scores, labels, seen):
     """Sweep the constant over the middles between all gaps, and one beyond either end."""
     gaps = sorted({float(row[seen].max()) - float(row[~seen].max()) for row in scores})
     middles = [(low + high) / 2 for low, high in itertools.pairwise(gaps)]
-    return [slow_point(scores, labels, seen, constant) for constant in (gaps[0] - 1, *middles, gaps[-1] + 1)]
+    return [
+        slow_point(scores, labels, seen, constant)
+        for constant in (gaps[0] - 1, *middles, gaps[-1] + 1)
+    ]
 
 
 def slow_area(points):
@@ -76,7 +97,9 @@ def test_accuracies_equal_plain_loops(scores, labels, seen):
         slow_group(slow_predictions(scores[rows], unseen), labels[rows], unseen), abs=1e-12
     )
     u, s = slow_point(scores, labels, seen, 0.0)
-    assert generalized(scores, labels, seen) == pytest.approx((u, s, 2 * u * s / (u + s)), abs=1e-12)
+    assert generalized(scores, labels, seen) == pytest.approx(
+        (u, s, 2 * u * s / (u + s)), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize(("scores", "labels", "seen"), CASES)
@@ -84,17 +107,26 @@ def test_area_equals_a_slow_sweep_over_all_gaps(scores, labels, seen):
     points = slow_curve(scores, labels, seen)
     assert ausuc(scores, labels, seen) == pytest.approx(slow_area(points), abs=1e-12)
     found = list(zip(*seen_unseen_curve(scores, labels, seen), strict=True))
-    distinct = [point for place, point in enumerate(points) if place == 0 or point != points[place - 1]]
+    distinct = [
+        point for place, point in enumerate(points) if place == 0 or point != points[place - 1]
+    ]
     assert np.allclose(found, distinct, atol=1e-12)
 
 
 def test_area_with_ties_by_hand():
     seen = np.array([True, False])
-    scores = np.array([[2.0, 1.0], [3.0, 1.0], [2.0, 1.0], [0.0, 4.0]], np.float32)  # gaps 1, 2, 1, -4
+    scores = np.array(
+        [[2.0, 1.0], [3.0, 1.0], [2.0, 1.0], [0.0, 4.0]], np.float32
+    )  # gaps 1, 2, 1, -4
     labels = np.array([0, 0, 1, 1])
     unseen_curve, seen_curve = seen_unseen_curve(scores, labels, seen)
     # The gaps of 1 move together: the seen image is lost and the unseen one won in one step.
-    assert unseen_curve.tolist() == [0.0, 0.5, 1.0, 1.0] and seen_curve.tolist() == [1.0, 1.0, 0.5, 0.0]
+    assert unseen_curve.tolist() == [0.0, 0.5, 1.0, 1.0] and seen_curve.tolist() == [
+        1.0,
+        1.0,
+        0.5,
+        0.0,
+    ]
     assert ausuc(scores, labels, seen) == 0.5 * 1.0 + 0.5 * 0.75
 
 
@@ -118,7 +150,11 @@ def test_the_curve_ends_at_its_limits():
 
 
 def all_metrics(scores, labels, seen):
-    return (t1(scores, labels, seen), *generalized(scores, labels, seen), ausuc(scores, labels, seen))
+    return (
+        t1(scores, labels, seen),
+        *generalized(scores, labels, seen),
+        ausuc(scores, labels, seen),
+    )
 
 
 def test_a_constant_added_to_an_image_changes_nothing():
@@ -194,12 +230,23 @@ def test_metrics_file_holds_what_the_functions_say(tmp_path):
         *("rebalancing", "protocol", "seed"),
         *("T1", "U", "S", "H", "AUSUC", "curve", "per_class", "images"),
     ]
-    assert [metrics[name] for name in ("rebalancing", "protocol", "seed")] == ["none", "demo split", 0]
-    assert metrics["images"] == {"test_seen": int(seen[labels].sum()), "test_unseen": int((~seen[labels]).sum())}
+    assert [metrics[name] for name in ("rebalancing", "protocol", "seed")] == [
+        "none",
+        "demo split",
+        0,
+    ]
+    assert metrics["images"] == {
+        "test_seen": int(seen[labels].sum()),
+        "test_unseen": int((~seen[labels]).sum()),
+    }
     occurring = {f"class {number}" for number in set(labels[seen[labels]])}
     assert set(metrics["per_class"]["S"]) == occurring
-    assert np.mean(list(metrics["per_class"]["S"].values())) == pytest.approx(metrics["S"], abs=1e-12)
-    assert np.mean(list(metrics["per_class"]["T1"].values())) == pytest.approx(metrics["T1"], abs=1e-12)
+    assert np.mean(list(metrics["per_class"]["S"].values())) == pytest.approx(
+        metrics["S"], abs=1e-12
+    )
+    assert np.mean(list(metrics["per_class"]["T1"].values())) == pytest.approx(
+        metrics["T1"], abs=1e-12
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "scores.h5"]
 
 

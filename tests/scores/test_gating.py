@@ -25,16 +25,23 @@ def test_log_softmax_and_likelihood_in_loops():
     labels = np.array([2, 1, 0, 8, 4])
 
     def likelihood(temperature):
-        return sum(math.log(softmax(row / temperature)[label]) for row, label in zip(SMALL, labels, strict=True))
+        return sum(
+            math.log(softmax(row / temperature)[label])
+            for row, label in zip(SMALL, labels, strict=True)
+        )
 
     tried = [float(SMALL.std() * factor) for factor in gating.TEMPERATURES]
-    assert gating.likeliest_temperature(SMALL, labels) == max(tried[60:], key=likelihood)  # below, math.exp overflows
+    assert gating.likeliest_temperature(SMALL, labels) == max(
+        tried[60:], key=likelihood
+    )  # below, math.exp overflows
 
 
 def test_likeliest_temperature_follows_the_unit_of_the_scores():
     scores, labels = all_test_images(run()[0])
     found = gating.likeliest_temperature(scores, labels)
-    assert gating.likeliest_temperature(100 * scores + 7, labels) == pytest.approx(100 * found, rel=1e-4)
+    assert gating.likeliest_temperature(100 * scores + 7, labels) == pytest.approx(
+        100 * found, rel=1e-4
+    )
 
 
 def test_smoothing_in_loops():
@@ -42,8 +49,12 @@ def test_smoothing_in_loops():
     for row, odds, result in zip(SMALL, ODDS, found, strict=True):
         p_seen = 1 / (1 + math.exp(-odds))
         for group, own in ((np.flatnonzero(SEEN), p_seen), (np.flatnonzero(~SEEN), 1 - p_seen)):
-            for number, within in zip(group, softmax([row[other] / 1.5 for other in group]), strict=True):
-                assert result[number] == pytest.approx(own * (within + (1 - own) / len(group)), abs=1e-12)
+            for number, within in zip(
+                group, softmax([row[other] / 1.5 for other in group]), strict=True
+            ):
+                assert result[number] == pytest.approx(
+                    own * (within + (1 - own) / len(group)), abs=1e-12
+                )
 
 
 def test_weighing_in_loops():
@@ -67,7 +78,9 @@ def test_what_the_gates_read_in_loops():
     for row, four, two in zip(SMALL, found, best, strict=True):
         of_all = softmax(row / 1.2)
         unseen = sorted((of_all[number] for number in np.flatnonzero(~SEEN)), reverse=True)
-        within = sorted(softmax([row[number] / 3.6 for number in np.flatnonzero(SEEN)]), reverse=True)
+        within = sorted(
+            softmax([row[number] / 3.6 for number in np.flatnonzero(SEEN)]), reverse=True
+        )
         assert four == pytest.approx([*unseen[:2], *within[:2]], abs=1e-12)
         seen = max(of_all[number] for number in np.flatnonzero(SEEN))
         assert np.exp(two) == pytest.approx([seen, unseen[0]], abs=1e-12)
@@ -89,7 +102,11 @@ def test_best_factor_equals_a_slow_sweep(seed, levels):
     scores, labels = all_test_images(made_up(seed, SEEN, CLASSES, bias=1.5))
     scores = scores.astype(np.float64) if levels is None else scores.round(0).clip(0, levels)
     gaps = sorted({float(row[SEEN].max() - row[~SEEN].max()) for row in scores})
-    constants = [gaps[0] - 1, *((low + high) / 2 for low, high in itertools.pairwise(gaps)), gaps[-1] + 1]
+    constants = [
+        gaps[0] - 1,
+        *((low + high) / 2 for low, high in itertools.pairwise(gaps)),
+        gaps[-1] + 1,
+    ]
     best = max(generalized(scores - constant * SEEN, labels, SEEN)[2] for constant in constants)
     factor, figure = gating.best_factor(scores, labels, SEEN)
     assert figure == pytest.approx(best, abs=1e-12)

@@ -28,7 +28,10 @@ def nearly_tied(scores, generator):
     for members in (SEEN, ~SEEN):
         for row, best in enumerate(gating.best_of(scores, members)):
             before = generator.choice(np.flatnonzero(members))
-            tied[row, [before, best]] = np.nextafter(tied[row, best], np.float32(-np.inf)), tied[row, best]
+            tied[row, [before, best]] = (
+                np.nextafter(tied[row, best], np.float32(-np.inf)),
+                tied[row, best],
+            )
     return tied
 
 
@@ -43,10 +46,14 @@ def test_no_rebalancing_changes_t1(kind, near):
     result = rebalanced(matrix, kind, made_settings(kind), validation, irrelevant)
     for split, given in matrix.scores.items():
         for members in (SEEN, ~SEEN):
-            assert np.array_equal(gating.best_of(result.scores[split], members), gating.best_of(given, members))
+            assert np.array_equal(
+                gating.best_of(result.scores[split], members), gating.best_of(given, members)
+            )
         assert result.scores[split].dtype == np.float32 and np.isfinite(result.scores[split]).all()
     labels = matrix.labels["test_unseen"]
-    assert t1(result.scores["test_unseen"], labels, SEEN) == t1(matrix.scores["test_unseen"], labels, SEEN)
+    assert t1(result.scores["test_unseen"], labels, SEEN) == t1(
+        matrix.scores["test_unseen"], labels, SEEN
+    )
 
 
 def made_settings(kind):
@@ -59,14 +66,29 @@ def made_settings(kind):
 def test_what_is_written(tmp_path, kind):
     result, original = applied(tmp_path, kind), run()[0]
     assert result.rebalancing == kind and result.chosen["epochs"] == 4
-    for name in ("dataset", "method", "variant", "seed", "extractor", "semantics", "selection", "protocol", "classes"):
+    for name in (
+        "dataset",
+        "method",
+        "variant",
+        "seed",
+        "extractor",
+        "semantics",
+        "selection",
+        "protocol",
+        "classes",
+    ):
         assert getattr(result, name) == getattr(original, name)
     for split, labels in original.labels.items():
-        assert np.array_equal(result.labels[split], labels) and result.scores[split].shape == (len(labels), 9)
+        assert np.array_equal(result.labels[split], labels) and result.scores[split].shape == (
+            len(labels),
+            9,
+        )
     before, after = evaluate(original), evaluate(result)
     assert after["rebalancing"] == kind and after["T1"] == before["T1"]
     if kind == "none":
-        assert all(np.array_equal(result.scores[split], original.scores[split]) for split in result.scores)
+        assert all(
+            np.array_equal(result.scores[split], original.scores[split]) for split in result.scores
+        )
         assert set(result.chosen) == {"epochs"}
     else:
         assert after["H"] > before["H"] + 0.1 and after["U"] > before["U"]
@@ -79,10 +101,21 @@ def test_what_is_written(tmp_path, kind):
 def test_only_what_it_needs_is_asked_for(tmp_path, kind):
     paths = dict(zip(FILES, write_run(tmp_path, *run()), strict=True))
     given = {name: path if name in NEEDS[kind] else None for name, path in paths.items()}
-    rebalance(kind, paths["scores"], tmp_path / "out.h5", given["validation"], given["irrelevant"], {})
+    rebalance(
+        kind, paths["scores"], tmp_path / "out.h5", given["validation"], given["irrelevant"], {}
+    )
     for name in NEEDS[kind]:
-        with pytest.raises(InputError, match=rf"rebalancing '{kind}' needs {name}\.h5 of the same run, none is given"):
-            rebalance(kind, paths["scores"], tmp_path / "out.h5", *({**given, name: None}[n] for n in FILES[1:]), {})
+        with pytest.raises(
+            InputError,
+            match=rf"rebalancing '{kind}' needs {name}\.h5 of the same run, none is given",
+        ):
+            rebalance(
+                kind,
+                paths["scores"],
+                tmp_path / "out.h5",
+                *({**given, name: None}[n] for n in FILES[1:]),
+                {},
+            )
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path):
@@ -96,7 +129,9 @@ def test_oracle_knows_the_group(tmp_path):
     result, original = applied(tmp_path, "oracle"), run()[0]
     for split in original.scores:
         members = SEEN if split != "test_unseen" else ~SEEN
-        assert np.array_equal(result.scores[split].argmax(axis=1), gating.best_of(original.scores[split], members))
+        assert np.array_equal(
+            result.scores[split].argmax(axis=1), gating.best_of(original.scores[split], members)
+        )
         assert np.array_equal(result.scores[split][:, members], original.scores[split][:, members])
     figures = evaluate(result)
     assert figures["U"] == figures["T1"]
@@ -155,7 +190,10 @@ def test_the_discriminator_is_its_equation_with_the_best_candidates(tmp_path):
     from sklearn.linear_model import LogisticRegression
 
     candidates = {"mixup": [0.4, 0.8], "smoothing": [1.0, 4.0]}
-    result, (original, validation, irrelevant) = applied(tmp_path, "discriminator", candidates), run()
+    result, (original, validation, irrelevant) = (
+        applied(tmp_path, "discriminator", candidates),
+        run(),
+    )
     chosen = result.chosen["discriminator"]
     scores, labels = all_test_images(validation)
     likeliest = gating.likeliest_temperature(scores.astype(np.float64), labels)
@@ -163,8 +201,12 @@ def test_the_discriminator_is_its_equation_with_the_best_candidates(tmp_path):
     figures, gates = {}, {}
     for share, smoothing in itertools.product(candidates["mixup"], candidates["smoothing"]):
         unseen = gating.mixed(training, irrelevant.scores.astype(np.float64), share, seed=3)
-        read = np.concatenate([gating.confidence(values, SEEN, likeliest) for values in (training, unseen)])
-        gates[share] = LogisticRegression(max_iter=5000).fit(read, [1] * len(training) + [0] * len(training))
+        read = np.concatenate(
+            [gating.confidence(values, SEEN, likeliest) for values in (training, unseen)]
+        )
+        gates[share] = LogisticRegression(max_iter=5000).fit(
+            read, [1] * len(training) + [0] * len(training)
+        )
         odds = gates[share].decision_function(gating.confidence(scores, validation.seen, likeliest))
         weighed = gating.weighed(scores, validation.seen, odds, smoothing * likeliest)
         figures[share, smoothing] = generalized(weighed, labels, validation.seen)[2]
@@ -204,7 +246,9 @@ def test_permuting_classes_permutes_columns(kind):
         labels={split: np.argsort(within)[labels] for split, labels in validation.labels.items()},
     )
     assert choosing.classes == tuple(np.array(permuted.classes)[permuted.seen])
-    unrelated = dataclasses.replace(irrelevant, classes=permuted.classes, scores=irrelevant.scores[:, order])
+    unrelated = dataclasses.replace(
+        irrelevant, classes=permuted.classes, scores=irrelevant.scores[:, order]
+    )
     expected = rebalanced(matrix, kind, made_settings(kind), validation, irrelevant)
     found = rebalanced(permuted, kind, made_settings(kind), choosing, unrelated)
     for split, values in expected.scores.items():
@@ -235,8 +279,13 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, kind, settings, messa
 
 def without(matrix, split):
     """The matrix without the images of a split."""
-    empty = {name: {**getattr(matrix, name), split: getattr(matrix, name)[split][:0]} for name in ("scores", "labels")}
-    return dataclasses.replace(matrix, **empty, images={**matrix.images, split: matrix.images[split][:0]})
+    empty = {
+        name: {**getattr(matrix, name), split: getattr(matrix, name)[split][:0]}
+        for name in ("scores", "labels")
+    }
+    return dataclasses.replace(
+        matrix, **empty, images={**matrix.images, split: matrix.images[split][:0]}
+    )
 
 
 def only_seen(matrix):
@@ -253,15 +302,39 @@ def only_seen(matrix):
 
 
 FOREIGN = [
-    ("scores", lambda m: dataclasses.replace(m, rebalancing="cosmo"), "already rebalanced by 'cosmo'"),
+    (
+        "scores",
+        lambda m: dataclasses.replace(m, rebalancing="cosmo"),
+        "already rebalanced by 'cosmo'",
+    ),
     ("scores", only_seen, "no unseen class; there is nothing to rebalance"),
-    ("scores", lambda m: without(m, "trainval"), "trainval is empty; rebalancing 'discriminator' learns from"),
+    (
+        "scores",
+        lambda m: without(m, "trainval"),
+        "trainval is empty; rebalancing 'discriminator' learns from",
+    ),
     ("validation", lambda m: dataclasses.replace(m, seed=4), "seed is 4, that of the scores 3"),
-    ("validation", lambda m: dataclasses.replace(m, method="other"), "method is 'other', that of the scores 'made_up'"),
-    ("validation", lambda m: dataclasses.replace(m, classes=m.classes[::-1]), "6 classes are not the seen 6 of"),
-    ("validation", lambda m: without(m, "test_unseen"), "test_unseen is empty; nothing can be chosen"),
+    (
+        "validation",
+        lambda m: dataclasses.replace(m, method="other"),
+        "method is 'other', that of the scores 'made_up'",
+    ),
+    (
+        "validation",
+        lambda m: dataclasses.replace(m, classes=m.classes[::-1]),
+        "6 classes are not the seen 6 of",
+    ),
+    (
+        "validation",
+        lambda m: without(m, "test_unseen"),
+        "test_unseen is empty; nothing can be chosen",
+    ),
     ("irrelevant", lambda m: dataclasses.replace(m, variant="other"), "variant is 'other'"),
-    ("irrelevant", lambda m: dataclasses.replace(m, classes=m.classes[::-1]), "9 classes are not all 9 of the scores"),
+    (
+        "irrelevant",
+        lambda m: dataclasses.replace(m, classes=m.classes[::-1]),
+        "9 classes are not all 9 of the scores",
+    ),
 ]
 
 
@@ -287,7 +360,12 @@ def test_chosen_values_are_plain_json(tmp_path):
 
 
 def test_importing_loads_neither_torch_nor_scikit_learn():
-    modules = ("scores.rebalancing", "scores.ensembles", "datasets.irrelevant_images", "reports.figures.predictions")
+    modules = (
+        "scores.rebalancing",
+        "scores.ensembles",
+        "datasets.irrelevant_images",
+        "reports.figures.predictions",
+    )
     loaded = "sys.exit(bool({'torch', 'sklearn'} & set(sys.modules)))"
     code = f"import sys; {'; '.join(f'import zslpipe.{name}' for name in modules)}; {loaded}"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,6 @@
-"""The configuration: what a run resolves to, defaults, typed assignments, and one clear line for every mistake."""
+"""The configuration: what a run resolves to, defaults, typed assignments, and one clear line for
+every mistake.
+"""
 
 import copy
 import subprocess
@@ -81,9 +83,16 @@ def test_what_a_run_depends_on() -> None:
 
 def test_variants_and_methods_change_what_the_dataset_says() -> None:
     by_name = {(run.dataset, run.method, run.variant): run for run in runs(loaded())}
-    other, chosen = by_name["creatures", "dazle", "other_words"], by_name["creatures", "dazle", "chosen"]
+    other, chosen = (
+        by_name["creatures", "dazle", "other_words"],
+        by_name["creatures", "dazle", "chosen"],
+    )
     assert (other.words, other.settings) == ("other", {"lr": 0.02})
-    assert (chosen.selection, chosen.choose, chosen.settings) == ("validation", {"lr": [0.1, 0.2]}, {"lr": 0.01})
+    assert (chosen.selection, chosen.choose, chosen.settings) == (
+        "validation",
+        {"lr": [0.1, 0.2]},
+        {"lr": 0.01},
+    )
     eszsl = by_name["birds", "eszsl", "default"]
     assert (eszsl.words, eszsl.semantics, eszsl.normalisation) == (None, "original_att", "minmax")
     assert (eszsl.settings, eszsl.settings_of) == ({}, None)
@@ -95,10 +104,16 @@ def test_another_extractor_by_name() -> None:
 
 
 def test_a_method_of_several_inputs_takes_the_first_or_the_one_named() -> None:
-    config = loaded("methods=[dazle,eszsl,rsan] rsan={} rsan.extractor=fine rsan.variants.cached.input=regions")
+    config = loaded(
+        "methods=[dazle,eszsl,rsan] rsan={} rsan.extractor=fine rsan.variants.cached.input=regions"
+    )
     rows = {(run.dataset, run.variant): run for run in runs(config) if run.method == "rsan"}
     images, cached = rows["creatures", "default"], rows["creatures", "cached"]
-    assert (images.input, images.extractor, images.trunk) == ("images", "fine", config["extractors"]["fine"])
+    assert (images.input, images.extractor, images.trunk) == (
+        "images",
+        "fine",
+        config["extractors"]["fine"],
+    )
     assert (cached.input, cached.extractor, cached.trunk) == ("regions", "fine", None)
     plan = Plan(config, str(SCHEMA))
     assert "rsan/default" in plan.end_to_end_runs and "rsan/cached" in plan.light_runs
@@ -135,7 +150,9 @@ def test_the_order_of_keys_is_nothing_and_a_swap_is_something() -> None:
     backwards["dazle"] = {key: GIVEN["dazle"][key] for key in reversed(GIVEN["dazle"])}
     slices = {run.variant: canonical(run.slice) for run in runs(loaded()) if run.method == "dazle"}
     assert slices == {
-        run.variant: canonical(run.slice) for run in runs(load(backwards, SCHEMA)) if run.method == "dazle"
+        run.variant: canonical(run.slice)
+        for run in runs(load(backwards, SCHEMA))
+        if run.method == "dazle"
     }
     first = next(runs(loaded("dazle.lr=0.5 dazle.momentum=0.25")))
     swapped = next(runs(loaded("dazle.lr=0.25 dazle.momentum=0.5")))
@@ -220,7 +237,9 @@ def test_plan_names_every_file_of_the_chain() -> None:
     assert plan.localizations == [
         f"results/creatures/runs/dazle/default/seed{seed}/localization.json" for seed in (3, 5)
     ]
-    assert plan.score_matrices_of_first_seed("birds") == ["results/birds/runs/eszsl/default/seed3/scores.h5"]
+    assert plan.score_matrices_of_first_seed("birds") == [
+        "results/birds/runs/eszsl/default/seed3/scores.h5"
+    ]
     assert set(plan.targets()) == {
         "results/tables/main.csv",
         "results/tables/main.md",
@@ -238,7 +257,10 @@ def test_plan_names_every_file_of_the_chain() -> None:
         "results/figures/creatures.dazle.default.maps.png",
     }
     assert (plan.rendered, plan.read) == (["creatures"], ["birds"])
-    assert (plan.stored_extractors, plan.computed_extractors) == (["own"], ["fine", "coarse", "named"])
+    assert (plan.stored_extractors, plan.computed_extractors) == (
+        ["own"],
+        ["fine", "coarse", "named"],
+    )
     assert plan.weights_file("creatures", "coarse") == ["results/creatures/backbone.pt"]
     assert plan.weights_file("birds", "own") == []
     assert plan.weights_file("birds", "named") == []
@@ -274,12 +296,17 @@ def test_images_depend_on_what_lists_and_crops_them_alone() -> None:
 
 
 def test_gpus_are_asked_for_unless_the_device_is_the_cpu() -> None:
-    assert [Plan(given(f"compute.device={device}"), str(SCHEMA)).gpu for device in ("auto", "cuda", "cpu")] == [1, 1, 0]
+    assert [
+        Plan(given(f"compute.device={device}"), str(SCHEMA)).gpu
+        for device in ("auto", "cuda", "cpu")
+    ] == [1, 1, 0]
 
 
 def test_source_files_are_inputs_where_they_exist(tmp_path: Path) -> None:
     (tmp_path / "res101.mat").touch()
-    assert Plan(given(f"data_root={tmp_path}"), str(SCHEMA)).source_files("birds") == [str(tmp_path / "res101.mat")]
+    assert Plan(given(f"data_root={tmp_path}"), str(SCHEMA)).source_files("birds") == [
+        str(tmp_path / "res101.mat")
+    ]
     assert Plan(given(f"data_root={tmp_path}/none"), str(SCHEMA)).source_files("birds") == []
 
 
@@ -294,5 +321,7 @@ def test_neither_the_plan_nor_the_command_line_imports_torch() -> None:
         f"zslpipe.study.study.Plan({GIVEN!r}, {str(SCHEMA)!r}).targets()\n"
         "print(sorted({'torch', 'torchvision', 'timm', 'matplotlib', 'h5py'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"

@@ -64,10 +64,14 @@ def test_declarations_of_a_file_that_cannot_be_imported(package: Path) -> None:
 
 
 def test_what_a_method_does_not_have(package: Path) -> None:
-    plain = METHOD.replace("Regions(size=448, grid=14)", "Pooled(size=224)").replace("classes.words", "classes.names")
+    plain = METHOD.replace("Regions(size=448, grid=14)", "Pooled(size=224)").replace(
+        "classes.words", "classes.names"
+    )
     write(
         package,
-        plain.replace("def attention", "def scores").replace("zslpipe.training.fit", "zslpipe.training.contract"),
+        plain.replace("def attention", "def scores").replace(
+            "zslpipe.training.fit", "zslpipe.training.contract"
+        ),
     )
     source = read_method("made", package)
     assert source.inputs == {"pooled": {"size": 224}}
@@ -75,7 +79,12 @@ def test_what_a_method_does_not_have(package: Path) -> None:
 
 
 def test_a_method_of_several_inputs(package: Path) -> None:
-    write(package, METHOD.replace("Regions(size=448, grid=14)", "(Images(size=448), Regions(size=448, grid=14))"))
+    write(
+        package,
+        METHOD.replace(
+            "Regions(size=448, grid=14)", "(Images(size=448), Regions(size=448, grid=14))"
+        ),
+    )
     assert list(read_method("made", package).inputs.items()) == [
         ("images", {"size": 448}),
         ("regions", {"size": 448, "grid": 14}),
@@ -83,7 +92,12 @@ def test_a_method_of_several_inputs(package: Path) -> None:
 
 
 def test_words_in_a_docstring_are_no_use_of_words(package: Path) -> None:
-    write(package, METHOD.replace('"""A method."""', '"""Reads no classes.words."""').replace("= classes.words", "= 1"))
+    write(
+        package,
+        METHOD.replace('"""A method."""', '"""Reads no classes.words."""').replace(
+            "= classes.words", "= 1"
+        ),
+    )
     assert not read_method("made", package).uses_words
 
 
@@ -129,5 +143,7 @@ def test_reading_every_method_imports_no_torch() -> None:
         "from zslpipe.study.declarations import method_names, read_method\n"
         "print(len([read_method(name) for name in method_names()]), 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout == f"{len(method_names())} False\n"

@@ -42,7 +42,11 @@ def wildcards(**names: str) -> SimpleNamespace:
 
 
 def test_rows_are_runs_with_their_rebalancings_then_ensembles():
-    folders = list(dict.fromkeys(path.replace("/seed3", "").replace("/seed5", "") for path in combinations().metrics))
+    folders = list(
+        dict.fromkeys(
+            path.replace("/seed3", "").replace("/seed5", "") for path in combinations().metrics
+        )
+    )
     assert folders == [
         "results/creatures/runs/dazle/default/metrics.json",
         "results/creatures/runs/dazle/default/discriminator/metrics.json",
@@ -51,7 +55,9 @@ def test_rows_are_runs_with_their_rebalancings_then_ensembles():
         "results/creatures/runs/both/default/cosmo/metrics.json",
         "results/birds/runs/eszsl/default/oracle/metrics.json",
     ]
-    assert combinations().metrics[:2] == [f"{folders[0][:-12]}seed{seed}/metrics.json" for seed in (3, 5)]
+    assert combinations().metrics[:2] == [
+        f"{folders[0][:-12]}seed{seed}/metrics.json" for seed in (3, 5)
+    ]
     assert combinations().metrics_of_first_seed("birds") == [
         "results/birds/runs/eszsl/default/seed3/oracle/metrics.json"
     ]
@@ -64,7 +70,10 @@ def test_pictures_where_the_discriminator_is():
 def test_what_a_rebalancing_needs():
     folder = "results/creatures/runs/dazle/default/seed3"
     where = {"dataset": "creatures", "run": "dazle/default", "seed": "3"}
-    needed = {kind: combinations().needed(wildcards(**where, rebalancing=kind)) for kind in ("oracle", "cosmo")}
+    needed = {
+        kind: combinations().needed(wildcards(**where, rebalancing=kind))
+        for kind in ("oracle", "cosmo")
+    }
     assert needed == {"oracle": {}, "cosmo": {"validation": f"{folder}/validation.h5"}}
     both = combinations().needed(wildcards(**where, rebalancing="discriminator"))
     assert both == {name: f"{folder}/{name}.h5" for name in ("validation", "irrelevant")}
@@ -74,14 +83,22 @@ def test_what_a_rebalancing_needs():
 
 
 def test_members_of_an_ensemble():
-    files = combinations().member_files(wildcards(dataset="creatures", ensemble="both", seed="3", file="validation"))
-    assert files == [f"results/creatures/runs/{name}/default/seed3/validation.h5" for name in ("dazle", "eszsl")]
+    files = combinations().member_files(
+        wildcards(dataset="creatures", ensemble="both", seed="3", file="validation")
+    )
+    assert files == [
+        f"results/creatures/runs/{name}/default/seed3/validation.h5" for name in ("dazle", "eszsl")
+    ]
 
 
 def test_irrelevant_images_are_the_users_or_drawn():
     made = combinations()
     assert made.irrelevant_list("creatures") == "results/irrelevant/things.h5"
-    assert made.irrelevant_settings("things") == {"images": "voc", "drop": ["bird"], "layout": "voc"}
+    assert made.irrelevant_settings("things") == {
+        "images": "voc",
+        "drop": ["bird"],
+        "layout": "voc",
+    }
     assert (made.irrelevant_folder("things"), made.irrelevant_input("things")) == ("data", [])
     assert made.irrelevant_settings("drawn") == {"images": "auxiliary"}
     assert made.irrelevant_folder("drawn") == "results/creatures"

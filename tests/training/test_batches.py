@@ -1,5 +1,5 @@
-"""What an epoch draws and the steps it takes: episodes against their definition, inputs held as a tensor; accumulated,
-clipped and alternating steps, rates and their schedules.
+"""What an epoch draws and the steps it takes: episodes against their definition, inputs held as a
+tensor; accumulated, clipped and alternating steps, rates and their schedules.
 """
 
 from collections.abc import Callable
@@ -18,24 +18,34 @@ from zslpipe.training.fit import Objective, fit
 from zslpipe.training.held import Held, Unaugmented
 
 torch.set_num_threads(1)
-LABELS = torch.tensor([9, 2, 2, 4, 4, 4, 7, 9, 9, 9, 2, 7, 4, 9, 2])  # 5 of class 9, 4 of 2, 4 of 4, 2 of 7
+LABELS = torch.tensor(
+    [9, 2, 2, 4, 4, 4, 7, 9, 9, 9, 2, 7, 4, 9, 2]
+)  # 5 of class 9, 4 of 2, 4 of 4, 2 of 7
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def plain_episodes(labels: Tensor, generator: torch.Generator, ways: int, shots: int, count: int) -> list[list[int]]:
+def plain_episodes(
+    labels: Tensor, generator: torch.Generator, ways: int, shots: int, count: int
+) -> list[list[int]]:
     """The definition in loops: random classes; of each the images with the smallest of random keys.
 
-    Classes count in the order of their first images. A class has as many keys as the largest class has images; the
-    surplus is not looked at.
+    Classes count in the order of their first images. A class has as many keys as the largest class
+    has images; the surplus is not looked at.
     """
-    images = {label: [i for i, other in enumerate(labels.tolist()) if other == label] for label in labels.tolist()}
+    images = {
+        label: [i for i, other in enumerate(labels.tolist()) if other == label]
+        for label in labels.tolist()
+    }
     classes, longest = list(images), max(map(len, images.values()))
     batches = []
     for _ in range(count):
-        chosen = [classes[number] for number in torch.randperm(len(classes), generator=generator)[:ways].tolist()]
+        chosen = [
+            classes[number]
+            for number in torch.randperm(len(classes), generator=generator)[:ways].tolist()
+        ]
         keys = torch.rand(len(chosen), longest, generator=generator).tolist()
         batch: list[int] = []
         for label, row in zip(chosen, keys, strict=True):
@@ -60,7 +70,9 @@ def test_an_episode_has_so_many_different_images_of_each_of_so_many_classes():
 
 def test_an_episode_takes_all_there_is_of_classes_and_images_that_are_few():
     every = episodes(LABELS, seeded(), 10, 3, 5)
-    assert [sorted(LABELS[batch].tolist()) for batch in every] == [[2, 2, 2, 4, 4, 4, 7, 7, 9, 9, 9]] * 5
+    assert [sorted(LABELS[batch].tolist()) for batch in every] == [
+        [2, 2, 2, 4, 4, 4, 7, 7, 9, 9, 9]
+    ] * 5
     whole = episodes(LABELS, seeded(), 10, 100, 5)
     assert [sorted(batch.tolist()) for batch in whole] == [list(range(15))] * 5
 
@@ -73,7 +85,9 @@ def test_episodes_draw_classes_and_a_classes_images_evenly():
 
 
 def test_the_same_generator_gives_the_same_episodes_and_each_differs_from_the_next():
-    first, again, other = ([batch.tolist() for batch in episodes(LABELS, seeded(seed), 3, 2, 6)] for seed in (1, 1, 2))
+    first, again, other = (
+        [batch.tolist() for batch in episodes(LABELS, seeded(seed), 3, 2, 6)] for seed in (1, 1, 2)
+    )
     assert first == again != other
     assert len(set(map(tuple, first))) == 6
 
@@ -93,7 +107,11 @@ def test_held_values_are_inputs_and_nothing_of_them_is_drawn():
     assert isinstance(held, Inputs)
     assert held.shape == (2, 2)
     assert held.at_once == 4
-    assert held.take(torch.tensor([5, 0, 5])).tolist() == [values[5].tolist(), values[0].tolist(), values[5].tolist()]
+    assert held.take(torch.tensor([5, 0, 5])).tolist() == [
+        values[5].tolist(),
+        values[0].tolist(),
+        values[5].tolist(),
+    ]
     batches, generator = [torch.tensor([1]), torch.tensor([3, 2]), torch.tensor([0, 0])], seeded()
     state = generator.get_state()
     for start in range(4):
@@ -106,8 +124,14 @@ class Shifted(Held):
     """Values that a generator moves, as augmentation does."""
 
     def stream(self, batches, generator=None, start=0):
-        moves = torch.zeros(len(batches)) if generator is None else torch.rand(len(batches), generator=generator)
-        return (self.take(rows) + move for rows, move in list(zip(batches, moves, strict=True))[start:])
+        moves = (
+            torch.zeros(len(batches))
+            if generator is None
+            else torch.rand(len(batches), generator=generator)
+        )
+        return (
+            self.take(rows) + move for rows, move in list(zip(batches, moves, strict=True))[start:]
+        )
 
 
 def test_unaugmented_inputs_draw_nothing():
@@ -150,13 +174,17 @@ def test_batches_are_rows_and_labels_at_positions(tmp_path):
         ([8.0, 6.0, 4.0], [0, 1, 1], [0, 1, 2]),
         ([2.0], [0], [3]),
     ]
-    whole, rest = ([listed(batch) for batch in data.batches(parts, seeded(), start)] for start in (0, 1))
+    whole, rest = (
+        [listed(batch) for batch in data.batches(parts, seeded(), start)] for start in (0, 1)
+    )
     assert whole[1:] == rest
     assert whole[1][0] != [6.0]
 
 
 class Line(nn.Module):
-    """A linear map without anything random, so that steps can be written out; ``other`` is a second part."""
+    """A linear map without anything random, so that steps can be written out; ``other`` is a second
+    part.
+    """
 
     def __init__(self):
         super().__init__()
@@ -172,7 +200,9 @@ class Line(nn.Module):
 
 def line_data(folder: Path) -> TrainingData:
     """Return twenty training images."""
-    classes = Classes(("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c"))
+    classes = Classes(
+        ("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c")
+    )
     values = torch.linspace(-50, 50, 120).view(20, 6).sin()
     rows = torch.arange(20)
     return TrainingData(Held(values), rows, rows % 3, classes, Run(0, torch.device("cpu"), folder))
@@ -207,7 +237,9 @@ def test_two_accumulated_batches_are_one_of_twice_their_size(tmp_path, largest):
     for size, accumulate in ((10, 1), (5, 2), (2, 5)):
         model = Line()
         optimizer = SGD(model.parameters(), lr=0.05, momentum=0.9)
-        objective = Objective(model.loss, optimizer, accumulate=accumulate, largest_gradient=largest)
+        objective = Objective(
+            model.loss, optimizer, accumulate=accumulate, largest_gradient=largest
+        )
         data = line_data(tmp_path / str(size))
         fit(model, data, in_order(size), objective, 3)
         models.append((model, [row["loss"] for row in data.run.history]))
@@ -220,7 +252,13 @@ def test_two_accumulated_batches_are_one_of_twice_their_size(tmp_path, largest):
 def test_what_is_left_of_an_epoch_is_averaged_over_as_many_batches_as_there_are(tmp_path):
     """Five batches in groups of two: the fifth is a group of its own."""
     model, expected, data = Line(), Line(), line_data(tmp_path)
-    fit(model, data, in_order(4), Objective(model.loss, SGD(model.parameters(), lr=0.05), accumulate=2), 1)
+    fit(
+        model,
+        data,
+        in_order(4),
+        Objective(model.loss, SGD(model.parameters(), lr=0.05), accumulate=2),
+        1,
+    )
     for group in torch.arange(20).split(8):
         slope = gradient(expected.loss, data.batch(group), expected.map)
         with torch.no_grad():
@@ -260,7 +298,9 @@ def test_every_fifth_batch_is_every_fifth_batch_of_an_epoch(tmp_path):
     fit(model, data, in_order(2), objectives, 2)
     assert seen == [8, 18] * 2
     joint = [row["joint"] for row in data.run.history]
-    assert [row["loss"] for row in data.run.history] == [row["square"] + row["joint"] for row in data.run.history]
+    assert [row["loss"] for row in data.run.history] == [
+        row["square"] + row["joint"] for row in data.run.history
+    ]
     assert joint[1] < joint[0]
 
 
@@ -271,9 +311,15 @@ def test_rates_follow_their_schedules_epoch_by_epoch(tmp_path, rate):
     plateau = ReduceLROnPlateau(optimizers[0], factor=0.1, patience=1)
     objectives = [
         Objective(model.loss, optimizers[0], plateau),
-        Objective(lambda batch: {"apart": model.other.square().mean()}, optimizers[1], StepLR(optimizers[1], 2, 0.5)),
+        Objective(
+            lambda batch: {"apart": model.other.square().mean()},
+            optimizers[1],
+            StepLR(optimizers[1], 2, 0.5),
+        ),
     ]
-    data.run.after_epoch = lambda model, epoch: rates.append([one.param_groups[0]["lr"] for one in optimizers]) or {}
+    data.run.after_epoch = lambda model, epoch: (
+        rates.append([one.param_groups[0]["lr"] for one in optimizers]) or {}
+    )
     fit(model, data, in_order(5), objectives, 8)
     falling, best, waited, expected = rate, float("inf"), 0, []
     for epoch, row in enumerate(data.run.history, 1):

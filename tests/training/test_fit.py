@@ -1,4 +1,6 @@
-"""fit(): killed at any step it ends with the same bytes; samplers; losses that are not finite; the history file."""
+"""fit(): killed at any step it ends with the same bytes; samplers; losses that are not finite; the
+history file.
+"""
 
 import csv
 import os
@@ -25,7 +27,9 @@ INPUTS = torch.linspace(-1, 1, 6 * IMAGES).view(IMAGES, 6).sin()
 
 
 class Net(nn.Module):
-    """A network with dropout, so that the state of the random numbers counts; ``killed_at`` counts losses from 1."""
+    """A network with dropout, so that the state of the random numbers counts; ``killed_at`` counts
+    losses from 1.
+    """
 
     def __init__(self, killed_at: int = 0):
         super().__init__()
@@ -45,7 +49,9 @@ class Net(nn.Module):
 
 def data_of(folder: Path, stamp: str = "a", checkpoint_seconds: float = 0.0) -> TrainingData:
     run = Run(7, torch.device("cpu"), folder, stamp, checkpoint_seconds=checkpoint_seconds)
-    classes = Classes(("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c"))
+    classes = Classes(
+        ("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c")
+    )
     return TrainingData(Held(INPUTS), torch.arange(IMAGES), torch.arange(IMAGES) % 3, classes, run)
 
 
@@ -108,7 +114,10 @@ def test_a_checkpoint_of_another_stamp_is_left_behind(tmp_path):
 
 
 def test_how_often_checkpoints_are_written_changes_nothing(tmp_path):
-    often, seldom = (train(data_of(tmp_path / str(seconds), checkpoint_seconds=seconds)) for seconds in (0.0, 1e6))
+    often, seldom = (
+        train(data_of(tmp_path / str(seconds), checkpoint_seconds=seconds))
+        for seconds in (0.0, 1e6)
+    )
     assert weight_bytes(often) == weight_bytes(seldom)
 
 
@@ -128,7 +137,10 @@ def test_each_step_is_the_optimisers_on_the_sum_of_terms(tmp_path):
         drawn.append(batches(labels, generator))
         return drawn[-1]
 
-    for stage in ("first", "second"):  # the batches that fit() draws, found with a network that is thrown away
+    for stage in (
+        "first",
+        "second",
+    ):  # the batches that fit() draws, found with a network that is thrown away
         other = Net()
         unmoved = Objective(other.loss, torch.optim.SGD(other.parameters(), lr=0.0))
         fit(other, data_of(tmp_path / "other"), recorded, unmoved, EPOCHS, stage)
@@ -152,7 +164,9 @@ def test_each_step_is_the_optimisers_on_the_sum_of_terms(tmp_path):
         assert row["cross_entropy"] == pytest.approx(cross_entropy, abs=1e-6)
         assert row["size"] == pytest.approx(size, abs=1e-6)
         assert row["loss"] == pytest.approx(cross_entropy + size, abs=1e-6)
-    assert len({tuple(map(tuple, (part.tolist() for part in epoch))) for epoch in drawn}) == 2 * EPOCHS
+    assert (
+        len({tuple(map(tuple, (part.tolist() for part in epoch))) for epoch in drawn}) == 2 * EPOCHS
+    )
 
 
 def test_a_figure_after_each_epoch_joins_the_history(tmp_path):
@@ -165,7 +179,13 @@ def test_a_figure_after_each_epoch_joins_the_history(tmp_path):
 
     data.run.after_epoch = figure
     model = Net()
-    fit(model, data, batches, Objective(model.loss, torch.optim.SGD(model.parameters(), lr=0.1)), EPOCHS)
+    fit(
+        model,
+        data,
+        batches,
+        Objective(model.loss, torch.optim.SGD(model.parameters(), lr=0.1)),
+        EPOCHS,
+    )
     assert [row["figure"] for row in data.run.history] == [10.0, 20.0, 30.0]
     assert modes == [False] * EPOCHS
     assert not model.training
@@ -218,7 +238,10 @@ def test_class_balanced_batches_cover_all_classes_where_they_are_few():
 def test_class_balanced_batches_draw_images_and_classes_evenly():
     labels = torch.tensor([0] * 2 + [1] * 6 + [2] * 12)
     drawn = torch.cat(
-        [torch.cat(class_balanced_batches(labels, torch.Generator().manual_seed(seed), 2)) for seed in range(300)]
+        [
+            torch.cat(class_balanced_batches(labels, torch.Generator().manual_seed(seed), 2))
+            for seed in range(300)
+        ]
     )
     classes = torch.bincount(labels[drawn]) / len(drawn)
     torch.testing.assert_close(classes, torch.full((3,), 1 / 3), rtol=0, atol=0.03)
@@ -229,20 +252,47 @@ def test_class_balanced_batches_draw_images_and_classes_evenly():
 @pytest.mark.parametrize("sampler", [random_batches, class_balanced_batches])
 def test_the_same_generator_gives_the_same_batches(sampler):
     labels = torch.arange(40) % 7
-    first, second, other = (sampler(labels, torch.Generator().manual_seed(seed), 6) for seed in (3, 3, 4))
+    first, second, other = (
+        sampler(labels, torch.Generator().manual_seed(seed), 6) for seed in (3, 3, 4)
+    )
     assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
     assert [batch.tolist() for batch in first] != [batch.tolist() for batch in other]
 
 
 def test_history_columns_are_the_union_of_all_rows(tmp_path):
     rows = [
-        {"phase": "train", "stage": "a", "epoch": 1, "step": 3, "loss": 1.5, "ce": 1.5, "seconds": 0.1},
-        {"phase": "train", "stage": "b", "epoch": 1, "step": 3, "loss": 2.5, "circle": 2.5, "seconds": 0.2},
+        {
+            "phase": "train",
+            "stage": "a",
+            "epoch": 1,
+            "step": 3,
+            "loss": 1.5,
+            "ce": 1.5,
+            "seconds": 0.1,
+        },
+        {
+            "phase": "train",
+            "stage": "b",
+            "epoch": 1,
+            "step": 3,
+            "loss": 2.5,
+            "circle": 2.5,
+            "seconds": 0.2,
+        },
     ]
     write_history(rows, tmp_path / "history.csv")
     with (tmp_path / "history.csv").open(newline="") as file:
         reader = csv.DictReader(file)
-        assert reader.fieldnames == ["phase", "stage", "epoch", "step", "loss", "ce", "circle", "seconds"]
+        assert reader.fieldnames == [
+            "phase",
+            "stage",
+            "epoch",
+            "step",
+            "loss",
+            "ce",
+            "circle",
+            "seconds",
+        ]
         found = list(reader)
     assert [row["ce"] for row in found] == ["1.5", ""]
     assert [row["circle"] for row in found] == ["", "2.5"]

@@ -35,11 +35,15 @@ NEVER = 1e9
 
 
 class Pair(nn.Module):
-    """A classifier with dropout, and a part that moves its inputs; ``at_step`` is called at each step from 1."""
+    """A classifier with dropout, and a part that moves its inputs; ``at_step`` is called at each
+    step from 1.
+    """
 
     def __init__(self, width: int = WIDTH, at_step: Callable[[int], None] = lambda step: None):
         super().__init__()
-        self.classifier = nn.Sequential(nn.Linear(width, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 3))
+        self.classifier = nn.Sequential(
+            nn.Linear(width, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 3)
+        )
         self.mover = nn.Linear(width, width)
         self.at_step, self.steps = at_step, 0
 
@@ -55,12 +59,18 @@ class Pair(nn.Module):
 
     def move(self, batch: Batch) -> dict[str, Tensor]:
         inputs = batch.inputs.flatten(1)
-        return {"mislead": -nn.functional.cross_entropy(self.classifier(inputs + self.mover(inputs)), batch.labels)}
+        return {
+            "mislead": -nn.functional.cross_entropy(
+                self.classifier(inputs + self.mover(inputs)), batch.labels
+            )
+        }
 
 
 @dataclass(frozen=True)
 class Case:
-    """How a Pair is trained: settings of its first objective, its schedule, and how often the second one's turn is."""
+    """How a Pair is trained: settings of its first objective, its schedule, and how often the
+    second one's turn is.
+    """
 
     accumulate: int = 1
     largest_gradient: float | None = None
@@ -71,7 +81,9 @@ class Case:
     def objectives(self, model: Pair) -> list[Objective]:
         optimizer = SGD(model.classifier.parameters(), lr=0.1, momentum=0.9)
         schedule = self.schedule(optimizer) if self.schedule else None
-        first = Objective(model.classify, optimizer, schedule, 1, self.accumulate, self.largest_gradient)
+        first = Objective(
+            model.classify, optimizer, schedule, 1, self.accumulate, self.largest_gradient
+        )
         second = Objective(model.move, Adam(model.mover.parameters(), lr=1e-2), every=self.every)
         return [first, second] if self.every else [first]
 
@@ -82,17 +94,27 @@ CASES = {
     "clipped": Case(largest_gradient=0.05),
     "alternating": Case(every=5),
     "steps": Case(schedule=lambda optimizer: StepLR(optimizer, 1, 0.5)),
-    "plateau": Case(schedule=lambda optimizer: ReduceLROnPlateau(optimizer, factor=0.5, patience=0)),
+    "plateau": Case(
+        schedule=lambda optimizer: ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    ),
     "all": Case(4, 0.05, lambda optimizer: ReduceLROnPlateau(optimizer, factor=0.5, patience=0), 5),
 }
 
 
-def data_of(folder: Path, inputs: Inputs | None = None, checkpoint_seconds: float = NEVER) -> TrainingData:
-    """Return data whose checkpoints are written by an interruption and at the end alone, unless told otherwise."""
+def data_of(
+    folder: Path, inputs: Inputs | None = None, checkpoint_seconds: float = NEVER
+) -> TrainingData:
+    """Return data whose checkpoints are written by an interruption and at the end alone, unless
+    told otherwise.
+    """
     values = torch.linspace(-1, 1, WIDTH * IMAGES).view(IMAGES, WIDTH).mul(50).sin()
     run = Run(7, CPU, folder, "stamp", checkpoint_seconds=checkpoint_seconds)
-    classes = Classes(("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c"))
-    return TrainingData(inputs or Held(values), torch.arange(IMAGES), torch.arange(IMAGES) % 3, classes, run)
+    classes = Classes(
+        ("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c")
+    )
+    return TrainingData(
+        inputs or Held(values), torch.arange(IMAGES), torch.arange(IMAGES) % 3, classes, run
+    )
 
 
 def batches(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
@@ -100,7 +122,10 @@ def batches(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
 
 
 def train(
-    data: TrainingData, case: Case, at_step: Callable[[int], None] = lambda step: None, seed: int = 0
+    data: TrainingData,
+    case: Case,
+    at_step: Callable[[int], None] = lambda step: None,
+    seed: int = 0,
 ) -> tuple[Pair, list[Objective]]:
     torch.manual_seed(seed)
     model = Pair(int(np.prod(data.inputs.shape)), at_step)
@@ -121,7 +146,9 @@ def without_seconds(history: list[dict]) -> list[dict]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
 
 
-@pytest.mark.parametrize(("name", "stop"), [(name, stop) for name, case in CASES.items() for stop in case.stops])
+@pytest.mark.parametrize(
+    ("name", "stop"), [(name, stop) for name, case in CASES.items() for stop in case.stops]
+)
 def test_told_to_stop_it_saves_and_ends_with_the_same_bytes_when_run_again(tmp_path, name, stop):
     case = CASES[name]
     whole = data_of(tmp_path / "whole")
@@ -138,7 +165,9 @@ def test_told_to_stop_it_saves_and_ends_with_the_same_bytes_when_run_again(tmp_p
     assert without_seconds(again.run.history) == without_seconds(whole.run.history)
     assert resumed.steps == EPOCHS * STEPS - (epoch * STEPS + saved)
     if saved % case.accumulate == 0:
-        assert f"told to stop at epoch {epoch + 1}, step {saved}; the checkpoint is written" in str(caught.value)
+        assert f"told to stop at epoch {epoch + 1}, step {saved}; the checkpoint is written" in str(
+            caught.value
+        )
 
 
 def test_told_to_stop_twice_it_goes_on_twice(tmp_path):
@@ -150,7 +179,9 @@ def test_told_to_stop_twice_it_goes_on_twice(tmp_path):
     assert weight_bytes(again) == weight_bytes(expected)
 
 
-def test_the_checkpoint_is_of_the_step_that_the_message_names_whenever_the_signal_comes(tmp_path, monkeypatch):
+def test_the_checkpoint_is_of_the_step_that_the_message_names_whenever_the_signal_comes(
+    tmp_path, monkeypatch
+):
     """The loop looks at the clock several times a step; each of them is a moment for the signal."""
     for when in range(6, 40):
         looks = iter(range(1, 1000))
@@ -169,16 +200,25 @@ def test_the_checkpoint_is_of_the_step_that_the_message_names_whenever_the_signa
 
 def test_killed_it_ends_with_the_same_bytes_when_run_again(tmp_path):
     expected, _ = train(data_of(tmp_path / "whole"), CASES["all"])
-    done = subprocess.run([sys.executable, __file__, "killed", str(tmp_path / "killed"), "11"], env=SCRIPT, check=False)
+    done = subprocess.run(
+        [sys.executable, __file__, "killed", str(tmp_path / "killed"), "11"],
+        env=SCRIPT,
+        check=False,
+    )
     assert done.returncode == -signal.SIGKILL
     resumed, _ = train(data_of(tmp_path / "killed"), CASES["all"], seed=99)
     assert weight_bytes(resumed) == weight_bytes(expected)
-    assert resumed.steps == EPOCHS * STEPS - 10  # a group of four ends before a multiple of four and each epoch
+    assert (
+        resumed.steps == EPOCHS * STEPS - 10
+    )  # a group of four ends before a multiple of four and each epoch
 
 
 def image_inputs(folder: Path, workers: int) -> ImageInputs:
     """Return the images that :func:`pictures` makes."""
-    index = replace(miniature_index(np.random.default_rng(0)), paths=tuple(f"{row}.png" for row in range(IMAGES)))
+    index = replace(
+        miniature_index(np.random.default_rng(0)),
+        paths=tuple(f"{row}.png" for row in range(IMAGES)),
+    )
     mean, deviation = torch.full((2, 1, 3, 1, 1), 0.5)
     return ImageInputs(folder, index, SIZE, mean, deviation, CPU, workers)
 
@@ -188,7 +228,9 @@ def pictures(tmp_path) -> Path:
     folder, generator = tmp_path / "pictures", np.random.default_rng(0)
     folder.mkdir()
     for row in range(IMAGES):
-        Image.fromarray(generator.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(folder / f"{row}.png")
+        Image.fromarray(generator.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(
+            folder / f"{row}.png"
+        )
     return folder
 
 
@@ -206,7 +248,9 @@ def test_a_stop_of_all_processes_of_a_job_is_one_of_the_training(tmp_path, pictu
     )
     assert done.returncode == EXIT_CODE, done.stderr
     assert done.stdout.strip().startswith("train train: told to stop at epoch 2, step 3;")
-    resumed, _ = train(data_of(tmp_path / "stopped", image_inputs(pictures, 1)), CASES["plain"], seed=99)
+    resumed, _ = train(
+        data_of(tmp_path / "stopped", image_inputs(pictures, 1)), CASES["plain"], seed=99
+    )
     assert weight_bytes(resumed) == weight_bytes(expected)
     assert resumed.steps == EPOCHS * STEPS - 9
 
@@ -242,11 +286,15 @@ def test_a_training_in_another_thread_leaves_sigterm_alone():
 
 
 def interrupt(folder: Path, stop: int, pictures: Path) -> None:
-    """Train and send SIGTERM to all processes of this session at step ``stop``, from a process outside of it."""
+    """Train and send SIGTERM to all processes of this session at step ``stop``, from a process
+    outside of it.
+    """
 
     def stop_all(step: int) -> None:
         if step == stop:
-            subprocess.run(["kill", "-TERM", "--", f"-{os.getpgid(0)}"], check=True, start_new_session=True)
+            subprocess.run(
+                ["kill", "-TERM", "--", f"-{os.getpgid(0)}"], check=True, start_new_session=True
+            )
 
     try:
         train(data_of(folder, image_inputs(pictures, 2)), CASES["plain"], stop_all)

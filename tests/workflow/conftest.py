@@ -1,4 +1,6 @@
-"""One small real run of the whole workflow; each promise is then tried on a copy of the finished checkout."""
+"""One small real run of the whole workflow; each promise is then tried on a copy of the finished
+checkout.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""envs/*.yaml and pyproject.toml: the same packages with the same bounds, each there for a stated reason."""
+"""envs/*.yaml and pyproject.toml: the same packages with the same bounds, each there for a stated
+reason.
+"""
 
 import ast
 import re
@@ -12,7 +14,8 @@ import yaml
 
 from tests.made_up.places import PACKAGE, ROOT
 
-# What conda-forge calls by another name: matplotlib there brings Qt along, matplotlib-base does not.
+# What conda-forge calls by another name: matplotlib there brings Qt along, matplotlib-base does
+# not.
 NAME_ON_PYPI = {"matplotlib-base": "matplotlib"}
 NAME_OF_IMPORT = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 # Rooms whose every module runs in the numpy environment.
@@ -26,8 +29,12 @@ def bounds(lines: list[str]) -> dict[str, str]:
 
 
 def environment(name: str) -> dict[str, str]:
-    """Return the packages of ``envs/{name}.yaml`` by their names on PyPI, conda's and pip's together."""
-    listed = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text(encoding="utf8"))["dependencies"]
+    """Return the packages of ``envs/{name}.yaml`` by their names on PyPI, conda's and pip's
+    together.
+    """
+    listed = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text(encoding="utf8"))[
+        "dependencies"
+    ]
     lines = [line for line in listed if isinstance(line, str)]
     lines += [line for entry in listed if isinstance(entry, dict) for line in entry["pip"]]
     return {NAME_ON_PYPI.get(package, package): bound for package, bound in bounds(lines).items()}
@@ -60,20 +67,40 @@ def test_jobs_without_torch_import_only_their_environment() -> None:
     files = files_imported_by(modules)
     assert PACKAGE / "formats" / "index.py" in files
     # The command line imports each command's module where it needs it, those of the torch jobs too.
-    imported = {name for file in files - {PACKAGE / "commands" / "cli.py"} for name in installed_imports(file)}
+    imported = {
+        name
+        for file in files - {PACKAGE / "commands" / "cli.py"}
+        for name in installed_imports(file)
+    }
     assert {"numpy", "h5py", "scipy", "gensim", "matplotlib", "pillow", "pyyaml"} <= imported
     assert imported - set(environment("numpy")) == set()
 
 
 def test_shapes_are_checked_in_every_module_that_methods_import() -> None:
-    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["tool"]["pytest"]["ini_options"]
-    (checked,) = [option for option in options["addopts"] if option.startswith("--jaxtyping-packages=")]
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["tool"]["pytest"][
+        "ini_options"
+    ]
+    (checked,) = [
+        option for option in options["addopts"] if option.startswith("--jaxtyping-packages=")
+    ]
     listed = checked.removeprefix("--jaxtyping-packages=").split(",")
     assert listed.pop() == "beartype.beartype"
-    trees = [ast.parse(path.read_text(encoding="utf8")) for path in (PACKAGE / "methods").glob("*.py")]
-    froms = [node.module or "" for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    trees = [
+        ast.parse(path.read_text(encoding="utf8")) for path in (PACKAGE / "methods").glob("*.py")
+    ]
+    froms = [
+        node.module or ""
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+    ]
     imported = {module for module in froms if module.startswith("zslpipe.")}
-    covered = {module for module in imported for package in listed if f"{module}.".startswith(f"{package}.")}
+    covered = {
+        module
+        for module in imported
+        for package in listed
+        if f"{module}.".startswith(f"{package}.")
+    }
     # Errors are texts: no shapes in their signatures.
     assert imported - covered == {"zslpipe.machine.errors"}
 
@@ -85,7 +112,9 @@ def files_imported_by(modules: list[str]) -> set[Path]:
         "for name in sys.argv[1:]: importlib.import_module(name)\n"
         "print(*(module.__file__ for name, module in sys.modules.items() if name.startswith('zslpipe.')), sep='\\n')"
     )
-    done = subprocess.run([sys.executable, "-c", code, *modules], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *modules], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return {Path(line) for line in done.stdout.split()}
 
 

@@ -33,9 +33,13 @@ def write_data(root, name):
         (folder / "images").rename(root / source["images"])
     sizes = EXPECTED[XLSA17[name]]
     if "attribute_names" in source:
-        (root / source["attribute_names"]).write_text("".join(f"{n + 1} bill_{n}\n" for n in range(sizes.attributes)))
+        (root / source["attribute_names"]).write_text(
+            "".join(f"{n + 1} bill_{n}\n" for n in range(sizes.attributes))
+        )
     if "class_names" in source:
-        (root / source["class_names"]).write_text("".join(f"flower {n}\n" for n in range(sizes.seen + sizes.unseen)))
+        (root / source["class_names"]).write_text(
+            "".join(f"flower {n}\n" for n in range(sizes.seen + sizes.unseen))
+        )
     if "boxes" in source:
         stored = [cell[0][0] for cell in scipy.io.loadmat(folder / "res101.mat")["image_files"]]
         lookalike.write_boxes(folder, stored)
@@ -43,10 +47,21 @@ def write_data(root, name):
 
 def planned_jobs(configuration, data_root, folder):
     """Return {rule: number of jobs} of a dry run."""
-    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-n",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--cores",
+        "1",
+    ]
     command += ["--configfile", str(configuration), "--config", f"set=data_root={data_root}"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     table = (done.stdout + done.stderr).split("Job stats:")[1]
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
@@ -59,7 +74,9 @@ def test_an_experiment_reads_the_true_layout_and_plans_every_run(name, tmp_path)
     config = experiment(name)
     entry = config["datasets"][XLSA17[name]]
     output = tmp_path / XLSA17[name] / "index.h5"
-    importlib.import_module(f"zslpipe.datasets.adapters.{entry['adapter']}").write(entry["source"], output, data)
+    importlib.import_module(f"zslpipe.datasets.adapters.{entry['adapter']}").write(
+        entry["source"], output, data
+    )
     index, sizes = read_index(output), EXPECTED[XLSA17[name]]
     found = [len(index.splits[split]) for split in ("trainval", "test_seen", "test_unseen")]
     assert found == [sizes.trainval, sizes.test_seen, sizes.test_unseen]
@@ -74,7 +91,9 @@ def test_an_experiment_reads_the_true_layout_and_plans_every_run(name, tmp_path)
     assert jobs["train"] == jobs["evaluate"] == 5 * rows
     assert rows == (3 if "dazle" in config["methods"] else 1)
     extraction = {"store": 1} if name == "awa1" else {"extract": 1}
-    assert {rule: count for rule, count in jobs.items() if rule in ("extract", "store")} == extraction
+    assert {
+        rule: count for rule, count in jobs.items() if rule in ("extract", "store")
+    } == extraction
 
 
 def test_deepfashion_plans_every_row_of_the_ablation_table(tmp_path):
@@ -86,15 +105,24 @@ def test_deepfashion_plans_every_row_of_the_ablation_table(tmp_path):
 
 def test_papers_is_the_other_experiments_together(tmp_path):
     papers = experiment("papers")
-    single = {name: entry for path in [*XLSA17, "deepfashion"] for name, entry in experiment(path)["datasets"].items()}
+    single = {
+        name: entry
+        for path in [*XLSA17, "deepfashion"]
+        for name, entry in experiment(path)["datasets"].items()
+    }
     assert papers["datasets"] == single
     for path in [*XLSA17, "deepfashion"]:
         for name, extractor in experiment(path)["extractors"].items():
             assert papers["extractors"][name] == extractor
     assert papers["dazle"] == experiment("deepfashion")["dazle"]
-    rows = [(run.dataset, run.method) for run in Plan(papers, str(SCHEMA)).runs.values() if run.variant == "default"]
+    rows = [
+        (run.dataset, run.method)
+        for run in Plan(papers, str(SCHEMA)).runs.values()
+        if run.variant == "default"
+    ]
     assert sorted(rows) == sorted(
-        [(name, "eszsl") for name in single] + [(name, "dazle") for name in ("CUB", "SUN", "AWA2", "DeepFashion")]
+        [(name, "eszsl") for name in single]
+        + [(name, "dazle") for name in ("CUB", "SUN", "AWA2", "DeepFashion")]
     )
     assert planned_jobs(EXPERIMENTS / "papers.yaml", tmp_path, tmp_path)["train"] == 5 * len(
         Plan(papers, str(SCHEMA)).runs
@@ -112,21 +140,31 @@ def test_published_rows_exist_for_the_variants_of_the_experiments():
 def test_an_experiment_of_one_paper_has_every_printed_row(name):
     config = experiment(name)
     rows = {(run.dataset, run.variant) for run in Plan(config, str(SCHEMA)).runs.values()}
-    table = yaml.safe_load((PACKAGE / "reports" / "tables" / "published.yaml").read_text())[name]["rows"]
+    table = yaml.safe_load((PACKAGE / "reports" / "tables" / "published.yaml").read_text())[name][
+        "rows"
+    ]
     # The last rows of ablations are the method itself, printed once more.
-    whole = {"semantic_kernels", "with_implicit_semantics_and_refinement", "episodes_16_ways_2_shots"}
+    whole = {
+        "semantic_kernels",
+        "with_implicit_semantics_and_refinement",
+        "episodes_16_ways_2_shots",
+    }
     printed = {(row["dataset"], row["variant"]) for row in table if row["variant"] not in whole}
     assert printed <= rows
 
 
 def test_crafting_has_each_backbone_with_both_rules_and_their_ensemble():
     config = experiment("crafting")
-    runs = {run.variant: run for run in Plan(config, str(SCHEMA)).runs.values() if run.dataset == "FLO"}
+    runs = {
+        run.variant: run for run in Plan(config, str(SCHEMA)).runs.values() if run.dataset == "FLO"
+    }
     ensembles = config["ensembles"]
     for backbone in ("alexnet", "densenet201", "darknet53"):
         pair = [f"crafting/{backbone}", f"crafting/{backbone}_visual"]
         assert ensembles[f"vs_cc_{backbone}"]["of"] == pair
-        found = {runs[member.split("/")[1]].trunk["backbone"].removeprefix("timm/") for member in pair}
+        found = {
+            runs[member.split("/")[1]].trunk["backbone"].removeprefix("timm/") for member in pair
+        }
         assert found == {backbone}
     assert {len(entry["rebalancing"]) for entry in ensembles.values()} == {5}
 
@@ -136,7 +174,14 @@ def test_cub127_plans_every_method(tmp_path):
     (tmp_path / "weights" / "mobilenet_v2.pt").touch()
     jobs = planned_jobs(EXPERIMENTS / "cub127.yaml", tmp_path, tmp_path)
     study = Plan(experiment("cub127"), str(SCHEMA))
-    assert {run.method for run in study.runs.values()} == {"dazle", "rsan", "sgma", "mlis", "crafting", "eszsl"}
+    assert {run.method for run in study.runs.values()} == {
+        "dazle",
+        "rsan",
+        "sgma",
+        "mlis",
+        "crafting",
+        "eszsl",
+    }
     assert jobs["train"] == 3 * len(study.light_runs)
     assert jobs["train_end_to_end"] == 3 * len(study.end_to_end_runs)
     assert jobs["rebalance"] == 3 * 6 * 4

@@ -19,15 +19,28 @@ NOTHING: set[str] = set()
 
 def scored(runs: Iterable[str], seeds: Iterable[int] = (0, 1)) -> set[str]:
     """Return training and evaluation of every run from every seed."""
-    trained = {f"{'train_end_to_end' if run == 'rsan/default' else 'train'} demo/{run}" for run in runs}
-    return {f"{job}/{seed}" for job in trained | {f"evaluate demo/{run}" for run in runs} for seed in seeds}
+    trained = {
+        f"{'train_end_to_end' if run == 'rsan/default' else 'train'} demo/{run}" for run in runs
+    }
+    return {
+        f"{job}/{seed}"
+        for job in trained | {f"evaluate demo/{run}" for run in runs}
+        for seed in seeds
+    }
 
 
 def shown(runs: Iterable[str], seeds: Iterable[int] = (0, 1)) -> set[str]:
-    """Return what shows losses and maps of runs that have them, and how often these fall on the annotated parts."""
+    """Return what shows losses and maps of runs that have them, and how often these fall on the
+    annotated parts.
+    """
     runs = tuple(runs)
     drawn = {f"{rule} demo/{run}" for rule in ("losses", "maps", "parts") for run in runs}
-    looked = {f"{rule} demo/{run}/{seed}" for rule in ("attend", "localize") for run in runs for seed in seeds}
+    looked = {
+        f"{rule} demo/{run}/{seed}"
+        for rule in ("attend", "localize")
+        for run in runs
+        for seed in seeds
+    }
     # Where an unseen class goes is drawn for the methods as configured.
     compared = {"confusion demo"} if any(run.endswith("/default") for run in runs) else set()
     return drawn | looked | {"localization_tables"} | compared
@@ -54,7 +67,11 @@ def test_moving_the_checkout_and_toggling_conda(checkout: Checkout) -> None:
 
 
 def test_comments_docstrings_layout_and_the_order_of_keys(checkout: Checkout) -> None:
-    checkout.replace("zslpipe/methods/dazle.py", '"""DAZLE: Fine-Grained', '"""DAZLE, better explained: Fine-Grained')
+    checkout.replace(
+        "zslpipe/methods/dazle.py",
+        '"""DAZLE: Fine-Grained',
+        '"""DAZLE, better explained: Fine-Grained',
+    )
     for module in (
         "methods/eszsl.py",
         "training/fit.py",
@@ -68,20 +85,31 @@ def test_comments_docstrings_layout_and_the_order_of_keys(checkout: Checkout) ->
     checkout.append("workflow/rules/runs.smk", "\n# A comment.\n")
     sections = yaml.safe_load(CONFIG)
     reversed_order = yaml.safe_dump(reversed_keys(sections), sort_keys=False)
-    assert list(yaml.safe_load(reversed_order)["dazle"]) == ["variants", "weight_decay", "lr", "epochs"]
+    assert list(yaml.safe_load(reversed_order)["dazle"]) == [
+        "variants",
+        "weight_decay",
+        "lr",
+        "epochs",
+    ]
     (checkout.folder / "config.yaml").write_text(f"# A comment.\n{reversed_order}", encoding="utf8")
     assert checkout.planned() == NOTHING
 
 
 def reversed_keys(value: object) -> object:
     """Return mappings with their keys in the opposite order, at every depth."""
-    return {key: reversed_keys(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+    return (
+        {key: reversed_keys(value[key]) for key in reversed(value)}
+        if isinstance(value, dict)
+        else value
+    )
 
 
 def test_where_and_how_it_runs(checkout: Checkout) -> None:
     (checkout.folder / "elsewhere").mkdir()
     changes = "compute={device: auto, threads: 2, extract_threads: 3, image_threads: 2, checkpoint_seconds: 5}"
-    assert checkout.planned("--config", f"set=data_root=./elsewhere/../elsewhere {changes}") == NOTHING
+    assert (
+        checkout.planned("--config", f"set=data_root=./elsewhere/../elsewhere {changes}") == NOTHING
+    )
 
 
 def test_a_learning_rate(checkout: Checkout) -> None:
@@ -96,7 +124,9 @@ def test_a_setting_of_one_variant(checkout: Checkout) -> None:
 
 
 def test_two_values_swapped(checkout: Checkout) -> None:
-    checkout.replace("config.yaml", "lr: 0.001\n  weight_decay: 0.0001", "lr: 0.0001\n  weight_decay: 0.001")
+    checkout.replace(
+        "config.yaml", "lr: 0.001\n  weight_decay: 0.0001", "lr: 0.0001\n  weight_decay: 0.001"
+    )
     assert checkout.planned() == scored(DAZLE) | shown(DAZLE) | SUMMARY
 
 
@@ -170,7 +200,9 @@ def test_refactoring_an_adapter_costs_no_extraction(checkout: Checkout) -> None:
 
 
 def test_other_drawings_are_extracted(checkout: Checkout) -> None:
-    assert checkout.planned("--config", "set=datasets.demo.source.images_per_class=3") >= FEATURE_JOBS
+    assert (
+        checkout.planned("--config", "set=datasets.demo.source.images_per_class=3") >= FEATURE_JOBS
+    )
     checkout.append("zslpipe/datasets/creatures.py", "\nADDED = 1\n")
     assert checkout.planned() >= FEATURE_JOBS
 
@@ -197,7 +229,10 @@ def test_a_method_dropped(checkout: Checkout) -> None:
 
 def test_word_vectors(checkout: Checkout) -> None:
     checkout.replace("config.yaml", "dimension: 8", "dimension: 9")
-    assert checkout.planned() == {"words demo/random"} | scored(DAZLE + RSAN) | shown(DAZLE + RSAN) | SUMMARY
+    assert (
+        checkout.planned()
+        == {"words demo/random"} | scored(DAZLE + RSAN) | shown(DAZLE + RSAN) | SUMMARY
+    )
 
 
 def test_assignments_on_the_command_line_are_typed(checkout: Checkout) -> None:
@@ -205,7 +240,9 @@ def test_assignments_on_the_command_line_are_typed(checkout: Checkout) -> None:
     assert checkout.planned("--config", f"set={same}") == NOTHING
     only = checkout.planned("--config", "set=dazle.lr=0.5 seeds=[0]")
     # The table of localisations has one seed less of every method.
-    assert only == scored(DAZLE, [0]) | shown(DAZLE, [0]) | SUMMARY | {f"losses demo/{run}" for run in RSAN}
+    assert only == scored(DAZLE, [0]) | shown(DAZLE, [0]) | SUMMARY | {
+        f"losses demo/{run}" for run in RSAN
+    }
 
 
 @pytest.mark.parametrize(
@@ -214,35 +251,52 @@ def test_assignments_on_the_command_line_are_typed(checkout: Checkout) -> None:
         ("methods=[dazel,eszsl]", "no method 'dazel'; did you mean 'dazle'?"),
         ("dazle.learning=0.1", "config, dazle: unknown setting 'learning'; "),
         ("compute.thread=3", "config, compute: unknown key 'thread'; did you mean 'threads'?"),
-        ("dazle.lr=1e-4", "config, dazle.lr: '1e-4' is not of type float (YAML reads 1e-4 as text: write 1.0e-4)"),
+        (
+            "dazle.lr=1e-4",
+            "config, dazle.lr: '1e-4' is not of type float (YAML reads 1e-4 as text: write 1.0e-4)",
+        ),
     ],
 )
-def test_a_mistake_in_the_configuration_is_one_line(finished: Checkout, assignments: str, line: str) -> None:
+def test_a_mistake_in_the_configuration_is_one_line(
+    finished: Checkout, assignments: str, line: str
+) -> None:
     said = finished.snakemake("--dry-run", "--config", f"set={assignments}", fails=True)
     assert [text for text in said.splitlines() if text.startswith(line)], said
     assert "Traceback" not in said
 
 
 def test_slurm_profile_and_gpus(checkout: Checkout) -> None:
-    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the SLURM plugin is not installed")
+    pytest.importorskip(
+        "snakemake_executor_plugin_slurm", reason="the SLURM plugin is not installed"
+    )
     profile = ("--profile", "workflow/profiles/slurm")
     assert checkout.planned(*profile) == NOTHING
-    said = checkout.snakemake("--dry-run", "--forceall", *profile, "--config", "set=compute.device=cuda")
-    gpus = dict(re.findall(r"^ *rule (\w+):\n(?: .*\n)*? +resources: .*?gpu=(\d)", said, re.MULTILINE))
-    assert gpus == dict.fromkeys(("pretrain", "extract", "train", "train_end_to_end", "attend"), "1")
+    said = checkout.snakemake(
+        "--dry-run", "--forceall", *profile, "--config", "set=compute.device=cuda"
+    )
+    gpus = dict(
+        re.findall(r"^ *rule (\w+):\n(?: .*\n)*? +resources: .*?gpu=(\d)", said, re.MULTILINE)
+    )
+    assert gpus == dict.fromkeys(
+        ("pretrain", "extract", "train", "train_end_to_end", "attend"), "1"
+    )
 
 
 def test_conda_is_asked_for_exactly_our_environments(checkout: Checkout) -> None:
     conda_stand_in(checkout)
     checkout.snakemake("--cores", "1", "--forceall", "--use-conda", "--conda-create-envs-only")
-    asked = [file.read_text(encoding="utf8") for file in sorted((checkout.folder / "asked").iterdir())]
+    asked = [
+        file.read_text(encoding="utf8") for file in sorted((checkout.folder / "asked").iterdir())
+    ]
     ours = [file.read_text(encoding="utf8") for file in (checkout.folder / "envs").glob("*.yaml")]
     assert sorted(asked) == sorted(ours)
     assert len(ours) == 2
 
 
 def conda_stand_in(checkout: Checkout) -> None:
-    """Put a ``conda`` on the path that answers Snakemake's questions and keeps the environment files it is given."""
+    """Put a ``conda`` on the path that answers Snakemake's questions and keeps the environment
+    files it is given.
+    """
     checkout.program(
         "conda",
         f"""\
@@ -298,8 +352,12 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
 
 
 def test_a_method_is_one_file_and_one_word(checkout: Checkout) -> None:
-    (checkout.folder / "zslpipe" / "methods" / "prototype.py").write_text(SIXTH_METHOD, encoding="utf8")
-    checkout.replace("config.yaml", "methods: [dazle, eszsl, rsan]", "methods: [dazle, eszsl, prototype]")
+    (checkout.folder / "zslpipe" / "methods" / "prototype.py").write_text(
+        SIXTH_METHOD, encoding="utf8"
+    )
+    checkout.replace(
+        "config.yaml", "methods: [dazle, eszsl, rsan]", "methods: [dazle, eszsl, prototype]"
+    )
     table = "results/tables/main.csv"
     call = (table, "--config", "set=seeds=[0]")
     assert checkout.planned(*call) == scored(["prototype/default"], [0]) | {"tables"}

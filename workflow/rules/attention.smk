@@ -54,7 +54,11 @@ rule localization_tables:
     input:
         study.localizations,
     output:
-        report("results/tables/localization.csv", caption="../report/localization.rst", category="Tables"),
+        report(
+            "results/tables/localization.csv",
+            caption="../report/localization.rst",
+            category="Tables",
+        ),
         "results/tables/localization.md",
         "results/tables/localization.tex",
     conda:
@@ -73,7 +77,8 @@ rule maps:
     input:
         lambda wildcards: study.image_input(wildcards.dataset),
         attention=expand(
-            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/attention.h5", seed=study.config["seeds"][0]
+            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/attention.h5",
+            seed=study.config["seeds"][0],
         ),
         index="results/{dataset}/index.h5",
     output:
@@ -81,7 +86,11 @@ rule maps:
             "results/figures/{dataset}.{method}.{variant}.maps.png",
             caption="../report/maps.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "method": "{method} ({variant})", "figure": "attention maps"},
+            labels={
+                "dataset": "{dataset}",
+                "method": "{method} ({variant})",
+                "figure": "attention maps",
+            },
         ),
         "results/figures/{dataset}.{method}.{variant}.maps.svg",
     conda:
@@ -105,7 +114,11 @@ use rule maps as parts with:
             "results/figures/{dataset}.{method}.{variant}.parts.png",
             caption="../report/parts.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "method": "{method} ({variant})", "figure": "body parts"},
+            labels={
+                "dataset": "{dataset}",
+                "method": "{method} ({variant})",
+                "figure": "body parts",
+            },
         ),
         "results/figures/{dataset}.{method}.{variant}.parts.svg",
     params:
@@ -121,7 +134,11 @@ use rule maps as channels with:
             "results/figures/{dataset}.{method}.{variant}.channels.png",
             caption="../report/channels.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "method": "{method} ({variant})", "figure": "groups of channels"},
+            labels={
+                "dataset": "{dataset}",
+                "method": "{method} ({variant})",
+                "figure": "groups of channels",
+            },
         ),
         "results/figures/{dataset}.{method}.{variant}.channels.svg",
     params:

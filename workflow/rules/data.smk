@@ -36,7 +36,9 @@ rule index:
         runtime=20,
     params:
         settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=lambda wildcards: code_hash(f"zslpipe.datasets.adapters.{study.source(wildcards.dataset)['adapter']}"),
+        code=lambda wildcards: code_hash(
+            f"zslpipe.datasets.adapters.{study.source(wildcards.dataset)['adapter']}"
+        ),
     shell:
         "python -m zslpipe index --settings {params.settings:q} --data-root {study.data_root:q} --output {output}"
 
@@ -47,10 +49,14 @@ rule inspect:
         images=lambda wildcards: study.image_input(wildcards.dataset),
     output:
         page=report(
-            "results/{dataset}/inspect.txt", category="Datasets", labels={"dataset": "{dataset}", "what": "counts"}
+            "results/{dataset}/inspect.txt",
+            category="Datasets",
+            labels={"dataset": "{dataset}", "what": "counts"},
         ),
         picture=report(
-            "results/{dataset}/inspect.png", category="Datasets", labels={"dataset": "{dataset}", "what": "ten images"}
+            "results/{dataset}/inspect.png",
+            category="Datasets",
+            labels={"dataset": "{dataset}", "what": "ten images"},
         ),
     conda:
         "../../envs/numpy.yaml"

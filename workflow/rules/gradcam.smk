@@ -32,7 +32,8 @@ rule gradcam_figure:
     input:
         lambda wildcards: study.image_input(wildcards.dataset),
         gradcam=expand(
-            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/gradcam.h5", seed=study.config["seeds"][0]
+            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/gradcam.h5",
+            seed=study.config["seeds"][0],
         ),
         index="results/{dataset}/index.h5",
     output:
@@ -40,7 +41,11 @@ rule gradcam_figure:
             "results/figures/{dataset}.{method}.{variant}.gradcam.png",
             caption="../report/gradcam.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "method": "{method} ({variant})", "figure": "Grad-CAM"},
+            labels={
+                "dataset": "{dataset}",
+                "method": "{method} ({variant})",
+                "figure": "Grad-CAM",
+            },
         ),
         "results/figures/{dataset}.{method}.{variant}.gradcam.svg",
     conda:

@@ -35,7 +35,9 @@ rule rebalance:
         runtime=20,
     params:
         settings=lambda wildcards: combinations.settings(wildcards),
-        needed=lambda wildcards: " ".join(f"--{name} {path}" for name, path in combinations.needed(wildcards).items()),
+        needed=lambda wildcards: " ".join(
+            f"--{name} {path}" for name, path in combinations.needed(wildcards).items()
+        ),
         code=code_hash("zslpipe.scores.rebalancing"),
     shell:
         "python -m zslpipe rebalance --kind {wildcards.rebalancing} --scores {input.scores} {params.needed}"
@@ -54,7 +56,8 @@ rule predictions:
     input:
         lambda wildcards: study.image_input(wildcards.dataset),
         scores=expand(
-            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/scores.h5", seed=study.config["seeds"][0]
+            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/scores.h5",
+            seed=study.config["seeds"][0],
         ),
         rebalanced=expand(
             "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/discriminator/scores.h5",
@@ -66,7 +69,11 @@ rule predictions:
             "results/figures/{dataset}.{method}.{variant}.predictions.png",
             caption="../report/predictions.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "method": "{method} ({variant})", "figure": "before and after R"},
+            labels={
+                "dataset": "{dataset}",
+                "method": "{method} ({variant})",
+                "figure": "before and after R",
+            },
         ),
         "results/figures/{dataset}.{method}.{variant}.predictions.svg",
     conda:

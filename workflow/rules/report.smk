@@ -73,7 +73,11 @@ rule confusion:
             "results/figures/{dataset}.confusion.png",
             caption="../report/confusion.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "method": "all", "figure": "where an unseen class goes"},
+            labels={
+                "dataset": "{dataset}",
+                "method": "all",
+                "figure": "where an unseen class goes",
+            },
         ),
         "results/figures/{dataset}.confusion.svg",
     conda:

@@ -47,4 +47,6 @@ def store(options: argparse.Namespace) -> None:
     """Put pooled features that a dataset's own file holds into the cache."""
     from zslpipe.datasets.adapters.xlsa17 import write_pooled
 
-    write_pooled(json.loads(options.settings)["source"], options.index, options.output, options.data_root)
+    write_pooled(
+        json.loads(options.settings)["source"], options.index, options.output, options.data_root
+    )

@@ -20,11 +20,18 @@ def run_inputs(options: argparse.Namespace, spec: dict[str, Any]) -> Any:
     """Return what a run reads: ``--features``, or images for the network of ``--trunk``."""
     from zslpipe.runs.opening import open_source
 
-    return open_source(spec, options.index, options.features, image_folder(options), options.trunk, compute_of(options))
+    return open_source(
+        spec,
+        options.index,
+        options.features,
+        image_folder(options),
+        options.trunk,
+        compute_of(options),
+    )
 
 
 def image_folder(options: argparse.Namespace) -> Path:
-    """Return the folder of a dataset's images: ``--images`` under ``--data-root``, or the drawn ones beside the
-    index.
+    """Return the folder of a dataset's images: ``--images`` under ``--data-root``, or the drawn
+    ones beside the index.
     """
     return options.data_root / options.images if options.images else options.index.parent / "images"

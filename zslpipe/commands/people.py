@@ -1,4 +1,6 @@
-"""What the sub-commands for people do: look at data, compare results, see how far a study is, archive features."""
+"""What the sub-commands for people do: look at data, compare results, see how far a study is,
+archive features.
+"""
 
 import argparse
 import sys
@@ -18,11 +20,17 @@ def inspect_data(options: argparse.Namespace) -> None:
         return
     if options.index is None:
         raise InputError("inspect: name a dataset (or its index.h5), or give --splits FILE.mat")
-    path = options.index if options.index.suffix == ".h5" else Path("results") / options.index / "index.h5"
+    path = (
+        options.index
+        if options.index.suffix == ".h5"
+        else Path("results") / options.index / "index.h5"
+    )
     options.index = path
     index, images = read_index(path), image_folder(options)
     if options.images is not None and not images.is_dir():
-        raise InputError(f"inspect: no image folder {images}; --images counts from --data-root ({options.data_root})")
+        raise InputError(
+            f"inspect: no image folder {images}; --images counts from --data-root ({options.data_root})"
+        )
     page = inspect_dataset(index, images if images.is_dir() else None)
     if options.output is None:
         sys.stdout.write(page + "\n")
@@ -31,7 +39,9 @@ def inspect_data(options: argparse.Namespace) -> None:
             sys.stdout.write(f"\nten of its pictures: the same command with {needed}\n")
         return
     if not images.is_dir():
-        raise InputError(f"inspect: --output draws pictures, and there is no folder {images}; give --images FOLDER")
+        raise InputError(
+            f"inspect: --output draws pictures, and there is no folder {images}; give --images FOLDER"
+        )
     options.output.with_suffix(".txt").write_text(page + "\n", encoding="utf8")
     sample_picture(index, images, options.output)
 

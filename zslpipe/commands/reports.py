@@ -65,7 +65,9 @@ def draw_predictions(options: argparse.Namespace) -> None:
     """Draw predictions before and after R."""
     from zslpipe.reports.figures.predictions import predictions
 
-    predictions(options.scores, options.rebalanced, options.index, image_folder(options), options.output)
+    predictions(
+        options.scores, options.rebalanced, options.index, image_folder(options), options.output
+    )
 
 
 def draw_grad_cam(options: argparse.Namespace) -> None:

@@ -11,7 +11,14 @@ def train(options: argparse.Namespace) -> None:
     from zslpipe.runs.train import run_method
 
     spec = json.loads(options.spec)
-    run_method(spec, options.seed, run_inputs(options, spec), options.words, options.output, compute_of(options))
+    run_method(
+        spec,
+        options.seed,
+        run_inputs(options, spec),
+        options.words,
+        options.output,
+        compute_of(options),
+    )
 
 
 def attend(options: argparse.Namespace) -> None:
@@ -29,7 +36,9 @@ def validate(options: argparse.Namespace) -> None:
     from zslpipe.runs.weights import read_spec
 
     source = run_inputs(options, read_spec(options.weights))
-    write_validation_scores(options.weights, source, options.words, options.seed, options.output, compute_of(options))
+    write_validation_scores(
+        options.weights, source, options.words, options.seed, options.output, compute_of(options)
+    )
 
 
 def score_irrelevant(options: argparse.Namespace) -> None:
@@ -42,7 +51,9 @@ def score_irrelevant(options: argparse.Namespace) -> None:
     images, spec = image_folder(options), read_spec(options.weights)
     listed = (options.irrelevant, options.features, images, options.trunk)
     source = open_source(spec, *listed, compute_of(options), read_irrelevant_images)
-    write_irrelevant_scores(options.weights, options.index, source, options.words, options.seed, options.output)
+    write_irrelevant_scores(
+        options.weights, options.index, source, options.words, options.seed, options.output
+    )
 
 
 def grad_cam(options: argparse.Namespace) -> None:

@@ -34,4 +34,11 @@ def rebalance(options: argparse.Namespace) -> None:
     from zslpipe.scores.rebalancing import rebalance as run
 
     settings = json.loads(options.settings)
-    run(options.kind, options.scores, options.output, options.validation, options.irrelevant, settings)
+    run(
+        options.kind,
+        options.scores,
+        options.output,
+        options.validation,
+        options.irrelevant,
+        settings,
+    )

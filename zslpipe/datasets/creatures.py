@@ -1,8 +1,9 @@
-"""Draw one creature of the demo dataset: its attributes, its pose, its surroundings, and where each part ended up.
+"""Draw one creature of the demo dataset: its attributes, its pose, its surroundings, and where each
+part ended up.
 
-A creature is seen from the side. In its own coordinates the body's centre is the origin, x points to the beak, y
-points down, and the body is about 1.6 wide; a pose turns, mirrors, scales and shifts these into the picture.
-All sizes, colours and probabilities here are ours.
+A creature is seen from the side. In its own coordinates the body's centre is the origin, x points
+to the beak, y points down, and the body is about 1.6 wide; a pose turns, mirrors, scales and shifts
+these into the picture. All sizes, colours and probabilities here are ours.
 """
 
 from collections.abc import Mapping
@@ -55,7 +56,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Canvas:
-    """The picture while it is drawn, which part each pixel shows (0 = none, else part number + 1), and the pose."""
+    """The picture while it is drawn, which part each pixel shows (0 = none, else part number + 1),
+    and the pose.
+    """
 
     image: Image.Image
     labels: Image.Image
@@ -64,10 +67,11 @@ class Canvas:
 
 
 def sample_looks(strengths: np.ndarray, rng: np.random.Generator) -> dict[str, Look]:
-    """Draw every part's look for one picture from a class's attribute ``strengths`` (attribute,) in [0, 1].
+    """Draw every part's look for one picture from a class's attribute ``strengths`` (attribute,) in
+    [0, 1].
 
-    A part's colour is one of its colours in proportion to their strengths; each form is taken with its strength
-    as probability.
+    A part's colour is one of its colours in proportion to their strengths; each form is taken with
+    its strength as probability.
     """
     strength = dict(zip(ATTRIBUTES, strengths, strict=True))
     looks = {}
@@ -75,16 +79,21 @@ def sample_looks(strengths: np.ndarray, rng: np.random.Generator) -> dict[str, L
         weights = np.array([strength[part, colour] for colour in COLOURS[part]])
         colour = COLOURS[part][rng.choice(len(weights), p=weights / weights.sum())]
         chance = rng.random(len(FORMS[part]))
-        forms = (form for form, drawn in zip(FORMS[part], chance, strict=True) if drawn < strength[part, form])
+        forms = (
+            form
+            for form, drawn in zip(FORMS[part], chance, strict=True)
+            if drawn < strength[part, form]
+        )
         looks[part] = Look(colour, frozenset(forms))
     return looks
 
 
 def draw(looks: Mapping[str, Look], rng: np.random.Generator) -> tuple[Image.Image, np.ndarray]:
-    """Draw a creature with these ``looks``; everything else (pose, light, surroundings) comes from ``rng``.
+    """Draw a creature with these ``looks``; everything else (pose, light, surroundings) comes from
+    ``rng``.
 
-    Returns the RGB picture, SIZE pixels square, and part locations (part, 2): x and y as fractions of the picture,
-    each on a pixel that shows the part; NaN where the part is hidden.
+    Returns the RGB picture, SIZE pixels square, and part locations (part, 2): x and y as fractions
+    of the picture, each on a pixel that shows the part; NaN where the part is hidden.
     """
     side = SIZE * OVERSAMPLING
     canvas = Canvas(_background(side, rng), Image.new("L", (side, side)), _pose(side, rng), rng)
@@ -97,12 +106,16 @@ def draw(looks: Mapping[str, Look], rng: np.random.Generator) -> tuple[Image.Ima
     if rng.random() < 0.35:
         _draw_leaf(canvas.image, canvas.labels, rng)
     image = _light(canvas.image.reduce(OVERSAMPLING), rng)
-    labels = np.asarray(canvas.labels)[OVERSAMPLING // 2 :: OVERSAMPLING, OVERSAMPLING // 2 :: OVERSAMPLING]
+    labels = np.asarray(canvas.labels)[
+        OVERSAMPLING // 2 :: OVERSAMPLING, OVERSAMPLING // 2 :: OVERSAMPLING
+    ]
     return image, np.array([_location(labels == part + 1) for part in range(len(PARTS))])
 
 
 def _pose(side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the (2, 3) map from creature coordinates to pixels: mirrored half of the time, tilted, scaled, shifted."""
+    """Return the (2, 3) map from creature coordinates to pixels: mirrored half of the time, tilted,
+    scaled, shifted.
+    """
     scale = side * rng.uniform(0.21, 0.26)
     tilt = np.deg2rad(rng.uniform(-15, 15))
     turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
@@ -114,12 +127,16 @@ def _pose(side: int, rng: np.random.Generator) -> np.ndarray:
 def _background(side: int, rng: np.random.Generator) -> Image.Image:
     """Return a blurred patchwork of natural colours with leaves and twigs of any colour on it."""
     base = rng.choice(np.array([(150, 185, 210), (120, 150, 95), (165, 145, 115), (140, 140, 145)]))
-    patches = np.clip(base + rng.normal(0, 26, (6, 6, 1)) + rng.normal(0, 13, (6, 6, 3)), 0, 255).astype(np.uint8)
+    patches = np.clip(
+        base + rng.normal(0, 26, (6, 6, 1)) + rng.normal(0, 13, (6, 6, 3)), 0, 255
+    ).astype(np.uint8)
     image = Image.fromarray(patches).resize((side, side), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
     for _ in range(rng.integers(2, 6)):
         ends = rng.uniform(0, side, 4)
-        pen.line(list(ends), fill=_colour(rng.choice(list(PALETTE)), rng), width=int(rng.integers(2, 9)))
+        pen.line(
+            list(ends), fill=_colour(rng.choice(list(PALETTE)), rng), width=int(rng.integers(2, 9))
+        )
     for _ in range(rng.integers(4, 10)):
         _draw_leaf(image, None, rng)
     return image
@@ -145,17 +162,28 @@ def _draw_tail(canvas: Canvas, look: Look) -> None:
     lift = canvas.rng.uniform(-0.25, 0.3)
     notch = 0.55 if "forked" in look.forms else -0.06
     spread = 0.36 if "forked" in look.forms else 0.24
-    outline = [(0, -0.16), (length, -spread), (length * (1 - notch), 0), (length, spread), (0, 0.16)]
+    outline = [
+        (0, -0.16),
+        (length, -spread),
+        (length * (1 - notch), 0),
+        (length, spread),
+        (0, 0.16),
+    ]
     turn = np.array([[-np.cos(lift), np.sin(lift)], [np.sin(lift), np.cos(lift)]])
     start = np.array((-0.62, 0.0))
-    bands = [[(x, -0.5), (x + 0.13, -0.5), (x + 0.13, 0.5), (x, 0.5)] for x in np.arange(0.14, length, 0.27)]
+    bands = [
+        [(x, -0.5), (x + 0.13, -0.5), (x + 0.13, 0.5), (x, 0.5)]
+        for x in np.arange(0.14, length, 0.27)
+    ]
     marks = [np.array(band) @ turn.T + start for band in bands] if "banded" in look.forms else []
     _paint(canvas, "tail", np.array(outline) @ turn.T + start, look.colour, marks)
 
 
 def _draw_legs(canvas: Canvas, look: Look) -> None:
     """Draw two legs with feet."""
-    length = canvas.rng.uniform(0.95, 1.15) if "long" in look.forms else canvas.rng.uniform(0.42, 0.55)
+    length = (
+        canvas.rng.uniform(0.95, 1.15) if "long" in look.forms else canvas.rng.uniform(0.42, 0.55)
+    )
     for hip in (-0.2, 0.22):
         lean = canvas.rng.uniform(-0.15, 0.15)
         knee, foot = np.array((hip, 0.35)), np.array((hip + lean, 0.4 + length))
@@ -166,31 +194,47 @@ def _draw_legs(canvas: Canvas, look: Look) -> None:
 
 
 def _draw_body(canvas: Canvas, look: Look) -> None:
-    """Draw the body in a nondescript grey brown and on it the belly: plain, striped, spotted or both."""
+    """Draw the body in a nondescript grey brown and on it the belly: plain, striped, spotted or
+    both.
+    """
     grey = tuple(int(value) for value in np.array((125, 118, 108)) + canvas.rng.normal(0, 14, 3))
     _polygon(canvas, canvas.image, _ellipse((0, 0), (0.85, 0.58)), grey)
     _polygon(canvas, canvas.labels, _ellipse((0, 0), (0.85, 0.58)), 0)
     angles = np.linspace(-0.05, np.pi + 0.05, 20)
     outline = np.column_stack([0.85 * np.cos(angles), 0.62 * np.sin(angles)])
-    _paint(canvas, "belly", outline, look.colour, _marks(look, (-0.8, 0.0), (0.8, 0.62), canvas.rng))
+    _paint(
+        canvas, "belly", outline, look.colour, _marks(look, (-0.8, 0.0), (0.8, 0.62), canvas.rng)
+    )
 
 
 def _draw_wing(canvas: Canvas, look: Look) -> None:
-    """Draw the wing over the back, more or less raised: rounded or pointed, plain, striped, spotted or both."""
+    """Draw the wing over the back, more or less raised: rounded or pointed, plain, striped, spotted
+    or both.
+    """
     if "pointed" in look.forms:
-        outline = np.array([(0, 0.16), (-0.1, -0.26), (-0.6, -0.3), (-1.55, 0.02), (-0.75, 0.24), (-0.3, 0.28)])
+        outline = np.array(
+            [(0, 0.16), (-0.1, -0.26), (-0.6, -0.3), (-1.55, 0.02), (-0.75, 0.24), (-0.3, 0.28)]
+        )
     else:
         outline = _ellipse((-0.5, -0.02), (0.56, 0.34))
     lift = canvas.rng.uniform(-0.1, 0.7)
     turn = np.array([[np.cos(lift), -np.sin(lift)], [np.sin(lift), np.cos(lift)]])
     shoulder = np.array((0.42, -0.2))
     marks = _marks(look, (-1.5, -0.4), (0.1, 0.4), canvas.rng)
-    _paint(canvas, "wing", outline @ turn.T + shoulder, look.colour, [mark @ turn.T + shoulder for mark in marks])
+    _paint(
+        canvas,
+        "wing",
+        outline @ turn.T + shoulder,
+        look.colour,
+        [mark @ turn.T + shoulder for mark in marks],
+    )
 
 
 def _draw_beak(canvas: Canvas, look: Look) -> None:
     """Draw the beak: short or long, straight or hooked down at its tip."""
-    length = canvas.rng.uniform(0.75, 0.9) if "long" in look.forms else canvas.rng.uniform(0.3, 0.38)
+    length = (
+        canvas.rng.uniform(0.75, 0.9) if "long" in look.forms else canvas.rng.uniform(0.3, 0.38)
+    )
     root, tip = 1.12, 1.12 + length
     if "hooked" in look.forms:
         outline = [(root, -0.75), (tip - 0.05, -0.72), (tip + 0.1, -0.55), (tip + 0.02, -0.24)]
@@ -201,11 +245,25 @@ def _draw_beak(canvas: Canvas, look: Look) -> None:
 
 
 def _draw_head(canvas: Canvas, look: Look) -> None:
-    """Draw the head with its eye: with or without a crest, with or without a dark or light mask across the eye."""
+    """Draw the head with its eye: with or without a crest, with or without a dark or light mask
+    across the eye.
+    """
     if "crested" in look.forms:
-        crest = [(1.0, -0.85), (0.95, -1.45), (0.8, -1.1), (0.55, -1.4), (0.6, -1.0), (0.25, -1.15), (0.5, -0.65)]
+        crest = [
+            (1.0, -0.85),
+            (0.95, -1.45),
+            (0.8, -1.1),
+            (0.55, -1.4),
+            (0.6, -1.0),
+            (0.25, -1.15),
+            (0.5, -0.65),
+        ]
         _paint(canvas, "head", np.array(crest), look.colour, [])
-    mask = [np.array([(0.3, -0.74), (1.4, -0.74), (1.4, -0.54), (0.3, -0.54)])] if "masked" in look.forms else []
+    mask = (
+        [np.array([(0.3, -0.74), (1.4, -0.74), (1.4, -0.54), (0.3, -0.54)])]
+        if "masked" in look.forms
+        else []
+    )
     _paint(canvas, "head", _ellipse((0.8, -0.58), (0.4, 0.38)), look.colour, mask)
     _polygon(canvas, canvas.image, _ellipse((0.93, -0.64), (0.11, 0.11)), (250, 250, 245))
     _polygon(canvas, canvas.image, _ellipse((0.95, -0.64), (0.06, 0.06)), (10, 10, 10))
@@ -218,7 +276,9 @@ def _marks(
     marks = []
     if "striped" in look.forms:
         for x in np.arange(low[0] + rng.uniform(0, 0.15), high[0], 0.3):
-            marks.append(np.array([(x, low[1]), (x + 0.11, low[1]), (x + 0.11, high[1]), (x, high[1])]))
+            marks.append(
+                np.array([(x, low[1]), (x + 0.11, low[1]), (x + 0.11, high[1]), (x, high[1])])
+            )
     if "spotted" in look.forms:
         for row, y in enumerate(np.arange(low[1] + 0.13, high[1], 0.24)):
             for x in np.arange(low[0] + 0.13 * (row % 2) + rng.uniform(0, 0.1), high[0], 0.27):
@@ -226,8 +286,12 @@ def _marks(
     return marks
 
 
-def _paint(canvas: Canvas, part: str, outline: np.ndarray, colour: str, marks: list[np.ndarray]) -> None:
-    """Fill a part's ``outline`` (point, 2) with its colour, and inside it the ``marks`` in a contrasting tone."""
+def _paint(
+    canvas: Canvas, part: str, outline: np.ndarray, colour: str, marks: list[np.ndarray]
+) -> None:
+    """Fill a part's ``outline`` (point, 2) with its colour, and inside it the ``marks`` in a
+    contrasting tone.
+    """
     tone = _colour(colour, canvas.rng)
     _polygon(canvas, canvas.image, outline, tone)
     _polygon(canvas, canvas.labels, outline, PARTS.index(part) + 1)
@@ -242,7 +306,9 @@ def _paint(canvas: Canvas, part: str, outline: np.ndarray, colour: str, marks: l
     canvas.image.paste(contrast, box, ImageChops.darker(inside.crop(box), marked.crop(box)))
 
 
-def _polygon(canvas: Canvas, image: Image.Image, outline: np.ndarray, fill: int | tuple[int, ...]) -> None:
+def _polygon(
+    canvas: Canvas, image: Image.Image, outline: np.ndarray, fill: int | tuple[int, ...]
+) -> None:
     """Fill ``outline`` (point, 2), in creature coordinates, on ``image``."""
     points = outline @ canvas.pose[:, :2].T + canvas.pose[:, 2]
     ImageDraw.Draw(image).polygon([tuple(point) for point in points], fill=fill)
@@ -251,12 +317,16 @@ def _polygon(canvas: Canvas, image: Image.Image, outline: np.ndarray, fill: int 
 def _ellipse(centre: tuple[float, float], radii: tuple[float, float]) -> np.ndarray:
     """Return 20 points of an ellipse, (20, 2)."""
     angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-    return np.column_stack([centre[0] + radii[0] * np.cos(angles), centre[1] + radii[1] * np.sin(angles)])
+    return np.column_stack(
+        [centre[0] + radii[0] * np.cos(angles), centre[1] + radii[1] * np.sin(angles)]
+    )
 
 
 def _colour(name: str, rng: np.random.Generator, spread: float = 12) -> tuple[int, ...]:
     """Return a colour of the palette, each channel off by a normal deviate of ``spread``."""
-    return tuple(int(value) for value in np.clip(np.array(PALETTE[name]) + rng.normal(0, spread, 3), 0, 255))
+    return tuple(
+        int(value) for value in np.clip(np.array(PALETTE[name]) + rng.normal(0, spread, 3), 0, 255)
+    )
 
 
 def _light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -265,12 +335,15 @@ def _light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     across = np.linspace(-1, 1, SIZE)
     shade = 1 + 0.18 * (np.cos(angle) * across[None, :] + np.sin(angle) * across[:, None])
     gain = rng.uniform(0.75, 1.15) * rng.uniform(0.93, 1.07, 3)
-    pixels = np.asarray(image, np.float32) * shade[:, :, None] * gain + rng.normal(0, 5, (SIZE, SIZE, 1))
+    pixels = np.asarray(image, np.float32) * shade[:, :, None] * gain + rng.normal(
+        0, 5, (SIZE, SIZE, 1)
+    )
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def _location(shown: np.ndarray) -> tuple[float, float]:
-    """Return the shown pixel nearest the middle of a part, as fractions x, y; NaN where too little of it shows.
+    """Return the shown pixel nearest the middle of a part, as fractions x, y; NaN where too little
+    of it shows.
 
     Pixels whose four neighbours show the part as well are preferred: they carry its colour unmixed.
     """

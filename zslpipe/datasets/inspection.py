@@ -1,4 +1,6 @@
-"""What a careful person looks at first: a dataset on one terminal page, ten of its pictures, a bare split file."""
+"""What a careful person looks at first: a dataset on one terminal page, ten of its pictures, a bare
+split file.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,10 +19,11 @@ PICTURES = 10
 
 
 def inspect_dataset(index: Index, image_root: Path | None = None) -> str:
-    """Return one page on a dataset: counts, splits, class vectors, attribute groups, classes, what was corrected.
+    """Return one page on a dataset: counts, splits, class vectors, attribute groups, classes, what
+    was corrected.
 
-    ``image_root`` is the image folder; None where it is not to be looked at. Raises InputError where image files are
-    missing.
+    ``image_root`` is the image folder; None where it is not to be looked at. Raises InputError
+    where image files are missing.
     """
     images = "no image folder: pooled features only"
     if image_root is not None:
@@ -45,18 +48,24 @@ def inspect_dataset(index: Index, image_root: Path | None = None) -> str:
         *_attribute_lines(index),
         *_part_lines(index),
         *_class_lines(index),
-        "corrected or decided while reading" if index.notes else "nothing had to be corrected while reading",
+        "corrected or decided while reading"
+        if index.notes
+        else "nothing had to be corrected while reading",
         *(f"  {note}" for note in index.notes),
     ]
     return "\n".join(lines)
 
 
 def _files(index: Index, image_root: Path) -> str:
-    """Return in words that all image files exist; raises InputError with the first five missing and the count."""
+    """Return in words that all image files exist; raises InputError with the first five missing and
+    the count.
+    """
     missing = [path for path in dict.fromkeys(index.paths) if not (image_root / path).is_file()]
     if missing:
         named = ", ".join(missing[:5])
-        raise InputError(f"dataset {index.dataset!r}: {len(missing)} image files are missing in {image_root}: {named}")
+        raise InputError(
+            f"dataset {index.dataset!r}: {len(missing)} image files are missing in {image_root}: {named}"
+        )
     boxed = ", cropped to their boxes" if index.boxes is not None else ""
     return f"all files present in {image_root}{boxed}"
 
@@ -75,35 +84,55 @@ def _vector_line(kind: str, vectors: np.ndarray) -> str:
 
 
 def _attribute_lines(index: Index) -> list[str]:
-    """Return the attribute groups with their sizes and parts, or the first attributes where there are no groups."""
+    """Return the attribute groups with their sizes and parts, or the first attributes where there
+    are no groups.
+    """
     groups = Counter(group for group in index.attribute_groups if group)
     if not groups:
         return ["attributes", *_columns(index.attribute_names, 40), ""]
     told = []
     for group, count in groups.items():
         related = index.attribute_parts[index.attribute_groups.index(group)]
-        parts = " + ".join(name for name, about in zip(index.part_names, related, strict=True) if about)
+        parts = " + ".join(
+            name for name, about in zip(index.part_names, related, strict=True) if about
+        )
         told.append(f"{group} {count}" + (f" ({parts})" if parts else ""))
-    return [f"attribute groups ({len(groups)}), with their annotated parts", *_columns(told, len(told)), ""]
+    return [
+        f"attribute groups ({len(groups)}), with their annotated parts",
+        *_columns(told, len(told)),
+        "",
+    ]
 
 
 def _part_lines(index: Index) -> list[str]:
-    """Return the annotated parts with the share of images in which they are visible; nothing where there are none."""
+    """Return the annotated parts with the share of images in which they are visible; nothing where
+    there are none.
+    """
     if index.part_locations is None:
         return []
     visible = np.isfinite(index.part_locations[..., 0]).mean(axis=0)
-    shares = [f"{name} {100 * share:.0f} %" for name, share in zip(index.part_names, visible, strict=True)]
+    shares = [
+        f"{name} {100 * share:.0f} %" for name, share in zip(index.part_names, visible, strict=True)
+    ]
     return ["parts, and the share of images that show them", *_columns(shares, len(shares)), ""]
 
 
 def _class_lines(index: Index) -> list[str]:
     """Return all classes with their numbers of images, by kind."""
     counts = np.bincount(index.labels, minlength=len(index.class_names))
-    kinds = {"seen": index.seen & ~index.validation, "validation": index.validation, "unseen": ~index.seen}
+    kinds = {
+        "seen": index.seen & ~index.validation,
+        "validation": index.validation,
+        "unseen": ~index.seen,
+    }
     lines = []
     for kind, mask in kinds.items():
         named = [f"{index.class_names[number]} {counts[number]}" for number in np.flatnonzero(mask)]
-        lines += [f"{kind} classes ({len(named)}), with their images", *_columns(named, len(named)), ""]
+        lines += [
+            f"{kind} classes ({len(named)}), with their images",
+            *_columns(named, len(named)),
+            "",
+        ]
     return lines
 
 
@@ -118,22 +147,29 @@ def _columns(words: Sequence[str], most: int) -> list[str]:
 
 
 def sample_picture(index: Index, image_root: Path, output: Path, seed: int = 0) -> None:
-    """Write ten random pictures of a dataset with class and split as one figure, png or svg by the name of ``output``.
+    """Write ten random pictures of a dataset with class and split as one figure, png or svg by the
+    name of ``output``.
 
     Boxes are cropped as at reading. Raises InputError for a picture that cannot be read.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # imports in a second: only where a picture is drawn
+    from matplotlib.backends.backend_agg import (
+        FigureCanvasAgg,
+    )  # imports in a second: only where a picture is drawn
     from matplotlib.figure import Figure
 
     random = np.random.default_rng(seed)
     rows = np.sort(random.permutation(len(index.paths))[:PICTURES])
     figure = Figure(figsize=(12, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, row in zip(figure.subplots(2, PICTURES // 2).ravel(), [*rows, *[None] * PICTURES], strict=False):
+    for axes, row in zip(
+        figure.subplots(2, PICTURES // 2).ravel(), [*rows, *[None] * PICTURES], strict=False
+    ):
         axes.set_axis_off()
         if row is not None:
             axes.imshow(_pixels(index, image_root, int(row)))
-            axes.set_title(f"{index.class_names[index.labels[row]]}\n{_split_of(index, int(row))}", fontsize=8)
+            axes.set_title(
+                f"{index.class_names[index.labels[row]]}\n{_split_of(index, int(row))}", fontsize=8
+            )
     with written_whole(output) as temporary:
         figure.savefig(temporary, format=output.suffix[1:], dpi=120)
 
@@ -145,7 +181,9 @@ def _pixels(index: Index, image_root: Path, row: int) -> np.ndarray:
         with Image.open(path) as image:
             pixels = image.convert("RGB")
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())[:80]})") from None
+        raise InputError(
+            f"{path}: not a readable image ({' '.join(str(error).split())[:80]})"
+        ) from None
     if index.boxes is not None:
         left, top, right, bottom = (int(side) for side in index.boxes[row])
         pixels = pixels.crop((left, top, right, bottom))
@@ -166,7 +204,9 @@ def inspect_splits(path: Path) -> str:
     numbers = found.numbers
     total = sum(len(numbers[name]) for name in SPLITS[:3])
     largest = 1 + max(int(rows.max()) for rows in numbers.values())
-    named = str(len(found.class_names)) + ("" if any(found.class_names) else " (the file names none)")
+    named = str(len(found.class_names)) + (
+        "" if any(found.class_names) else " (the file names none)"
+    )
     lines = [
         f"{path}",
         f"generation    {found.generation}: {splits.GENERATIONS[found.generation]}",
@@ -182,7 +222,9 @@ def inspect_splits(path: Path) -> str:
 
 
 def _semantics_line(kind: str, vectors: np.ndarray) -> str:
-    """Return what is in one kind of class vectors; -1 is a missing value only among strengths that count from 0."""
+    """Return what is in one kind of class vectors; -1 is a missing value only among strengths that
+    count from 0.
+    """
     missing = int((vectors == -1).sum()) if kind == "original_att" else 0
     told = f", {missing} missing values (-1)" if missing else ""
     return f"{kind:<14}{vectors.shape[0]} classes x {vectors.shape[1]}{told}"

@@ -1,7 +1,8 @@
-"""Task-irrelevant images: images of none of a dataset's classes, from which R learns what "unseen" looks like.
+"""Task-irrelevant images: images of none of a dataset's classes, from which R learns what "unseen"
+looks like.
 
-The paper takes PASCAL VOC 2008 without the classes that overlap with the dataset's (Classifier Crafting, sec. 2.2). Two
-layouts are read; images of dropped classes are left out::
+The paper takes PASCAL VOC 2008 without the classes that overlap with the dataset's (Classifier
+Crafting, sec. 2.2). Two layouts are read; images of dropped classes are left out::
 
     voc       JPEGImages/{name}.jpg and Annotations/{name}.xml, the xml naming every object in the image
     folder    images whose class is the folder they lie in, or else their file name; a synset id in front
@@ -27,18 +28,34 @@ from zslpipe.settings import parse_settings
 logger = logging.getLogger(__name__)
 
 LAYOUTS = ("folder", "voc")
-# Everingham et al., The PASCAL Visual Object Classes Challenge 2008: a class without an image here may be dropped too.
+# Everingham et al., The PASCAL Visual Object Classes Challenge 2008: a class without an image here
+# may be dropped too.
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+    *(
+        "diningtable",
+        "dog",
+        "horse",
+        "motorbike",
+        "person",
+        "pottedplant",
+        "sheep",
+        "sofa",
+        "train",
+        "tvmonitor",
+    ),
 )
-SYNSET = re.compile(r"(n\d{8})(?:_(.+))?")  # ImageNet's class ids, with the name that some copies write behind
+SYNSET = re.compile(
+    r"(n\d{8})(?:_(.+))?"
+)  # ImageNet's class ids, with the name that some copies write behind
 SHOWN = 5  # files named in an error before the count
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a configuration can say about task-irrelevant images; ``images`` is relative to the data folder."""
+    """What a configuration can say about task-irrelevant images; ``images`` is relative to the data
+    folder.
+    """
 
     images: str
     drop: tuple[str, ...] = ()  # classes that overlap with the dataset's: names, or synset ids
@@ -46,10 +63,12 @@ class Settings:
 
 
 def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
-    """Write the sorted list of images that show no dropped class; the file appears whole or not at all.
+    """Write the sorted list of images that show no dropped class; the file appears whole or not at
+    all.
 
-    Raises InputError, in one line, for unknown settings, an unknown class to drop (naming the nearest), a folder that
-    is absent or without images, images that cannot be read, and where nothing is left.
+    Raises InputError, in one line, for unknown settings, an unknown class to drop (naming the
+    nearest), a folder that is absent or without images, images that cannot be read, and where
+    nothing is left.
     """
     where = "task-irrelevant images"
     chosen = parse_settings(Settings, settings, where)
@@ -59,45 +78,72 @@ def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root
     if not root.is_dir():
         raise InputError(f"{where}: folder {root} does not exist; set 'images'")
     shown = _voc(root, where) if chosen.layout == "voc" else _folder(root, where)
-    known = {name for names in shown.values() for name in names} | set(VOC_CLASSES if chosen.layout == "voc" else ())
+    known = {name for names in shown.values() for name in names} | set(
+        VOC_CLASSES if chosen.layout == "voc" else ()
+    )
     for name in chosen.drop:
         if name not in known:
-            raise InputError(f"{where}: no image of class {name!r} to drop under {root}; {nearest(name, known)}"[:300])
+            raise InputError(
+                f"{where}: no image of class {name!r} to drop under {root}; {nearest(name, known)}"[
+                    :300
+                ]
+            )
     kept = sorted(path for path, names in shown.items() if not names & set(chosen.drop))
     if not kept:
-        raise InputError(f"{where}: all {len(shown)} images under {root} show a dropped class; drop fewer")
+        raise InputError(
+            f"{where}: all {len(shown)} images under {root} show a dropped class; drop fewer"
+        )
     image_files.check_images(root, kept, where)
     write_image_list(output, Path(chosen.images).name, asdict(chosen), kept)
-    logger.info("%s: %d of %d images of %s show no dropped class", where, len(kept), len(shown), root)
+    logger.info(
+        "%s: %d of %d images of %s show no dropped class", where, len(kept), len(shown), root
+    )
 
 
 def _voc(root: Path, where: str) -> dict[str, frozenset[str]]:
-    """Return image path -> names of the objects in it, in VOC's layout; InputError where an annotation is missing."""
-    images = sorted(path for path in (root / "JPEGImages").glob("*") if path.suffix.lower() in SUFFIXES)
+    """Return image path -> names of the objects in it, in VOC's layout; InputError where an
+    annotation is missing.
+    """
+    images = sorted(
+        path for path in (root / "JPEGImages").glob("*") if path.suffix.lower() in SUFFIXES
+    )
     if not images:
-        raise InputError(f"{where}: no images in {root / 'JPEGImages'}; is {root} a folder such as VOCdevkit/VOC2008?")
-    files = {path.relative_to(root).as_posix(): root / "Annotations" / f"{path.stem}.xml" for path in images}
+        raise InputError(
+            f"{where}: no images in {root / 'JPEGImages'}; is {root} a folder such as VOCdevkit/VOC2008?"
+        )
+    files = {
+        path.relative_to(root).as_posix(): root / "Annotations" / f"{path.stem}.xml"
+        for path in images
+    }
     missing = [file.name for file in files.values() if not file.is_file()]
     if missing:
         named = ", ".join(missing[:SHOWN])
-        raise InputError(f"{where}: {len(missing)} of {len(files)} annotations missing in {root}/Annotations: {named}")
+        raise InputError(
+            f"{where}: {len(missing)} of {len(files)} annotations missing in {root}/Annotations: {named}"
+        )
     return {path: _objects(file) for path, file in files.items()}
 
 
 def _objects(file: Path) -> frozenset[str]:
-    """Return the names of an annotation's objects (not of their parts); InputError where it is no annotation."""
+    """Return the names of an annotation's objects (not of their parts); InputError where it is no
+    annotation.
+    """
     try:
         annotation = ElementTree.parse(file).getroot()
     except (OSError, ElementTree.ParseError) as error:
         raise InputError(f"{file}: not a readable annotation ({error})") from None
     names = [(entry.findtext("name") or "").strip() for entry in annotation.findall("object")]
     if annotation.tag != "annotation" or not all(names):
-        raise InputError(f"{file}: not an annotation of PASCAL VOC: <annotation> with <object><name> expected")
+        raise InputError(
+            f"{file}: not an annotation of PASCAL VOC: <annotation> with <object><name> expected"
+        )
     return frozenset(names)
 
 
 def _folder(root: Path, where: str) -> dict[str, frozenset[str]]:
-    """Return image path -> the texts that its class may be dropped by; InputError where there is no image."""
+    """Return image path -> the texts that its class may be dropped by; InputError where there is no
+    image.
+    """
     found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     paths = [path.relative_to(root).as_posix() for path in found]
     if not paths:
@@ -106,8 +152,9 @@ def _folder(root: Path, where: str) -> dict[str, frozenset[str]]:
 
 
 def class_texts(path: str) -> frozenset[str]:
-    """Return what the class of an image, by its path below the image folder, is called: ``n01514668_cock.jpg`` and
-    ``n01514668_cock/5.jpg`` are ``n01514668_cock``, ``n01514668`` and ``cock``.
+    """Return what the class of an image, by its path below the image folder, is called:
+    ``n01514668_cock.jpg`` and ``n01514668_cock/5.jpg`` are ``n01514668_cock``, ``n01514668`` and
+    ``cock``.
     """
     parts = PurePosixPath(path)
     name = parts.parts[0] if len(parts.parts) > 1 else parts.stem

@@ -1,8 +1,9 @@
-"""Word vectors: attribute names to words, words to vectors, one vector an attribute (the mean of its known words).
+"""Word vectors: attribute names to words, words to vectors, one vector an attribute (the mean of
+its known words).
 
-Sources: GloVe text, word2vec binary (both through gensim), a ready attribute x dimension ``.npy``, or random unit
-vectors, one a word, for the demo. The papers say GloVe, the public code of that family read word2vec's GoogleNews:
-the source goes with the vectors into every table.
+Sources: GloVe text, word2vec binary (both through gensim), a ready attribute x dimension ``.npy``,
+or random unit vectors, one a word, for the demo. The papers say GloVe, the public code of that
+family read word2vec's GoogleNews: the source goes with the vectors into every table.
 """
 
 import csv
@@ -42,25 +43,37 @@ class Settings:
     seed: int = 0  # of random vectors
 
 
-def write_words(index_path: Path, settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
-    """Write ``words.h5``: /vectors (attribute, dimension) float32, /attributes, and as attrs source and report (JSON).
+def write_words(
+    index_path: Path, settings: Mapping[str, Any], output: Path, data_root: Path
+) -> None:
+    """Write ``words.h5``: /vectors (attribute, dimension) float32, /attributes, and as attrs source
+    and report (JSON).
 
-    The report maps each attribute to its words, those used and those missing. Raises InputError for unknown settings,
-    unreadable files, and attributes with no known word: there is never a row of zeros.
+    The report maps each attribute to its words, those used and those missing. Raises InputError for
+    unknown settings, unreadable files, and attributes with no known word: there is never a row of
+    zeros.
     """
     where = f"words {output.stem!r}"
     chosen = parse_settings(Settings, settings, where)
     if chosen.kind not in KINDS:
         raise InputError(f"{where}: kind {chosen.kind!r}; {nearest(chosen.kind, KINDS)}")
     if (chosen.file is None) != (chosen.kind == "random"):
-        raise InputError(f"{where}: kind {chosen.kind!r} {'needs no' if chosen.file else 'needs a'} 'file'")
+        raise InputError(
+            f"{where}: kind {chosen.kind!r} {'needs no' if chosen.file else 'needs a'} 'file'"
+        )
     names = read_index(index_path).attribute_names
     file = existing_file(data_root, chosen.file, where) if chosen.file is not None else None
-    extra = [existing_file(data_root, chosen.corrections, where)] if chosen.corrections is not None else []
+    extra = (
+        [existing_file(data_root, chosen.corrections, where)]
+        if chosen.corrections is not None
+        else []
+    )
     words = attribute_words(names, read_corrections(extra))
     if chosen.kind == "ready" and file is not None:
         vectors = read_ready(file, names)
-        report = {name: {"words": list(found), "used": [], "missing": []} for name, found in words.items()}
+        report = {
+            name: {"words": list(found), "used": [], "missing": []} for name, found in words.items()
+        }
     else:
         known = _known_vectors(chosen, file, {word for found in words.values() for word in found})
         vectors, report = mean_vectors(words, known, where)
@@ -80,10 +93,11 @@ def _source(chosen: Settings, dimension: int) -> str:
 
 
 def read_corrections(files: Iterable[Path] = ()) -> list[tuple[re.Pattern[str], str]]:
-    """Return (pattern, replacement) in the order they apply: the package's table, then those of ``files``.
+    """Return (pattern, replacement) in the order they apply: the package's table, then those of
+    ``files``.
 
-    A ``from`` of letters alone stands for that whole word; anything else is a regular expression. Raises InputError for
-    a table without columns from,to or with an expression that is none.
+    A ``from`` of letters alone stands for that whole word; anything else is a regular expression.
+    Raises InputError for a table without columns from,to or with an expression that is none.
     """
     package = resources.files("zslpipe.datasets") / "word_corrections.csv"
     tables = [("word_corrections.csv", package.read_text(encoding="utf-8"))]
@@ -99,7 +113,9 @@ def _rules(where: str, text: str) -> list[tuple[re.Pattern[str], str]]:
     """Return one table's rules; raises InputError naming the table and the line."""
     reader = csv.DictReader(text.splitlines())
     if reader.fieldnames is None or list(reader.fieldnames) != ["from", "to"]:
-        raise InputError(f"{where}: columns from,to expected, found {','.join(reader.fieldnames or ['none'])[:80]}")
+        raise InputError(
+            f"{where}: columns from,to expected, found {','.join(reader.fieldnames or ['none'])[:80]}"
+        )
     rules = []
     for row in reader:
         old, new = row["from"], row["to"]
@@ -108,11 +124,15 @@ def _rules(where: str, text: str) -> list[tuple[re.Pattern[str], str]]:
         try:
             rules.append((re.compile(rf"\b{old}\b" if old.isalpha() else old), new))
         except re.error as error:
-            raise InputError(f"{where}, line {reader.line_num}: {old!r} is no regular expression ({error})") from None
+            raise InputError(
+                f"{where}, line {reader.line_num}: {old!r} is no regular expression ({error})"
+            ) from None
     return rules
 
 
-def attribute_words(names: Sequence[str], rules: Sequence[tuple[re.Pattern[str], str]]) -> dict[str, tuple[str, ...]]:
+def attribute_words(
+    names: Sequence[str], rules: Sequence[tuple[re.Pattern[str], str]]
+) -> dict[str, tuple[str, ...]]:
     """Return each attribute's words: its name in lower case, after the rules, cut at spaces."""
     words = {}
     for name in names:
@@ -142,8 +162,12 @@ def mean_vectors(
     without = [f"{name} ({' '.join(found) or 'no words'})" for name, found in empty.items()]
     if without:
         advice = "give their words in a corrections file (from,to)"
-        raise InputError(f"{where}: no known word in {len(without)} attributes: {', '.join(without[:5])}; {advice}")
-    vectors = np.stack([np.mean([known[word] for word in entry["used"]], axis=0) for entry in report.values()])
+        raise InputError(
+            f"{where}: no known word in {len(without)} attributes: {', '.join(without[:5])}; {advice}"
+        )
+    vectors = np.stack(
+        [np.mean([known[word] for word in entry["used"]], axis=0) for entry in report.values()]
+    )
     _check_rows(vectors, list(report), where)
     return vectors.astype(np.float32), report
 
@@ -153,18 +177,24 @@ def _check_rows(vectors: np.ndarray, names: Sequence[str], where: str) -> None:
     bad = ~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1)
     if bad.any():
         named = ", ".join(np.asarray(names)[bad][:5])
-        raise InputError(f"{where}: {bad.sum()} attributes with vectors that are zero or not finite: {named}")
+        raise InputError(
+            f"{where}: {bad.sum()} attributes with vectors that are zero or not finite: {named}"
+        )
 
 
 def read_ready(file: Path, names: Sequence[str]) -> np.ndarray:
-    """Return the (attribute, dimension) float32 matrix of an ``.npy`` file, rows in the order of ``names``.
+    """Return the (attribute, dimension) float32 matrix of an ``.npy`` file, rows in the order of
+    ``names``.
 
-    Raises InputError where it is no ``.npy`` of numbers, of another shape, or has rows that are zero or not finite.
+    Raises InputError where it is no ``.npy`` of numbers, of another shape, or has rows that are
+    zero or not finite.
     """
     try:
         vectors = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{file}: not a readable .npy file ({' '.join(str(error).split())[:80]})") from None
+        raise InputError(
+            f"{file}: not a readable .npy file ({' '.join(str(error).split())[:80]})"
+        ) from None
     if not isinstance(vectors, np.ndarray) or vectors.dtype.kind not in "iuf" or vectors.ndim != 2:
         raise InputError(f"{file}: a matrix of numbers expected, attribute x dimension")
     if len(vectors) != len(names):
@@ -174,7 +204,9 @@ def read_ready(file: Path, names: Sequence[str]) -> np.ndarray:
 
 
 def _known_vectors(chosen: Settings, file: Path | None, words: set[str]) -> dict[str, np.ndarray]:
-    """Return a vector for each of ``words`` that the source knows (a random source knows every word)."""
+    """Return a vector for each of ``words`` that the source knows (a random source knows every
+    word).
+    """
     if file is None:
         if chosen.dimension < 1:
             raise InputError(f"words: dimension {chosen.dimension}; a number from 1 expected")
@@ -190,10 +222,12 @@ def random_vector(word: str, dimension: int, seed: int) -> np.ndarray:
 
 
 def read_text_vectors(file: Path, words: set[str]) -> dict[str, np.ndarray]:
-    """Return vectors of ``words`` from GloVe's or word2vec's text form (``.gz`` too): a word and its numbers a line.
+    """Return vectors of ``words`` from GloVe's or word2vec's text form (``.gz`` too): a word and
+    its numbers a line.
 
-    Only the lines of wanted words are handed to gensim: these files hold millions, and some of GloVe's 840B "words"
-    hold spaces, which no reader can tell from numbers. Raises InputError where the file is no such text.
+    Only the lines of wanted words are handed to gensim: these files hold millions, and some of
+    GloVe's 840B "words" hold spaces, which no reader can tell from numbers. Raises InputError where
+    the file is no such text.
     """
     opened: Callable[..., Any] = gzip.open if file.suffix == ".gz" else open
     try:
@@ -206,7 +240,9 @@ def read_text_vectors(file: Path, words: set[str]) -> dict[str, np.ndarray]:
     dimension = lines[0].count(" ")
     short = [line.partition(" ")[0] for line in lines if line.count(" ") != dimension]
     if short:
-        raise InputError(f"{file}: not {dimension} numbers for the words {', '.join(short[:5])}; cut off?")
+        raise InputError(
+            f"{file}: not {dimension} numbers for the words {', '.join(short[:5])}; cut off?"
+        )
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as wanted:
         wanted.write("\n".join([f"{len(lines)} {dimension}", *lines]) + "\n")
         wanted.flush()
@@ -214,7 +250,9 @@ def read_text_vectors(file: Path, words: set[str]) -> dict[str, np.ndarray]:
 
 
 def _starts_with_one(words: set[str], line: str) -> bool:
-    """Return whether a line is a wanted word followed by a number, not by more of a "word" with spaces."""
+    """Return whether a line is a wanted word followed by a number, not by more of a "word" with
+    spaces.
+    """
     word, _, rest = line.partition(" ")
     if word not in words:
         return False
@@ -226,20 +264,37 @@ def _starts_with_one(words: set[str], line: str) -> bool:
 
 
 def read_binary_vectors(file: Path, words: set[str]) -> dict[str, np.ndarray]:
-    """Return vectors of ``words`` from word2vec's binary form (``.gz`` too); raises InputError where it is none.
+    """Return vectors of ``words`` from word2vec's binary form (``.gz`` too); raises InputError
+    where it is none.
 
     gensim reads the whole file: GoogleNews takes 3.6 GB of memory.
     """
     return _through_gensim(file, file, words, binary=True)
 
 
-def _through_gensim(file: Path, named: Path, words: set[str], binary: bool) -> dict[str, np.ndarray]:
-    """Return vectors of ``words`` from a file that gensim reads; ``named`` is the file to name in an error."""
+def _through_gensim(
+    file: Path, named: Path, words: set[str], binary: bool
+) -> dict[str, np.ndarray]:
+    """Return vectors of ``words`` from a file that gensim reads; ``named`` is the file to name in
+    an error.
+    """
     from gensim.models import KeyedVectors  # imports in seconds: only where such a file is read
 
     try:
         vectors = KeyedVectors.load_word2vec_format(str(file), binary=binary)
-    except (OSError, EOFError, ValueError, IndexError, MemoryError, OverflowError, zlib.error) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        IndexError,
+        MemoryError,
+        OverflowError,
+        zlib.error,
+    ) as error:
         reason = " ".join(str(error).split())[:80]
-        raise InputError(f"{named}: not readable as word vectors, cut off or of another kind ({reason})") from None
-    return {word: np.asarray(vectors[word], np.float64) for word in sorted(words) if word in vectors}
+        raise InputError(
+            f"{named}: not readable as word vectors, cut off or of another kind ({reason})"
+        ) from None
+    return {
+        word: np.asarray(vectors[word], np.float64) for word in sorted(words) if word in vectors
+    }

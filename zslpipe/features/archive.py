@@ -1,7 +1,9 @@
-"""Feature files as zarr archives and back: for keeping and sharing a cache, not for training from it.
+"""Feature files as zarr archives and back: for keeping and sharing a cache, not for training from
+it.
 
-Plain zstd at level 1 takes region features to about 0.6 of their size (bit shuffling is wrong for half-zero float16); a
-chunk is a block of the cache, so that an archive streams with the memory of one block.
+Plain zstd at level 1 takes region features to about 0.6 of their size (bit shuffling is wrong for
+half-zero float16); a chunk is a block of the cache, so that an archive streams with the memory of
+one block.
 """
 
 from pathlib import Path
@@ -19,33 +21,45 @@ ZSTD_LEVEL = 1
 
 
 def pack(features: Path, archive: Path) -> None:
-    """Write a complete feature file as a zarr archive; raises InputError where the archive is there already."""
+    """Write a complete feature file as a zarr archive; raises InputError where the archive is there
+    already.
+    """
     if archive.exists():
         raise InputError(f"{archive} exists already; delete it or name another archive")
     file = FeatureFile(features)
-    slabs = {name: rows for name, rows in (("regions", file.regions), ("pooled", file.pooled)) if rows is not None}
+    slabs = {
+        name: rows
+        for name, rows in (("regions", file.regions), ("pooled", file.pooled))
+        if rows is not None
+    }
     group = zarr.open_group(archive, mode="w")
     for name, rows in slabs.items():
         chunks = (min(BLOCK, rows.shape[0]), *rows.shape[1:])
         codec = ZstdCodec(level=ZSTD_LEVEL)
-        array = group.create_array(name, shape=rows.shape, dtype=rows.dtype, chunks=chunks, compressors=codec)
+        array = group.create_array(
+            name, shape=rows.shape, dtype=rows.dtype, chunks=chunks, compressors=codec
+        )
         for start in range(0, len(rows), BLOCK):
             array[start : start + BLOCK] = np.asarray(rows[start : start + BLOCK])
     group.attrs.update({name: _plain(value) for name, value in file.attributes.items()})
 
 
 def unpack(archive: Path, features: Path) -> None:
-    """Write the feature file that a zarr archive was made of, byte for byte; raises InputError for an archive cut
-    off.
+    """Write the feature file that a zarr archive was made of, byte for byte; raises InputError for
+    an archive cut off.
     """
     if not archive.is_dir():
         raise InputError(f"{archive}: no such archive")
     group = zarr.open_group(archive, mode="r")
     attributes = dict(group.attrs)
     if not attributes.pop("complete", False):
-        raise InputError(f"{archive}: the archive is not complete; make it again from its feature file")
+        raise InputError(
+            f"{archive}: the archive is not complete; make it again from its feature file"
+        )
     arrays = dict(group.arrays())
-    shapes = {name: (arrays[name].shape, str(arrays[name].dtype)) for name in sorted(arrays, reverse=True)}
+    shapes = {
+        name: (arrays[name].shape, str(arrays[name].dtype)) for name in sorted(arrays, reverse=True)
+    }
     with held_folder(work_folder(features)):
         writer = BlockWriter(work_folder(features), shapes, attributes)
         for block in range(-(-next(iter(arrays.values())).shape[0] // BLOCK)):

@@ -1,6 +1,8 @@
-"""Train the demo dataset's backbone on its auxiliary pictures: what ImageNet is to the other backbones.
+"""Train the demo dataset's backbone on its auxiliary pictures: what ImageNet is to the other
+backbones.
 
-Only the identity of the auxiliary class is learned, never an attribute. How, is in :mod:`zslpipe.features.demo_training`.
+Only the identity of the auxiliary class is learned, never an attribute. How, is in
+:mod:`zslpipe.features.demo_training`.
 """
 
 import logging
@@ -21,32 +23,42 @@ logger = logging.getLogger(__name__)
 
 
 def pretrain(images: Path, output: Path, device: str) -> None:
-    """Train a DemoNetwork on class folders of pictures and write its state dict; the file appears whole or not at all.
+    """Train a DemoNetwork on class folders of pictures and write its state dict; the file appears
+    whole or not at all.
 
-    The weights are always the same on a CPU with the same number of threads. Raises InputError where ``images`` holds
-    no class folders with pictures.
+    The weights are always the same on a CPU with the same number of threads. Raises InputError
+    where ``images`` holds no class folders with pictures.
     """
     pictures, labels = read_pictures(images)
     classes = int(labels.max()) + 1
     torch.manual_seed(SEED)
     network = DemoNetwork(classes).to(device).to(memory_format=torch.channels_last)
     folder = output.parent / f".{output.stem}.work"
-    epochs = tqdm(train(network, pictures, labels, device), desc="backbone", unit="epoch", total=EPOCHS)
+    epochs = tqdm(
+        train(network, pictures, labels, device), desc="backbone", unit="epoch", total=EPOCHS
+    )
     accuracies = []
     for accuracy in epochs:
         accuracies.append(accuracy)
         write_progress(folder, {"what": "backbone", "epoch": len(accuracies), "epochs": EPOCHS})
     logger.info("backbone: %d classes, accuracy %.3f in the last epoch", classes, accuracies[-1])
     with written_whole(output) as temporary:
-        torch.save({name: value.cpu().contiguous() for name, value in network.state_dict().items()}, temporary)
+        torch.save(
+            {name: value.cpu().contiguous() for name, value in network.state_dict().items()},
+            temporary,
+        )
     shutil.rmtree(folder)
 
 
 def read_pictures(images: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read the pictures of class folders into memory: uint8 (n, 3, RESIZED, RESIZED) and class numbers (n,)."""
+    """Read the pictures of class folders into memory: uint8 (n, 3, RESIZED, RESIZED) and class
+    numbers (n,).
+    """
     paths = sorted(images.glob("*/*.png"))
     if not paths:
-        raise InputError(f"{images}: no class folders with PNG pictures; the rule 'render' of the demo writes them")
+        raise InputError(
+            f"{images}: no class folders with PNG pictures; the rule 'render' of the demo writes them"
+        )
     folders = sorted({path.parent.name for path in paths})
     labels = torch.tensor([folders.index(path.parent.name) for path in paths])
     pictures = np.empty((len(paths), RESIZED, RESIZED, 3), np.uint8)

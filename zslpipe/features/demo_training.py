@@ -1,6 +1,8 @@
-"""How the demo's backbone is trained: its pictures, their augmentation, the optimiser. All constants are ours.
+"""How the demo's backbone is trained: its pictures, their augmentation, the optimiser. All
+constants are ours.
 
-Imports nothing of the package that often changes: its hash decides whether the backbone is trained again.
+Imports nothing of the package that often changes: its hash decides whether the backbone is trained
+again.
 """
 
 from collections.abc import Iterator
@@ -27,22 +29,32 @@ LABEL_SMOOTHING = 0.1  # family: Szegedy et al. 2016
 def read_picture(path: Path) -> np.ndarray:
     """Return a picture as uint8 (RESIZED, RESIZED, 3)."""
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize((RESIZED, RESIZED), Image.Resampling.BILINEAR))
+        return np.asarray(
+            image.convert("RGB").resize((RESIZED, RESIZED), Image.Resampling.BILINEAR)
+        )
 
 
-def train(network: DemoNetwork, pictures: torch.Tensor, labels: torch.Tensor, device: str) -> Iterator[float]:
-    """Minimise cross-entropy over auxiliary classes with AdamW; yield the training accuracy after each epoch."""
+def train(
+    network: DemoNetwork, pictures: torch.Tensor, labels: torch.Tensor, device: str
+) -> Iterator[float]:
+    """Minimise cross-entropy over auxiliary classes with AdamW; yield the training accuracy after
+    each epoch.
+    """
     generator = torch.Generator().manual_seed(SEED)
     optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     steps = -(-len(labels) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=EPOCHS * steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, LEARNING_RATE, total_steps=EPOCHS * steps
+    )
     network.train()
     for _ in range(EPOCHS):
         right = 0
         for rows in torch.randperm(len(labels), generator=generator).split(BATCH):
             batch = augment(pictures[rows], generator).to(device, memory_format=torch.channels_last)
             logits = network(batch)
-            loss = functional.cross_entropy(logits, labels[rows].to(device), label_smoothing=LABEL_SMOOTHING)
+            loss = functional.cross_entropy(
+                logits, labels[rows].to(device), label_smoothing=LABEL_SMOOTHING
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -52,9 +64,11 @@ def train(network: DemoNetwork, pictures: torch.Tensor, labels: torch.Tensor, de
 
 
 def augment(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Cut, mirror and brighten uint8 (b, 3, RESIZED, RESIZED) at random; return normalised (b, 3, SIDE, SIDE).
+    """Cut, mirror and brighten uint8 (b, 3, RESIZED, RESIZED) at random; return normalised (b, 3,
+    SIDE, SIDE).
 
-    One window a batch (its size, too, is random), one mirroring and one brightness (0.8 to 1.2) a picture.
+    One window a batch (its size, too, is random), one mirroring and one brightness (0.8 to 1.2) a
+    picture.
     """
     window = int(torch.randint(SIDE, RESIZED + 1, (), generator=generator))
     left, top = torch.randint(RESIZED - window + 1, (2,), generator=generator).tolist()

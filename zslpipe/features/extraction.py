@@ -1,8 +1,9 @@
 """Images to the feature cache: a reader, a mapper and a writer that overlap.
 
-Worker processes decode (reader), the device computes (mapper: inference mode, channels-last, batch norms folded,
-autocast on a GPU), a thread writes blocks of 256 images (writer). Memory does not grow with the dataset: a block is the
-unit of work. A killed extraction continues at its first missing block and ends with the same bytes.
+Worker processes decode (reader), the device computes (mapper: inference mode, channels-last, batch
+norms folded, autocast on a GPU), a thread writes blocks of 256 images (writer). Memory does not
+grow with the dataset: a block is the unit of work. A killed extraction continues at its first
+missing block and ends with the same bytes.
 """
 
 import collections
@@ -40,8 +41,9 @@ WAITING_BLOCKS = 2
 
 @dataclass(frozen=True)
 class Extractor:
-    """A named extractor of the configuration; ``weights`` is a name or the path of a file, ``features_version`` is
-    raised by hand when the features themselves change, ``dtype`` is the GPU's autocast type (a CPU computes in float32).
+    """A named extractor of the configuration; ``weights`` is a name or the path of a file,
+    ``features_version`` is raised by hand when the features themselves change, ``dtype`` is the
+    GPU's autocast type (a CPU computes in float32).
     """
 
     name: str
@@ -63,12 +65,14 @@ def extract_features(
     output: Path,
     compute: Compute,
 ) -> None:
-    """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``); ``weights`` is a file's
-    path, None where the settings name weights of the library.
+    """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``);
+    ``weights`` is a file's path, None where the settings name weights of the library.
 
     Raises InputError as :func:`extract` does.
     """
-    chosen = {key: value for key, value in settings.items() if key in Extractor.__dataclass_fields__}
+    chosen = {
+        key: value for key, value in settings.items() if key in Extractor.__dataclass_fields__
+    }
     extractor = Extractor(**{**chosen, "weights": str(weights or settings["weights"])})
     device = device_of(compute)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
@@ -77,13 +81,19 @@ def extract_features(
 
 
 def extract(
-    index: Index, image_root: Path, extractor: Extractor, output: Path, device: torch.device, workers: int
+    index: Index,
+    image_root: Path,
+    extractor: Extractor,
+    output: Path,
+    device: torch.device,
+    workers: int,
 ) -> None:
-    """Write the region and pooled features of all images of ``index`` to ``output`` (layout: :mod:`zslpipe.formats.features`).
+    """Write the region and pooled features of all images of ``index`` to ``output`` (layout:
+    :mod:`zslpipe.formats.features`).
 
-    Raises InputError where images are broken or missing (all of them named; nothing is written as complete; blocks
-    already done are kept), where the network's map is not ``grid`` x ``grid`` at ``size`` px, or where another process
-    writes the same file.
+    Raises InputError where images are broken or missing (all of them named; nothing is written as
+    complete; blocks already done are kept), where the network's map is not ``grid`` x ``grid`` at
+    ``size`` px, or where another process writes the same file.
     """
     extractor = replace(extractor, dtype="float32") if device.type == "cpu" else extractor
     trunk = build_trunk(extractor.backbone, extractor.weights, extractor.layer)
@@ -107,8 +117,8 @@ def extract(
 
 
 def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, Any]:
-    """Return the provenance that is stamped on the feature file, from a trunk before folding; blocks of another stamp
-    are not continued.
+    """Return the provenance that is stamped on the feature file, from a trunk before folding;
+    blocks of another stamp are not continued.
     """
     return {
         "extractor": extractor.name,
@@ -145,16 +155,25 @@ def _map_width(trunk: Trunk, extractor: Extractor, device: torch.device) -> int:
 
 
 def _run(
-    trunk: Trunk, images: ImageFiles, extractor: Extractor, writer: BlockWriter, device: torch.device, workers: int
+    trunk: Trunk,
+    images: ImageFiles,
+    extractor: Extractor,
+    writer: BlockWriter,
+    device: torch.device,
+    workers: int,
 ) -> list[str]:
     """Read, map and write the missing blocks; return the error texts of broken images."""
     blocks = [block for block in range(-(-len(images) // BLOCK)) if block not in writer.done]
     if writer.done:
-        logger.info("resuming: %d of %d blocks are done", len(writer.done), len(writer.done) + len(blocks))
+        logger.info(
+            "resuming: %d of %d blocks are done", len(writer.done), len(writer.done) + len(blocks)
+        )
     broken: list[str] = []
     waiting: collections.deque[Future[None]] = collections.deque()
     with ThreadPoolExecutor(1, "writer") as thread:
-        for block, arrays, errors in _map_blocks(trunk, images, extractor, blocks, device, workers, writer.folder):
+        for block, arrays, errors in _map_blocks(
+            trunk, images, extractor, blocks, device, workers, writer.folder
+        ):
             broken.extend(errors)
             if not errors:
                 waiting.append(thread.submit(writer.write, block, arrays))
@@ -175,8 +194,8 @@ def _map_blocks(
     workers: int,
     folder: Path,
 ) -> Iterator[tuple[int, dict[str, np.ndarray], list[str]]]:
-    """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so that its bytes do
-    not depend on resuming.
+    """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so
+    that its bytes do not depend on resuming.
     """
     rows = [list(range(block * BLOCK, min((block + 1) * BLOCK, len(images)))) for block in blocks]
     batches = [
@@ -196,18 +215,27 @@ def _map_blocks(
                 bar.update(len(pixels))
                 done += len(pixels)  # the bar counts nothing where it is not shown
                 if time.monotonic() - reported >= REPORT_SECONDS:
-                    write_progress(folder, {"what": f"extraction {extractor.name}", "step": done, "steps": total})
+                    write_progress(
+                        folder,
+                        {"what": f"extraction {extractor.name}", "step": done, "steps": total},
+                    )
                     reported = time.monotonic()
             yield block, _arrays(torch.cat(maps), extractor), errors
 
 
-def _loader(images: ImageFiles, batches: list[list[int]], workers: int, device: torch.device) -> DataLoader:
+def _loader(
+    images: ImageFiles, batches: list[list[int]], workers: int, device: torch.device
+) -> DataLoader:
     """Return a loader of (uint8 images, error texts) over the given batches of image numbers."""
-    return DataLoader(images, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda")
+    return DataLoader(
+        images, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda"
+    )
 
 
 def _regions(trunk: Trunk, pixels: Tensor, extractor: Extractor, device: torch.device) -> Tensor:
-    """Return (b, grid * grid, d) float32 region features of (b, 3, size, size) uint8 images, on the device."""
+    """Return (b, grid * grid, d) float32 region features of (b, 3, size, size) uint8 images, on the
+    device.
+    """
     batch = normalise(pixels.to(device, non_blocking=True), trunk.mean, trunk.deviation)
     dtype = getattr(torch, extractor.dtype)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -217,8 +245,8 @@ def _regions(trunk: Trunk, pixels: Tensor, extractor: Extractor, device: torch.d
 
 
 def _arrays(regions: Tensor, extractor: Extractor) -> dict[str, np.ndarray]:
-    """Return what a block writes: float16 regions and their float32 mean; raises InputError for values float16 cannot
-    hold.
+    """Return what a block writes: float16 regions and their float32 mean; raises InputError for
+    values float16 cannot hold.
     """
     rounded = regions.half()
     if not torch.isfinite(rounded).all():

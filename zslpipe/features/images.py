@@ -1,4 +1,6 @@
-"""Images from files: decoded once, cropped to their box, as uint8; normalised on the device that computes."""
+"""Images from files: decoded once, cropped to their box, as uint8; normalised on the device that
+computes.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +14,12 @@ from torchvision.transforms import v2
 
 
 def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
-    """Return an image as (3, height, width) uint8 RGB, cropped to ``box`` (left, top, right, bottom in pixels) if
-    given.
+    """Return an image as (3, height, width) uint8 RGB, cropped to ``box`` (left, top, right, bottom
+    in pixels) if given.
 
-    Greyscale, palette and RGBA files become RGB. Pillow decodes because it refuses a truncated file, which
-    faster decoders fill with grey. Raises OSError for a file that is missing, cut off or no image.
+    Greyscale, palette and RGBA files become RGB. Pillow decodes because it refuses a truncated
+    file, which faster decoders fill with grey. Raises OSError for a file that is missing, cut off
+    or no image.
     """
     with Image.open(path) as image:
         pixels = image.convert("RGB")
@@ -27,26 +30,32 @@ def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
 
 
 def square(size: int) -> v2.Compose:
-    """Return the transform of test images: shorter side to ``size`` px (antialiased bilinear), then the central
-    square.
+    """Return the transform of test images: shorter side to ``size`` px (antialiased bilinear), then
+    the central square.
     """
     return v2.Compose([v2.Resize(size, antialias=True), v2.CenterCrop(size)])
 
 
 def normalise(images: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """Return (b, 3, h, w) uint8 images as float32, channels-last, ``mean`` removed and ``deviation`` divided out.
+    """Return (b, 3, h, w) uint8 images as float32, channels-last, ``mean`` removed and
+    ``deviation`` divided out.
 
     Both are (1, 3, 1, 1), for pixels from 0 to 1, and lie on the images' device.
     """
-    # Rows of w * 3 numbers: on a CPU a broadcast over a last axis of three takes four times as long.
+    # Rows of w * 3 numbers: on a CPU a broadcast over a last axis of three takes four times as
+    # long.
     rows = images.permute(0, 2, 3, 1).contiguous().flatten(2).float()
     width = images.shape[3]
-    rows.sub_((255.0 * mean).flatten().repeat(width)).div_((255.0 * deviation).flatten().repeat(width))
+    rows.sub_((255.0 * mean).flatten().repeat(width)).div_(
+        (255.0 * deviation).flatten().repeat(width)
+    )
     return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
 
 
 class ImageFiles(Dataset):
-    """The squares of image files in order; a file that cannot be read gives its error's text instead of pixels."""
+    """The squares of image files in order; a file that cannot be read gives its error's text
+    instead of pixels.
+    """
 
     def __init__(self, root: Path, paths: Sequence[str], boxes: np.ndarray | None, size: int):
         self.root, self.paths, self.boxes = root, paths, boxes
@@ -58,7 +67,17 @@ class ImageFiles(Dataset):
 
     def __getitem__(self, row: int) -> tuple[Tensor, str]:
         try:
-            image = read_image(self.root / self.paths[row], None if self.boxes is None else self.boxes[row])
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            return torch.zeros(3, self.size, self.size, dtype=torch.uint8), f"{self.paths[row]} ({error})"
+            image = read_image(
+                self.root / self.paths[row], None if self.boxes is None else self.boxes[row]
+            )
+        except (
+            OSError,
+            UnidentifiedImageError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+        ) as error:
+            return torch.zeros(
+                3, self.size, self.size, dtype=torch.uint8
+            ), f"{self.paths[row]} ({error})"
         return self.transform(image), ""

@@ -1,4 +1,6 @@
-"""Read ``attention.h5``, where a trained method looks; the layout stands in ``zslpipe.runs.attention``, which writes it."""
+"""Read ``attention.h5``, where a trained method looks; the layout stands in
+``zslpipe.runs.attention``, which writes it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +19,9 @@ KINDS = {"attributes": "maps", "parts": "part_maps"}  # kind -> name of its maps
 class Pictured:
     """The maps of k drawn images: maps (k, m, h, w), the rows of the index and classes (k,).
 
-    ``maps`` are one an attribute, or (kind "parts") one a part that the method found; only the first kind may have
-    ``scores`` (k, m); ``channel_maps`` are as many as maps for the second kind, none for the first.
+    ``maps`` are one an attribute, or (kind "parts") one a part that the method found; only the
+    first kind may have ``scores`` (k, m); ``channel_maps`` are as many as maps for the second kind,
+    none for the first.
     """
 
     title: str
@@ -35,9 +38,10 @@ class Pictured:
 class Peaks:
     """Where the highest value of each of m maps lies in the network's square, of all test images.
 
-    ``identity``: dataset, method, variant; ``shape``: the maps' height and width; ``images`` (n,) rows of the index;
-    ``peaks`` (n, m, 2) float64: x, y as fractions of the square, the middle of a cell; ``train_images`` and
-    ``train_peaks`` the same of the training images, empty for kind "attributes".
+    ``identity``: dataset, method, variant; ``shape``: the maps' height and width; ``images`` (n,)
+    rows of the index; ``peaks`` (n, m, 2) float64: x, y as fractions of the square, the middle of a
+    cell; ``train_images`` and ``train_peaks`` the same of the training images, empty for kind
+    "attributes".
     """
 
     identity: tuple[str, str, str]
@@ -53,8 +57,8 @@ class Peaks:
 def read_pictured(path: Path, kind: str) -> Pictured:
     """Read what is drawn from attention.h5, of maps of ``kind``.
 
-    Raises InputError where the file is absent, damaged, not complete or of the other kind, holds no image, or where
-    its parts disagree.
+    Raises InputError where the file is absent, damaged, not complete or of the other kind, holds no
+    image, or where its parts disagree.
     """
     with _open(path) as file:
         try:
@@ -72,7 +76,9 @@ def read_pictured(path: Path, kind: str) -> Pictured:
     agree &= scores is None or scores.shape == maps.shape[:2]
     agree &= kind == "attributes" or channels.shape == maps.shape
     if not agree:
-        raise InputError(f"{path}: maps {maps.shape} and {lengths[1:]} images, labels, predictions disagree")
+        raise InputError(
+            f"{path}: maps {maps.shape} and {lengths[1:]} images, labels, predictions disagree"
+        )
     if not len(maps):
         raise InputError(f"{path}: holds no image; delete it and run again")
     title = f"{identity[1]} / {identity[2]} on {identity[0]}"
@@ -99,17 +105,23 @@ def read_peaks(path: Path) -> Peaks:
     images, peaks, *training = arrays
     train_images, train_peaks = training or (images[:0], peaks[:0])
     middles = [_middles(places, shape[3], shape[2]) for places in (peaks, train_peaks)]
-    return Peaks(identity, seed, kind, (shape[2], shape[3]), images, middles[0], train_images, middles[1])
+    return Peaks(
+        identity, seed, kind, (shape[2], shape[3]), images, middles[0], train_images, middles[1]
+    )
 
 
 def check_pictured(pictured: Pictured, index: Index, path: Path, index_path: Path) -> None:
     """Raise InputError unless the drawn images and maps of attention.h5 (``path``) fit the index."""
     maps, last = pictured.maps.shape[1], int(pictured.images.max())
     attributes = pictured.kind == "parts" or maps == len(index.attribute_names)
-    classes = max(int(pictured.labels.max()), int(pictured.predicted.max())) < len(index.class_names)
+    classes = max(int(pictured.labels.max()), int(pictured.predicted.max())) < len(
+        index.class_names
+    )
     if not (attributes and classes and last < len(index.paths)):
         found = f"{maps} {pictured.kind}, images up to {last}"
-        raise InputError(f"{path}: does not belong to {index_path}: it has {found}; run the scoring again")
+        raise InputError(
+            f"{path}: does not belong to {index_path}: it has {found}; run the scoring again"
+        )
 
 
 def _open(path: Path) -> h5py.File:
@@ -122,7 +134,9 @@ def _open(path: Path) -> h5py.File:
         raise _unreadable(path, error) from None
     if not file.attrs.get("complete", False):
         file.close()
-        raise InputError(f"{path}: not stamped complete; its writer stopped early: delete it and run again")
+        raise InputError(
+            f"{path}: not stamped complete; its writer stopped early: delete it and run again"
+        )
     return file
 
 
@@ -133,7 +147,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 
 def _identity(file: h5py.File) -> tuple[tuple[str, str, str], str]:
-    """Return (dataset, method, variant) and the kind of maps; raises KeyError where one is absent or unknown."""
+    """Return (dataset, method, variant) and the kind of maps; raises KeyError where one is absent
+    or unknown.
+    """
     kind = str(file.attrs["kind"])
     if kind not in KINDS:
         raise KeyError(f"maps of unknown kind {kind}")
@@ -146,14 +162,22 @@ def _array(file: h5py.File, name: str) -> np.ndarray:
 
 
 def _check_peaks(path: Path, shape: Sequence[int], arrays: Sequence[np.ndarray]) -> None:
-    """Raise InputError unless (images, peaks, images, peaks ...) agree in number and peaks lie in the square."""
+    """Raise InputError unless (images, peaks, images, peaks ...) agree in number and peaks lie in
+    the square.
+    """
     for images, peaks in zip(arrays[::2], arrays[1::2], strict=True):
         if len(shape) != 4 or peaks.shape != (len(images), shape[1], 2):
-            raise InputError(f"{path}: maps {tuple(shape)}, {len(images)} images and peaks {peaks.shape} disagree")
+            raise InputError(
+                f"{path}: maps {tuple(shape)}, {len(images)} images and peaks {peaks.shape} disagree"
+            )
         inside = ((peaks > 0) & (peaks < 1)).all()  # false for NaN
-        if not (inside and np.allclose(peaks, _middles(peaks, shape[3], shape[2]), rtol=0, atol=1e-5)):
+        if not (
+            inside and np.allclose(peaks, _middles(peaks, shape[3], shape[2]), rtol=0, atol=1e-5)
+        ):
             size = f"{shape[2]} x {shape[3]}"
-            raise InputError(f"{path}: peaks that are no middles of cells of the {size} maps; delete it and run again")
+            raise InputError(
+                f"{path}: peaks that are no middles of cells of the {size} maps; delete it and run again"
+            )
 
 
 def _middles(peaks: np.ndarray, width: int, height: int) -> np.ndarray:

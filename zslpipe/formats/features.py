@@ -1,9 +1,9 @@
 """The one on-disk layout of features: an ordinary HDF5 file, read through a memory map.
 
-``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled`` (n, d) float32,
-their mean over the grid; a file without images' regions has only ``/pooled``. Contiguous because list-indexing a
-chunked dataset costs about 18 ms a row, and because a block can be written at its offset by ``pwrite`` and resumed
-after a kill.
+``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled``
+(n, d) float32, their mean over the grid; a file without images' regions has only ``/pooled``.
+Contiguous because list-indexing a chunked dataset costs about 18 ms a row, and because a block can
+be written at its offset by ``pwrite`` and resumed after a kill.
 """
 
 import os
@@ -43,11 +43,11 @@ class Slab:
 def create_slabs(
     path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]
 ) -> dict[str, Slab]:
-    """Create an HDF5 file of empty contiguous datasets ``{name: (shape, dtype)}``, space allocated; return where they
-    lie.
+    """Create an HDF5 file of empty contiguous datasets ``{name: (shape, dtype)}``, space allocated;
+    return where they lie.
 
-    All metadata is written now, ``complete`` as False and room for the blocks' checksums included, so that finishing
-    changes a few bytes in place and a kill at any moment leaves a readable file.
+    All metadata is written now, ``complete`` as False and room for the blocks' checksums included,
+    so that finishing changes a few bytes in place and a kill at any moment leaves a readable file.
     """
     blocks = -(-next(iter(shapes.values()))[0][0] // BLOCK)
     shapes = {**shapes, "checksums": ((blocks,), "uint32")}
@@ -67,7 +67,9 @@ def create_slabs(
 
 
 def locate_slabs(path: Path) -> dict[str, Slab]:
-    """Return the contiguous datasets of an HDF5 file by name; raises InputError where the file cannot be read."""
+    """Return the contiguous datasets of an HDF5 file by name; raises InputError where the file
+    cannot be read.
+    """
     try:
         with h5py.File(path) as file:
             return {
@@ -78,30 +80,38 @@ def locate_slabs(path: Path) -> dict[str, Slab]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such feature file; the rule 'extract' writes it") from None
     except OSError as error:
-        raise InputError(f"{path}: not a readable feature file ({error}); delete it and run snakemake again") from None
+        raise InputError(
+            f"{path}: not a readable feature file ({error}); delete it and run snakemake again"
+        ) from None
 
 
 class BlockWriter:
-    """Writes blocks of rows into the slabs of a file under construction and keeps a journal of the blocks that are
-    safe.
+    """Writes blocks of rows into the slabs of a file under construction and keeps a journal of the
+    blocks that are safe.
 
-    ``folder`` holds ``features.h5`` and ``journal``: first the stamp (what is being written), then a line
-    ``block checksum`` a block, written only when the block's bytes are on the disk. One process at a time may use it
-    (:func:`zslpipe.machine.files.held_folder`).
+    ``folder`` holds ``features.h5`` and ``journal``: first the stamp (what is being written), then
+    a line ``block checksum`` a block, written only when the block's bytes are on the disk. One
+    process at a time may use it (:func:`zslpipe.machine.files.held_folder`).
     """
 
     def __init__(
-        self, folder: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]
+        self,
+        folder: Path,
+        shapes: Mapping[str, tuple[tuple[int, ...], str]],
+        attributes: Mapping[str, object],
     ):
         self.folder, self.path, self.journal = folder, folder / "features.h5", folder / "journal"
         folder.mkdir(parents=True, exist_ok=True)
         self.done: dict[int, int] = {}
-        stamp = settings_hash({name: str(value) for name, value in {**attributes, **shapes}.items()})
+        stamp = settings_hash(
+            {name: str(value) for name, value in {**attributes, **shapes}.items()}
+        )
         if self._journal_stamp() == stamp and self.path.is_file():
             self.slabs = locate_slabs(self.path)
             self.done = self._intact_blocks()
         else:
-            # The old journal goes first: a kill in between must not leave it beside a file of another stamp.
+            # The old journal goes first: a kill in between must not leave it beside a file of
+            # another stamp.
             self.journal.unlink(missing_ok=True)
             self.slabs = create_slabs(self.path, shapes, attributes)
         lines = [stamp, *(f"{block} {checksum:08x}" for block, checksum in self.done.items())]
@@ -129,7 +139,11 @@ class BlockWriter:
                 slab = self.slabs[name]
                 rows = min(BLOCK, slab.shape[0] - block * BLOCK)
                 checksum = zlib.crc32(
-                    os.pread(file.fileno(), rows * slab.row_bytes, slab.offset + block * BLOCK * slab.row_bytes),
+                    os.pread(
+                        file.fileno(),
+                        rows * slab.row_bytes,
+                        slab.offset + block * BLOCK * slab.row_bytes,
+                    ),
                     checksum,
                 )
         return checksum
@@ -149,15 +163,20 @@ class BlockWriter:
             journal.write(f"{block} {checksum:08x}\n")
 
     def finish(self, output: Path) -> None:
-        """Stamp the file complete and move it to its place; the same blocks and attributes give the same bytes.
+        """Stamp the file complete and move it to its place; the same blocks and attributes give the
+        same bytes.
 
         Raises RuntimeError where a block was never written.
         """
         with h5py.File(self.path, "r+") as file:
             missing = sorted(set(range(len(file["checksums"]))) - self.done.keys())
             if missing:
-                raise RuntimeError(f"{self.path}: {len(missing)} blocks were not written, first block {missing[0]}")
-            file["checksums"][:] = np.array([self.done[block] for block in sorted(self.done)], np.uint32)
+                raise RuntimeError(
+                    f"{self.path}: {len(missing)} blocks were not written, first block {missing[0]}"
+                )
+            file["checksums"][:] = np.array(
+                [self.done[block] for block in sorted(self.done)], np.uint32
+            )
             file.attrs.modify("complete", np.True_)
         output.parent.mkdir(parents=True, exist_ok=True)
         self.path.replace(output)
@@ -172,16 +191,22 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 
 class FeatureFile:
-    """A complete feature file, open for reading; ``regions`` and ``pooled`` are memory maps (None where absent)."""
+    """A complete feature file, open for reading; ``regions`` and ``pooled`` are memory maps (None
+    where absent).
+    """
 
     def __init__(self, path: Path):
         slabs = locate_slabs(path)
         with h5py.File(path) as file:
             self.attributes = dict(file.attrs)
         if not self.attributes.get("complete", False):
-            raise InputError(f"{path}: the extraction did not finish; delete it and run snakemake again")
+            raise InputError(
+                f"{path}: the extraction did not finish; delete it and run snakemake again"
+            )
         if not slabs:
-            raise InputError(f"{path}: holds neither /regions nor /pooled; delete it and run snakemake again")
+            raise InputError(
+                f"{path}: holds neither /regions nor /pooled; delete it and run snakemake again"
+            )
         self.path = path
         self.regions, self.pooled = (
             self._map(slabs[name]) if name in slabs else None for name in ("regions", "pooled")
@@ -192,7 +217,9 @@ class FeatureFile:
         return np.memmap(self.path, slab.dtype, "r", slab.offset, slab.shape)
 
     def maps(self, pooled: bool) -> np.memmap:
-        """Return the pooled (n, d) or the region (n, r, d) features; raises InputError where the file has none."""
+        """Return the pooled (n, d) or the region (n, r, d) features; raises InputError where the
+        file has none.
+        """
         found = self.pooled if pooled else self.regions
         if found is None:
             raise InputError(

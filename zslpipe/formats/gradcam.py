@@ -1,4 +1,5 @@
-"""``gradcam.h5``: Grad-CAM maps of an image's class, with the whole rule and without an attribute. Layout::
+"""``gradcam.h5``: Grad-CAM maps of an image's class, with the whole rule and without an attribute.
+Layout::
 
 
 attrs              dataset, method, variant, seed, complete
@@ -33,23 +34,31 @@ class Explained:
 
 
 def read_explained(path: Path) -> Explained:
-    """Read gradcam.h5; InputError where it is absent, damaged, not complete, empty, or its parts disagree."""
+    """Read gradcam.h5; InputError where it is absent, damaged, not complete, empty, or its parts
+    disagree.
+    """
     names = ("maps", "maps_without", "attributes", "images", "labels", "predicted")
     try:
         with h5py.File(path) as file:
             title = f"{file.attrs['method']} / {file.attrs['variant']} on {file.attrs['dataset']}: Grad-CAM"
             if not file.attrs.get("complete", False):
-                raise InputError(f"{path}: not stamped complete; its writer stopped early: delete it and run again")
+                raise InputError(
+                    f"{path}: not stamped complete; its writer stopped early: delete it and run again"
+                )
             arrays = [np.asarray(file[name][()]) for name in names]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; the sub-command 'grad-cam' writes it") from None
     except (OSError, KeyError) as error:
         reason = str(error).strip("\"'")
-        raise InputError(f"{path}: not a readable gradcam.h5 ({reason}); delete it and run again") from None
+        raise InputError(
+            f"{path}: not a readable gradcam.h5 ({reason}); delete it and run again"
+        ) from None
     maps, without, attributes = arrays[:3]
     agree = maps.ndim == 3 and attributes.ndim == 2 and len({len(array) for array in arrays}) == 1
     if not (agree and without.shape == (*attributes.shape, *maps.shape[1:])):
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(names, arrays, strict=True))
+        shapes = ", ".join(
+            f"{name} {array.shape}" for name, array in zip(names, arrays, strict=True)
+        )
         raise InputError(f"{path}: its parts disagree: {shapes}; delete it and run again")
     if not len(maps):
         raise InputError(f"{path}: holds no image; delete it and run again")

@@ -3,7 +3,8 @@
 Layout (all class and image numbers 0-based)::
 
     attrs                    dataset, adapter, protocol (whose division into seen and unseen; "proposed split" is that
-                             of the papers' numbers), has_images, notes (JSON list of what was corrected)
+                             of the papers' numbers), has_images, notes (JSON list of what was
+                             corrected)
     images/path              (image,)            relative to the dataset's image folder; absent paths are refused
     images/label             (image,)            class number
     images/box               (image, 4)          optional: left, top, right, bottom in pixels, cropped at reading
@@ -29,14 +30,17 @@ from zslpipe.machine.files import written_whole
 from zslpipe.provenance import settings_hash
 
 SPLITS = ("trainval", "test_seen", "test_unseen", "train", "val")
-# Xian et al. 2018; DeepFashion's is that of Huynh & Elhamifar 2020. Published numbers stand beside no other.
+# Xian et al. 2018; DeepFashion's is that of Huynh & Elhamifar 2020. Published numbers stand beside
+# no other.
 PROPOSED_SPLIT = "proposed split"
 OWN_SPLIT = "own split"
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """A dataset's images, classes, splits, class vectors and part locations; shapes in the module's docstring."""
+    """A dataset's images, classes, splits, class vectors and part locations; shapes in the module's
+    docstring.
+    """
 
     dataset: str
     adapter: str
@@ -60,11 +64,13 @@ class Index:
     def class_vectors(self, kind: str, normalisation: str) -> np.ndarray:
         """Return the (class, ?) vectors of one kind, float64, normalised as asked.
 
-        ``normalisation``: ``none``; ``unit`` (each class has unit Euclidean length); ``minmax`` (each column to [0,
-        1]). Raises InputError for an unknown kind or normalisation.
+        ``normalisation``: ``none``; ``unit`` (each class has unit Euclidean length); ``minmax``
+        (each column to [0, 1]). Raises InputError for an unknown kind or normalisation.
         """
         if kind not in self.semantics:
-            raise InputError(f"dataset {self.dataset!r} has no class vectors {kind!r}; {nearest(kind, self.semantics)}")
+            raise InputError(
+                f"dataset {self.dataset!r} has no class vectors {kind!r}; {nearest(kind, self.semantics)}"
+            )
         vectors = np.asarray(self.semantics[kind], np.float64)
         if normalisation == "none":
             return vectors
@@ -73,11 +79,15 @@ class Index:
         if normalisation == "minmax":
             low, high = vectors.min(axis=0), vectors.max(axis=0)
             return (vectors - low) / np.maximum(high - low, 1e-12)
-        raise InputError(f"normalisation {normalisation!r}: {nearest(normalisation, ('none', 'unit', 'minmax'))}")
+        raise InputError(
+            f"normalisation {normalisation!r}: {nearest(normalisation, ('none', 'unit', 'minmax'))}"
+        )
 
 
 def images_hash(index: Index) -> str:
-    """Return a 16-digit hash of which images there are, in which order and cropped how: what features depend on."""
+    """Return a 16-digit hash of which images there are, in which order and cropped how: what
+    features depend on.
+    """
     boxes = None if index.boxes is None else index.boxes.tolist()
     return settings_hash([list(index.paths), boxes])
 
@@ -85,9 +95,9 @@ def images_hash(index: Index) -> str:
 def check_index(index: Index) -> None:
     """Raise InputError, in one line that names the fault, unless the index is sound.
 
-    Sound: shapes agree; labels have names; every class has finite vectors; no image in two test or training
-    splits; no unseen class in training and no seen class among the unseen images; train + val = trainval with
-    no class in both.
+    Sound: shapes agree; labels have names; every class has finite vectors; no image in two test or
+    training splits; no unseen class in training and no seen class among the unseen images; train +
+    val = trainval with no class in both.
     """
     where = f"dataset {index.dataset!r}"
     _check_shapes(index, where)
@@ -99,17 +109,23 @@ def check_index(index: Index) -> None:
         bad = ~np.isfinite(vectors).all(axis=1) | ~np.any(vectors, axis=1)
         if bad.any():
             names = ", ".join(np.asarray(index.class_names)[bad][:5])
-            raise InputError(f"{where}: {bad.sum()} classes without usable {kind!r} vectors (NaN or all zero): {names}")
+            raise InputError(
+                f"{where}: {bad.sum()} classes without usable {kind!r} vectors (NaN or all zero): {names}"
+            )
 
 
 def _check_shapes(index: Index, where: str) -> None:
-    """Raise InputError where arrays disagree in length, or names repeat, or labels are out of range."""
+    """Raise InputError where arrays disagree in length, or names repeat, or labels are out of
+    range.
+    """
     images, classes = len(index.paths), len(index.class_names)
     if len(set(index.class_names)) != classes:
         repeated = sorted({name for name in index.class_names if index.class_names.count(name) > 1})
         raise InputError(f"{where}: class names given twice: {', '.join(repeated[:5])}")
     lengths = {"labels": (len(index.labels), images), "seen": (len(index.seen), classes)}
-    lengths |= {f"semantics {kind!r}": (len(vectors), classes) for kind, vectors in index.semantics.items()}
+    lengths |= {
+        f"semantics {kind!r}": (len(vectors), classes) for kind, vectors in index.semantics.items()
+    }
     lengths["attribute groups"] = (len(index.attribute_groups), len(index.attribute_names))
     for name, (found, expected) in lengths.items():
         if found != expected:
@@ -124,9 +140,13 @@ def _check_splits(index: Index, where: str) -> None:
     """Raise InputError on any leak between splits."""
     for name, rows in index.splits.items():
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(index.paths)):
-            raise InputError(f"{where}: split {name} names image {rows.max() + 1}, there are {len(index.paths)}")
+            raise InputError(
+                f"{where}: split {name} names image {rows.max() + 1}, there are {len(index.paths)}"
+            )
         if len(np.unique(rows)) != len(rows):
-            raise InputError(f"{where}: split {name} lists {len(rows) - len(np.unique(rows))} images twice")
+            raise InputError(
+                f"{where}: split {name} lists {len(rows) - len(np.unique(rows))} images twice"
+            )
     for first, second in (
         ("trainval", "test_seen"),
         ("trainval", "test_unseen"),
@@ -139,24 +159,35 @@ def _check_splits(index: Index, where: str) -> None:
                 f"{where}: {len(shared)} images lie in both {first} and {second}, first {index.paths[shared[0]]}"
             )
     for name, seen in (("trainval", True), ("test_seen", True), ("test_unseen", False)):
-        wrong = index.labels[index.splits[name]][index.seen[index.labels[index.splits[name]]] != seen]
+        wrong = index.labels[index.splits[name]][
+            index.seen[index.labels[index.splits[name]]] != seen
+        ]
         if len(wrong):
             kind = "unseen" if seen else "seen"
             raise InputError(
                 f"{where}: {len(wrong)} images of {kind} classes in {name}, first {index.class_names[wrong[0]]}"
             )
-    untrained = np.setdiff1d(index.labels[index.splits["test_seen"]], index.labels[index.splits["trainval"]])
+    untrained = np.setdiff1d(
+        index.labels[index.splits["test_seen"]], index.labels[index.splits["trainval"]]
+    )
     if len(untrained):
         first = index.class_names[untrained[0]]
-        raise InputError(f"{where}: {len(untrained)} classes of test_seen have no training image, first {first}")
+        raise InputError(
+            f"{where}: {len(untrained)} classes of test_seen have no training image, first {first}"
+        )
     if not np.array_equal(
-        np.sort(np.concatenate([index.splits["train"], index.splits["val"]])), np.sort(index.splits["trainval"])
+        np.sort(np.concatenate([index.splits["train"], index.splits["val"]])),
+        np.sort(index.splits["trainval"]),
     ):
         raise InputError(f"{where}: train and val together are not trainval")
     both = np.intersect1d(index.labels[index.splits["train"]], index.labels[index.splits["val"]])
     if len(both):
-        raise InputError(f"{where}: {len(both)} classes in both train and val, first {index.class_names[both[0]]}")
-    if not np.array_equal(np.unique(index.labels[index.splits["val"]]), np.flatnonzero(index.validation)):
+        raise InputError(
+            f"{where}: {len(both)} classes in both train and val, first {index.class_names[both[0]]}"
+        )
+    if not np.array_equal(
+        np.unique(index.labels[index.splits["val"]]), np.flatnonzero(index.validation)
+    ):
         raise InputError(f"{where}: the classes of val are not the validation classes")
 
 
@@ -198,7 +229,9 @@ def read_index(path: Path) -> Index:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; the rule 'index' writes it") from None
     except (OSError, KeyError) as error:
-        raise InputError(f"{path}: not a readable index.h5 ({error}); delete it and run snakemake again") from None
+        raise InputError(
+            f"{path}: not a readable index.h5 ({error}); delete it and run snakemake again"
+        ) from None
 
 
 def _read(file: h5py.File) -> Index:

@@ -1,11 +1,12 @@
 """``scores.h5``: the boundary between methods and everything behind them.
 
-A method, or somebody else's program, ends by writing one matrix of images by all classes for each split; what comes
-after (accuracies, rebalancing, tables, figures) knows no method. Layout (numbers 0-based)::
+A method, or somebody else's program, ends by writing one matrix of images by all classes for each
+split; what comes after (accuracies, rebalancing, tables, figures) knows no method. Layout (numbers
+0-based)::
 
     attrs                 dataset, method, variant, seed, extractor, semantics, words, selection,
-                          protocol (as in index.h5), chosen (JSON), rebalancing ("none" where absent),
-                          complete (true, written last)
+                          protocol (as in index.h5), chosen (JSON), rebalancing ("none" where
+                          absent), complete (true, written last)
     classes, seen         (class,)          names, and whether training images of the class exist
     {split}/scores        (image, class)    float32, larger is better, ALL classes
     {split}/labels        (image,)          class numbers
@@ -13,9 +14,10 @@ after (accuracies, rebalancing, tables, figures) knows no method. Layout (number
 
 with the splits trainval, test_seen, test_unseen.
 
-``validation.h5`` has the same layout: the method trained on the problem of choosing, where ``classes`` are the seen
-classes in their order and the validation classes play the unseen ones (``seen`` false). ``irrelevant.h5`` holds the
-scores of images that belong to no class of the dataset, under the weights of one scores.h5::
+``validation.h5`` has the same layout: the method trained on the problem of choosing, where
+``classes`` are the seen classes in their order and the validation classes play the unseen ones
+(``seen`` false). ``irrelevant.h5`` holds the scores of images that belong to no class of the
+dataset, under the weights of one scores.h5::
 
     attrs                 dataset, method, variant, seed, source (whose images), complete (true, written last)
     classes               (class,)          as in that scores.h5
@@ -38,13 +40,18 @@ from zslpipe.machine.files import written_whole
 SPLITS = ("trainval", "test_seen", "test_unseen")
 TEXTS = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "protocol")
 IRRELEVANT_TEXTS = ("dataset", "method", "variant", "source")
-PROBABILITIES = ("cosmo", "discriminator")  # kinds of rebalancing whose scores are log-probabilities
+PROBABILITIES = (
+    "cosmo",
+    "discriminator",
+)  # kinds of rebalancing whose scores are log-probabilities
 Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreMatrix:
-    """Everything of ``scores.h5``; scores, labels and images are keyed by split, shapes in the module's docstring."""
+    """Everything of ``scores.h5``; scores, labels and images are keyed by split, shapes in the
+    module's docstring.
+    """
 
     dataset: str
     method: str
@@ -66,7 +73,9 @@ class ScoreMatrix:
 
 @dataclass(frozen=True, eq=False)
 class IrrelevantScores:
-    """Everything of ``irrelevant.h5``: ``scores`` (image, class) of images of no class; ``source`` names the images."""
+    """Everything of ``irrelevant.h5``: ``scores`` (image, class) of images of no class; ``source``
+    names the images.
+    """
 
     dataset: str
     method: str
@@ -78,14 +87,17 @@ class IrrelevantScores:
 
 
 def check_scores(matrix: ScoreMatrix, where: str) -> None:
-    """Raise InputError, one line that begins with ``where``, unless shapes, labels and values are sound.
+    """Raise InputError, one line that begins with ``where``, unless shapes, labels and values are
+    sound.
 
-    Sound: as many columns as classes; as many labels and images as rows; finite scores; labels of trainval and
-    test_seen are seen classes, labels of test_unseen unseen ones.
+    Sound: as many columns as classes; as many labels and images as rows; finite scores; labels of
+    trainval and test_seen are seen classes, labels of test_unseen unseen ones.
     """
     count = len(matrix.classes)
     if matrix.seen.shape != (count,):
-        raise InputError(f"{where}: 'seen' has shape {matrix.seen.shape}, {count} classes are named")
+        raise InputError(
+            f"{where}: 'seen' has shape {matrix.seen.shape}, {count} classes are named"
+        )
     for split in SPLITS:
         scores, labels, images = matrix.scores[split], matrix.labels[split], matrix.images[split]
         _check_columns(scores, count, f"{where}: {split}/scores")
@@ -104,18 +116,24 @@ def check_scores(matrix: ScoreMatrix, where: str) -> None:
 def _check_columns(scores: np.ndarray, count: int, where: str) -> None:
     """Raise InputError unless ``scores`` has a column for each of ``count`` classes."""
     if scores.ndim != 2 or scores.shape[1] != count:
-        raise InputError(f"{where} has shape {scores.shape}, expected (image, {count}): all classes")
+        raise InputError(
+            f"{where} has shape {scores.shape}, expected (image, {count}): all classes"
+        )
 
 
 def check_irrelevant(irrelevant: IrrelevantScores, where: str) -> None:
-    """Raise InputError, one line that begins with ``where``, unless there are images, all columns and finite scores."""
+    """Raise InputError, one line that begins with ``where``, unless there are images, all columns
+    and finite scores.
+    """
     _check_columns(irrelevant.scores, len(irrelevant.classes), f"{where}: scores")
     if not len(irrelevant.scores):
         raise InputError(f"{where}: scores of no image; name at least one task-irrelevant image")
     bad = ~np.isfinite(irrelevant.scores).all(axis=1)
     if bad.any():
         first = int(np.flatnonzero(bad)[0]) + 1
-        raise InputError(f"{where}: {bad.sum()} images with NaN or infinite scores, first row {first}")
+        raise InputError(
+            f"{where}: {bad.sum()} images with NaN or infinite scores, first row {first}"
+        )
 
 
 def _check_labels(matrix: ScoreMatrix, split: str, where: str) -> None:
@@ -123,15 +141,21 @@ def _check_labels(matrix: ScoreMatrix, split: str, where: str) -> None:
     labels = matrix.labels[split]
     if len(labels) and (labels.min() < 0 or labels.max() >= len(matrix.classes)):
         limits = f"{labels.min()} to {labels.max()}"
-        raise InputError(f"{where}: {split}/labels go from {limits}, there are {len(matrix.classes)} classes")
+        raise InputError(
+            f"{where}: {split}/labels go from {limits}, there are {len(matrix.classes)} classes"
+        )
     wrong = labels[matrix.seen[labels] != (split != "test_unseen")]
     if len(wrong):
         kind = "seen" if split == "test_unseen" else "unseen"
-        raise InputError(f"{where}: {len(wrong)} images of {kind} classes in {split}, first {matrix.classes[wrong[0]]}")
+        raise InputError(
+            f"{where}: {len(wrong)} images of {kind} classes in {split}, first {matrix.classes[wrong[0]]}"
+        )
 
 
 def write_scores(path: Path, matrix: ScoreMatrix) -> None:
-    """Check ``matrix`` (InputError) and write it; the file appears whole, stamped complete, or not at all."""
+    """Check ``matrix`` (InputError) and write it; the file appears whole, stamped complete, or not
+    at all.
+    """
     check_scores(matrix, str(path))
     with _stamped(path) as file:
         for name in (*TEXTS, "rebalancing"):
@@ -147,7 +171,9 @@ def write_scores(path: Path, matrix: ScoreMatrix) -> None:
 
 
 def write_irrelevant(path: Path, irrelevant: IrrelevantScores) -> None:
-    """Check ``irrelevant`` (InputError) and write it; the file appears whole, stamped complete, or not at all."""
+    """Check ``irrelevant`` (InputError) and write it; the file appears whole, stamped complete, or
+    not at all.
+    """
     check_irrelevant(irrelevant, str(path))
     with _stamped(path) as file:
         for name in (*IRRELEVANT_TEXTS, "seed"):
@@ -166,14 +192,16 @@ def _stamped(path: Path) -> Iterator[h5py.File]:
 
 def _write_classes(file: h5py.File, classes: tuple[str, ...]) -> None:
     """Write the classes' names as UTF-8 text."""
-    file.create_dataset("classes", data=list(classes), shape=(len(classes),), dtype=h5py.string_dtype())
+    file.create_dataset(
+        "classes", data=list(classes), shape=(len(classes),), dtype=h5py.string_dtype()
+    )
 
 
 def read_scores(path: Path) -> ScoreMatrix:
     """Read and check ``scores.h5``.
 
-    Raises InputError in one line: absent, cut off or no HDF5 file, not stamped complete, a part missing, non-finite
-    scores, shapes or labels that disagree.
+    Raises InputError in one line: absent, cut off or no HDF5 file, not stamped complete, a part
+    missing, non-finite scores, shapes or labels that disagree.
     """
     matrix = _read_complete(path, _read, "a readable scores.h5", "training a method")
     check_scores(matrix, str(path))
@@ -183,18 +211,27 @@ def read_scores(path: Path) -> ScoreMatrix:
 def read_irrelevant(path: Path) -> IrrelevantScores:
     """Read and check ``irrelevant.h5``; raises InputError in one line as :func:`read_scores` does."""
     irrelevant = _read_complete(
-        path, _read_irrelevant, "a readable irrelevant.h5", "scoring the task-irrelevant images with a trained method"
+        path,
+        _read_irrelevant,
+        "a readable irrelevant.h5",
+        "scoring the task-irrelevant images with a trained method",
     )
     check_irrelevant(irrelevant, str(path))
     return irrelevant
 
 
-def _read_complete(path: Path, read: Callable[[h5py.File], Content], kind: str, writer: str) -> Content:
-    """Return ``read`` of the open file; raises InputError where it is absent, not complete or not ``kind``."""
+def _read_complete(
+    path: Path, read: Callable[[h5py.File], Content], kind: str, writer: str
+) -> Content:
+    """Return ``read`` of the open file; raises InputError where it is absent, not complete or not
+    ``kind``.
+    """
     try:
         with h5py.File(path) as file:
             if not file.attrs.get("complete", False):
-                raise InputError(f"{path}: not stamped complete; its writer stopped early: delete it and run again")
+                raise InputError(
+                    f"{path}: not stamped complete; its writer stopped early: delete it and run again"
+                )
             return read(file)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {writer} writes it") from None

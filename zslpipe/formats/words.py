@@ -21,18 +21,21 @@ def write_words_file(
 ) -> None:
     """Write ``words.h5``, whole or not at all.
 
-    Format "latest" because older ones hold no attribute above 64 KiB, and DeepFashion's report is larger.
+    Format "latest" because older ones hold no attribute above 64 KiB, and DeepFashion's report is
+    larger.
     """
     with written_whole(output) as temporary, h5py.File(temporary, "w", libver="latest") as file:
         file["vectors"] = vectors
-        file.create_dataset("attributes", data=list(names), shape=(len(names),), dtype=h5py.string_dtype())
+        file.create_dataset(
+            "attributes", data=list(names), shape=(len(names),), dtype=h5py.string_dtype()
+        )
         file.attrs["source"] = source
         file.attrs["report"] = json.dumps(report)
 
 
 def read_words(path: Path | None) -> tuple[np.ndarray | None, str]:
-    """Return the word vectors (a, v) of ``words.h5`` and the name of their source; (None, "") for a method that reads
-    none.
+    """Return the word vectors (a, v) of ``words.h5`` and the name of their source; (None, "") for a
+    method that reads none.
     """
     if path is None:
         return None, ""

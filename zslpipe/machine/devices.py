@@ -24,37 +24,47 @@ class Compute:
 def device_of(compute: Compute) -> torch.device:
     """Return the device of a job and set its threads; ``auto`` takes a GPU where there is one.
 
-    Of several GPUs a job takes the first that no other job holds, unless a scheduler assigned one or ``cuda:N`` names
-    it. Raises InputError where ``cuda`` is asked for and missing.
+    Of several GPUs a job takes the first that no other job holds, unless a scheduler assigned one
+    or ``cuda:N`` names it. Raises InputError where ``cuda`` is asked for and missing.
     """
     torch.set_num_threads(compute.threads)
     if compute.device == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
     if compute.device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"compute.device is {compute.device!r} and this machine has no usable GPU; write cpu or auto")
+        raise InputError(
+            f"compute.device is {compute.device!r} and this machine has no usable GPU; write cpu or auto"
+        )
     if compute.device.startswith("cuda:") or compute.device == "cpu":
         return torch.device(compute.device)
     if assigned_by_scheduler(os.environ):
         return torch.device("cuda")
     number = claim(torch.cuda.device_count())
-    torch.cuda.set_device(number)  # threads of the job would open a context on the first GPU otherwise
+    torch.cuda.set_device(
+        number
+    )  # threads of the job would open a context on the first GPU otherwise
     return torch.device("cuda", number)
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes a job can still take: of the GPU; on a CPU the machine's, or less where SLURM or a control group
-    limits the job.
+    """Return the bytes a job can still take: of the GPU; on a CPU the machine's, or less where
+    SLURM or a control group limits the job.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     limits = [psutil.virtual_memory().available, *_control_group_free()]
     if "SLURM_MEM_PER_NODE" in os.environ:  # in MB
-        limits.append(int(os.environ["SLURM_MEM_PER_NODE"]) * 2**20 - psutil.Process().memory_info().rss)
+        limits.append(
+            int(os.environ["SLURM_MEM_PER_NODE"]) * 2**20 - psutil.Process().memory_info().rss
+        )
     return max(0, min(limits))
 
 
-def _control_group_free(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
-    """Return the bytes left in the process's control group (version 2), an empty list where none limits it."""
+def _control_group_free(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> list[int]:
+    """Return the bytes left in the process's control group (version 2), an empty list where none
+    limits it.
+    """
     if not own.is_file():
         return []
     group = own.read_text().strip().rsplit("::", 1)[-1].lstrip("/")

@@ -9,7 +9,9 @@ class InputError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'?`` for the known name nearest to ``name``, or the list of known names."""
+    """Return ``did you mean 'x'?`` for the known name nearest to ``name``, or the list of known
+    names.
+    """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"

@@ -18,8 +18,8 @@ def temporary_name(path: Path) -> Path:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path`` to write to; what is written there is renamed to ``path`` where nothing
-    goes wrong and removed otherwise, so that whatever lay at ``path`` stays.
+    """Yield a temporary name beside ``path`` to write to; what is written there is renamed to
+    ``path`` where nothing goes wrong and removed otherwise, so that whatever lay at ``path`` stays.
 
     The folder is made where it is missing.
     """
@@ -33,16 +33,16 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def work_folder(output: Path) -> Path:
-    """Return the folder where the job that writes ``output`` keeps what it resumes from: named after the output, so
-    that two jobs never share one.
+    """Return the folder where the job that writes ``output`` keeps what it resumes from: named
+    after the output, so that two jobs never share one.
     """
     return output.parent / f".{output.name.removesuffix('.h5')}.work"
 
 
 @contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
-    """Hold a work folder, made where it is missing, against every other process until the block is left; the lock ends
-    with the process, however it ends.
+    """Hold a work folder, made where it is missing, against every other process until the block is
+    left; the lock ends with the process, however it ends.
 
     Raises InputError, which says who holds it, where another process does.
     """
@@ -53,7 +53,9 @@ def held_folder(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         who = holder.read_text().strip() if holder.is_file() else "another process"
-        raise InputError(f"{folder}: {who} writes here; wait for its end, or stop it, and run again") from None
+        raise InputError(
+            f"{folder}: {who} writes here; wait for its end, or stop it, and run again"
+        ) from None
     try:
         holder.write_text(f"process {os.getpid()} on {platform.node()}\n")
         yield

@@ -1,4 +1,6 @@
-"""One job, one GPU: jobs side by side on a machine share its GPUs through locks that end with their process."""
+"""One job, one GPU: jobs side by side on a machine share its GPUs through locks that end with their
+process.
+"""
 
 import fcntl
 import logging
@@ -15,32 +17,37 @@ from zslpipe.machine.errors import InputError
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0  # ours: next to nothing beside a training
-# GPUs of a job or of a step of a job (SLURM's manual of srun), and those that CUDA shows (CUDA's manual).
+# GPUs of a job or of a step of a job (SLURM's manual of srun), and those that CUDA shows (CUDA's
+# manual).
 ASSIGNMENTS = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES")
 # The GPU that this process holds: number and locked file, open as long as the process lives.
 _held: dict[int, FileIO] = {}
 
 
 def assigned_by_scheduler(environment: Mapping[str, str]) -> bool:
-    """Return whether somebody has chosen the job's GPU already: SLURM for the job or its step, or CUDA_VISIBLE_DEVICES,
-    by naming exactly one.
+    """Return whether somebody has chosen the job's GPU already: SLURM for the job or its step, or
+    CUDA_VISIBLE_DEVICES, by naming exactly one.
     """
     return any(len(_named(environment, variable)) == 1 for variable in ASSIGNMENTS)
 
 
 def claim(count: int, folder: Path | None = None) -> int:
-    """Return the number of a GPU, of ``count`` visible ones, that no other job of this user holds; wait where all are
-    taken.
+    """Return the number of a GPU, of ``count`` visible ones, that no other job of this user holds;
+    wait where all are taken.
 
-    The lock is an flock on a file in ``folder`` (default: the system's temporary folder) and ends with the process,
-    however it ends; the files stay. A process that holds a GPU gets the same again. Raises InputError where there is no
-    GPU or a lock file cannot be opened.
+    The lock is an flock on a file in ``folder`` (default: the system's temporary folder) and ends
+    with the process, however it ends; the files stay. A process that holds a GPU gets the same
+    again. Raises InputError where there is no GPU or a lock file cannot be opened.
     """
     if _held:
         return next(iter(_held))
     if count < 1:
-        raise InputError("no GPU to claim: this machine shows none; write compute.device cpu or auto")
-    paths = [(folder or Path(tempfile.gettempdir())) / name for name in _lock_names(count, os.environ)]
+        raise InputError(
+            "no GPU to claim: this machine shows none; write compute.device cpu or auto"
+        )
+    paths = [
+        (folder or Path(tempfile.gettempdir())) / name for name in _lock_names(count, os.environ)
+    ]
     number = _first_free(paths)
     if number is None:
         logger.info("all %d GPUs are taken by other jobs: waiting for one", count)
@@ -65,9 +72,13 @@ def _first_free(paths: list[Path]) -> int | None:
 
 
 def _open(path: Path) -> FileIO:
-    """Open a lock file, made where it is missing; InputError where somebody else's file or link is in the way."""
+    """Open a lock file, made where it is missing; InputError where somebody else's file or link is
+    in the way.
+    """
     try:
-        return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+")
+        return FileIO(
+            os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+"
+        )
     except OSError as error:
         raise InputError(
             f"{path}: no lock file can be opened here ({error.strerror}); set TMPDIR to a folder of yours"
@@ -77,23 +88,33 @@ def _open(path: Path) -> FileIO:
 def _lock_names(count: int, environment: Mapping[str, str]) -> list[str]:
     """Return a file name for each visible GPU.
 
-    It holds the user's number, since a shared folder has files of other users; the name CUDA_VISIBLE_DEVICES gives the
-    GPU, since each of two workflows that were given different GPUs counts its own from 0; and for the same reason the
-    job of SLURM, which keeps jobs apart itself.
+    It holds the user's number, since a shared folder has files of other users; the name
+    CUDA_VISIBLE_DEVICES gives the GPU, since each of two workflows that were given different GPUs
+    counts its own from 0; and for the same reason the job of SLURM, which keeps jobs apart itself.
     """
     listed = _named(environment, "CUDA_VISIBLE_DEVICES")
-    devices = [re.sub(r"\W", "-", name) for name in listed] if len(listed) == count else list(map(str, range(count)))
+    devices = (
+        [re.sub(r"\W", "-", name) for name in listed]
+        if len(listed) == count
+        else list(map(str, range(count)))
+    )
     job = f"-job{environment['SLURM_JOB_ID']}" if "SLURM_JOB_ID" in environment else ""
     return [f"zslpipe-{os.getuid()}{job}-gpu{device}.lock" for device in devices]
 
 
 def _named(environment: Mapping[str, str], variable: str) -> list[str]:
     """Return the GPUs that a variable names; -1 stands for none."""
-    return [name.strip() for name in environment.get(variable, "").split(",") if name.strip() not in ("", "-1")]
+    return [
+        name.strip()
+        for name in environment.get(variable, "").split(",")
+        if name.strip() not in ("", "-1")
+    ]
 
 
 def _let_go() -> None:
-    """Close the lock's file in a child that shares it: the lock is its parent's, and ends with that."""
+    """Close the lock's file in a child that shares it: the lock is its parent's, and ends with
+    that.
+    """
     for file in _held.values():
         file.close()
 

@@ -1,4 +1,6 @@
-"""``progress.json``: how far a running job is, for ``zslpipe status``; kept beside its resumable state."""
+"""``progress.json``: how far a running job is, for ``zslpipe status``; kept beside its resumable
+state.
+"""
 
 import json
 import os
@@ -9,7 +11,8 @@ from pathlib import Path
 
 from zslpipe.machine.files import written_whole
 
-# Seconds between words of how far a job is (ours): `zslpipe status` takes two minutes of silence for the end.
+# Seconds between words of how far a job is (ours): `zslpipe status` takes two minutes of silence
+# for the end.
 REPORT_SECONDS = 10.0
 
 

@@ -1,4 +1,6 @@
-"""What is done, what is running and how far: read from the files under ``results/`` alone, no job is asked."""
+"""What is done, what is running and how far: read from the files under ``results/`` alone, no job
+is asked.
+"""
 
 import json
 import os
@@ -13,42 +15,64 @@ import h5py
 
 from zslpipe.machine.errors import InputError
 
-# ours: a running job writes progress.json every ten seconds (training.REPORT_SECONDS); two minutes are twelve missed
+# ours: a running job writes progress.json every ten seconds (training.REPORT_SECONDS); two minutes
+# are twelve missed
 FRESH_SECONDS = 120
-WORK_FOLDER = re.compile(r"^\.(.*?)\.?work$")  # .seed0.work holds the state of seed0, .work that of its folder
+WORK_FOLDER = re.compile(
+    r"^\.(.*?)\.?work$"
+)  # .seed0.work holds the state of seed0, .work that of its folder
 RUN_DEPTH = 5  # {dataset}/runs/{method}/{variant}/seed{n}
 
 
 def status(results: Path, now: float | None = None) -> str:
-    """Return plain lines: each feature cache, each run (a seed), each other job that reports progress; then counts.
+    """Return plain lines: each feature cache, each run (a seed), each other job that reports
+    progress; then counts.
 
-    A run is done where scores.h5 and metrics.json lie there, metrics.json not older. A progress.json, anywhere under
-    ``results``, counts as running if it was updated within two minutes of ``now`` (unix time; default this moment) and
-    its process lives, as far as this machine can tell; else the job stopped, and the line says where and since when.
-    One that a finished run has overtaken is left out. Raises InputError where the folder is absent.
+    A run is done where scores.h5 and metrics.json lie there, metrics.json not older. A
+    progress.json, anywhere under ``results``, counts as running if it was updated within two
+    minutes of ``now`` (unix time; default this moment) and its process lives, as far as this
+    machine can tell; else the job stopped, and the line says where and since when. One that a
+    finished run has overtaken is left out. Raises InputError where the folder is absent.
     """
     if not results.is_dir():
-        raise InputError(f"{results}: no such folder; status reads what a run of the workflow has written there")
+        raise InputError(
+            f"{results}: no such folder; status reads what a run of the workflow has written there"
+        )
     moment = time.time() if now is None else now
     jobs: dict[str, list[Path]] = {}
     for path in sorted(results.rglob("progress.json")):
         jobs.setdefault(_owner(path, results), []).append(path)
-    runs = {path.relative_to(results).as_posix() for path in results.glob("*/runs/*/*/seed*") if path.is_dir()}
+    runs = {
+        path.relative_to(results).as_posix()
+        for path in results.glob("*/runs/*/*/seed*")
+        if path.is_dir()
+    }
     runs |= {owner for owner in jobs if _is_run(owner)}
     caches = {
-        path.relative_to(results).with_suffix("").as_posix(): path for path in sorted(results.glob("*/features/*.h5"))
+        path.relative_to(results).with_suffix("").as_posix(): path
+        for path in sorted(results.glob("*/features/*.h5"))
     }
     states = {run: _run_state(results / run, jobs.get(run, []), moment) for run in sorted(runs)}
-    others = {owner: _other_state(caches.get(owner), jobs.get(owner, []), moment) for owner in {*caches, *jobs} - runs}
-    counts = {kind: sum(_kind(state) == kind for state in states.values()) for kind in ("done", "running", "not done")}
+    others = {
+        owner: _other_state(caches.get(owner), jobs.get(owner, []), moment)
+        for owner in {*caches, *jobs} - runs
+    }
+    counts = {
+        kind: sum(_kind(state) == kind for state in states.values())
+        for kind in ("done", "running", "not done")
+    }
     summary = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    lines = [f"{name}: {state}" for table in (others, states) for name, state in sorted(table.items())]
+    lines = [
+        f"{name}: {state}" for table in (others, states) for name, state in sorted(table.items())
+    ]
     lines.append(f"runs: {summary or 'none yet'}")
     return "\n".join(lines)
 
 
 def _owner(progress: Path, results: Path) -> str:
-    """Return whose progress.json it is: its run's folder, or the folder it lies in; working folders do not count."""
+    """Return whose progress.json it is: its run's folder, or the folder it lies in; working folders
+    do not count.
+    """
     parts = [WORK_FOLDER.sub(r"\1", part) for part in progress.relative_to(results).parent.parts]
     parts = [part for part in parts if part]
     run = "/".join(parts[:RUN_DEPTH])
@@ -85,7 +109,9 @@ def _cache_state(path: Path) -> str:
 
 
 def _run_state(run: Path, progress: list[Path], now: float) -> str:
-    """Return what a run's folder shows: done, evaluated or not, and what its newest progress.json says."""
+    """Return what a run's folder shows: done, evaluated or not, and what its newest progress.json
+    says.
+    """
     scores, metrics = run / "scores.h5", run / "metrics.json"
     finished = "nothing finished"
     if scores.is_file():
@@ -124,7 +150,11 @@ def _job_state(path: Path, now: float) -> str:
         return f"stopped at {_position(content)} (no update for {_duration(age)})"
     if not _lives(content):
         return f"stopped at {_position(content)} (process {content['pid']} is gone)"
-    clock = f"updated {_duration(age)} ago" if age >= 0 else f"clock {_duration(-age)} ahead of this machine's"
+    clock = (
+        f"updated {_duration(age)} ago"
+        if age >= 0
+        else f"clock {_duration(-age)} ahead of this machine's"
+    )
     return f"running, {_position(content)} ({clock})"
 
 
@@ -133,14 +163,18 @@ def _position(content: Mapping[str, Any]) -> str:
     parts = [str(content[name]) for name in ("what", "phase") if content.get(name)]
     for name, total in (("epoch", "epochs"), ("step", "steps")):
         if content.get(name) is not None:
-            parts.append(f"{name} {content[name]}" + (f"/{content[total]}" if content.get(total) else ""))
+            parts.append(
+                f"{name} {content[name]}" + (f"/{content[total]}" if content.get(total) else "")
+            )
     if isinstance(content.get("loss"), int | float):
         parts.append(f"loss {content['loss']:.4g}")
     return ", ".join(parts) or "an unknown place"
 
 
 def _lives(content: Mapping[str, Any]) -> bool:
-    """Return False only where the job ran on this machine and its process is gone; elsewhere nobody can tell."""
+    """Return False only where the job ran on this machine and its process is gone; elsewhere nobody
+    can tell.
+    """
     process = content.get("pid")
     if content.get("host") != socket.gethostname() or not isinstance(process, int) or process <= 0:
         return True

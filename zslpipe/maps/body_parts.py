@@ -12,14 +12,18 @@ SIDES = ("left ", "right ")  # an image from the side shows one eye, one wing: n
 
 @dataclass(frozen=True, eq=False)
 class BodyParts:
-    """Body parts as a reader names them: ``members`` (body part, part) says which annotated parts each one is."""
+    """Body parts as a reader names them: ``members`` (body part, part) says which annotated parts
+    each one is.
+    """
 
     names: tuple[str, ...]
     members: np.ndarray
 
 
 def body_parts(index: Index) -> BodyParts:
-    """Return the index's parts with left and right made one ("left eye" and "right eye" are "eye"), in its order."""
+    """Return the index's parts with left and right made one ("left eye" and "right eye" are "eye"),
+    in its order.
+    """
     plain = [name.removeprefix(SIDES[0]).removeprefix(SIDES[1]) for name in index.part_names]
     names = tuple(dict.fromkeys(plain))
     members = np.array([[part == name for part in plain] for name in names], bool)
@@ -27,19 +31,22 @@ def body_parts(index: Index) -> BodyParts:
 
 
 def attribute_strengths(index: Index) -> np.ndarray:
-    """Return (class, attribute) strengths: the class vectors ``att``, or the first kind with a column an attribute.
+    """Return (class, attribute) strengths: the class vectors ``att``, or the first kind with a
+    column an attribute.
 
     Raises InputError where there is none: nobody knows which attributes a class has.
     """
     for kind in ("att", *sorted(index.semantics)):
         if kind in index.semantics and index.semantics[kind].shape[1] == len(index.attribute_names):
             return np.asarray(index.semantics[kind], np.float64)
-    raise InputError(f"dataset {index.dataset!r}: no class vectors with one column an attribute; maps have no meaning")
+    raise InputError(
+        f"dataset {index.dataset!r}: no class vectors with one column an attribute; maps have no meaning"
+    )
 
 
 def present_attributes(index: Index) -> np.ndarray:
-    """Return (class, attribute) bool: whether the attribute is at least as strong in the class as on average over
-    classes (ours). InputError as ``attribute_strengths``.
+    """Return (class, attribute) bool: whether the attribute is at least as strong in the class as
+    on average over classes (ours). InputError as ``attribute_strengths``.
     """
     strengths = attribute_strengths(index)
     return strengths >= strengths.mean(axis=0)

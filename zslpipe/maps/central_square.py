@@ -1,5 +1,5 @@
-"""What a network sees of an image, its central square: the pixels, the annotated body parts in it, and which attributes
-its class has.
+"""What a network sees of an image, its central square: the pixels, the annotated body parts in it,
+and which attributes its class has.
 """
 
 from pathlib import Path
@@ -14,7 +14,8 @@ SIDE = 224  # pixels of a drawn picture: the usual input side; keeps the svg sma
 
 
 def image_sizes(index: Index, rows: np.ndarray, image_root: Path) -> np.ndarray:
-    """Return (n, 2) widths and heights in pixels of the images ``rows`` (of their boxes, if any), from headers alone.
+    """Return (n, 2) widths and heights in pixels of the images ``rows`` (of their boxes, if any),
+    from headers alone.
 
     Raises InputError for files that are missing or no images.
     """
@@ -37,13 +38,16 @@ def image_sizes(index: Index, rows: np.ndarray, image_root: Path) -> np.ndarray:
 
 
 def central_squares(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return upper left corners (n, 2) and sides (n, 1), in pixels, of the central squares of (n, 2) image sizes."""
+    """Return upper left corners (n, 2) and sides (n, 1), in pixels, of the central squares of (n,
+    2) image sizes.
+    """
     sides = sizes.min(axis=1, keepdims=True)
     return (sizes - sides) / 2, sides
 
 
 def places_in_square(locations: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Return part locations (n, part, 2), fractions of images of ``sizes`` (n, 2), as fractions of the central square.
+    """Return part locations (n, part, 2), fractions of images of ``sizes`` (n, 2), as fractions of
+    the central square.
 
     NaN where a part is not annotated or lies outside the square.
     """
@@ -54,16 +58,20 @@ def places_in_square(locations: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def load_square(index: Index, image: int, image_root: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return an image's central square (SIDE, SIDE, 3) in 0..1 and its parts (part, 2) as x, y in these pixels.
+    """Return an image's central square (SIDE, SIDE, 3) in 0..1 and its parts (part, 2) as x, y in
+    these pixels.
 
-    Parts that are not annotated or lie outside the square are NaN. Raises InputError for a missing or damaged file.
+    Parts that are not annotated or lie outside the square are NaN. Raises InputError for a missing
+    or damaged file.
     """
     path = image_root / index.paths[image]
     try:
         with Image.open(path) as file:
             picture = file.convert("RGB")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such image; is {image_root} the dataset's image folder?") from None
+        raise InputError(
+            f"{path}: no such image; is {image_root} the dataset's image folder?"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: not a readable image ({error})") from None
     if index.boxes is not None:
@@ -72,7 +80,9 @@ def load_square(index: Index, image: int, image_root: Path) -> tuple[np.ndarray,
     size = np.array([picture.size], np.float64)
     corners, sides = central_squares(size)
     box = (*corners[0], *(corners[0] + sides[0]))
-    square = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box), np.float64) / 255
+    square = (
+        np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box), np.float64) / 255
+    )
     if index.part_locations is None:
         return square, np.empty((0, 2))
     return square, places_in_square(index.part_locations[image][None], size)[0] * SIDE - 0.5

@@ -1,30 +1,33 @@
 """S-CC and V-CC: Classifier Crafting, Turn Your ConvNet into a Zero-Shot Learner!
 
-Cavazza, 2021. The softmax classifier of a network gets fixed rules w_j, one a class; what trains is the feature f that
-has to match them, on images of seen classes alone (algorithm 1). Class embeddings z_j; x is the backbone's last map,
-averaged over positions; the numbers from (2) on are ours::
+Cavazza, 2021. The softmax classifier of a network gets fixed rules w_j, one a class; what trains is
+the feature f that has to match them, on images of seen classes alone (algorithm 1). Class
+embeddings z_j; x is the backbone's last map, averaged over positions; the numbers from (2) on are
+ours::
 
     (1) p_j = exp(f . w_j) / sum_l exp(f . w_l), at training over the seen classes, at test over all of them
     (2) semantic rules (S-CC):  w_j = z_j,  f = A x + a
     (3) visual rules (V-CC):  w_j = m_j, the mean f of class j's training images before any training,  f = x
     (4) w_k = V z_k for a class without training images,  V = arg min sum_j |V z_j - m_j|^2 + lambda s |V|^2
 
-A method of two inputs: images fine-tune the backbone; pooled features leave it as it is, so that S-CC trains (A, a)
-alone and V-CC nothing at all, which is the paper's "V-CC without fine-tuning".
+A method of two inputs: images fine-tune the backbone; pooled features leave it as it is, so that
+S-CC trains (A, a) alone and V-CC nothing at all, which is the paper's "V-CC without fine-tuning".
 
 Deviations
-    - f and w_j have unit length and f . w_j is divided by a temperature (ours): the norms of rules differ, those of (4)
-      are shrunk by the ridge, and a plain inner product prefers the long ones (V-CC on the validation classes of CUB's
-      birds: H 42 with unit length, 4 without). ``similarity = "inner product"`` with temperature 1 is the paper's (1).
-    - The paper mentions a temperature that smoothes predictions at test, without a value. Here the same one divides the
-      logits at training and at test: softmax(scores) is p of (1).
+    - f and w_j have unit length and f . w_j is divided by a temperature (ours): the norms of rules
+      differ, those of (4) are shrunk by the ridge, and a plain inner product prefers the long ones
+      (V-CC on the validation classes of CUB's birds: H 42 with unit length, 4 without).
+      ``similarity = "inner product"`` with temperature 1 is the paper's (1).
+    - The paper mentions a temperature that smoothes predictions at test, without a value. Here the
+      same one divides the logits at training and at test: softmax(scores) is p of (1).
     - The linear layer of (2) is ours: the paper does not say how f gets the embedding's dimension.
-    - The linear projection of (4) is a ridge regression without intercept; s, the mean of |z_j|^2, makes lambda
-      independent of the embeddings' scale (ours: the paper says "closed form").
-    - Optimiser, rates, batch and epochs are ours: the paper names none. Batch norms keep their statistics (ours): the
-      prototypes were made with them, and a file of weights may hold batch norms folded into the convolutions, to which
-      the statistics of a batch do not belong.
-    - V&S-CC is the mean of the two models' softmax(scores); like the rebalancing it is made from their score matrices.
+    - The linear projection of (4) is a ridge regression without intercept; s, the mean of |z_j|^2,
+      makes lambda independent of the embeddings' scale (ours: the paper says "closed form").
+    - Optimiser, rates, batch and epochs are ours: the paper names none. Batch norms keep their
+      statistics (ours): the prototypes were made with them, and a file of weights may hold batch
+      norms folded into the convolutions, to which the statistics of a batch do not belong.
+    - V&S-CC is the mean of the two models' softmax(scores); like the rebalancing it is made from
+      their score matrices.
 """
 
 from dataclasses import dataclass
@@ -51,7 +54,9 @@ class Config:
     rule: Literal["semantic", "visual"] = "semantic"  # paper, section 2.1: S-CC or V-CC
     backbone: str = "resnet101"  # paper, table 2
     layer: str = ""  # ours: the last convolutional map
-    similarity: Literal["cosine", "inner product"] = "cosine"  # ours; "inner product" is the paper's eq. 1
+    similarity: Literal["cosine", "inner product"] = (
+        "cosine"  # ours; "inner product" is the paper's eq. 1
+    )
     temperature: float = 0.05  # ours: T1 on the validation classes of CUB's birds
     regulariser: float = 0.1  # lambda; ours, likewise
     lr: float = 3e-4  # of the linear layer; ours, likewise
@@ -63,7 +68,8 @@ class Config:
 class Model(nn.Module):
     """A backbone whose features meet fixed rules; the buffer ``rules`` (c, k) never trains.
 
-    ``trunk`` is there for images (3, size, size) alone; ``projection`` is the linear layer (d, a) of S-CC.
+    ``trunk`` is there for images (3, size, size) alone; ``projection`` is the linear layer (d, a)
+    of S-CC.
     """
 
     rules: Tensor
@@ -93,9 +99,13 @@ class Model(nn.Module):
         return self
 
     def features(self, inputs: Float[Tensor, "b *shape"]) -> Float[Tensor, "b k"]:
-        """Return f (b, k) of images (b, 3, h, w), whose last map is averaged, or of pooled features (b, d)."""
+        """Return f (b, k) of images (b, 3, h, w), whose last map is averaged, or of pooled features
+        (b, d).
+        """
         maps = self.trunk(inputs)
-        features = self.projection(maps.mean(dim=(2, 3)) if maps.ndim == 4 else maps).to(self.rules.dtype)
+        features = self.projection(maps.mean(dim=(2, 3)) if maps.ndim == 4 else maps).to(
+            self.rules.dtype
+        )
         return scaled(features, self.config)
 
     def scores(self, inputs: Float[Tensor, "b *shape"]) -> Float[Tensor, "b c"]:
@@ -112,13 +122,17 @@ class Model(nn.Module):
 
 
 def scaled(vectors: Float[Tensor, "n k"], config: Config) -> Float[Tensor, "n k"]:
-    """Return features or rules (n, k) as eq. 1 multiplies them: of unit length where it takes the cosine."""
+    """Return features or rules (n, k) as eq. 1 multiplies them: of unit length where it takes the
+    cosine.
+    """
     return F.normalize(vectors, dim=1) if config.similarity == "cosine" else vectors
 
 
-def class_means(model: Model, data: TrainingData) -> tuple[Float[Tensor, "c d"], Float[Tensor, " c"]]:
-    """Return the mean feature m (c, d) of each class's training images, not augmented, and how many there are;
-    float64, zero for a class without images (eq. 3).
+def class_means(
+    model: Model, data: TrainingData
+) -> tuple[Float[Tensor, "c d"], Float[Tensor, " c"]]:
+    """Return the mean feature m (c, d) of each class's training images, not augmented, and how many
+    there are; float64, zero for a class without images (eq. 3).
     """
     sums = torch.zeros_like(model.rules, dtype=torch.float64)
     counts = sums.new_zeros(len(sums))
@@ -132,10 +146,13 @@ def class_means(model: Model, data: TrainingData) -> tuple[Float[Tensor, "c d"],
 
 
 def projected_rules(
-    embeddings: Float[Tensor, "c a"], prototypes: Float[Tensor, "j d"], known: Float[Tensor, "j a"], regulariser: float
+    embeddings: Float[Tensor, "c a"],
+    prototypes: Float[Tensor, "j d"],
+    known: Float[Tensor, "j a"],
+    regulariser: float,
 ) -> Float[Tensor, "c d"]:
-    """Return V z (c, d) of ``embeddings``, with V from the ``prototypes`` of classes with embeddings ``known``
-    (eq. 4).
+    """Return V z (c, d) of ``embeddings``, with V from the ``prototypes`` of classes with
+    embeddings ``known`` (eq. 4).
     """
     scale = regulariser * known.square().sum(1).mean()
     gram = known.T @ known + scale * torch.eye(known.shape[1]).to(known)
@@ -143,10 +160,14 @@ def projected_rules(
 
 
 def set_visual_rules(model: Model, config: Config, data: TrainingData) -> None:
-    """Fill the rules with prototypes: means where there are training images, projections elsewhere (eq. 3 and 4)."""
+    """Fill the rules with prototypes: means where there are training images, projections elsewhere
+    (eq. 3 and 4).
+    """
     means, counts = class_means(model, data)
     embeddings, has_images = data.classes.attributes.to(means), counts > 0
-    projected = projected_rules(embeddings, means[has_images], embeddings[has_images], config.regulariser)
+    projected = projected_rules(
+        embeddings, means[has_images], embeddings[has_images], config.regulariser
+    )
     model.rules.copy_(scaled(torch.where(has_images[:, None], means, projected), config))
 
 
@@ -155,8 +176,18 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
     if config.rule == "visual":
         set_visual_rules(model, config, data)
     parts = ((model.trunk, config.trunk_lr), (model.projection, config.lr))
-    groups = [{"params": list(part.parameters()), "lr": lr} for part, lr in parts if list(part.parameters())]
+    groups = [
+        {"params": list(part.parameters()), "lr": lr}
+        for part, lr in parts
+        if list(part.parameters())
+    ]
     if not groups:  # V-CC on pooled features is in closed form
         return
     optimizer = torch.optim.Adam(groups)
-    fit(model, data, partial(random_batches, size=config.batch_size), Objective(model.loss, optimizer), config.epochs)
+    fit(
+        model,
+        data,
+        partial(random_batches, size=config.batch_size),
+        Objective(model.loss, optimizer),
+        config.epochs,
+    )

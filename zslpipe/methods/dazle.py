@@ -1,6 +1,7 @@
 """DAZLE: Fine-Grained Generalized Zero-Shot Learning via Dense Attribute-Based Attention.
 
-Huynh and Elhamifar, CVPR 2020. Region features f_i^r, word vectors v_a, class vectors z^c of unit length::
+Huynh and Elhamifar, CVPR 2020. Region features f_i^r, word vectors v_a, class vectors z^c of unit
+length::
 
     (2)  alpha(f_i^r, v_a) = softmax over r of  v_a' W_alpha f_i^r
     (3)  h_i^a  = sum_r alpha(f_i^r, v_a) f_i^r
@@ -12,19 +13,20 @@ Huynh and Elhamifar, CVPR 2020. Region features f_i^r, word vectors v_a, class v
     (12) L      = L_ce + lambda L_cal
     (13) prediction: arg max over c of s_i^c + 1(c)
 
-The attended features h (b, a, d) never exist: with P = V W, v_a' W h_i^a = sum_r alpha (P_a . f_i^r), so that one
-product of all regions with (3a, d) rows gives all that (2), (4) and (6) need; outputs and gradients are those of the
-plain form.
+The attended features h (b, a, d) never exist: with P = V W, v_a' W h_i^a = sum_r alpha (P_a .
+f_i^r), so that one product of all regions with (3a, d) rows gives all that (2), (4) and (6) need;
+outputs and gradients are those of the plain form.
 
 Deviations
-    - L_cal is -log of the batch mean of the unseen mass (code); ``calibration = "image mean"`` is the paper's mean of
-      -log.
+    - L_cal is -log of the batch mean of the unseen mass (code); ``calibration = "image mean"`` is
+      the paper's mean of -log.
     - Losses are means over the batch, not sums (code).
     - Region features and the initial word vectors have unit length (code); the paper does not say.
-    - "No dense attention" keeps W_alpha at zero, so that (2) is 1/R and (3) the mean over regions. "No attribute
-      attention" keeps W_beta at zero and doubles beta, so that beta = 1 and (7) is (5). Neither needs a branch.
-    - Without calibration ("L_ce, seen classes" in table 2) the cross-entropy covers seen classes and no margin is
-      added.
+    - "No dense attention" keeps W_alpha at zero, so that (2) is 1/R and (3) the mean over regions.
+      "No attribute attention" keeps W_beta at zero and doubles beta, so that beta = 1 and (7) is
+      (5). Neither needs a branch.
+    - Without calibration ("L_ce, seen classes" in table 2) the cross-entropy covers seen classes
+      and no margin is added.
 """
 
 import math
@@ -53,11 +55,17 @@ class Config:
     weight_decay: float = 1e-4  # code
     batch_size: int = 50  # paper, section 5.1
     epochs: int = 20  # paper, section 5.1
-    sampler: Literal["random", "class balanced"] = "random"  # code: random on CUB, class balanced elsewhere
+    sampler: Literal["random", "class balanced"] = (
+        "random"  # code: random on CUB, class balanced elsewhere
+    )
     calibration_weight: float = 0.1  # paper, section 5.1 (lambda)
-    calibration: Literal["batch mean", "image mean"] = "batch mean"  # code; "image mean" is the paper's eq. 10
+    calibration: Literal["batch mean", "image mean"] = (
+        "batch mean"  # code; "image mean" is the paper's eq. 10
+    )
     margin: float = 1.0  # paper, eq. 11
-    cross_entropy_classes: Literal["all", "seen"] = "all"  # paper, eq. 8; table 2: "seen" without calibration
+    cross_entropy_classes: Literal["all", "seen"] = (
+        "all"  # paper, eq. 8; table 2: "seen" without calibration
+    )
     dense_attention: bool = True  # paper, eq. 2; table 4
     attribute_attention: bool = True  # paper, eq. 6; table 4
     refine_word_vectors: bool = True  # paper, section 4.1; table 4
@@ -69,14 +77,16 @@ class Config:
 PUBLISHED = {
     "CUB": Config(),
     "SUN": Config(epochs=100, sampler="class balanced", attribute_attention=False),  # code
-    "AWA2": Config(momentum=0.0, sampler="class balanced", unit_word_vectors=True, negative_attributes="zero"),  # code
+    "AWA2": Config(
+        momentum=0.0, sampler="class balanced", unit_word_vectors=True, negative_attributes="zero"
+    ),  # code
     "DeepFashion": Config(epochs=2, sampler="class balanced"),  # paper, section 5.1; sampler: code
 }
 
 
 class Model(nn.Module):
-    """Attention over regions and over attributes; parameters ``word_vectors`` (a, v) and ``W_e``, ``W_alpha``,
-    ``W_beta`` (v, d).
+    """Attention over regions and over attributes; parameters ``word_vectors`` (a, v) and ``W_e``,
+    ``W_alpha``, ``W_beta`` (v, d).
     """
 
     attributes: Tensor
@@ -105,8 +115,14 @@ class Model(nn.Module):
         self.register_buffer("margins", torch.where(classes.seen, -config.margin, config.margin))
 
     def _compatibilities(self, regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return v_a' W f_i^r for W_alpha, W_e, W_beta, each (b, r, a), of region features of unit length."""
-        words = F.normalize(self.word_vectors, dim=1) if self.config.unit_word_vectors else self.word_vectors
+        """Return v_a' W f_i^r for W_alpha, W_e, W_beta, each (b, r, a), of region features of unit
+        length.
+        """
+        words = (
+            F.normalize(self.word_vectors, dim=1)
+            if self.config.unit_word_vectors
+            else self.word_vectors
+        )
         rows = torch.cat([words @ matrix for matrix in (self.W_alpha, self.W_e, self.W_beta)])
         # Dividing the few products by |f| spares a copy of all features.
         length = torch.linalg.vector_norm(regions, dim=2, keepdim=True).clamp_min(1e-12)
@@ -136,11 +152,15 @@ class Model(nn.Module):
             considered = scores.masked_fill(~self.seen, -torch.inf)
         losses = {"cross_entropy": F.cross_entropy(considered, batch.labels)}
         if self.config.calibration_weight:
-            losses["calibration"] = self.config.calibration_weight * self._calibration(scores + self.margins)
+            losses["calibration"] = self.config.calibration_weight * self._calibration(
+                scores + self.margins
+            )
         return losses
 
     def _calibration(self, scores: Tensor) -> Tensor:
-        """Return -log of the unseen classes' mass (eq. 10 on eq. 11's scores), averaged inside or outside the log."""
+        """Return -log of the unseen classes' mass (eq. 10 on eq. 11's scores), averaged inside or
+        outside the log.
+        """
         mass = scores[:, ~self.seen].logsumexp(1) - scores.logsumexp(1)
         if self.config.calibration == "image mean":
             return -mass.mean()
@@ -154,11 +174,11 @@ class Model(nn.Module):
 
 
 def discriminative_attributes(attributes: Float[Tensor, "c a"], count: int) -> Int[Tensor, " used"]:
-    """Return the numbers of the ``count`` attributes whose distribution over classes has the lowest entropy (section
-    5.2; 0: all).
+    """Return the numbers of the ``count`` attributes whose distribution over classes has the lowest
+    entropy (section 5.2; 0: all).
 
-    ``attributes`` (c, a) class vectors; p_c = z_a^c / sum_c z_a^c, negative strengths counted as absent;
-    an attribute that no class has tells nothing and comes last.
+    ``attributes`` (c, a) class vectors; p_c = z_a^c / sum_c z_a^c, negative strengths counted as
+    absent; an attribute that no class has tells nothing and comes last.
     """
     if not count:
         return torch.arange(attributes.shape[1])
@@ -171,6 +191,8 @@ def discriminative_attributes(attributes: Float[Tensor, "c a"], count: int) -> I
 def train(model: Model, config: Config, data: TrainingData) -> None:
     """Minimise eq. 12 by RMSprop (paper: its default setting)."""
     refined = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.RMSprop(refined, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    optimizer = torch.optim.RMSprop(
+        refined, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    )
     sampler = partial(SAMPLERS[config.sampler], size=config.batch_size)
     fit(model, data, sampler, Objective(model.loss, optimizer), config.epochs)

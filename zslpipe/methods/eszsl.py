@@ -1,18 +1,19 @@
 """ESZSL: An Embarrassingly Simple Approach to Zero-Shot Learning.
 
-Romera-Paredes and Torr, ICML 2015; a baseline in closed form. Features X (n, d), labels Y (n, seen class) in {0, 1},
-seen class vectors S (seen class, a); the numbers are ours::
+Romera-Paredes and Torr, ICML 2015; a baseline in closed form. Features X (n, d), labels Y (n, seen
+class) in {0, 1}, seen class vectors S (seen class, a); the numbers are ours::
 
     (1)  W = (X' X + gamma I)^-1  X' Y S  (S' S + lambda I)^-1        (d, a)
     (2)  prediction: arg max over c of x' W z^c
 
 Deviations
     - The paper writes images and classes in columns; here they are rows.
-    - Y is 0/1, not -1/1: class vectors are not centred, and the constant -1 then pulls every W z towards their mean,
-      which costs T1 on the validation classes (ours).
-    - Features have unit length before all else (ours; without it gamma has to follow the backbone's scale).
-    - gamma and lambda are meant to be chosen on the validation classes, as the paper does: ``choose`` in the
-      configuration.
+    - Y is 0/1, not -1/1: class vectors are not centred, and the constant -1 then pulls every W z
+      towards their mean, which costs T1 on the validation classes (ours).
+    - Features have unit length before all else (ours; without it gamma has to follow the backbone's
+      scale).
+    - gamma and lambda are meant to be chosen on the validation classes, as the paper does:
+      ``choose`` in the configuration.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,9 @@ BATCH = 1024
 class Config:
     """Settings; each default's source behind it."""
 
-    feature_regulariser: float = 1.0  # gamma; ours: the middle of 10^-3 ... 10^3, to be chosen on validation classes
+    feature_regulariser: float = (
+        1.0  # gamma; ours: the middle of 10^-3 ... 10^3, to be chosen on validation classes
+    )
     class_regulariser: float = 1.0  # lambda; ours, likewise
 
 
@@ -57,7 +60,9 @@ class Model(nn.Module):
 
 @lru_cache(maxsize=1)
 def _sums(inputs: Inputs, rows: Tensor, labels: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
-    """Return X' X (d, d) and X' Y (d, seen class), float64; kept, since every pair of regularisers starts from them."""
+    """Return X' X (d, d) and X' Y (d, seen class), float64; kept, since every pair of regularisers
+    starts from them.
+    """
     seen_number = torch.cumsum(classes.seen, 0) - 1
     gram: Tensor | float = 0.0
     targets: Tensor | float = 0.0
@@ -74,6 +79,8 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
     gram, targets = _sums(data.inputs, data.rows, data.labels, data.classes)
     signatures = data.classes.attributes[data.classes.seen].to(gram)
     left = gram + config.feature_regulariser * torch.eye(len(gram)).to(gram)
-    right = signatures.T @ signatures + config.class_regulariser * torch.eye(signatures.shape[1]).to(gram)
+    right = signatures.T @ signatures + config.class_regulariser * torch.eye(
+        signatures.shape[1]
+    ).to(gram)
     weights = torch.linalg.solve(left, targets @ signatures)
     model.W.copy_(torch.linalg.solve(right, weights, left=False))

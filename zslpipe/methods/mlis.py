@@ -1,30 +1,36 @@
-"""MLIS: Refining Visual Representation for Generalized Zero-Shot Recognition through Implicit-Semantics-Guided Metric
-Learning.
+"""MLIS: Refining Visual Representation for Generalized Zero-Shot Recognition through
+Implicit-Semantics-Guided Metric Learning.
 
-Anonymous authors, under review (references up to 2022). Features x scaled to [0, 1], class vectors a, noise z, refined
-feature h = E(x)::
+Anonymous authors, under review (references up to 2022). Features x scaled to [0, 1], class vectors
+a, noise z, refined feature h = E(x)::
 
     (1) L_circle = log[1 + sum_j exp(gamma (s_n^j + m)) sum_i exp(-gamma s_p^i)],  where s is the cosine similarity of
                    two images' [h, a]: s_p within a class, s_n between classes
     (2) L_WGAN   = E D(G(z, a), a) - E D(x, a) + lambda E (|grad D(x^, a)| - 1)^2,  x^ = t x + (1 - t) G(z, a),
-                   t ~ U(0, 1); the critic D minimises it, the generator G minimises -E D(G(z, a), a)
+                   t ~ U(0, 1); the critic D minimises it, the generator G minimises -E D(G(z, a),
+                   a)
     (3) L_CE     = cross-entropy over all classes of real and synthetic refined features
 
-Three stages: G and D by (2); E by (1) + (3); a softmax classifier on h alone, of real and synthetic features. Class
-vectors take part in the first two only: prediction is arg max of the classifier on E(x).
+Three stages: G and D by (2); E by (1) + (3); a softmax classifier on h alone, of real and synthetic
+features. Class vectors take part in the first two only: prediction is arg max of the classifier on
+E(x).
 
-The gradient penalty needs neither a third pass through D nor a second derivative: D's first layer is linear, so its
-output at x^ is the interpolate of its outputs, and the gradient of D = w' LeakyReLU(V x + S a + b) is V' (w * slope).
+The gradient penalty needs neither a third pass through D nor a second derivative: D's first layer
+is linear, so its output at x^ is the interpolate of its outputs, and the gradient of D = w'
+LeakyReLU(V x + S a + b) is V' (w * slope).
 
 Deviations
-    - Metric losses are pytorch-metric-learning's, on which the paper builds. Its circle loss is one (1) an anchor
-      image, averaged over those where it is not 0, with similarities weighted by their distance from the optimum.
+    - Metric losses are pytorch-metric-learning's, on which the paper builds. Its circle loss is one
+      (1) an anchor image, averaged over those where it is not 0, with similarities weighted by
+      their distance from the optimum.
     - Both parts of [h, a] have unit length before w = ``semantic_weight`` multiplies a, so that
       s = (cos h + w^2 cos a) / (1 + w^2).
-    - Synthetic features do not enter (1): it tells seen classes apart (section 3.3), and must not compare them with
-      real ones. They enter (3) alone, whose classifier is not that of the third stage.
+    - Synthetic features do not enter (1): it tells seen classes apart (section 3.3), and must not
+      compare them with real ones. They enter (3) alone, whose classifier is not that of the third
+      stage.
     - The encoder starts at the identity (``encoder_start``); both classifiers start at zero.
-    - ``refinement = False`` is the control that the paper lacks: the classifier on raw real and synthetic features.
+    - ``refinement = False`` is the control that the paper lacks: the classifier on raw real and
+      synthetic features.
 """
 
 from dataclasses import dataclass, replace
@@ -63,21 +69,31 @@ class Config:
     lr: float = 1e-4  # family: of generator and critic
     batch_size: int = 64  # family: of generator and critic
     refinement: bool = True  # paper; False: the control, a classifier on raw features
-    encoder_width: int = 0  # ours: 0 is as wide as the features, which are the family's 2048 in the paper
+    encoder_width: int = (
+        0  # ours: 0 is as wide as the features, which are the family's 2048 in the paper
+    )
     encoder_start: Literal["identity", "normal"] = "identity"  # ours; "normal": N(0, 0.02), family
-    metric_loss: Literal["circle", "contrastive", "multi-similarity"] = "circle"  # paper, eq. 1; table 4
+    metric_loss: Literal["circle", "contrastive", "multi-similarity"] = (
+        "circle"  # paper, eq. 1; table 4
+    )
     metric_margin: float = 0.25  # paper, figure 4: m below 0.4
     metric_scale: float = 16.0  # ours: gamma; paper, figure 4: it matters little
     implicit_semantics: bool = True  # paper, section 3.1; tables 3, 4
     semantic_weight: float = 0.25  # ours: a's length against h's
     synthetic_refinement: bool = True  # paper, section 3.3; table 3
-    refine_per_unseen: int = 5  # paper, figure 3: synthetic features of an unseen class in the second stage
+    refine_per_unseen: int = (
+        5  # paper, figure 3: synthetic features of an unseen class in the second stage
+    )
     refine_per_seen: int = 0  # ours: the same of a seen class
     refinement_epochs: int = 30  # ours
     refinement_lr: float = 1e-4  # ours
     refinement_batch_size: int = 256  # ours
-    unit_length: bool = False  # paper, section 3.4; ours: True gives the classifier features of one length
-    classify_per_unseen: int = 300  # family: synthetic features of an unseen class in the third stage
+    unit_length: bool = (
+        False  # paper, section 3.4; ours: True gives the classifier features of one length
+    )
+    classify_per_unseen: int = (
+        300  # family: synthetic features of an unseen class in the third stage
+    )
     classify_per_seen: int = 0  # family: the same of a seen class
     classifier_lr: float = 1e-3  # family
     classifier_batch_size: int = 300  # family
@@ -87,7 +103,9 @@ class Config:
 PUBLISHED = {  # family: learning rates, features a class, and epochs of batches of 64 that the generator's steps are
     "CUB": Config(),
     "AWA2": Config(lr=1e-5, generator_steps=11000, classify_per_unseen=1800),  # 30 epochs
-    "SUN": Config(lr=2e-4, generator_steps=6500, classify_per_unseen=400, classifier_lr=5e-4),  # 40 epochs
+    "SUN": Config(
+        lr=2e-4, generator_steps=6500, classify_per_unseen=400, classifier_lr=5e-4
+    ),  # 40 epochs
     "FLO": Config(generator_steps=7000, classify_per_unseen=1200),  # 80 epochs
     "aPY": Config(lr=1e-5, generator_steps=3700, classify_per_unseen=1800),  # 40 epochs
 }
@@ -102,14 +120,23 @@ class Critic(nn.Module):
         self.semantics = nn.Linear(semantics, hidden, bias=False)
         self.value = nn.Linear(hidden, 1)
 
-    def forward(self, features: Float[Tensor, "b d"], semantics: Float[Tensor, "b a"]) -> Float[Tensor, " b"]:
+    def forward(
+        self, features: Float[Tensor, "b d"], semantics: Float[Tensor, "b a"]
+    ) -> Float[Tensor, " b"]:
         """Return D(x, a)."""
-        return self.value(F.leaky_relu(self.features(features) + self.semantics(semantics), SLOPE)).squeeze(1)
+        return self.value(
+            F.leaky_relu(self.features(features) + self.semantics(semantics), SLOPE)
+        ).squeeze(1)
 
     def losses(
-        self, real: Float[Tensor, "b d"], synthetic: Float[Tensor, "b d"], semantics: Float[Tensor, "b a"]
+        self,
+        real: Float[Tensor, "b d"],
+        synthetic: Float[Tensor, "b d"],
+        semantics: Float[Tensor, "b a"],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Return the two parts of eq. 2: E D(G(z, a), a) - E D(x, a), and E (|grad D(x^, a)| - 1)^2."""
+        """Return the two parts of eq. 2: E D(G(z, a), a) - E D(x, a), and E (|grad D(x^, a)| -
+        1)^2.
+        """
         before = self.features(torch.stack([real, synthetic])) + self.semantics(semantics)
         values = self.value(F.leaky_relu(before, SLOPE)).mean((1, 2))
         share = torch.rand(len(real), 1, dtype=real.dtype, device=real.device)
@@ -151,11 +178,15 @@ class Model(nn.Module):
         self.register_buffer("maximum", torch.ones(width))
 
     def scaled(self, inputs: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
-        """Return features as shares of the way from the least to the largest of the training images."""
+        """Return features as shares of the way from the least to the largest of the training
+        images.
+        """
         return (inputs - self.minimum) / (self.maximum - self.minimum).clamp_min(1e-12)
 
     def generate(self, labels: Int[Tensor, " b"]) -> Float[Tensor, "b d"]:
-        """Return a synthetic feature G(z, a), scaled, of each class in ``labels``; z is as long as a."""
+        """Return a synthetic feature G(z, a), scaled, of each class in ``labels``; z is as long as
+        a.
+        """
         semantics = self.attributes[labels]
         return self.generator(torch.cat([torch.randn_like(semantics), semantics], dim=1))
 
@@ -163,7 +194,9 @@ class Model(nn.Module):
         """Return eq. 2 of scaled features, lambda times the penalty on its own."""
         with torch.no_grad():
             synthetic = self.generate(batch.labels)
-        distance, penalty = self.critic.losses(batch.inputs, synthetic, self.attributes[batch.labels])
+        distance, penalty = self.critic.losses(
+            batch.inputs, synthetic, self.attributes[batch.labels]
+        )
         return {"critic": distance, "penalty": self.config.gradient_penalty * penalty}
 
     def generator_loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -176,7 +209,9 @@ class Model(nn.Module):
         """Return h = E(x) of scaled features; of the control x itself."""
         return self.encoder(scaled).relu() if self.config.refinement else scaled
 
-    def metric_loss(self, refined: Float[Tensor, "b h"], labels: Int[Tensor, " b"]) -> Float[Tensor, ""]:
+    def metric_loss(
+        self, refined: Float[Tensor, "b h"], labels: Int[Tensor, " b"]
+    ) -> Float[Tensor, ""]:
         """Return the metric loss (eq. 1) of [h, a], or of h without implicit semantics."""
         vectors = F.normalize(refined, dim=1)
         if self.config.implicit_semantics:
@@ -185,12 +220,16 @@ class Model(nn.Module):
         return metric_loss_of(self.config)(vectors, labels)
 
     def refinement_loss(self, batch: Batch, images: int) -> dict[str, Float[Tensor, ""]]:
-        """Return eq. 1 of real features, at positions below ``images``, and with synthetic refinement eq. 3 of all."""
+        """Return eq. 1 of real features, at positions below ``images``, and with synthetic
+        refinement eq. 3 of all.
+        """
         refined = self.refined(batch.inputs)
         real = (batch.positions < images).to(refined.device)
         losses = {"metric": self.metric_loss(refined[real], batch.labels[real])}
         if self.config.synthetic_refinement:
-            losses["cross_entropy"] = F.cross_entropy(self.refinement_classifier(refined), batch.labels)
+            losses["cross_entropy"] = F.cross_entropy(
+                self.refinement_classifier(refined), batch.labels
+            )
         return losses
 
     def classified(self, scaled: Float[Tensor, "b d"]) -> Float[Tensor, "b h"]:
@@ -208,15 +247,21 @@ class Model(nn.Module):
 
 
 def metric_loss_of(config: Config) -> nn.Module:
-    """Return the metric loss of eq. 1 or table 4; the other two keep the library's settings (paper, section 4.4)."""
+    """Return the metric loss of eq. 1 or table 4; the other two keep the library's settings (paper,
+    section 4.4).
+    """
     if config.metric_loss == "circle":
         return CircleLoss(m=config.metric_margin, gamma=config.metric_scale)
     return ContrastiveLoss() if config.metric_loss == "contrastive" else MultiSimilarityLoss()
 
 
 @torch.no_grad()
-def with_synthetic(model: Model, data: TrainingData, per_unseen: int, per_seen: int) -> TrainingData:
-    """Return the training images and so many synthetic features of each class, drawn in the order of class vectors."""
+def with_synthetic(
+    model: Model, data: TrainingData, per_unseen: int, per_seen: int
+) -> TrainingData:
+    """Return the training images and so many synthetic features of each class, drawn in the order
+    of class vectors.
+    """
     classes = data.classes
     order = torch.unique(classes.attributes, dim=0, return_inverse=True)[1].argsort(stable=True)
     labels = order.repeat_interleave(torch.where(classes.seen, per_seen, per_unseen)[order])
@@ -227,7 +272,9 @@ def with_synthetic(model: Model, data: TrainingData, per_unseen: int, per_seen: 
 
 
 def train(model: Model, config: Config, data: TrainingData) -> None:
-    """Train generator and critic, then the encoder, then the classifier; all features stay on the device."""
+    """Train generator and critic, then the encoder, then the classifier; all features stay on the
+    device.
+    """
     features = data.inputs.take(data.rows)
     model.minimum.copy_(features.amin(0))
     model.maximum.copy_(features.amax(0))
@@ -249,7 +296,9 @@ def generate(model: Model, config: Config, data: TrainingData) -> None:
 
     adam = partial(torch.optim.Adam, lr=config.lr, betas=BETAS, fused=True)
     critic = Objective(model.critic_loss, adam(model.critic.parameters()))
-    generator = Objective(model.generator_loss, adam(model.generator.parameters()), every=config.critic_steps)
+    generator = Objective(
+        model.generator_loss, adam(model.generator.parameters()), every=config.critic_steps
+    )
     fit(model, data, sampler, (critic, generator), epochs, "generate")
 
 
@@ -267,8 +316,19 @@ def classify(model: Model, config: Config, data: TrainingData) -> None:
     """Minimise the classifier's cross-entropy on refined features, which are computed once."""
     synthesised = with_synthetic(model, data, config.classify_per_unseen, config.classify_per_seen)
     with torch.no_grad():
-        refined = torch.cat([model.classified(batch.inputs) for batch in synthesised.in_order(AT_ONCE)])
-    optimizer = torch.optim.Adam(model.classifier.parameters(), lr=config.classifier_lr, betas=BETAS)
+        refined = torch.cat(
+            [model.classified(batch.inputs) for batch in synthesised.in_order(AT_ONCE)]
+        )
+    optimizer = torch.optim.Adam(
+        model.classifier.parameters(), lr=config.classifier_lr, betas=BETAS
+    )
     sampler = partial(random_batches, size=config.classifier_batch_size)
     objective = Objective(model.classification_loss, optimizer)
-    fit(model, replace(synthesised, inputs=Held(refined)), sampler, objective, config.epochs, "classify")
+    fit(
+        model,
+        replace(synthesised, inputs=Held(refined)),
+        sampler,
+        objective,
+        config.epochs,
+        "classify",
+    )

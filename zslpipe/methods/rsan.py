@@ -1,6 +1,7 @@
 """RSAN: Region Semantically Aligned Network for Zero-Shot Learning.
 
-Wang et al., CIKM 2021. Map v(x) of the image encoder, region (i, j), class vectors a(y) of unit length::
+Wang et al., CIKM 2021. Map v(x) of the image encoder, region (i, j), class vectors a(y) of unit
+length::
 
     (1)  g = mean over i, j of v_ij                                    the baseline's feature
     (2)  a^ = g' P                                                     the baseline's attributes
@@ -16,24 +17,31 @@ Wang et al., CIKM 2021. Map v(x) of the image encoder, region (i, j), class vect
     (12) L = L_cls + lambda_1 L_con + lambda_2 L_reg
     (14) prediction: arg max over c of s cos(a^, a(c)) - gamma [c is seen]; (13) over the unseen classes alone
 
-With images the encoder is trained; with region features it is fixed, and the constraint branch (6)-(11), which acts on
-the encoder alone, changes no score: ``regression_weight = 0`` then spares half of the work.
+With images the encoder is trained; with region features it is fixed, and the constraint branch
+(6)-(11), which acts on the encoder alone, changes no score: ``regression_weight = 0`` then spares
+half of the work.
 
-(3) needs four sums over regions of each map m, of m, m i, m j and m (i^2 + j^2), for a sum of squared distances is
-sum m (i^2 + j^2) - 2 i~ sum m i - 2 j~ sum m j + (i~^2 + j~^2) sum m: no tensor of distances (b, r, a) exists.
+(3) needs four sums over regions of each map m, of m, m i, m j and m (i^2 + j^2), for a sum of
+squared distances is sum m (i^2 + j^2) - 2 i~ sum m i - 2 j~ sum m j + (i~^2 + j~^2) sum m: no
+tensor of distances (b, r, a) exists.
 
 Deviations
-    - (3) is over sigmoid(M) and a mean over images, attributes and regions, distances in cells (family): over M itself
-      it has no lower bound, and as a sum it drowns (5) at the paper's lambda_1 = 0.1. (4) is over M itself.
-    - (11) is the paper's sum over attributes, then a mean over images; a(y) has unit length there as well (family).
+    - (3) is over sigmoid(M) and a mean over images, attributes and regions, distances in cells
+      (family): over M itself it has no lower bound, and as a sum it drowns (5) at the paper's
+      lambda_1 = 0.1. (4) is over M itself.
+    - (11) is the paper's sum over attributes, then a mean over images; a(y) has unit length there
+      as well (family).
     - tau is not in the paper; s is one number in (5) and (14) (family).
-    - W of (8) is drawn once and not kept: the kernels are what is trained ("initialise"). E_k has unit length and W
-      normal entries of variance 1 / (3 d h w), so that a kernel's entries have the variance of torch's own convolution.
-    - The activation of (9) is the ReLU (ours), taken after the maximum: that is the same and less work.
-    - "Dot product" (tables 2 and 3) is a^' a(y) without s: a^ has a scale of its own there. The baseline's (1)-(2) is
-      computed as the mean of M, which is the same.
-    - Batch norms take each batch's statistics (family); ``batch_norm = "pretrained"`` keeps those of the weights, which
-      networks whose batch norms are folded into their convolutions need: to those a batch's statistics do not belong.
+    - W of (8) is drawn once and not kept: the kernels are what is trained ("initialise"). E_k has
+      unit length and W normal entries of variance 1 / (3 d h w), so that a kernel's entries have
+      the variance of torch's own convolution.
+    - The activation of (9) is the ReLU (ours), taken after the maximum: that is the same and less
+      work.
+    - "Dot product" (tables 2 and 3) is a^' a(y) without s: a^ has a scale of its own there. The
+      baseline's (1)-(2) is computed as the mean of M, which is the same.
+    - Batch norms take each batch's statistics (family); ``batch_norm = "pretrained"`` keeps those
+      of the weights, which networks whose batch norms are folded into their convolutions need: to
+      those a batch's statistics do not belong.
     - Where the sampler is "random", an epoch is one pass over the images, not 300 batches.
 """
 
@@ -91,8 +99,8 @@ PUBLISHED = {
 
 
 class Model(nn.Module):
-    """Saliency maps and attribute kernels over a map of regions; parameters ``P`` (d, a), ``kernels`` (a, d, h, w) and,
-    where the inputs are images, those of ``trunk``.
+    """Saliency maps and attribute kernels over a map of regions; parameters ``P`` (d, a),
+    ``kernels`` (a, d, h, w) and, where the inputs are images, those of ``trunk``.
     """
 
     attributes: Tensor
@@ -116,14 +124,18 @@ class Model(nn.Module):
                 f"take one from 1 to {self.side}"
             )
         # ours: torch's own start of a linear layer, variance 1 / (3 d)
-        self.P = nn.Parameter(torch.empty(width, classes.attributes.shape[1]).uniform_(-(width**-0.5), width**-0.5))
+        self.P = nn.Parameter(
+            torch.empty(width, classes.attributes.shape[1]).uniform_(-(width**-0.5), width**-0.5)
+        )
         self.kernels = nn.Parameter(attribute_kernels(config, classes, width))
         self.register_buffer("attributes", F.normalize(classes.attributes, dim=1))
         self.register_buffer("seen", classes.seen.clone())
         self.register_buffer("places", places(self.side))
 
     def train(self, mode: bool = True) -> "Model":
-        """Set the mode, but leave the encoder's batch norms at their statistics where the settings say so."""
+        """Set the mode, but leave the encoder's batch norms at their statistics where the settings
+        say so.
+        """
         super().train(mode)
         if self.trunk is not None and self.config.batch_norm == "pretrained":
             self.trunk.eval()
@@ -131,10 +143,14 @@ class Model(nn.Module):
 
     def _regions(self, inputs: Tensor) -> Tensor:
         """Return v (b, r, d) of images, through the trunk, or of region features."""
-        return inputs if self.trunk is None else self.trunk(inputs).permute(0, 2, 3, 1).flatten(1, 2)
+        return (
+            inputs if self.trunk is None else self.trunk(inputs).permute(0, 2, 3, 1).flatten(1, 2)
+        )
 
     def _predicted(self, saliency: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a^ (b, a), eq. 4 or 1-2, and the peaks' regions (b, a), of saliency maps (b, r, a)."""
+        """Return a^ (b, a), eq. 4 or 1-2, and the peaks' regions (b, a), of saliency maps (b, r,
+        a).
+        """
         predicted, peaks = saliency.max(1)
         if self.config.mapping == "global average":
             predicted = saliency.mean(1)
@@ -146,17 +162,25 @@ class Model(nn.Module):
             predicted = self.config.scale * F.normalize(predicted, dim=1)
         return predicted @ self.attributes.T
 
-    def attribute_scores(self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]) -> Float[Tensor, "b a"]:
+    def attribute_scores(
+        self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]
+    ) -> Float[Tensor, "b a"]:
         """Return a^ (b, a), eq. 4 (the baseline: eq. 2)."""
         return self._predicted(self._regions(inputs) @ self.P)[0]
 
-    def scores(self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]) -> Float[Tensor, "b c"]:
-        """Return s cos(a^, a(c)) - gamma [c is seen] (b, c), eq. 14: what the prediction is taken from."""
+    def scores(
+        self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]
+    ) -> Float[Tensor, "b c"]:
+        """Return s cos(a^, a(c)) - gamma [c is seen] (b, c), eq. 14: what the prediction is taken
+        from.
+        """
         scores = self._class_scores(self.attribute_scores(inputs))
         return torch.where(self.seen, scores - self.config.calibration, scores)
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """Return L_cls (eq. 5), lambda_1 L_con (eq. 3) and lambda_2 L_reg (eq. 11); a term of weight 0 is left out."""
+        """Return L_cls (eq. 5), lambda_1 L_con (eq. 3) and lambda_2 L_reg (eq. 11); a term of
+        weight 0 is left out.
+        """
         regions = self._regions(batch.inputs)
         saliency = regions @ self.P
         predicted, peaks = self._predicted(saliency)
@@ -177,7 +201,9 @@ class Model(nn.Module):
         maps = regions.unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
         return F.conv2d(maps, self.kernels).amax((2, 3)).relu()
 
-    def attention(self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]) -> Float[Tensor, "b a h w"]:
+    def attention(
+        self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]
+    ) -> Float[Tensor, "b a h w"]:
         """Return the saliency maps M (b, a, h, w)."""
         saliency = self._regions(inputs) @ self.P
         return saliency.transpose(1, 2).unflatten(2, (self.side, self.side))
@@ -205,22 +231,28 @@ def places(side: int) -> Float[Tensor, "4 r"]:
 def concentrate_loss(
     saliency: Float[Tensor, "b r a"], peaks: Int[Tensor, "b a"], places: Float[Tensor, "4 r"]
 ) -> Float[Tensor, ""]:
-    """Return L_con, eq. 3 over sigmoid(M) as a mean over images, attributes and regions; ``peaks`` are the regions of
-    the maps' maxima, ``places`` as :func:`places` gives them.
+    """Return L_con, eq. 3 over sigmoid(M) as a mean over images, attributes and regions; ``peaks``
+    are the regions of the maps' maxima, ``places`` as :func:`places` gives them.
     """
     # In bfloat16 the four sums would cancel badly.
     with torch.autocast(saliency.device.type, enabled=False):
         total, along_i, along_j, squares = (places @ saliency.to(places.dtype).sigmoid()).unbind(1)
     _, peak_i, peak_j, peak_squares = places[:, peaks]
-    return (squares - 2 * (peak_i * along_i + peak_j * along_j) + peak_squares * total).mean() / places.shape[1]
+    return (
+        squares - 2 * (peak_i * along_i + peak_j * along_j) + peak_squares * total
+    ).mean() / places.shape[1]
 
 
 def train(model: Model, config: Config, data: TrainingData) -> None:
     """Minimise eq. 12 by SGD (paper, section 4.1)."""
     groups: list[dict[str, Any]] = [{"params": [model.P, model.kernels]}]
     if model.trunk is not None:
-        groups.append({"params": model.trunk.parameters(), "lr": config.trunk_lr_factor * config.lr})
-    optimizer = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        groups.append(
+            {"params": model.trunk.parameters(), "lr": config.trunk_lr_factor * config.lr}
+        )
+    optimizer = torch.optim.SGD(
+        groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    )
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, config.lr_halved_every, gamma=0.5)
     sampler = partial(random_batches, size=config.batch_size)
     if config.sampler == "episodes":

@@ -1,8 +1,9 @@
 """SGMA: Semantic-Guided Multi-Attention Localization for Zero-Shot Learning.
 
-Zhu, Xie, Tang, Peng and Elgammal, NeurIPS 2019, as the reproduction report of Arriaza Barriga, Xiong and Katsarou gives
-it ("paper" below). Map b of a network, parts i in {1, 2}, positions z; pooled features theta of the views x^0 (whole
-image), x^1, x^2 (crops); class vectors phi of unit length::
+Zhu, Xie, Tang, Peng and Elgammal, NeurIPS 2019, as the reproduction report of Arriaza Barriga,
+Xiong and Katsarou gives it ("paper" below). Map b of a network, parts i in {1, 2}, positions z;
+pooled features theta of the views x^0 (whole image), x^1, x^2 (crops); class vectors phi of unit
+length::
 
     (1)  p_c   = mean over z of b_c(z)
     (2)  a_i   = sigmoid(W_2 relu(W_1 p)),  (11) at first the indicator of k-means cluster i of the channels
@@ -17,21 +18,24 @@ image), x^1, x^2 (crops); class vectors phi of unit length::
     prediction: arg max over y of s_y, of P_y' e/|e|, or of their sum
 
 Deviations
-    - (3) as printed is 1 nearly everywhere, the sigmoid of a sum of hundreds of non-negative channels: the sum is
-      stretched to [-5, 5] over each map first (ours).
-    - (2), (11): the last layer has a bias, +-2.2 by the cluster; W_2 starts at 0 (ours). p is of all channels (eq. 1).
-    - K-means sees where a channel peaks in each training image; a constant channel peaks where the others do on
-      average. The cluster that lies higher in the images is part 1 (ours).
-    - (4): coordinates are cells of the map (code). The square has a fixed side around a soft arg max and stays within
-      the image; "network" corrects place and side (ours).
-    - (5): the ideal map is a Gaussian at the peak. (6) is a mean over z: lambda does not follow the map's size (ours).
-    - (7): one W, as printed (code: one a view). theta has length ``feature_length``: the report's baseline was
-      hard to train on raw features (ours).
+    - (3) as printed is 1 nearly everywhere, the sigmoid of a sum of hundreds of non-negative
+      channels: the sum is stretched to [-5, 5] over each map first (ours).
+    - (2), (11): the last layer has a bias, +-2.2 by the cluster; W_2 starts at 0 (ours). p is of
+      all channels (eq. 1).
+    - K-means sees where a channel peaks in each training image; a constant channel peaks where the
+      others do on average. The cluster that lies higher in the images is part 1 (ours).
+    - (4): coordinates are cells of the map (code). The square has a fixed side around a soft arg
+      max and stays within the image; "network" corrects place and side (ours).
+    - (5): the ideal map is a Gaussian at the peak. (6) is a mean over z: lambda does not follow the
+      map's size (ours).
+    - (7): one W, as printed (code: one a view). theta has length ``feature_length``: the report's
+      baseline was hard to train on raw features (ours).
     - (8): the hardest wrong centre (family: He et al. 2018), or the mean over all.
-    - (10): rows of P have unit length, since the ridge shrinks P_u, which would lose every comparison with P_s. In the
-      sum, s is divided by |e|: two cosines of one embedding (ours). The paper prints arg min there.
-    - "Three CNNs" are one, in evaluation mode. While it is frozen, images are not augmented, its batch norms are folded
-      and what it makes of the whole image is stored before training.
+    - (10): rows of P have unit length, since the ridge shrinks P_u, which would lose every
+      comparison with P_s. In the sum, s is divided by |e|: two cosines of one embedding (ours). The
+      paper prints arg min there.
+    - "Three CNNs" are one, in evaluation mode. While it is frozen, images are not augmented, its
+      batch norms are folded and what it makes of the whole image is stored before training.
 """
 
 import copy
@@ -67,14 +71,18 @@ class Config:
 
     backbone: str = "vgg19"  # paper, section 2.1
     layer: str = ""  # ours: the last convolutional map
-    trunk_lr: float = 0.0  # paper, section 3.2: frozen; else the network's rate, which falls as lr does
+    trunk_lr: float = (
+        0.0  # paper, section 3.2: frozen; else the network's rate, which falls as lr does
+    )
     parts: Literal["two", "none"] = "two"  # paper, section 2; "none" is the baseline of section 3.3
     view: float = 0.5  # paper, section 3.2: a view has 224 px where the image has 448
     crop: Literal["peak", "network"] = "peak"  # paper, section 2.2; code: "network"
     square: float = 0.5  # ours: the crop's side, as a share of the image's
     steepness: float = 10.0  # paper, section 3.2 (k)
     feature_length: float = 10.0  # ours: chosen on validation classes (cub127, baseline)
-    diversity_weight: float = 10.0  # ours (lambda): at 1 the maps do not part within some epochs (cub127)
+    diversity_weight: float = (
+        10.0  # ours (lambda): at 1 the maps do not part within some epochs (cub127)
+    )
     embedding_weight: float = 1.0  # ours (alpha)
     centre_weight: float = 1.0  # ours (beta)
     diversity_margin: float = 0.2  # paper, section 3.2
@@ -92,7 +100,9 @@ class Config:
 
 
 class Model(nn.Module):
-    """Parameters ``W`` (d, a) and ``centres`` (seen class, a), buffer ``prototypes`` P (c, a), beside two subnets."""
+    """Parameters ``W`` (d, a) and ``centres`` (seen class, a), buffer ``prototypes`` P (c, a),
+    beside two subnets.
+    """
 
     attributes: Tensor
     seen: Tensor
@@ -101,16 +111,24 @@ class Model(nn.Module):
     def __init__(self, config: Config, classes: Classes, input_shape: tuple[int, ...]):
         super().__init__()
         self.config = config
-        self.trunk = build_trunk(config.backbone, "random", config.layer or None).requires_grad_(config.trunk_lr > 0)
+        self.trunk = build_trunk(config.backbone, "random", config.layer or None).requires_grad_(
+            config.trunk_lr > 0
+        )
         with torch.no_grad():
             width, self.cells = self.trunk(torch.zeros(1, *input_shape)).shape[1:3]
         if self.cells == 1:
-            raise InputError(f"sgma: {config.backbone} makes one region of {input_shape[1]} px; take larger images")
+            raise InputError(
+                f"sgma: {config.backbone} makes one region of {input_shape[1]} px; take larger images"
+            )
         self.view = round(config.view * input_shape[1])
         self.attention = ChannelAttention(width, self.cells)
-        self.cropping = Cropping(self.cells, config.square, config.steepness, config.crop == "network")
+        self.cropping = Cropping(
+            self.cells, config.square, config.steepness, config.crop == "network"
+        )
         length = classes.attributes.shape[1]
-        self.W = nn.Parameter(torch.empty(width, length).normal_(0, (2 / width) ** 0.5))  # paper, section 3.3: He
+        self.W = nn.Parameter(
+            torch.empty(width, length).normal_(0, (2 / width) ** 0.5)
+        )  # paper, section 3.3: He
         names = [classes.names[number] for number in classes.seen.nonzero()]
         drawn = torch.empty(len(names), length).normal_(0, 0.01)  # paper, section 3.4
         # Drawn in the order of the names, so that the order of the classes does not count.
@@ -131,13 +149,22 @@ class Model(nn.Module):
 
     def first_stage(self, images: Float[Tensor, "b 3 h w"]) -> FirstStage:
         """Return theta of the view x^0 and the regions of the image."""
-        view = F.interpolate(images, size=self.view, mode="bilinear", align_corners=False, antialias=True)
-        return self.trunk(view).mean((2, 3)), None if self.config.parts == "none" else self.regions(images)
+        view = F.interpolate(
+            images, size=self.view, mode="bilinear", align_corners=False, antialias=True
+        )
+        return self.trunk(view).mean((2, 3)), None if self.config.parts == "none" else self.regions(
+            images
+        )
 
     def forward(
-        self, images: Float[Tensor, "b 3 h w"], whole: Float[Tensor, "b d"], regions: Float[Tensor, "b r d"] | None
+        self,
+        images: Float[Tensor, "b 3 h w"],
+        whole: Float[Tensor, "b d"],
+        regions: Float[Tensor, "b r d"] | None,
     ) -> tuple[Float[Tensor, "b a"], Float[Tensor, "b 2 y x"] | None]:
-        """Return e, eq. 7, and the logits of M (None for the baseline), given the first stage of ``images``."""
+        """Return e, eq. 7, and the logits of M (None for the baseline), given the first stage of
+        ``images``.
+        """
         theta, logits = F.normalize(whole, dim=1), None
         if regions is not None:
             logits = self.attention(regions)
@@ -152,7 +179,11 @@ class Model(nn.Module):
         embedding, _ = self(inputs, *self.first_stage(inputs))
         if self.config.inference == "compatibility":
             return embedding @ self.attributes.T
-        vectors = self.prototypes if self.config.inference == "centres" else self.attributes + self.prototypes
+        vectors = (
+            self.prototypes
+            if self.config.inference == "centres"
+            else self.attributes + self.prototypes
+        )
         return F.normalize(embedding, dim=1) @ vectors.T
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -160,7 +191,9 @@ class Model(nn.Module):
         return self.losses(batch, self.first_stage(batch.inputs))
 
     def losses(self, batch: Batch, first_stage: FirstStage) -> dict[str, Float[Tensor, ""]]:
-        """Return the terms of eq. 9, given the first stage of the batch; L_CLS alone for the baseline."""
+        """Return the terms of eq. 9, given the first stage of the batch; L_CLS alone for the
+        baseline.
+        """
         config = self.config
         embedding, logits = self(batch.inputs, *first_stage)
         targets = (torch.cumsum(self.seen, 0) - 1)[batch.labels]
@@ -170,7 +203,9 @@ class Model(nn.Module):
             maps = logits.sigmoid()
             terms["compactness"] = compactness(maps)
             terms["diversity"] = config.diversity_weight * diversity(maps, config.diversity_margin)
-            triplet = centre_triplet(embedding, self.centres, targets, config.centre_margin, config.wrong_centre)
+            triplet = centre_triplet(
+                embedding, self.centres, targets, config.centre_margin, config.wrong_centre
+            )
             terms["centre"] = config.centre_weight * triplet
         return terms
 
@@ -200,7 +235,9 @@ def centre_triplet(
     margin: float,
     wrong: str,
 ) -> Float[Tensor, ""]:
-    """Return L_CCT, eq. 8, against the closest wrong centre ("hardest") or as the "mean" over all wrong ones."""
+    """Return L_CCT, eq. 8, against the closest wrong centre ("hardest") or as the "mean" over all
+    wrong ones.
+    """
     # Of unit vectors, |x - y|^2 = 2 - 2 x'y.
     distances = 2 - 2 * F.normalize(embedding, dim=1) @ F.normalize(centres, dim=1).T
     own = F.one_hot(targets, len(centres)).bool()
@@ -208,7 +245,9 @@ def centre_triplet(
     return (hinges.amax(1) if wrong == "hardest" else hinges.sum(1) / (len(centres) - 1)).mean()
 
 
-def ridge_combinations(attributes: Float[Tensor, "c a"], seen: Tensor, ridge: float) -> Float[Tensor, "c k"]:
+def ridge_combinations(
+    attributes: Float[Tensor, "c a"], seen: Tensor, ridge: float
+) -> Float[Tensor, "c k"]:
     """Return R, eq. 10, of all classes from the k seen ones; a seen class is itself."""
     known, identity = attributes[seen], torch.eye(int(seen.sum())).to(attributes)
     combinations = torch.linalg.solve(known @ known.T + ridge * identity, known @ attributes.T).T
@@ -220,36 +259,54 @@ def descent(model: Model) -> tuple[torch.optim.Optimizer, ReduceLROnPlateau]:
     """Return SGD and its schedule, section 3.2; the network has a rate of its own."""
     config = model.config
     heads = [weights for name, weights in model.named_parameters() if not name.startswith("trunk.")]
-    groups: list[dict[str, Any]] = [{"params": heads}, {"params": model.trunk.parameters(), "lr": config.trunk_lr}]
-    optimizer = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    groups: list[dict[str, Any]] = [
+        {"params": heads},
+        {"params": model.trunk.parameters(), "lr": config.trunk_lr},
+    ]
+    optimizer = torch.optim.SGD(
+        groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    )
     smallest = [config.smallest_lr, config.smallest_lr / config.lr * config.trunk_lr]
-    return optimizer, ReduceLROnPlateau(optimizer, patience=config.patience, threshold=0.01, min_lr=smallest)
+    return optimizer, ReduceLROnPlateau(
+        optimizer, patience=config.patience, threshold=0.01, min_lr=smallest
+    )
 
 
 @torch.no_grad()
-def set_prototypes(model: Model, data: TrainingData, first_stage: Callable[[Batch], FirstStage]) -> None:
+def set_prototypes(
+    model: Model, data: TrainingData, first_stage: Callable[[Batch], FirstStage]
+) -> None:
     """Set P, eq. 10, from the embeddings of all training images."""
     sums = torch.zeros_like(model.prototypes)
     for batch in data.in_order(model.config.batch_size):
-        sums.index_add_(0, batch.labels, F.normalize(model(batch.inputs, *first_stage(batch))[0], dim=1))
-    means = sums / torch.bincount(data.labels, minlength=len(sums)).to(sums).clamp_min(1).unsqueeze(1)
+        sums.index_add_(
+            0, batch.labels, F.normalize(model(batch.inputs, *first_stage(batch))[0], dim=1)
+        )
+    means = sums / torch.bincount(data.labels, minlength=len(sums)).to(sums).clamp_min(1).unsqueeze(
+        1
+    )
     combinations = ridge_combinations(model.attributes, model.seen, model.config.ridge)
     model.prototypes.copy_(F.normalize(combinations @ means[model.seen], dim=1))
 
 
 def stored_first_stage(model: Model, data: TrainingData) -> StoredStage:
-    """Return the first stage of all training images: ``pooled`` (n, d) is theta of x^0, ``regions`` (n, r, d) is b; the
-    baseline has no regions.
+    """Return the first stage of all training images: ``pooled`` (n, d) is theta of x^0, ``regions``
+    (n, r, d) is b; the baseline has no regions.
     """
     count, width = len(data.rows), len(model.attention.clusters)
-    shapes = {"pooled": ((count, width), "float32"), "regions": ((count, model.cells**2, width), "float16")}
+    shapes = {
+        "pooled": ((count, width), "float32"),
+        "regions": ((count, model.cells**2, width), "float16"),
+    }
     if model.config.parts == "none":
         del shapes["regions"]
     return stored(model.first_stage, data, shapes, model.config.batch_size)
 
 
 def train(model: Model, config: Config, data: TrainingData) -> None:
-    """Start the attention at the channels' clusters, minimise eq. 9 by SGD, then average embeddings for eq. 10."""
+    """Start the attention at the channels' clusters, minimise eq. 9 by SGD, then average embeddings
+    for eq. 10.
+    """
     trunk, frozen = model.trunk, not config.trunk_lr
     if frozen:
         model.trunk = folded(copy.deepcopy(trunk)).requires_grad_(False)
@@ -267,7 +324,9 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
             return model.first_stage(batch.inputs)
         rows, device = batch.positions.numpy(), data.run.device
         whole = torch.from_numpy(kept.maps(pooled=True)[rows]).to(device)
-        return whole, None if kept.regions is None else torch.from_numpy(kept.regions[rows]).to(device).float()
+        return whole, None if kept.regions is None else torch.from_numpy(kept.regions[rows]).to(
+            device
+        ).float()
 
     def after_epoch(trained: Model, epochs: int) -> dict[str, float]:
         """Return what is measured after an epoch, with the prototypes of that epoch."""
@@ -277,6 +336,12 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
     measure = data.run.after_epoch
     run = replace(data.run, after_epoch=after_epoch if measure else None)
     objective = Objective(lambda batch: model.losses(batch, first_stage(batch)), *descent(model))
-    fit(model, replace(data, run=run), partial(SAMPLERS["random"], size=config.batch_size), objective, config.epochs)
+    fit(
+        model,
+        replace(data, run=run),
+        partial(SAMPLERS["random"], size=config.batch_size),
+        objective,
+        config.epochs,
+    )
     set_prototypes(model, data, first_stage)
     model.trunk = trunk

@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 
 # Seed of random weights (ours): an extraction that is resumed needs the network it began with.
 RANDOM_SEED = 0
-# The last convolutional map of torchvision's families: node of the traced network, by the longest matching prefix of
-# its name. DenseNet's last map is its final ReLU, which has no module of its own.
+# The last convolutional map of torchvision's families: node of the traced network, by the longest
+# matching prefix of its name. DenseNet's last map is its final ReLU, which has no module of its
+# own.
 LAST_MAP = {
     "alexnet": "features", "convnext": "features", "densenet": "relu", "efficientnet": "features",
     "googlenet": "inception5b", "mnasnet": "layers", "mobilenet": "features", "regnet": "trunk_output",
@@ -41,7 +42,11 @@ class Trunk(nn.Module):
     deviation: Tensor
 
     def __init__(
-        self, network: nn.Module, layer: str, mean: Sequence[float] = MEAN, deviation: Sequence[float] = DEVIATION
+        self,
+        network: nn.Module,
+        layer: str,
+        mean: Sequence[float] = MEAN,
+        deviation: Sequence[float] = DEVIATION,
     ):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
@@ -56,9 +61,9 @@ class Trunk(nn.Module):
 def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
     """Return a backbone in evaluation mode, cut at ``layer`` (None: its last convolutional map).
 
-    ``backbone``: ``demo``, a torchvision classifier, or ``timm/NAME``. ``weights``: a state-dict file, a torchvision
-    weights name such as ``IMAGENET1K_V2`` (downloaded by torchvision), ``pretrained`` for timm, or ``random`` (always
-    the same).
+    ``backbone``: ``demo``, a torchvision classifier, or ``timm/NAME``. ``weights``: a state-dict
+    file, a torchvision weights name such as ``IMAGENET1K_V2`` (downloaded by torchvision),
+    ``pretrained`` for timm, or ``random`` (always the same).
 
     Raises InputError for an unknown name, a weights file that does not fit, or an unknown layer.
     """
@@ -68,7 +73,9 @@ def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
         return Trunk(network, layer, *_normalisation(backbone, network)).eval()
     except ValueError:
         names = [name for name, _ in network.named_modules() if name]
-        raise InputError(f"backbone {backbone!r} has no layer {layer!r}; {nearest(layer, names)}") from None
+        raise InputError(
+            f"backbone {backbone!r} has no layer {layer!r}; {nearest(layer, names)}"
+        ) from None
 
 
 def _network(backbone: str, weights: str) -> nn.Module:
@@ -116,14 +123,18 @@ def _timm_network(name: str, pretrained: bool) -> nn.Module:
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
-    """Return the state dict of a file, whatever optimiser state lies beside it; never unpickles foreign objects."""
+    """Return the state dict of a file, whatever optimiser state lies beside it; never unpickles
+    foreign objects.
+    """
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = f"cut off, or more than tensors: {type(error).__name__}"
-        raise InputError(f"weights file {path} cannot be read ({reason}); save network.state_dict() alone") from None
+        raise InputError(
+            f"weights file {path} cannot be read ({reason}); save network.state_dict() alone"
+        ) from None
     if not isinstance(state, dict):
         raise InputError(f"weights file {path} holds no state dict; save network.state_dict()")
     return state.get("state_dict", state)
@@ -132,15 +143,21 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 def _load(network: nn.Module, state: dict[str, Tensor], backbone: str, weights: str) -> None:
     """Load ``state``; raises InputError naming the first keys or shapes that do not fit."""
     expected = network.state_dict()
-    wrong = [name for name in expected if name not in state or state[name].shape != expected[name].shape]
+    wrong = [
+        name for name in expected if name not in state or state[name].shape != expected[name].shape
+    ]
     if wrong:
-        missing = f"{len(wrong)} of {len(expected)} tensors missing or of another shape, first {wrong[0]}"
+        missing = (
+            f"{len(wrong)} of {len(expected)} tensors missing or of another shape, first {wrong[0]}"
+        )
         raise InputError(f"weights {weights} do not fit {backbone}: {missing}")
     network.load_state_dict({name: state[name] for name in expected})
 
 
 def _normalisation(backbone: str, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
-    """Return the channel means and deviations a network expects: timm's say theirs, the rest has ImageNet's."""
+    """Return the channel means and deviations a network expects: timm's say theirs, the rest has
+    ImageNet's.
+    """
     if not backbone.startswith("timm/"):
         return MEAN, DEVIATION
     from timm.data import resolve_model_data_config
@@ -150,7 +167,9 @@ def _normalisation(backbone: str, network: nn.Module) -> tuple[Sequence[float], 
 
 
 def state_hash(trunk: Trunk) -> str:
-    """Return a 16-digit SHA-256 of a trunk's weights by name, type, shape and bytes; to be taken before folding."""
+    """Return a 16-digit SHA-256 of a trunk's weights by name, type, shape and bytes; to be taken
+    before folding.
+    """
     digest = hashlib.sha256()
     for name, value in sorted(trunk.body.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -159,7 +178,8 @@ def state_hash(trunk: Trunk) -> str:
 
 
 def last_map(backbone: str, network: nn.Module) -> str:
-    """Return the node of a backbone's last map: timm's networks say theirs, torchvision's families are listed above.
+    """Return the node of a backbone's last map: timm's networks say theirs, torchvision's families
+    are listed above.
 
     Raises InputError where neither says.
     """
@@ -171,13 +191,15 @@ def last_map(backbone: str, network: nn.Module) -> str:
     else:
         known = {family: layer for family, layer in LAST_MAP.items() if backbone.startswith(family)}
     if not known:
-        raise InputError(f"backbone {backbone!r}: its last map is not known; give the extractor a 'layer'")
+        raise InputError(
+            f"backbone {backbone!r}: its last map is not known; give the extractor a 'layer'"
+        )
     return known[max(known, key=len)]
 
 
 def folded(trunk: Trunk) -> Trunk:
-    """Return the trunk for inference: batch norms folded into their convolutions, channels-last (1.65 times eager on a
-    CPU).
+    """Return the trunk for inference: batch norms folded into their convolutions, channels-last
+    (1.65 times eager on a CPU).
     """
     # torchvision's module holds two graphs, for training and evaluation; what is folded has one.
     plain = GraphModule(trunk.body, trunk.body.graph).eval()

@@ -1,8 +1,10 @@
-"""Where the parts of an image are, and crops of them: SGMA's multi-attention and cropping subnets (its eq. 1-4, 11).
+"""Where the parts of an image are, and crops of them: SGMA's multi-attention and cropping subnets
+(its eq. 1-4, 11).
 
-Coordinates are cells of a map that covers the image: the middle of its first cell is 0, so a map of w columns spans
--1/2 ... w - 1/2. A square is (x, y, side): its middle and the length of its side, in cells. Axes beyond those of
-:mod:`zslpipe.training.contract`: m part (a map, a square, a crop), k hidden.
+Coordinates are cells of a map that covers the image: the middle of its first cell is 0, so a map of
+w columns spans -1/2 ... w - 1/2. A square is (x, y, side): its middle and the length of its side,
+in cells. Axes beyond those of :mod:`zslpipe.training.contract`: m part (a map, a square, a crop), k
+hidden.
 """
 
 import math
@@ -14,13 +16,15 @@ from jaxtyping import Float, Int
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
-# Bias of the channel attention at its start (ours): sigmoid(+-2.2) is 0.9 and 0.1, where there is slope left.
+# Bias of the channel attention at its start (ours): sigmoid(+-2.2) is 0.9 and 0.1, where there is
+# slope left.
 START = 2.2
 # Width of the channel-attention and the cropping networks (ours).
 HIDDEN = 128
 # A map goes from sigmoid(-CONTRAST / 2) to sigmoid(CONTRAST / 2) (ours: 0.007 to 0.993).
 CONTRAST = 10.0
-# Of the soft arg max (ours): where a map's stretched sum is 0.2 below its highest, exp(-6) of the weight.
+# Of the soft arg max (ours): where a map's stretched sum is 0.2 below its highest, exp(-6) of the
+# weight.
 SHARPNESS = 3.0
 # Images whose peaks are looked for at once (ours): 100 MB of 14x14 regions.
 BLOCK = 256
@@ -29,8 +33,8 @@ BLOB = 0.1
 
 
 class ChannelAttention(nn.Module):
-    """Two maps of parts, sums of a network's channels whose weights two small networks give; ``clusters`` (d), 0 or 1,
-    are the groups of channels that they started with.
+    """Two maps of parts, sums of a network's channels whose weights two small networks give;
+    ``clusters`` (d), 0 or 1, are the groups of channels that they started with.
     """
 
     clusters: Tensor
@@ -55,7 +59,9 @@ class ChannelAttention(nn.Module):
         return torch.sigmoid(torch.einsum("bmk,mdk->bmd", hidden, self.W2) + self.bias)
 
     def forward(self, regions: Float[Tensor, "b r d"]) -> Float[Tensor, "b m h w"]:
-        """Return the logits of M, eq. 3, stretched: from -CONTRAST / 2 to CONTRAST / 2 on every map."""
+        """Return the logits of M, eq. 3, stretched: from -CONTRAST / 2 to CONTRAST / 2 on every
+        map.
+        """
         summed = torch.einsum("bmd,brd->bmr", self.weights(regions), regions)
         lowest, highest = summed.amin(2, keepdim=True), summed.amax(2, keepdim=True)
         stretched = (summed - lowest) / (highest - lowest).clamp_min(1e-12)
@@ -71,8 +77,8 @@ class ChannelAttention(nn.Module):
 class Cropping(nn.Module):
     """A square around each map's peak, zoomed; ``side`` is its share of the image's.
 
-    Where it is ``corrected``, a network, which starts at no change, moves the square by at most half of its side and
-    makes its side between half and twice as long.
+    Where it is ``corrected``, a network, which starts at no change, moves the square by at most
+    half of its side and makes its side between half and twice as long.
     """
 
     def __init__(self, cells: int, side: float, steepness: float, corrected: bool = False):
@@ -94,13 +100,17 @@ class Cropping(nn.Module):
             sides = (sides * 2 ** change[..., 2:]).clamp(max=self.cells)
         return inside(torch.cat([middles, sides], dim=2), self.cells)
 
-    def forward(self, images: Tensor, logits: Tensor, size: int) -> Float[Tensor, "b m 3 size size"]:
+    def forward(
+        self, images: Tensor, logits: Tensor, size: int
+    ) -> Float[Tensor, "b m 3 size size"]:
         """Return the squares of ``images`` (b, 3, h, w) at ``size`` x ``size`` pixels."""
         return zoomed(images, self.squares(logits), self.cells, size, self.steepness)
 
 
 def channel_peaks(regions: Float[Tensor, "n r d"]) -> Float[Tensor, "n d 2"]:
-    """Return x and y of each channel's highest response; where a channel is constant, the mean of the others."""
+    """Return x and y of each channel's highest response; where a channel is constant, the mean of
+    the others.
+    """
     cells = math.isqrt(regions.shape[1])
     highest, place = regions.max(1)
     varies = (highest > regions.amin(1)).unsqueeze(2)
@@ -110,61 +120,88 @@ def channel_peaks(regions: Float[Tensor, "n r d"]) -> Float[Tensor, "n d 2"]:
 
 
 def channel_clusters(regions: np.ndarray, seed: int) -> Int[Tensor, " d"]:
-    """Return the k-means cluster of each channel as described by its peaks in all images: 0 is the one higher up.
+    """Return the k-means cluster of each channel as described by its peaks in all images: 0 is the
+    one higher up.
 
     ``regions`` (n, r, d) may be a memory map: it is read in blocks.
     """
-    blocks = (torch.from_numpy(np.array(block)) for block in np.array_split(regions, -(-len(regions) // BLOCK)))
+    blocks = (
+        torch.from_numpy(np.array(block))
+        for block in np.array_split(regions, -(-len(regions) // BLOCK))
+    )
     peaks = torch.cat([channel_peaks(block.float()) for block in blocks])
-    numbers = KMeans(2, n_init=10, random_state=seed).fit_predict(peaks.transpose(0, 1).flatten(1).numpy())
+    numbers = KMeans(2, n_init=10, random_state=seed).fit_predict(
+        peaks.transpose(0, 1).flatten(1).numpy()
+    )
     heights = [peaks[:, numbers == number, 1].mean() for number in (0, 1)]
     return torch.from_numpy(numbers != int(heights[1] < heights[0])).long()
 
 
-def soft_peaks(logits: Float[Tensor, "b m h w"], sharpness: float = SHARPNESS) -> Float[Tensor, "b m 2"]:
+def soft_peaks(
+    logits: Float[Tensor, "b m h w"], sharpness: float = SHARPNESS
+) -> Float[Tensor, "b m 2"]:
     """Return x and y of each map's peak: the mean position under softmax(sharpness * logits)."""
     height, width = logits.shape[2:]
     weights = (sharpness * logits).flatten(2).softmax(2).unflatten(2, (height, width))
-    columns, rows = (torch.arange(length, device=weights.device).to(weights) for length in (width, height))
+    columns, rows = (
+        torch.arange(length, device=weights.device).to(weights) for length in (width, height)
+    )
     return torch.stack([weights.sum(2) @ columns, weights.sum(3) @ rows], dim=2)
 
 
 def blobs(maps: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w"]:
-    """Return a Gaussian of height 1 around the highest value of each map, its deviation BLOB times the map's width."""
+    """Return a Gaussian of height 1 around the highest value of each map, its deviation BLOB times
+    the map's width.
+    """
     height, width = maps.shape[2:]
     place = maps.flatten(2).argmax(2, keepdim=True)
     columns = torch.arange(width, device=maps.device) - place % width
     rows = torch.arange(height, device=maps.device) - place // width
-    return torch.exp(-(rows.unsqueeze(3) ** 2 + columns.unsqueeze(2) ** 2).to(maps) / (2 * (BLOB * width) ** 2))
+    return torch.exp(
+        -(rows.unsqueeze(3) ** 2 + columns.unsqueeze(2) ** 2).to(maps) / (2 * (BLOB * width) ** 2)
+    )
 
 
 def inside(squares: Float[Tensor, "b m 3"], cells: int) -> Float[Tensor, "b m 3"]:
-    """Return ``squares`` moved as little as needed for them to lie within a map of ``cells`` x ``cells``."""
+    """Return ``squares`` moved as little as needed for them to lie within a map of ``cells`` x
+    ``cells``.
+    """
     middles, sides = squares.split([2, 1], dim=2)
     lowest, highest = sides / 2 - 0.5, cells - 0.5 - sides / 2
     return torch.cat([middles.maximum(lowest).minimum(highest), sides], dim=2)
 
 
 def boxcar(offsets: Tensor, side: Tensor, steepness: float) -> Tensor:
-    """Return f(offset + side / 2) - f(offset - side / 2) with f(x) = 1 / (1 + exp(-steepness x)): one axis of the mask,
-    about 1 where a point is nearer than half a side to the square's middle, about 0 beyond (RA-CNN, Fu et al. 2017).
+    """Return f(offset + side / 2) - f(offset - side / 2) with f(x) = 1 / (1 + exp(-steepness x)):
+    one axis of the mask, about 1 where a point is nearer than half a side to the square's middle,
+    about 0 beyond (RA-CNN, Fu et al. 2017).
     """
-    return torch.sigmoid(steepness * (offsets + side / 2)) - torch.sigmoid(steepness * (offsets - side / 2))
+    return torch.sigmoid(steepness * (offsets + side / 2)) - torch.sigmoid(
+        steepness * (offsets - side / 2)
+    )
 
 
 def zoomed(
-    images: Float[Tensor, "b 3 h w"], squares: Float[Tensor, "b m 3"], cells: int, size: int, steepness: float
+    images: Float[Tensor, "b 3 h w"],
+    squares: Float[Tensor, "b m 3"],
+    cells: int,
+    size: int,
+    steepness: float,
 ) -> Float[Tensor, "b m 3 size size"]:
-    """Return ``squares`` of square ``images`` at ``size`` x ``size`` pixels, masked by the product of both boxcars.
+    """Return ``squares`` of square ``images`` at ``size`` x ``size`` pixels, masked by the product
+    of both boxcars.
 
-    One bilinear sampling takes all squares of an image, whose pixels are not copied. The mask is taken at the
-    sampled points. Pixels beyond the image's edge are those of the edge.
+    One bilinear sampling takes all squares of an image, whose pixels are not copied. The mask is
+    taken at the sampled points. Pixels beyond the image's edge are those of the edge.
     """
     steps = (torch.arange(size, device=squares.device).to(squares) + 0.5) / size - 0.5
     x, y, side = squares.unsqueeze(3).unbind(2)
     offsets = side * steps  # (b, m, size)
     shape = (*offsets.shape, size)
-    columns, rows = (x + offsets).unsqueeze(2).expand(shape), (y + offsets).unsqueeze(3).expand(shape)
+    columns, rows = (
+        (x + offsets).unsqueeze(2).expand(shape),
+        (y + offsets).unsqueeze(3).expand(shape),
+    )
     # In grid_sample's coordinates the image spans -1 to 1.
     grid = (2 * torch.stack([columns, rows], dim=4) + 1) / cells - 1
     pixels = F.grid_sample(images, grid.flatten(1, 2), padding_mode="border", align_corners=False)

@@ -1,4 +1,6 @@
-"""The demo dataset's own network: small enough to be trained on a laptop's processor within a minute and a half."""
+"""The demo dataset's own network: small enough to be trained on a laptop's processor within a
+minute and a half.
+"""
 
 from itertools import pairwise
 
@@ -9,7 +11,9 @@ WIDTHS = (24, 48, 128, 192)  # channels of the stem and of the three stages; our
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 2), halving height and width; ends in ReLU."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 2), halving height and width;
+    ends in ReLU.
+    """
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -20,7 +24,9 @@ class Block(nn.Module):
             nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
-        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs)
+        )
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Map (b, inputs, h, w) to (b, outputs, h / 2, w / 2), rounded up, all at least 0."""
@@ -28,9 +34,11 @@ class Block(nn.Module):
 
 
 class DemoNetwork(nn.Module):
-    """``features``, the trunk: (b, 3, h, w) to (b, 192, h / 16, w / 16); ``classifier`` on their mean.
+    """``features``, the trunk: (b, 3, h, w) to (b, 192, h / 16, w / 16); ``classifier`` on their
+    mean.
 
-    About 0.1 billion multiplications for a picture of 112 pixels, which becomes 7x7 regions; 224 gives 14x14.
+    About 0.1 billion multiplications for a picture of 112 pixels, which becomes 7x7 regions; 224
+    gives 14x14.
     """
 
     def __init__(self, classes: int):

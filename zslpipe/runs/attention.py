@@ -30,9 +30,11 @@ from zslpipe.runs.weights import load_model
 from zslpipe.training.contract import Model
 
 
-def attend(weights: Path, source: Source, words_path: Path | None, seed: int, output: Path, count: int) -> None:
-    """Write ``attention.h5``: the maps of ``count`` unseen test images, chosen from seed 0 before anything is scored,
-    and the peaks of every test image's maps.
+def attend(
+    weights: Path, source: Source, words_path: Path | None, seed: int, output: Path, count: int
+) -> None:
+    """Write ``attention.h5``: the maps of ``count`` unseen test images, chosen from seed 0 before
+    anything is scored, and the peaks of every test image's maps.
     """
     index = source.index
     words, _ = read_words(words_path)
@@ -58,8 +60,12 @@ def attend(weights: Path, source: Source, words_path: Path | None, seed: int, ou
         file.attrs["complete"] = True
 
 
-def _pictured(model: Model, of_attributes: bool, source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what is drawn of the images ``rows``: maps, scores where there are some, true and predicted classes."""
+def _pictured(
+    model: Model, of_attributes: bool, source: Source, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return what is drawn of the images ``rows``: maps, scores where there are some, true and
+    predicted classes.
+    """
     batch = source.inputs.take(torch.from_numpy(rows))
     arrays = {"images": rows, "labels": source.index.labels[rows]}
     arrays["predicted"] = model.scores(batch).argmax(1).cpu().numpy()
@@ -81,8 +87,8 @@ def _peaks(maps_of: Callable[[Tensor], Tensor], source: Source, rows: np.ndarray
 
 
 def peaks(maps: Tensor) -> Tensor:
-    """Return x and y of the highest value of each of the (b, m, h, w) ``maps`` as fractions (b, m, 2) float32: the
-    middle of its cell, the first of equals.
+    """Return x and y of the highest value of each of the (b, m, h, w) ``maps`` as fractions (b, m,
+    2) float32: the middle of its cell, the first of equals.
     """
     height, width = maps.shape[2:]
     place = maps.flatten(2).argmax(2)
@@ -91,8 +97,8 @@ def peaks(maps: Tensor) -> Tensor:
 
 
 def pick_images(index: Index, count: int) -> np.ndarray:
-    """Return rows of ``count`` unseen test images, one each of random classes (again from the first when classes run
-    out).
+    """Return rows of ``count`` unseen test images, one each of random classes (again from the first
+    when classes run out).
     """
     generator = np.random.default_rng(0)
     images = generator.permutation(index.splits["test_unseen"])

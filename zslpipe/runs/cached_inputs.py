@@ -1,4 +1,6 @@
-"""Cached features as a method's inputs: from memory where they fit, from the disk where they do not."""
+"""Cached features as a method's inputs: from memory where they fit, from the disk where they do
+not.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,12 +19,15 @@ logger = logging.getLogger(__name__)
 
 # Types of the cache's datasets: regions and pooled features.
 TORCH_TYPES = {"float16": torch.float16, "float32": torch.float32}
-# A job holds its features where they take at most this share of the free memory (ours: leaves room for a second job).
+# A job holds its features where they take at most this share of the free memory (ours: leaves room
+# for a second job).
 SHARE_OF_FREE_MEMORY = 0.5
 
 
 def open_features(path: Path, index: Index) -> FeatureFile:
-    """Return an open feature file; raises InputError unless its rows are the images of ``index``, in that order."""
+    """Return an open feature file; raises InputError unless its rows are the images of ``index``,
+    in that order.
+    """
     file = FeatureFile(path)
     if file.attributes.get("images_hash") != images_hash(index):
         raise InputError(
@@ -43,22 +48,34 @@ class CachedInputs:
         self.held = self._hold(file.path.name)
 
     def _hold(self, name: str) -> Tensor | None:
-        """Return all features on the device where they fit into half of its free memory, else None; the log says
-        which.
+        """Return all features on the device where they fit into half of its free memory, else None;
+        the log says which.
         """
         size = self.map.nbytes
         free = free_memory(self.device)
         fits = size <= SHARE_OF_FREE_MEMORY * free
-        place = ("GPU memory" if self.device.type == "cuda" else "RAM") if fits else "the disk, through a memory map"
+        place = (
+            ("GPU memory" if self.device.type == "cuda" else "RAM")
+            if fits
+            else "the disk, through a memory map"
+        )
         logger.info(
-            "features %s: %.2f GiB, %.2f GiB free: batches come from %s", name, size / 2**30, free / 2**30, place
+            "features %s: %.2f GiB, %.2f GiB free: batches come from %s",
+            name,
+            size / 2**30,
+            free / 2**30,
+            place,
         )
         if not fits:
             return None
-        held = torch.empty(self.map.shape, dtype=TORCH_TYPES[self.map.dtype.name], device=self.device)
+        held = torch.empty(
+            self.map.shape, dtype=TORCH_TYPES[self.map.dtype.name], device=self.device
+        )
         # Block by block: a GPU's copy does not pass through a second one in RAM.
         for start in range(0, len(held), BLOCK):
-            held[start : start + BLOCK] = torch.from_numpy(np.array(self.map[start : start + BLOCK]))
+            held[start : start + BLOCK] = torch.from_numpy(
+                np.array(self.map[start : start + BLOCK])
+            )
         return held
 
     def take(self, rows: Tensor) -> Tensor:
@@ -72,5 +89,7 @@ class CachedInputs:
     def stream(
         self, batches: Sequence[Tensor], generator: torch.Generator | None = None, start: int = 0
     ) -> Iterator[Tensor]:
-        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on; features are never augmented."""
+        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on; features are never
+        augmented.
+        """
         return (self.take(rows) for rows in batches[start:])

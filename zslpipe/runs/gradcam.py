@@ -1,10 +1,11 @@
-"""Where an S-CC network looks, with all attributes and without one: Grad-CAM (Selvaraju et al. 2017) of the score of an
-image's class at the backbone's last map; figure 9 of classifier crafting. ``weights.pt`` and images to
-``gradcam.h5`` (:mod:`zslpipe.formats.gradcam`).
+"""Where an S-CC network looks, with all attributes and without one: Grad-CAM (Selvaraju et al.
+2017) of the score of an image's class at the backbone's last map; figure 9 of classifier crafting.
+``weights.pt`` and images to ``gradcam.h5`` (:mod:`zslpipe.formats.gradcam`).
 
-The paper takes away an attribute that can be seen ("is black") and one that cannot ("is timid"). Which of a dataset's
-attributes can be seen is not known; here (ours) they are the one that the class stands out by and one that is strong in
-it and in the others alike. Nothing is trained again without the attribute: its number in the rule becomes 0.
+The paper takes away an attribute that can be seen ("is black") and one that cannot ("is timid").
+Which of a dataset's attributes can be seen is not known; here (ours) they are the one that the
+class stands out by and one that is strong in it and in the others alike. Nothing is trained again
+without the attribute: its number in the rule becomes 0.
 """
 
 from pathlib import Path
@@ -24,10 +25,11 @@ BATCH = 16  # ours: images at once, 1.5 GB of a ResNet-101's activations at 224 
 
 
 def write_grad_cam(weights: Path, source: Source, seed: int, output: Path, count: int) -> None:
-    """Write ``gradcam.h5`` of ``count`` unseen test images, chosen from seed 0 before anything is scored.
+    """Write ``gradcam.h5`` of ``count`` unseen test images, chosen from seed 0 before anything is
+    scored.
 
-    Raises InputError for weights of another method, of visual rules, of rules that are not one number an attribute, or
-    of a training on cached features.
+    Raises InputError for weights of another method, of visual rules, of rules that are not one
+    number an attribute, or of a training on cached features.
     """
     _, model, spec = load_model(weights, source.index, None)
     _check(model, spec, len(source.index.attribute_names), weights)
@@ -37,29 +39,40 @@ def write_grad_cam(weights: Path, source: Source, seed: int, output: Path, count
     removed = removed_attributes(model.rules.cpu().numpy(), labels)
     arrays = {"images": rows, "labels": labels, "attributes": removed}
     parts = [_maps(model, source, *part) for part in _batches(rows, labels, removed)]
-    for name, values in zip(("maps", "maps_without", "predicted"), zip(*parts, strict=True), strict=True):
+    for name, values in zip(
+        ("maps", "maps_without", "predicted"), zip(*parts, strict=True), strict=True
+    ):
         arrays[name] = torch.cat(values).cpu().numpy()
     write_explained(output, arrays, spec, seed)
 
 
 def _check(model: Model, spec: dict, attributes: int, weights: Path) -> None:
-    """Raise InputError unless the model is an S-CC network with its backbone, its rules one number an attribute."""
+    """Raise InputError unless the model is an S-CC network with its backbone, its rules one number
+    an attribute.
+    """
     if spec["method"] != "crafting" or model.config.rule != "semantic":
         what = "visual rules" if spec["method"] == "crafting" else f"method {spec['method']!r}"
-        raise InputError(f"{weights}: {what}; an attribute can be taken away from semantic rules of 'crafting' alone")
+        raise InputError(
+            f"{weights}: {what}; an attribute can be taken away from semantic rules of 'crafting' alone"
+        )
     if model.rules.shape[1] != attributes:
         found = f"rules of {spec['semantics']!r} have {model.rules.shape[1]} numbers"
-        raise InputError(f"{weights}: {found}, the dataset {attributes} attributes; train with semantics: att")
+        raise InputError(
+            f"{weights}: {found}, the dataset {attributes} attributes; train with semantics: att"
+        )
     if not list(model.trunk.parameters()):
-        raise InputError(f"{weights}: trained on pooled features, which have no map; train with input: images")
+        raise InputError(
+            f"{weights}: trained on pooled features, which have no map; train with input: images"
+        )
 
 
 def removed_attributes(rules: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return (k, 2) attribute numbers for the classes ``labels`` (k,), by the (c, a) ``rules``; the first of equals.
+    """Return (k, 2) attribute numbers for the classes ``labels`` (k,), by the (c, a) ``rules``; the
+    first of equals.
 
-    First the attribute that the class stands out by: furthest above its mean over classes. Then, of those at least
-    half as strong as the class's strongest, the one nearest to its mean over classes: strong, but it tells no class
-    from another.
+    First the attribute that the class stands out by: furthest above its mean over classes. Then, of
+    those at least half as strong as the class's strongest, the one nearest to its mean over
+    classes: strong, but it tells no class from another.
     """
     excess = rules - rules.mean(axis=0)
     strong = rules >= rules.max(axis=1, keepdims=True) / 2
@@ -69,13 +82,18 @@ def removed_attributes(rules: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _batches(*arrays: np.ndarray) -> list[tuple[np.ndarray, ...]]:
     """Return arrays of one length cut into batches."""
-    return [tuple(array[start : start + BATCH] for array in arrays) for start in range(0, len(arrays[0]), BATCH)]
+    return [
+        tuple(array[start : start + BATCH] for array in arrays)
+        for start in range(0, len(arrays[0]), BATCH)
+    ]
 
 
 def _maps(
     model: Model, source: Source, rows: np.ndarray, labels: np.ndarray, removed: np.ndarray
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return maps (b, h, w) with the whole rules, maps (b, 2, h, w) without each attribute, and predictions (b)."""
+    """Return maps (b, h, w) with the whole rules, maps (b, 2, h, w) without each attribute, and
+    predictions (b).
+    """
     images = source.inputs.take(torch.from_numpy(rows))
     rules = model.rules[torch.from_numpy(labels).to(source.device)]
     without = []
@@ -87,8 +105,8 @@ def _maps(
 
 
 def grad_cam(model: Model, images: Tensor, rules: Tensor) -> Tensor:
-    """Return Grad-CAM maps (b, h, w) of f . w over the trunk's last map A: max(0, sum_d g_d A_d), g_d the mean over
-    positions of the gradient with respect to A_d.
+    """Return Grad-CAM maps (b, h, w) of f . w over the trunk's last map A: max(0, sum_d g_d A_d),
+    g_d the mean over positions of the gradient with respect to A_d.
 
     ``images`` (b, 3, h, w); ``rules`` (b, k): the w of each image's own class, changed or not.
     """

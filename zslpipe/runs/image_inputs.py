@@ -1,7 +1,9 @@
-"""Images as a method's inputs: read again whenever they are needed, by processes that work ahead; nothing is kept.
+"""Images as a method's inputs: read again whenever they are needed, by processes that work ahead;
+nothing is kept.
 
-Workers decode, resize and cut out bytes; the device flips and normalises them. All random numbers of an epoch are drawn
-beforehand and travel with the row numbers, so that neither the number of workers nor an interruption changes a pixel.
+Workers decode, resize and cut out bytes; the device flips and normalises them. All random numbers
+of an epoch are drawn beforehand and travel with the row numbers, so that neither the number of
+workers nor an interruption changes a pixel.
 """
 
 import multiprocessing
@@ -21,9 +23,11 @@ from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
 
-# While training the shorter side is this much longer than the crop (family: 512 px for crops of 448).
+# While training the shorter side is this much longer than the crop (family: 512 px for crops of
+# 448).
 ROOM_TO_CROP = 512 / 448
-# Batches that each worker has ready at most (torch's default): bounds the memory of waiting batches.
+# Batches that each worker has ready at most (torch's default): bounds the memory of waiting
+# batches.
 AHEAD = 2
 # Row, share of the room above a crop and share of the room to its left, both in [0, 1).
 Key = tuple[int, float, float]
@@ -46,10 +50,12 @@ class _Crops(Dataset):
 
 
 class ImageInputs:
-    """Images of an index, (b, 3, size, size) float32 channels-last on ``device``, normalised as a network expects.
+    """Images of an index, (b, 3, size, size) float32 channels-last on ``device``, normalised as a
+    network expects.
 
-    Test view: the square of :func:`zslpipe.features.images.square`, which extraction reads too. Training view, where a generator
-    is given: shorter side to ROOM_TO_CROP x size, a random crop of size x size, every second image mirrored.
+    Test view: the square of :func:`zslpipe.features.images.square`, which extraction reads too.
+    Training view, where a generator is given: shorter side to ROOM_TO_CROP x size, a random crop of
+    size x size, every second image mirrored.
     """
 
     at_once = 32  # ours: what an extraction passes at once
@@ -67,21 +73,26 @@ class ImageInputs:
         self.root, self.device, self.workers = root, device, workers
         self.shape = (3, size, size)
         self.mean, self.deviation = mean.to(device), deviation.to(device)
-        self.squares, self.larger = (ImageFiles(root, index.paths, index.boxes, size) for _ in range(2))
+        self.squares, self.larger = (
+            ImageFiles(root, index.paths, index.boxes, size) for _ in range(2)
+        )
         self.larger.transform = v2.Compose([v2.Resize(round(size * ROOM_TO_CROP), antialias=True)])
 
     def take(self, rows: Tensor) -> Tensor:
-        """Return the test view of the images ``rows`` (numbers in the index); raises InputError as ``stream`` does."""
+        """Return the test view of the images ``rows`` (numbers in the index); raises InputError as
+        ``stream`` does.
+        """
         return next(self._read(self.squares, [[(row, 0.0, 0.0) for row in rows.tolist()]], None, 0))
 
     def stream(
         self, batches: Sequence[Tensor], generator: torch.Generator | None = None, start: int = 0
     ) -> Iterator[Tensor]:
-        """Yield the images of each of ``batches`` (rows) from number ``start`` on: the training view where a
-        ``generator`` is given, else the test view.
+        """Yield the images of each of ``batches`` (rows) from number ``start`` on: the training
+        view where a ``generator`` is given, else the test view.
 
-        The generator gives three numbers an image of the whole epoch at once, whatever ``start``. Raises InputError
-        where images of a batch cannot be read (all of them counted, the first five named).
+        The generator gives three numbers an image of the whole epoch at once, whatever ``start``.
+        Raises InputError where images of a batch cannot be read (all of them counted, the first
+        five named).
         """
         lengths = [len(rows) for rows in batches]
         shape = (sum(lengths), 3)
@@ -104,17 +115,23 @@ class ImageInputs:
         workers: int,
     ) -> Iterator[Tensor]:
         """Yield each batch of keys as images on the device; ``mirrored``: places in each batch."""
-        for number, (pixels, faults) in enumerate(self._loader(files, batches, min(workers, len(batches)))):
+        for number, (pixels, faults) in enumerate(
+            self._loader(files, batches, min(workers, len(batches)))
+        ):
             self._refuse(list(filter(None, faults)), len(faults))
             images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
             if mirrored is not None:
-                # Numbers, not a mask: a GPU would have to wait for its count, and torch.where is slow on a CPU.
+                # Numbers, not a mask: a GPU would have to wait for its count, and torch.where is
+                # slow on a CPU.
                 images[mirrored[number]] = functional.horizontal_flip(images[mirrored[number]])
             yield normalise(images, self.mean, self.deviation)
 
     def _loader(self, files: ImageFiles, batches: list[list[Key]], workers: int) -> DataLoader:
-        """Return a loader of ((b, size, size, 3) uint8, texts of what is wrong) over the batches of keys."""
-        # Where a server starts the workers (Python's default from 3.14 on) it imports this once, not each of them.
+        """Return a loader of ((b, size, size, 3) uint8, texts of what is wrong) over the batches of
+        keys.
+        """
+        # Where a server starts the workers (Python's default from 3.14 on) it imports this once,
+        # not each of them.
         multiprocessing.set_forkserver_preload([__name__])
         return DataLoader(
             _Crops(files, self.shape[1]),
@@ -123,7 +140,8 @@ class ImageInputs:
             prefetch_factor=AHEAD if workers else None,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_obey_parent_only,
-            # Without one of its own a loader draws from the global generator: a resumed epoch would differ.
+            # Without one of its own a loader draws from the global generator: a resumed epoch would
+            # differ.
             generator=torch.Generator(),
         )
 
@@ -139,8 +157,8 @@ class ImageInputs:
 def _obey_parent_only(worker: int) -> None:
     """Let SIGTERM end this worker only where its parent sends it.
 
-    SLURM sends it to every process of a job. A training then finishes its step and saves, which it cannot where its
-    workers are gone.
+    SLURM sends it to every process of a job. A training then finishes its step and saves, which it
+    cannot where its workers are gone.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_wait_for_parent, name=f"stop of worker {worker}", daemon=True).start()

@@ -15,8 +15,8 @@ from zslpipe.training.contract import Classes, Inputs, Model, Run, TrainingData
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A dataset as a run reads it on ``device``: ``identity`` changes when the index or the inputs do; ``trunk`` is the
-    pretrained network of an end-to-end method, None for cached features.
+    """A dataset as a run reads it on ``device``: ``identity`` changes when the index or the inputs
+    do; ``trunk`` is the pretrained network of an end-to-end method, None for cached features.
     """
 
     index: Index
@@ -27,18 +27,21 @@ class Source:
 
 
 def configured(module: Any, spec: Mapping[str, Any]) -> Any:
-    """Return the method's Config: its defaults, the paper's settings for ``settings_of``, the extractor's network where
-    the method runs it itself, then the user's settings. ``spec`` is a :class:`zslpipe.study.config.Run` as a dict.
+    """Return the method's Config: its defaults, the paper's settings for ``settings_of``, the
+    extractor's network where the method runs it itself, then the user's settings. ``spec`` is a
+    :class:`zslpipe.study.config.Run` as a dict.
     """
     config = getattr(module, "PUBLISHED", {}).get(spec["settings_of"], module.Config())
     if spec["trunk"] is not None:
-        config = replace(config, backbone=spec["trunk"]["backbone"], layer=spec["trunk"].get("layer", ""))
+        config = replace(
+            config, backbone=spec["trunk"]["backbone"], layer=spec["trunk"].get("layer", "")
+        )
     return replace(config, **spec["settings"])
 
 
 def build_model(module: Any, config: Any, classes: Classes, source: Source) -> Model:
-    """Return a new model on the source's device; an end-to-end method's network has the pretrained weights and lies
-    channels-last.
+    """Return a new model on the source's device; an end-to-end method's network has the pretrained
+    weights and lies channels-last.
     """
     model = module.Model(config, classes, source.inputs.shape)
     if source.trunk is not None:
@@ -48,10 +51,14 @@ def build_model(module: Any, config: Any, classes: Classes, source: Source) -> M
 
 
 def train_model(module: Any, config: Any, problem: Problem, source: Source, run: Run) -> Model:
-    """Return a model of ``config`` trained on ``problem``; everything random in it comes from the run's seed."""
+    """Return a model of ``config`` trained on ``problem``; everything random in it comes from the
+    run's seed.
+    """
     torch.manual_seed(run.seed)
     model = build_model(module, config, problem.classes, source)
-    data = TrainingData(source.inputs, problem.train_rows, problem.train_labels, problem.classes, run)
+    data = TrainingData(
+        source.inputs, problem.train_rows, problem.train_labels, problem.classes, run
+    )
     module.train(model, config, data)
     return model
 
@@ -60,5 +67,7 @@ def score_rows(model: Model, inputs: Inputs, rows: Tensor) -> np.ndarray:
     """Return ``model.scores`` (image, class) float32 of the images ``rows``, in inference mode."""
     model.eval()
     with torch.inference_mode():
-        parts = [model.scores(part).float().cpu() for part in inputs.stream(rows.split(inputs.at_once))]
+        parts = [
+            model.scores(part).float().cpu() for part in inputs.stream(rows.split(inputs.at_once))
+        ]
     return torch.cat(parts).numpy()

@@ -1,4 +1,6 @@
-"""Opens what a run reads: a feature file, or images and the network that an end-to-end method trains."""
+"""Opens what a run reads: a feature file, or images and the network that an end-to-end method
+trains.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,8 +27,9 @@ def open_source(
     compute: Compute,
     read: Callable[[Path], Index] = read_index,
 ) -> Source:
-    """Return what a run reads: ``features`` (a feature file), or ``images`` (a folder) for the network with ``weights``
-    (a file; None where ``spec`` names weights of the library). ``read`` reads the index.
+    """Return what a run reads: ``features`` (a feature file), or ``images`` (a folder) for the
+    network with ``weights`` (a file; None where ``spec`` names weights of the library). ``read``
+    reads the index.
 
     Raises InputError where a file is missing, damaged or of other images than the index lists.
     """
@@ -34,14 +37,30 @@ def open_source(
     index = read(index_path)
     if spec["input"] != "images":
         if features is None:
-            raise InputError(f"{spec['method']} reads {spec['input']}: give its feature file with --features")
+            raise InputError(
+                f"{spec['method']} reads {spec['input']}: give its feature file with --features"
+            )
         file = open_features(features, index)
         with h5py.File(file.path) as opened:
-            made = opened["checksums"][()].tolist() if "checksums" in opened else file.path.stat().st_mtime_ns
+            made = (
+                opened["checksums"][()].tolist()
+                if "checksums" in opened
+                else file.path.stat().st_mtime_ns
+            )
         identity = settings_hash([file_hash(index_path), made])
-        return Source(index, CachedInputs(file, spec["input"] == "pooled", device), device, identity)
-    trunk = build_trunk(spec["trunk"]["backbone"], str(weights or spec["trunk"]["weights"]), spec["trunk"].get("layer"))
+        return Source(
+            index, CachedInputs(file, spec["input"] == "pooled", device), device, identity
+        )
+    trunk = build_trunk(
+        spec["trunk"]["backbone"],
+        str(weights or spec["trunk"]["weights"]),
+        spec["trunk"].get("layer"),
+    )
     # On a CPU half of the cores decode and all compute, as in an extraction.
     workers = compute.threads if device.type == "cuda" else compute.threads // 2
-    inputs = ImageInputs(images, index, spec["trunk"]["size"], trunk.mean, trunk.deviation, device, workers)
-    return Source(index, inputs, device, settings_hash([file_hash(index_path), state_hash(trunk)]), trunk)
+    inputs = ImageInputs(
+        images, index, spec["trunk"]["size"], trunk.mean, trunk.deviation, device, workers
+    )
+    return Source(
+        index, inputs, device, settings_hash([file_hash(index_path), state_hash(trunk)]), trunk
+    )

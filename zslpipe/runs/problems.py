@@ -1,5 +1,5 @@
-"""The problems a run solves: the whole one, and the one of choosing, whose unseen classes are the validation
-classes.
+"""The problems a run solves: the whole one, and the one of choosing, whose unseen classes are the
+validation classes.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,16 @@ from torch import Tensor
 from zslpipe.formats.index import Index
 from zslpipe.training.contract import Classes
 
-# Share of the training classes' images set aside to measure S while choosing (ours: the proposed splits' own 20 %).
+# Share of the training classes' images set aside to measure S while choosing (ours: the proposed
+# splits' own 20 %).
 HELD_OUT = 0.2
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Training images and evaluation images (rows of the index) with labels that are numbers into ``classes``."""
+    """Training images and evaluation images (rows of the index) with labels that are numbers into
+    ``classes``.
+    """
 
     classes: Classes
     train_rows: Tensor
@@ -26,8 +29,12 @@ class Problem:
     test_labels: Tensor
 
 
-def classes_of(index: Index, semantics: str, normalisation: str, words: np.ndarray | None) -> Classes:
-    """Return all classes of a dataset with class vectors of one kind and the attributes' word vectors (a, v)."""
+def classes_of(
+    index: Index, semantics: str, normalisation: str, words: np.ndarray | None
+) -> Classes:
+    """Return all classes of a dataset with class vectors of one kind and the attributes' word
+    vectors (a, v).
+    """
     return Classes(
         names=index.class_names,
         attributes=torch.from_numpy(index.class_vectors(semantics, normalisation)).float(),
@@ -41,15 +48,18 @@ def whole_problem(index: Index, classes: Classes) -> Problem:
     """Return the problem of the tables: train on trainval, test on test_seen and test_unseen."""
     labels = torch.from_numpy(index.labels)
     train = torch.from_numpy(index.splits["trainval"])
-    test = torch.from_numpy(np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]]))
+    test = torch.from_numpy(
+        np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]])
+    )
     return Problem(classes, train, labels[train], test, labels[test])
 
 
 def validation_problem(index: Index, classes: Classes, seed: int) -> Problem:
-    """Return the problem of choosing: the validation classes play the unseen ones, 20 % of train the seen test images.
+    """Return the problem of choosing: the validation classes play the unseen ones, 20 % of train
+    the seen test images.
 
-    No test image and no unseen class takes part: the class vectors are those of the seen classes alone (scaled,
-    with ``minmax``, by the ranges over all classes).
+    No test image and no unseen class takes part: the class vectors are those of the seen classes
+    alone (scaled, with ``minmax``, by the ranges over all classes).
     """
     chosen = torch.from_numpy(np.flatnonzero(index.seen))
     number = torch.full((len(index.class_names),), -1)
@@ -57,7 +67,9 @@ def validation_problem(index: Index, classes: Classes, seed: int) -> Problem:
     generator = torch.Generator().manual_seed(seed)
     train, validation = (torch.from_numpy(index.splits[name]) for name in ("train", "val"))
     order = train[torch.randperm(len(train), generator=generator)]
-    held_out, kept = order.split([round(HELD_OUT * len(train)), len(train) - round(HELD_OUT * len(train))])
+    held_out, kept = order.split(
+        [round(HELD_OUT * len(train)), len(train) - round(HELD_OUT * len(train))]
+    )
     labels = number[torch.from_numpy(index.labels)]
     test = torch.cat([held_out, validation])
     kept = kept.sort().values

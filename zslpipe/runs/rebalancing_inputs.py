@@ -1,5 +1,5 @@
-"""What rebalancing learns from: a method's scores when it was trained for the validation classes, and its scores of
-task-irrelevant images.
+"""What rebalancing learns from: a method's scores when it was trained for the validation classes,
+and its scores of task-irrelevant images.
 """
 
 import importlib
@@ -20,10 +20,15 @@ from zslpipe.runs.weights import load_model, read_config, read_spec
 
 
 def write_validation_scores(
-    weights: Path, source: Source, words_path: Path | None, seed: int, output: Path, compute: Compute
+    weights: Path,
+    source: Source,
+    words_path: Path | None,
+    seed: int,
+    output: Path,
+    compute: Compute,
 ) -> None:
-    """Train the method with the settings of ``weights.pt`` on the validation problem and write its ``validation.h5``:
-    the seen classes alone, of which the validation classes play the unseen ones.
+    """Train the method with the settings of ``weights.pt`` on the validation problem and write its
+    ``validation.h5``: the seen classes alone, of which the validation classes play the unseen ones.
 
     Resumable as a run is; raises as :func:`zslpipe.runs.train.run_method`.
     """
@@ -33,20 +38,29 @@ def write_validation_scores(
     classes = classes_of(source.index, spec["semantics"], spec["normalisation"], words)
     problem = validation_problem(source.index, classes, seed)
     run = prepare_run(spec, seed, source, words, output.with_suffix(""), compute)
-    model = train_model(module, read_config(weights, module), problem, source, replace(run, phase="validation"))
+    model = train_model(
+        module, read_config(weights, module), problem, source, replace(run, phase="validation")
+    )
     write_scores(output, score_matrix(model, source, problem, spec, seed, words_source, {}))
     shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def write_irrelevant_scores(
-    weights: Path, index_path: Path, source: Source, words_path: Path | None, seed: int, output: Path
+    weights: Path,
+    index_path: Path,
+    source: Source,
+    words_path: Path | None,
+    seed: int,
+    output: Path,
 ) -> None:
-    """Write ``irrelevant.h5``: the scores of all images of ``source`` (whose index is the list of task-irrelevant
-    images) against the classes of the dataset ``index_path``.
+    """Write ``irrelevant.h5``: the scores of all images of ``source`` (whose index is the list of
+    task-irrelevant images) against the classes of the dataset ``index_path``.
     """
     index, (words, _) = read_index(index_path), read_words(words_path)
     _, model, spec = load_model(weights, index, words)
-    scores = score_rows(model.to(source.device), source.inputs, torch.arange(len(source.index.paths)))
+    scores = score_rows(
+        model.to(source.device), source.inputs, torch.arange(len(source.index.paths))
+    )
     run = IrrelevantScores(
         dataset=spec["dataset"],
         method=spec["method"],

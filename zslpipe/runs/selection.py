@@ -1,4 +1,6 @@
-"""Choosing on the validation classes: settings and epochs that do best there, before any test image is scored."""
+"""Choosing on the validation classes: settings and epochs that do best there, before any test image
+is scored.
+"""
 
 import itertools
 import logging
@@ -24,17 +26,22 @@ def choose(
     source: Source,
     run: Run,
 ) -> tuple[Any, dict[str, Any]]:
-    """Return ``config`` with what does best on the validation classes, and a dict of what was chosen.
+    """Return ``config`` with what does best on the validation classes, and a dict of what was
+    chosen.
 
-    Every combination of ``candidates`` (setting -> values) trains on the validation problem; where the method has
-    epochs, the figure ``criterion`` (T1 or H) is taken after each of them and the best number of epochs is chosen as
-    well. Ties go to the first combination and the fewest epochs.
+    Every combination of ``candidates`` (setting -> values) trains on the validation problem; where
+    the method has epochs, the figure ``criterion`` (T1 or H) is taken after each of them and the
+    best number of epochs is chosen as well. Ties go to the first combination and the fewest epochs.
     """
     best: tuple[float, dict[str, Any]] = (-1.0, {})
     for number, values in enumerate(itertools.product(*candidates.values())):
         changes = dict(zip(candidates, values, strict=True))
-        trial = replace(run, folder=run.folder / f"validation{number}", phase="validation", history=[])
-        for epochs, figure in _figures(module, replace(config, **changes), criterion, problem, source, trial):
+        trial = replace(
+            run, folder=run.folder / f"validation{number}", phase="validation", history=[]
+        )
+        for epochs, figure in _figures(
+            module, replace(config, **changes), criterion, problem, source, trial
+        ):
             chosen = changes | ({"epochs": epochs} if epochs else {})
             if figure > best[0]:
                 best = (figure, chosen)
@@ -48,8 +55,8 @@ def choose(
 def _figures(
     module: ModuleType, config: Any, criterion: str, problem: Problem, source: Source, run: Run
 ) -> list[tuple[int, float]]:
-    """Train one candidate and return (epochs done, figure on the validation problem) pairs; epochs 0 where it has
-    none.
+    """Train one candidate and return (epochs done, figure on the validation problem) pairs; epochs
+    0 where it has none.
     """
 
     def measure(model: Model, _: int) -> dict[str, float]:

@@ -1,5 +1,5 @@
-"""One run: a method as configured, on one dataset, from one seed. Trains, then scores; weights and scores are one
-job.
+"""One run: a method as configured, on one dataset, from one seed. Trains, then scores; weights and
+scores are one job.
 """
 
 import importlib
@@ -33,10 +33,12 @@ def run_method(
     output: Path,
     compute: Compute,
 ) -> None:
-    """Train and score one run; ``spec`` is a :class:`zslpipe.study.config.Run` as a dict, ``output`` the folder of the seed.
+    """Train and score one run; ``spec`` is a :class:`zslpipe.study.config.Run` as a dict,
+    ``output`` the folder of the seed.
 
-    Writes ``weights.pt``, ``history.csv`` and ``scores.h5``. State to resume from lies in ``.{seed folder}.work``
-    until all is written. Raises InputError for what does not fit, InterruptedTraining after SIGTERM.
+    Writes ``weights.pt``, ``history.csv`` and ``scores.h5``. State to resume from lies in ``.{seed
+    folder}.work`` until all is written. Raises InputError for what does not fit,
+    InterruptedTraining after SIGTERM.
     """
     words, words_source = read_words(words_path)
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
@@ -48,7 +50,9 @@ def run_method(
         from zslpipe.runs.selection import choose
 
         validation = validation_problem(source.index, classes, seed)
-        config, chosen = choose(module, config, spec["choose"], spec["criterion"], validation, source, run)
+        config, chosen = choose(
+            module, config, spec["choose"], spec["criterion"], validation, source, run
+        )
         logger.info("chosen on the validation classes: %s", chosen)
     trial = replace(run, history=[])
     problem = whole_problem(source.index, classes)
@@ -70,8 +74,8 @@ def prepare_run(
     output: Path,
     compute: Compute,
 ) -> Run:
-    """Return how a training runs, with the stamp of all that its checkpoints depend on: settings, code, inputs and word
-    vectors.
+    """Return how a training runs, with the stamp of all that its checkpoints depend on: settings,
+    code, inputs and word vectors.
     """
     code = code_hash(f"zslpipe.methods.{spec['method']}", "zslpipe.runs.train")
     word_bytes = "" if words is None else settings_hash(words.tolist())
@@ -111,7 +115,10 @@ def score_matrix(
         protocol=source.index.protocol,
         classes=problem.classes.names,
         seen=problem.classes.seen.numpy(),
-        scores={split: score_rows(model, source.inputs, part) for split, part in zip(SPLITS, rows, strict=True)},
+        scores={
+            split: score_rows(model, source.inputs, part)
+            for split, part in zip(SPLITS, rows, strict=True)
+        },
         labels={split: part.numpy() for split, part in zip(SPLITS, labels, strict=True)},
         images={split: part.numpy() for split, part in zip(SPLITS, rows, strict=True)},
         chosen=chosen,

@@ -18,17 +18,26 @@ from zslpipe.runs.problems import classes_of
 from zslpipe.training.contract import Model
 
 
-def save_weights(model: Model, config: Any, spec: Mapping[str, Any], shape: tuple[int, ...], path: Path) -> None:
-    """Write weights with all that builds the model again, whole or not at all; readable with ``weights_only=True``."""
+def save_weights(
+    model: Model, config: Any, spec: Mapping[str, Any], shape: tuple[int, ...], path: Path
+) -> None:
+    """Write weights with all that builds the model again, whole or not at all; readable with
+    ``weights_only=True``.
+    """
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    saved = {"state": state, "config": asdict(config), "run": json.dumps(dict(spec)), "input_shape": list(shape)}
+    saved = {
+        "state": state,
+        "config": asdict(config),
+        "run": json.dumps(dict(spec)),
+        "input_shape": list(shape),
+    }
     with written_whole(path) as temporary:
         torch.save(saved, temporary)
 
 
 def read_spec(path: Path) -> dict[str, Any]:
-    """Return the run whose weights ``path`` holds, a :class:`zslpipe.study.config.Run` as a dict; InputError as
-    :func:`load_model`.
+    """Return the run whose weights ``path`` holds, a :class:`zslpipe.study.config.Run` as a dict;
+    InputError as :func:`load_model`.
     """
     return dict(json.loads(_saved(path)["run"]))
 
@@ -50,9 +59,11 @@ def _saved(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def load_model(path: Path, index: Index, words: np.ndarray | None) -> tuple[Any, Model, dict[str, Any]]:
-    """Return (method module, model in evaluation mode, run spec) from ``weights.pt``; raises InputError where it cannot
-    be read.
+def load_model(
+    path: Path, index: Index, words: np.ndarray | None
+) -> tuple[Any, Model, dict[str, Any]]:
+    """Return (method module, model in evaluation mode, run spec) from ``weights.pt``; raises
+    InputError where it cannot be read.
     """
     saved = _saved(path)
     spec = json.loads(saved["run"])

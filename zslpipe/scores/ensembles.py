@@ -1,9 +1,10 @@
-"""Ensembles: the mean of the softmax outputs of several runs, as V&S-CC is of V-CC and S-CC (Classifier Crafting, 2.1).
+"""Ensembles: the mean of the softmax outputs of several runs, as V&S-CC is of V-CC and S-CC
+(Classifier Crafting, 2.1).
 
-The result is a score matrix like any other (the log of the mean, all splits), so every rebalancing works on it. The
-paper's figure 6 does it the other way round: rebalance each member, then take the mean. Members that were rebalanced by
-a kind that writes log-probabilities are averaged as they stand, without another softmax; the member with the lowest
-temperature then outweighs the others.
+The result is a score matrix like any other (the log of the mean, all splits), so every rebalancing
+works on it. The paper's figure 6 does it the other way round: rebalance each member, then take the
+mean. Members that were rebalanced by a kind that writes log-probabilities are averaged as they
+stand, without another softmax; the member with the lowest temperature then outweighs the others.
 """
 
 from collections.abc import Sequence
@@ -25,15 +26,22 @@ from zslpipe.formats.scores import (
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.gating import log_softmax
 
-SAME = ("dataset", "seed", "protocol", "rebalancing", "classes")  # what has to be equal in all members
+SAME = (
+    "dataset",
+    "seed",
+    "protocol",
+    "rebalancing",
+    "classes",
+)  # what has to be equal in all members
 
 
 def ensemble(members: Sequence[Path], output: Path, method: str, variant: str) -> None:
-    """Write the ensemble of several ``scores.h5`` (or ``validation.h5``) as a run of ``method`` and ``variant``.
+    """Write the ensemble of several ``scores.h5`` (or ``validation.h5``) as a run of ``method`` and
+    ``variant``.
 
-    Scores that are no log-probabilities yet go through a softmax as they are: a method's scores are logits in the
-    temperature that it was trained with. Raises InputError for fewer than two members, and for members of different
-    dataset, seed, classes, images, labels or rebalancing.
+    Scores that are no log-probabilities yet go through a softmax as they are: a method's scores are
+    logits in the temperature that it was trained with. Raises InputError for fewer than two
+    members, and for members of different dataset, seed, classes, images, labels or rebalancing.
     """
     _check_count(members)
     matrices = [read_scores(path) for path in members]
@@ -45,9 +53,15 @@ def ensemble(members: Sequence[Path], output: Path, method: str, variant: str) -
             same &= np.array_equal(matrix.images[split], first.images[split])
             same &= np.array_equal(matrix.labels[split], first.labels[split])
         if not same:
-            raise InputError(f"{path}: other images or labels than {members[0]}; an ensemble needs one index")
+            raise InputError(
+                f"{path}: other images or labels than {members[0]}; an ensemble needs one index"
+            )
     scores = {split: _mean([_logarithms(matrix, split) for matrix in matrices]) for split in SPLITS}
-    chosen = {f"{matrix.method} / {matrix.variant}": dict(matrix.chosen) for matrix in matrices if matrix.chosen}
+    chosen = {
+        f"{matrix.method} / {matrix.variant}": dict(matrix.chosen)
+        for matrix in matrices
+        if matrix.chosen
+    }
     result = replace(
         first,
         method=method,
@@ -63,13 +77,19 @@ def ensemble(members: Sequence[Path], output: Path, method: str, variant: str) -
 
 
 def ensemble_irrelevant(members: Sequence[Path], output: Path, method: str, variant: str) -> None:
-    """Write the ensemble of several ``irrelevant.h5``; InputError as :func:`ensemble`, and for other sources."""
+    """Write the ensemble of several ``irrelevant.h5``; InputError as :func:`ensemble`, and for
+    other sources.
+    """
     _check_count(members)
     found = [read_irrelevant(path) for path in members]
     for path, irrelevant in zip(members, found, strict=True):
-        _check_same(path, irrelevant, members[0], found[0], ("dataset", "seed", "source", "classes"))
+        _check_same(
+            path, irrelevant, members[0], found[0], ("dataset", "seed", "source", "classes")
+        )
         if len(irrelevant.scores) != len(found[0].scores):
-            raise InputError(f"{path}: {len(irrelevant.scores)} images, {members[0]} has {len(found[0].scores)}")
+            raise InputError(
+                f"{path}: {len(irrelevant.scores)} images, {members[0]} has {len(found[0].scores)}"
+            )
     scores = _mean([log_softmax(irrelevant.scores) for irrelevant in found])
     write_irrelevant(output, replace(found[0], method=method, variant=variant, scores=scores))
 
@@ -91,8 +111,16 @@ def _check_same(
     for name in names:
         found, expected = getattr(member, name), getattr(first, name)
         if found != expected:
-            told = "other classes, or in another order," if name == "classes" else f"{name} {found!r}, not {expected!r}"
-            raise InputError(f"{path}: {told} as in {first_path}; members of an ensemble have to agree in it"[:300])
+            told = (
+                "other classes, or in another order,"
+                if name == "classes"
+                else f"{name} {found!r}, not {expected!r}"
+            )
+            raise InputError(
+                f"{path}: {told} as in {first_path}; members of an ensemble have to agree in it"[
+                    :300
+                ]
+            )
 
 
 def _joined(texts: Sequence[str]) -> str:

@@ -8,8 +8,8 @@ The field's protocol (proposed splits): accuracies are means over classes, never
     AUSUC   area under the curve of (U, S) while a constant is subtracted from all seen scores
             (Chao et al., ECCV 2016)
 
-A class without test images is left out of every mean. A group (seen or unseen) without any test image has no mean: NaN
-here, no key in metrics.json. The first class wins ties.
+A class without test images is left out of every mean. A group (seen or unseen) without any test
+image has no mean: NaN here, no key in metrics.json. The first class wins ties.
 """
 
 import json
@@ -26,22 +26,29 @@ from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accurac
 CURVE_POINTS = 400  # ours: finer than a printed figure resolves, and a metrics.json of some 15 kB
 
 
-def seen_unseen_curve(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (U, S), each (point,): every state that some calibration constant reaches, from -infinity to +infinity.
+def seen_unseen_curve(
+    scores: np.ndarray, labels: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (U, S), each (point,): every state that some calibration constant reaches, from
+    -infinity to +infinity.
 
-    ``scores`` (image, class), floating and finite, and ``labels`` (image,) cover all test images, seen and unseen;
-    ``seen`` (class,) bool. An image leaves the seen classes when the constant passes its gap, best seen score minus
-    best unseen score. So one sort of the gaps gives all states; images with one gap move together. U rises from 0,
-    S falls to 0. Both arrays are empty where the seen or the unseen classes have no test image.
+    ``scores`` (image, class), floating and finite, and ``labels`` (image,) cover all test images,
+    seen and unseen; ``seen`` (class,) bool. An image leaves the seen classes when the constant
+    passes its gap, best seen score minus best unseen score. So one sort of the gaps gives all
+    states; images with one gap move together. U rises from 0, S falls to 0. Both arrays are empty
+    where the seen or the unseen classes have no test image.
     """
     of_seen = seen[labels]
     if of_seen.all() or not of_seen.any():
         return np.empty(0), np.empty(0)
     best_seen, seen_score = _best(scores, seen)
     best_unseen, unseen_score = _best(scores, ~seen)
-    # float64: the difference of two float32 numbers must not create ties that the scores do not have
+    # float64: the difference of two float32 numbers must not create ties that the scores do not
+    # have
     gaps = seen_score.astype(np.float64) - unseen_score
-    right = np.where(of_seen, best_seen, best_unseen) == labels  # a wrong image moves without changing U or S
+    right = (
+        np.where(of_seen, best_seen, best_unseen) == labels
+    )  # a wrong image moves without changing U or S
     images = np.bincount(labels, minlength=len(seen))
     classes = np.where(of_seen, np.count_nonzero(images[seen]), np.count_nonzero(images[~seen]))
     weights = (1.0 / (images[labels] * classes))[right]
@@ -52,7 +59,9 @@ def seen_unseen_curve(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) 
 
 
 def _best(scores: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return, an image each, the best class of the (class,) mask ``members`` (the first of equals) and its score."""
+    """Return, an image each, the best class of the (class,) mask ``members`` (the first of equals)
+    and its score.
+    """
     # a mask added to whole rows: three times as fast as copying the members' columns
     mask = np.where(members, 0.0, -np.inf).astype(scores.dtype)
     best = (scores + mask).argmax(axis=1)
@@ -60,19 +69,25 @@ def _best(scores: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def ausuc(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> float:
-    """Return the exact area under ``seen_unseen_curve`` (trapezoids between its points); NaN where it is empty."""
+    """Return the exact area under ``seen_unseen_curve`` (trapezoids between its points); NaN where
+    it is empty.
+    """
     return _area(*seen_unseen_curve(scores, labels, seen))
 
 
 def _area(unseen: np.ndarray, seen: np.ndarray) -> float:
     """Return the area under S over U by trapezoids; NaN without points."""
-    return float(np.sum(np.diff(unseen) * (seen[1:] + seen[:-1])) / 2) if unseen.size else float("nan")
+    return (
+        float(np.sum(np.diff(unseen) * (seen[1:] + seen[:-1])) / 2) if unseen.size else float("nan")
+    )
 
 
 def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
-    """Return the content of metrics.json: identity, figures of merit as fractions, curve, accuracies of each class.
+    """Return the content of metrics.json: identity, figures of merit as fractions, curve,
+    accuracies of each class.
 
-    The curve keeps at most 400 points, its ends among them. What is not defined (no test image) has no key.
+    The curve keeps at most 400 points, its ends among them. What is not defined (no test image) has
+    no key.
     """
     scores = np.concatenate([matrix.scores["test_seen"], matrix.scores["test_unseen"]])
     labels = np.concatenate([matrix.labels["test_seen"], matrix.labels["test_unseen"]])
@@ -82,9 +97,16 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     unseen_curve, seen_curve = seen_unseen_curve(scores, labels, seen)
     values = {"T1": group_mean(restricted, ~seen), "U": group_mean(accuracies, ~seen)}
     values["S"] = group_mean(accuracies, seen)
-    values |= {"H": harmonic_mean(values["U"], values["S"]), "AUSUC": _area(unseen_curve, seen_curve)}
+    values |= {
+        "H": harmonic_mean(values["U"], values["S"]),
+        "AUSUC": _area(unseen_curve, seen_curve),
+    }
     result |= {name: value for name, value in values.items() if not np.isnan(value)}
-    kept = np.unique(np.linspace(0, len(unseen_curve) - 1, min(len(unseen_curve), CURVE_POINTS)).round().astype(int))
+    kept = np.unique(
+        np.linspace(0, len(unseen_curve) - 1, min(len(unseen_curve), CURVE_POINTS))
+        .round()
+        .astype(int)
+    )
     result["curve"] = {"U": unseen_curve[kept].tolist(), "S": seen_curve[kept].tolist()}
     parts = {"T1": (restricted, ~seen), "U": (accuracies, ~seen), "S": (accuracies, seen)}
     result["per_class"] = {name: _by_class(matrix.classes, *part) for name, part in parts.items()}
@@ -92,13 +114,20 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     return result
 
 
-def _by_class(names: tuple[str, ...], accuracies: np.ndarray, members: np.ndarray) -> dict[str, float]:
+def _by_class(
+    names: tuple[str, ...], accuracies: np.ndarray, members: np.ndarray
+) -> dict[str, float]:
     """Return class name -> accuracy for the member classes that have images."""
-    return {names[number]: float(accuracies[number]) for number in np.flatnonzero(members & ~np.isnan(accuracies))}
+    return {
+        names[number]: float(accuracies[number])
+        for number in np.flatnonzero(members & ~np.isnan(accuracies))
+    }
 
 
 def write_metrics(scores_path: Path, output: Path) -> None:
-    """Evaluate ``scores.h5`` and write metrics.json; whole or not at all. InputError as ``read_scores``."""
+    """Evaluate ``scores.h5`` and write metrics.json; whole or not at all. InputError as
+    ``read_scores``.
+    """
     text = json.dumps(evaluate(read_scores(scores_path)), indent=1, allow_nan=False)
     with written_whole(output) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,7 +1,9 @@
-"""What rebalancing is made of: log-probabilities, gates between seen and unseen classes, how a gate weighs scores.
+"""What rebalancing is made of: log-probabilities, gates between seen and unseen classes, how a gate
+weighs scores.
 
-Pure functions on arrays: ``scores`` are (image, class), ``seen`` (class,) bool, ``odds`` (image,) the log-odds of an
-image to be of a seen class. Equations are those of :mod:`zslpipe.scores.rebalancing`.
+Pure functions on arrays: ``scores`` are (image, class), ``seen`` (class,) bool, ``odds`` (image,)
+the log-odds of an image to be of a seen class. Equations are those of
+:mod:`zslpipe.scores.rebalancing`.
 """
 
 import itertools
@@ -11,9 +13,11 @@ import numpy as np
 
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy
 
-# Temperatures tried, in standard deviations of the scores (ours): 5 % apart, from nearly hard to nearly uniform.
+# Temperatures tried, in standard deviations of the scores (ours): 5 % apart, from nearly hard to
+# nearly uniform.
 TEMPERATURES = np.geomspace(1e-3, 10, 190)
-# What sharpens the gate of cosmo (code: in the ranges of its three datasets); probabilities and their differences.
+# What sharpens the gate of cosmo (code: in the ranges of its three datasets); probabilities and
+# their differences.
 THRESHOLDS = np.linspace(0, 1, 21).round(2).tolist()
 SHARPNESSES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
@@ -27,14 +31,24 @@ def best_of(scores: np.ndarray, members: np.ndarray) -> np.ndarray:
 
 
 def gaps(scores: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, an image each, best seen class, best unseen class, and the seen one's score minus the unseen one's."""
-    best_seen, best_unseen, rows = best_of(scores, seen), best_of(scores, ~seen), np.arange(len(scores))
-    return best_seen, best_unseen, scores[rows, best_seen].astype(np.float64) - scores[rows, best_unseen]
+    """Return, an image each, best seen class, best unseen class, and the seen one's score minus the
+    unseen one's.
+    """
+    best_seen, best_unseen, rows = (
+        best_of(scores, seen),
+        best_of(scores, ~seen),
+        np.arange(len(scores)),
+    )
+    return (
+        best_seen,
+        best_unseen,
+        scores[rows, best_seen].astype(np.float64) - scores[rows, best_unseen],
+    )
 
 
 def keep_best(given: np.ndarray, changed: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Return ``changed``, float32, with each group's best class of ``given`` raised by one step of float32 where
-    rounding has cost it its place.
+    """Return ``changed``, float32, with each group's best class of ``given`` raised by one step of
+    float32 where rounding has cost it its place.
     """
     kept, rows = changed.copy(), np.arange(len(given))
     for members in (seen, ~seen):
@@ -45,15 +59,18 @@ def keep_best(given: np.ndarray, changed: np.ndarray, seen: np.ndarray) -> np.nd
 
 
 def best_factor(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
-    """Return the constant that, taken off the seen scores, gives the best H over (image,) labels, and that H; exact.
+    """Return the constant that, taken off the seen scores, gives the best H over (image,) labels,
+    and that H; exact.
 
-    As in :func:`zslpipe.scores.evaluation.seen_unseen_curve`, H changes only where the constant passes an image's gap, best
-    seen minus best unseen score: one sort of the gaps gives every H. The constant is the middle between two gaps, the
-    smallest of equally good ones.
+    As in :func:`zslpipe.scores.evaluation.seen_unseen_curve`, H changes only where the constant
+    passes an image's gap, best seen minus best unseen score: one sort of the gaps gives every H.
+    The constant is the middle between two gaps, the smallest of equally good ones.
     """
     best_seen, best_unseen, distances = gaps(scores, seen)
     of_seen = seen[labels]
-    right = np.where(of_seen, best_seen, best_unseen) == labels  # a wrong image moves without changing U or S
+    right = (
+        np.where(of_seen, best_seen, best_unseen) == labels
+    )  # a wrong image moves without changing U or S
     if not right.any():
         return 0.0, 0.0
     images = np.bincount(labels, minlength=len(seen))
@@ -62,15 +79,19 @@ def best_factor(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> tup
     values, step = np.unique(distances[right], return_inverse=True)
     lost = np.bincount(step, weights=(weights * of_seen)[right])
     won = np.bincount(step, weights=(weights * ~of_seen)[right])
-    accuracies = zip(np.append(0.0, won.cumsum()), np.append(lost[::-1].cumsum()[::-1], 0.0), strict=True)
+    accuracies = zip(
+        np.append(0.0, won.cumsum()), np.append(lost[::-1].cumsum()[::-1], 0.0), strict=True
+    )
     harmonic = np.array([harmonic_mean(unseen, seen) for unseen, seen in accuracies])
     constants = np.concatenate([values[:1] - 1, (values[1:] + values[:-1]) / 2, values[-1:] + 1])
     return float(constants[harmonic.argmax()]), float(harmonic.max())
 
 
-def harmonic_of(of_seen: np.ndarray, scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> float:
-    """Return H over (image,) labels; ``of_seen`` (image,) says which images go to their best seen class, the others
-    to their best unseen one.
+def harmonic_of(
+    of_seen: np.ndarray, scores: np.ndarray, labels: np.ndarray, seen: np.ndarray
+) -> float:
+    """Return H over (image,) labels; ``of_seen`` (image,) says which images go to their best seen
+    class, the others to their best unseen one.
     """
     predicted = np.where(of_seen, best_of(scores, seen), best_of(scores, ~seen))
     accuracies = per_class_accuracy(predicted, labels, len(seen))
@@ -85,21 +106,28 @@ def log_softmax(scores: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def likeliest_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature under which scores make the (image,) labels likeliest (Guo et al., ICML 2017), of
-    ``TEMPERATURES``.
+    """Return the temperature under which scores make the (image,) labels likeliest (Guo et al.,
+    ICML 2017), of ``TEMPERATURES``.
     """
     spread = max(float(scores.std()), float(np.finfo(np.float32).tiny))
     rows = np.arange(len(labels))
-    return max((log_softmax(scores, tried)[rows, labels].mean(), float(tried)) for tried in spread * TEMPERATURES)[1]
+    return max(
+        (log_softmax(scores, tried)[rows, labels].mean(), float(tried))
+        for tried in spread * TEMPERATURES
+    )[1]
 
 
 def logistic(features: np.ndarray, positive: np.ndarray, regulariser: float) -> Gate:
-    """Return the log-odds, a function of (image, ?) features, of a logistic regression; ``regulariser`` is
-    scikit-learn's C.
+    """Return the log-odds, a function of (image, ?) features, of a logistic regression;
+    ``regulariser`` is scikit-learn's C.
     """
-    from sklearn.linear_model import LogisticRegression  # takes a second to import, and few jobs need it
+    from sklearn.linear_model import (
+        LogisticRegression,
+    )  # takes a second to import, and few jobs need it
 
-    return LogisticRegression(C=regulariser, max_iter=5000).fit(features, positive).decision_function
+    return (
+        LogisticRegression(C=regulariser, max_iter=5000).fit(features, positive).decision_function
+    )
 
 
 def log_sigmoid(odds: np.ndarray) -> np.ndarray:
@@ -107,12 +135,18 @@ def log_sigmoid(odds: np.ndarray) -> np.ndarray:
     return -np.logaddexp(0.0, -odds)
 
 
-def smoothed_group(logarithms: np.ndarray, odds: np.ndarray, classes: int | np.integer) -> np.ndarray:
-    """Return eq. 2 of one group from the log-probabilities within it, the log-odds of the group, its class count."""
+def smoothed_group(
+    logarithms: np.ndarray, odds: np.ndarray, classes: int | np.integer
+) -> np.ndarray:
+    """Return eq. 2 of one group from the log-probabilities within it, the log-odds of the group,
+    its class count.
+    """
     return log_sigmoid(odds) + np.logaddexp(logarithms, log_sigmoid(-odds) - np.log(classes))
 
 
-def smoothed(scores: np.ndarray, seen: np.ndarray, odds: np.ndarray, temperature: float) -> np.ndarray:
+def smoothed(
+    scores: np.ndarray, seen: np.ndarray, odds: np.ndarray, temperature: float
+) -> np.ndarray:
     """Return log p_j (image, class) of eq. 2."""
     result = np.empty(scores.shape)
     for members, own in ((seen, odds), (~seen, -odds)):
@@ -122,24 +156,38 @@ def smoothed(scores: np.ndarray, seen: np.ndarray, odds: np.ndarray, temperature
 
 
 def sharpened(
-    gate: Gate, features: np.ndarray, scores: np.ndarray, labels: np.ndarray, seen: np.ndarray, temperature: float
+    gate: Gate,
+    features: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    seen: np.ndarray,
+    temperature: float,
 ) -> tuple[Gate, dict[str, float]]:
-    """Return the log-odds (p - threshold) / sharpness of a gate's probability p with the best H of eq. 2 over (image,)
-    labels, and what was chosen. ``features`` are what the gate reads of these images.
+    """Return the log-odds (p - threshold) / sharpness of a gate's probability p with the best H of
+    eq. 2 over (image,) labels, and what was chosen. ``features`` are what the gate reads of these
+    images.
     """
     probability = np.exp(log_sigmoid(gate(features)))
     own, other = (log_softmax(scores[:, group], temperature).max(axis=1) for group in (seen, ~seen))
     best = (-1.0, 0.0, 1.0)
     for threshold, sharpness in itertools.product(THRESHOLDS, SHARPNESSES):
         odds = (probability - threshold) / sharpness
-        of_seen = smoothed_group(own, odds, seen.sum()) >= smoothed_group(other, -odds, (~seen).sum())
-        best = max(best, (harmonic_of(of_seen, scores, labels, seen), threshold, sharpness), key=lambda tried: tried[0])
+        of_seen = smoothed_group(own, odds, seen.sum()) >= smoothed_group(
+            other, -odds, (~seen).sum()
+        )
+        best = max(
+            best,
+            (harmonic_of(of_seen, scores, labels, seen), threshold, sharpness),
+            key=lambda tried: tried[0],
+        )
     figure, threshold, sharpness = best
     chosen = {"threshold": threshold, "sharpness": sharpness, "validation_H": figure}
     return lambda features: (np.exp(log_sigmoid(gate(features))) - threshold) / sharpness, chosen
 
 
-def weighed(scores: np.ndarray, seen: np.ndarray, odds: np.ndarray, temperature: float) -> np.ndarray:
+def weighed(
+    scores: np.ndarray, seen: np.ndarray, odds: np.ndarray, temperature: float
+) -> np.ndarray:
     """Return log p_j (image, class) of eq. 3: not normalised, as printed."""
     gate = np.where(seen, log_sigmoid(odds)[:, None], log_sigmoid(-odds)[:, None])
     return log_softmax(scores, temperature) + gate
@@ -148,8 +196,8 @@ def weighed(scores: np.ndarray, seen: np.ndarray, odds: np.ndarray, temperature:
 def sorted_probabilities(
     scores: np.ndarray, seen: np.ndarray, temperature: float, gate_temperature: float, top: int
 ) -> np.ndarray:
-    """Return (image, 2 top) what the gate of cosmo reads: the highest unseen probabilities among all classes, then the
-    highest seen ones among the seen at ``gate_temperature``, each falling.
+    """Return (image, 2 top) what the gate of cosmo reads: the highest unseen probabilities among
+    all classes, then the highest seen ones among the seen at ``gate_temperature``, each falling.
     """
     unseen = np.exp(log_softmax(scores, temperature)[:, ~seen])
     within = np.exp(log_softmax(scores[:, seen], temperature * gate_temperature))
@@ -168,8 +216,8 @@ def logits(scores: np.ndarray, seen: np.ndarray, temperature: float) -> np.ndarr
 
 
 def mixed(trainval: np.ndarray, irrelevant: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Return made-up scores of unseen images: ``share`` of every training image, the rest of a task-irrelevant one
-    drawn for it.
+    """Return made-up scores of unseen images: ``share`` of every training image, the rest of a
+    task-irrelevant one drawn for it.
     """
     drawn = np.random.default_rng(seed).integers(len(irrelevant), size=len(trainval))
     return share * trainval + (1 - share) * irrelevant[drawn]

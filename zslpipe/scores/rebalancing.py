@@ -1,7 +1,8 @@
 """Rebalancing of seen and unseen classes: score matrix in, score matrix out, for any method.
 
-All work on what ``scores`` holds, with the margins or constants that a method has put in itself. The best class of
-either group stays the best of its group, so T1 is the same under all; numbers are ours::
+All work on what ``scores`` holds, with the margins or constants that a method has put in itself.
+The best class of either group stays the best of its group, so T1 is the same under all; numbers are
+ours::
 
     none                  the scores as they are
     calibrated_stacking   (1)  s_j - factor  for seen j                            (Chao et al., ECCV 2016)
@@ -11,19 +12,23 @@ either group stays the best of its group, so T1 is the same under all; numbers a
                                p_j = (1 - p_D) softmax(s / tau)_j  for unseen j
     oracle                knows from the labels which images are of seen classes: an upper bound, not a method
 
-p_S and p_D are an image's probability to be of a seen class, from logistic regressions on its scores. cosmo and
-discriminator write log p_j, the others keep the unit of the scores. What has to be chosen is chosen on validation.h5,
-the same method trained on the problem of choosing: by H there, the temperature of a softmax by the likelihood there.
+p_S and p_D are an image's probability to be of a seen class, from logistic regressions on its
+scores. cosmo and discriminator write log p_j, the others keep the unit of the scores. What has to
+be chosen is chosen on validation.h5, the same method trained on the problem of choosing: by H
+there, the temperature of a softmax by the likelihood there.
 
 Deviations
-    - calibrated_stacking: the factor is that of the validation problem, in the unit of the scores. That problem's model
-      has seen fewer images and classes; on 127 classes of CUB its factor is 10 to 40 % above the best one of the test.
-    - cosmo: one matrix is both experts, p(j|S) and p(j|U) its softmax over either group. The gate learns from all test
-      images of the validation problem; the public code keeps a third for choosing.
-    - discriminator: the paper's D reads the logits class by class. Such a D learns what seen classes look like rather
-      than what doubt looks like: on its validation classes it told seen from unseen images no better than chance.
-      Here it reads the best seen and the best unseen log-probability ("confidence"; ours); "logits" is the paper's.
-      Mixup coefficient and tau, which the paper does not give, are chosen on the validation classes.
+    - calibrated_stacking: the factor is that of the validation problem, in the unit of the scores.
+      That problem's model has seen fewer images and classes; on 127 classes of CUB its factor is 10
+      to 40 % above the best one of the test.
+    - cosmo: one matrix is both experts, p(j|S) and p(j|U) its softmax over either group. The gate
+      learns from all test images of the validation problem; the public code keeps a third for
+      choosing.
+    - discriminator: the paper's D reads the logits class by class. Such a D learns what seen
+      classes look like rather than what doubt looks like: on its validation classes it told seen
+      from unseen images no better than chance. Here it reads the best seen and the best unseen
+      log-probability ("confidence"; ours); "logits" is the paper's. Mixup coefficient and tau,
+      which the paper does not give, are chosen on the validation classes.
 """
 
 import itertools
@@ -34,7 +39,14 @@ from typing import Any
 
 import numpy as np
 
-from zslpipe.formats.scores import SPLITS, IrrelevantScores, ScoreMatrix, read_irrelevant, read_scores, write_scores
+from zslpipe.formats.scores import (
+    SPLITS,
+    IrrelevantScores,
+    ScoreMatrix,
+    read_irrelevant,
+    read_scores,
+    write_scores,
+)
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.scores import gating
 from zslpipe.settings import parse_settings
@@ -60,7 +72,9 @@ class Nothing:
 class CalibratedStacking:
     """Settings of calibrated_stacking."""
 
-    factor: float | None = None  # in the unit of the scores; chosen on the validation classes where absent
+    factor: float | None = (
+        None  # in the unit of the scores; chosen on the validation classes where absent
+    )
 
 
 @dataclass(frozen=True)
@@ -77,8 +91,21 @@ class Discriminator:
     """Settings of discriminator; of several candidates the best on the validation classes is taken."""
 
     reading: str = "confidence"  # ours (see the module's docstring); "logits": paper, sec. 2.2
-    mixup: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)  # ours: share of the training image; flat above 0.9
-    smoothing: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0, 10.0, 30.0)  # ours: tau of fig. 6, in likeliest temperatures
+    mixup: tuple[float, ...] = (
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+    )  # ours: share of the training image; flat above 0.9
+    smoothing: tuple[float, ...] = (
+        1.0,
+        2.0,
+        3.0,
+        5.0,
+        10.0,
+        30.0,
+    )  # ours: tau of fig. 6, in likeliest temperatures
     regulariser: float = 1.0  # scikit-learn's default C
 
 
@@ -88,20 +115,29 @@ Prepared = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], dict[str, Any]]
 
 
 def rebalance(
-    kind: str, scores: Path, output: Path, validation: Path | None, irrelevant: Path | None, settings: Mapping[str, Any]
+    kind: str,
+    scores: Path,
+    output: Path,
+    validation: Path | None,
+    irrelevant: Path | None,
+    settings: Mapping[str, Any],
 ) -> None:
-    """Rebalance ``scores.h5`` and write ``output``, a score matrix whose ``chosen`` says what was chosen.
+    """Rebalance ``scores.h5`` and write ``output``, a score matrix whose ``chosen`` says what was
+    chosen.
 
-    ``validation`` and ``irrelevant`` are needed as ``NEEDS`` says, ``validation`` not where the settings give the
-    factor. Raises InputError for an unknown kind or setting, for a file that is missing, damaged or of another run, for
-    scores that are rebalanced already, and where a group of classes or images is empty.
+    ``validation`` and ``irrelevant`` are needed as ``NEEDS`` says, ``validation`` not where the
+    settings give the factor. Raises InputError for an unknown kind or setting, for a file that is
+    missing, damaged or of another run, for scores that are rebalanced already, and where a group of
+    classes or images is empty.
     """
     if kind not in KINDS:
         raise InputError(f"rebalancing {kind!r}; {nearest(kind, KINDS)}")
     where = f"rebalancing {kind!r}"
     chosen = _settings(kind, settings, where)
     matrix = _sound(read_scores(scores), scores)
-    needed = () if isinstance(chosen, CalibratedStacking) and chosen.factor is not None else NEEDS[kind]
+    needed = (
+        () if isinstance(chosen, CalibratedStacking) and chosen.factor is not None else NEEDS[kind]
+    )
     choosing, unrelated = None, None
     if "validation" in needed:
         path = _given(validation, "validation", where)
@@ -124,20 +160,34 @@ def _given(path: Path | None, name: str, where: str) -> Path:
 
 
 def _settings(kind: str, settings: Mapping[str, Any], where: str) -> Settings:
-    """Return a kind's settings; InputError for an unknown name, a wrong type or a value out of range."""
-    kinds = {"calibrated_stacking": CalibratedStacking, "cosmo": Cosmo, "discriminator": Discriminator}
+    """Return a kind's settings; InputError for an unknown name, a wrong type or a value out of
+    range.
+    """
+    kinds = {
+        "calibrated_stacking": CalibratedStacking,
+        "cosmo": Cosmo,
+        "discriminator": Discriminator,
+    }
     parsed: Settings = parse_settings(kinds.get(kind, Nothing), settings, where)
     for name, value in asdict(parsed).items():
         numbers = value if isinstance(value, tuple) else (value,)
         if not numbers:
-            raise InputError(f"{where}: setting {name!r} is an empty list; give at least one candidate")
+            raise InputError(
+                f"{where}: setting {name!r} is an empty list; give at least one candidate"
+            )
         if name in ("top", "gate_temperature", "regulariser", "smoothing") and min(numbers) <= 0:
             raise InputError(f"{where}: setting {name!r} is {value}, numbers above 0 expected")
         if name == "mixup" and not (min(numbers) >= 0 and max(numbers) < 1):
-            raise InputError(f"{where}: setting 'mixup' is {value}, shares from 0 to below 1 expected")
+            raise InputError(
+                f"{where}: setting 'mixup' is {value}, shares from 0 to below 1 expected"
+            )
         if name == "reading" and value not in READINGS:
             raise InputError(f"{where}: reading {value!r}; {nearest(str(value), READINGS)}")
-    if isinstance(parsed, Discriminator) and parsed.reading == "logits" and len(parsed.mixup + parsed.smoothing) > 2:
+    if (
+        isinstance(parsed, Discriminator)
+        and parsed.reading == "logits"
+        and len(parsed.mixup + parsed.smoothing) > 2
+    ):
         raise InputError(
             f"{where}: reading 'logits' has nothing to choose on, other classes have other logits; give one mixup and"
             " one smoothing"
@@ -146,34 +196,50 @@ def _settings(kind: str, settings: Mapping[str, Any], where: str) -> Settings:
 
 
 def _sound(matrix: ScoreMatrix, path: Path) -> ScoreMatrix:
-    """Return a matrix that can be rebalanced; InputError where it has been already or lacks a group of classes."""
+    """Return a matrix that can be rebalanced; InputError where it has been already or lacks a group
+    of classes.
+    """
     if matrix.rebalancing != "none":
-        raise InputError(f"{path}: already rebalanced by {matrix.rebalancing!r}; give the scores of the method itself")
+        raise InputError(
+            f"{path}: already rebalanced by {matrix.rebalancing!r}; give the scores of the method itself"
+        )
     if matrix.seen.all() or not matrix.seen.any():
-        raise InputError(f"{path}: no {'unseen' if matrix.seen.all() else 'seen'} class; there is nothing to rebalance")
+        raise InputError(
+            f"{path}: no {'unseen' if matrix.seen.all() else 'seen'} class; there is nothing to rebalance"
+        )
     return matrix
 
 
 def _check_validation(validation: ScoreMatrix, matrix: ScoreMatrix, path: Path) -> None:
-    """Raise InputError unless ``validation`` is the same run on the seen classes, with both kinds of test images."""
+    """Raise InputError unless ``validation`` is the same run on the seen classes, with both kinds
+    of test images.
+    """
     seen = tuple(name for name, member in zip(matrix.classes, matrix.seen, strict=True) if member)
     _check_run(validation, matrix, seen, path)
     for split in ("test_seen", "test_unseen"):
         if not len(validation.labels[split]):
-            raise InputError(f"{path}: {split} is empty; nothing can be chosen on these validation classes")
+            raise InputError(
+                f"{path}: {split} is empty; nothing can be chosen on these validation classes"
+            )
 
 
 def _check_run(
     other: ScoreMatrix | IrrelevantScores, matrix: ScoreMatrix, classes: tuple[str, ...], path: Path
 ) -> None:
-    """Raise InputError unless ``other`` is of the matrix's dataset, method, variant and seed, with these classes."""
+    """Raise InputError unless ``other`` is of the matrix's dataset, method, variant and seed, with
+    these classes.
+    """
     for name in ("dataset", "method", "variant", "seed"):
         found, expected = getattr(other, name), getattr(matrix, name)
         if found != expected:
-            raise InputError(f"{path}: {name} is {found!r}, that of the scores {expected!r}; give files of one run")
+            raise InputError(
+                f"{path}: {name} is {found!r}, that of the scores {expected!r}; give files of one run"
+            )
     if other.classes != classes:
         kind = "all" if classes == matrix.classes else "the seen"
-        raise InputError(f"{path}: its {len(other.classes)} classes are not {kind} {len(classes)} of the scores")
+        raise InputError(
+            f"{path}: its {len(other.classes)} classes are not {kind} {len(classes)} of the scores"
+        )
 
 
 def rebalanced(
@@ -183,9 +249,11 @@ def rebalanced(
     validation: ScoreMatrix | None,
     irrelevant: IrrelevantScores | None,
 ) -> ScoreMatrix:
-    """Return the score matrix after rebalancing by ``kind`` with its settings (one of this module's dataclasses).
+    """Return the score matrix after rebalancing by ``kind`` with its settings (one of this module's
+    dataclasses).
 
-    Float32, finite. Rounding makes no ties: the best class of either group stays the best of its group.
+    Float32, finite. Rounding makes no ties: the best class of either group stays the best of its
+    group.
     """
     prepare: Mapping[str, Callable[..., Prepared]] = {
         "none": _none,
@@ -200,7 +268,12 @@ def rebalanced(
         given = matrix.scores[split]
         changed = change(given.astype(np.float64), matrix.labels[split]).astype(np.float32)
         scores[split] = gating.keep_best(given, changed, matrix.seen)
-    return replace(matrix, scores=scores, rebalancing=kind, chosen={**matrix.chosen, **({kind: used} if used else {})})
+    return replace(
+        matrix,
+        scores=scores,
+        rebalancing=kind,
+        chosen={**matrix.chosen, **({kind: used} if used else {})},
+    )
 
 
 def _none(matrix: ScoreMatrix, settings: Nothing, validation: None, irrelevant: None) -> Prepared:
@@ -218,23 +291,36 @@ def _oracle(matrix: ScoreMatrix, settings: Nothing, validation: None, irrelevant
 
 
 def _calibrated_stacking(
-    matrix: ScoreMatrix, settings: CalibratedStacking, validation: ScoreMatrix | None, irrelevant: None
+    matrix: ScoreMatrix,
+    settings: CalibratedStacking,
+    validation: ScoreMatrix | None,
+    irrelevant: None,
 ) -> Prepared:
     """Eq. 1, with the factor that is given or the best one of the validation problem."""
     used: dict[str, Any] = {"factor": settings.factor}
     if validation is not None:
-        used["factor"], used["validation_H"] = gating.best_factor(*_test(validation), validation.seen)
+        used["factor"], used["validation_H"] = gating.best_factor(
+            *_test(validation), validation.seen
+        )
     return lambda scores, labels: scores - used["factor"] * matrix.seen, used
 
 
-def _cosmo(matrix: ScoreMatrix, settings: Cosmo, validation: ScoreMatrix, irrelevant: None) -> Prepared:
-    """Eq. 2; the gate is trained on the validation problem, its threshold and sharpness are chosen there."""
+def _cosmo(
+    matrix: ScoreMatrix, settings: Cosmo, validation: ScoreMatrix, irrelevant: None
+) -> Prepared:
+    """Eq. 2; the gate is trained on the validation problem, its threshold and sharpness are chosen
+    there.
+    """
     (scores, labels), seen = _test(validation), validation.seen
     temperature = gating.likeliest_temperature(scores, labels)
-    top = min(settings.top, *(int(group.sum()) for group in (seen, ~seen, matrix.seen, ~matrix.seen)))
+    top = min(
+        settings.top, *(int(group.sum()) for group in (seen, ~seen, matrix.seen, ~matrix.seen))
+    )
 
     def read(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        return gating.sorted_probabilities(scores, seen, temperature, settings.gate_temperature, top)
+        return gating.sorted_probabilities(
+            scores, seen, temperature, settings.gate_temperature, top
+        )
 
     gate = gating.logistic(read(scores, seen), seen[labels], settings.regulariser)
     odds, used = gating.sharpened(gate, read(scores, seen), scores, labels, seen, temperature)
@@ -242,26 +328,41 @@ def _cosmo(matrix: ScoreMatrix, settings: Cosmo, validation: ScoreMatrix, irrele
     def change(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return gating.smoothed(scores, matrix.seen, odds(read(scores, matrix.seen)), temperature)
 
-    return change, {"temperature": temperature, "top": top, "regulariser": settings.regulariser, **used}
+    return change, {
+        "temperature": temperature,
+        "top": top,
+        "regulariser": settings.regulariser,
+        **used,
+    }
 
 
 def _discriminator(
-    matrix: ScoreMatrix, settings: Discriminator, validation: ScoreMatrix, irrelevant: IrrelevantScores
+    matrix: ScoreMatrix,
+    settings: Discriminator,
+    validation: ScoreMatrix,
+    irrelevant: IrrelevantScores,
 ) -> Prepared:
     """Eq. 3; D learns training images against mixtures of these with task-irrelevant ones."""
     (scores, labels), seen = _test(validation), validation.seen
     likeliest, read = gating.likeliest_temperature(scores, labels), READINGS[settings.reading]
-    gates = {share: _mixture_gate(matrix, irrelevant, share, likeliest, settings) for share in settings.mixup}
+    gates = {
+        share: _mixture_gate(matrix, irrelevant, share, likeliest, settings)
+        for share in settings.mixup
+    }
     distances = gating.gaps(scores, seen)[2]
 
     def figure(share: float, smoothing: float) -> float:
         odds = gates[share](read(scores, seen, likeliest))
-        return gating.harmonic_of(distances / (smoothing * likeliest) + odds >= 0, scores, labels, seen)
+        return gating.harmonic_of(
+            distances / (smoothing * likeliest) + odds >= 0, scores, labels, seen
+        )
 
     share, smoothing = settings.mixup[0], settings.smoothing[0]
     used: dict[str, Any] = {"reading": settings.reading, "regulariser": settings.regulariser}
     if len(gates) * len(settings.smoothing) > 1:
-        figures = {tried: figure(*tried) for tried in itertools.product(settings.mixup, settings.smoothing)}
+        figures = {
+            tried: figure(*tried) for tried in itertools.product(settings.mixup, settings.smoothing)
+        }
         share, smoothing = max(figures, key=lambda tried: figures[tried])
         used["validation_H"] = figures[share, smoothing]
 
@@ -273,12 +374,19 @@ def _discriminator(
 
 
 def _mixture_gate(
-    matrix: ScoreMatrix, irrelevant: IrrelevantScores, share: float, temperature: float, settings: Discriminator
+    matrix: ScoreMatrix,
+    irrelevant: IrrelevantScores,
+    share: float,
+    temperature: float,
+    settings: Discriminator,
 ) -> gating.Gate:
     """Return D: training images against as many made-up unseen ones."""
     trainval = matrix.scores["trainval"].astype(np.float64)
     unseen = gating.mixed(trainval, irrelevant.scores.astype(np.float64), share, matrix.seed)
-    features = [READINGS[settings.reading](scores, matrix.seen, temperature) for scores in (trainval, unseen)]
+    features = [
+        READINGS[settings.reading](scores, matrix.seen, temperature)
+        for scores in (trainval, unseen)
+    ]
     positive = np.repeat([True, False], len(trainval))
     return gating.logistic(np.concatenate(features), positive, settings.regulariser)
 

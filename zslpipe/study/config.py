@@ -1,6 +1,8 @@
-"""The configuration: read, checked, completed with defaults, and turned into typed runs. Imports no torch.
+"""The configuration: read, checked, completed with defaults, and turned into typed runs. Imports no
+torch.
 
-``workflow/schemas/config.schema.yaml`` says what every key means; a method's section is checked against its ``Config``.
+``workflow/schemas/config.schema.yaml`` says what every key means; a method's section is checked
+against its ``Config``.
 """
 
 import ast
@@ -39,10 +41,11 @@ ASSIGNMENT = re.compile(r"\s*([\w.\-]+)=(\[[^\]]*\]|\{[^}]*\}|\"[^\"]*\"|'[^']*'
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the table: a method as a variant on a dataset; ``settings`` are the Config fields the user sets.
+    """One row of the table: a method as a variant on a dataset; ``settings`` are the Config fields
+    the user sets.
 
-    ``input`` is a kind of :mod:`zslpipe.study.declarations`; ``trunk`` the extractor's own section where the method runs the
-    network itself, None where it reads the extractor's features.
+    ``input`` is a kind of :mod:`zslpipe.study.declarations`; ``trunk`` the extractor's own section
+    where the method runs the network itself, None where it reads the extractor's features.
     """
 
     dataset: str
@@ -69,7 +72,9 @@ class Run:
 
 
 def load(given: Mapping[str, Any], schema: Path) -> dict[str, Any]:
-    """Return the configuration with ``set`` applied, checked and completed; raises InputError in one line."""
+    """Return the configuration with ``set`` applied, checked and completed; raises InputError in
+    one line.
+    """
     config = copy.deepcopy(dict(given))
     apply_assignments(config, str(config.pop("set", "")))
     rules = yaml.safe_load(schema.read_text(encoding="utf8"))
@@ -83,7 +88,9 @@ def load(given: Mapping[str, Any], schema: Path) -> dict[str, Any]:
 
 
 def apply_assignments(config: dict[str, Any], text: str) -> None:
-    """Set nested values from ``"dazle.lr=0.5 seeds=[0,1]"``, typed by YAML; raises InputError if it does not parse."""
+    """Set nested values from ``"dazle.lr=0.5 seeds=[0,1]"``, typed by YAML; raises InputError if it
+    does not parse.
+    """
     position = 0
     while position < len(text.rstrip()):
         match = ASSIGNMENT.match(text, position)
@@ -98,12 +105,16 @@ def apply_assignments(config: dict[str, Any], text: str) -> None:
         for folder in folders:
             target = target.setdefault(folder, {})
             if not isinstance(target, dict):
-                raise InputError(f'--config set="{match[1]}=...": {folder!r} is a value, not a section')
+                raise InputError(
+                    f'--config set="{match[1]}=...": {folder!r} is a value, not a section'
+                )
         target[last] = _typed(match[2])
 
 
 def _typed(text: str) -> Any:
-    """Return a value as YAML types it; raises InputError where it is none, such as a list that is not closed."""
+    """Return a value as YAML types it; raises InputError where it is none, such as a list that is
+    not closed.
+    """
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
@@ -113,18 +124,24 @@ def _typed(text: str) -> Any:
 
 
 def _method_sections(config: Mapping[str, Any], rules: Mapping[str, Any]) -> list[str]:
-    """Return the names that must be methods: those listed, and every section the schema does not know."""
+    """Return the names that must be methods: those listed, and every section the schema does not
+    know.
+    """
     listed = config.get("methods")
     listed = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
     sections = [key for key in config if key not in rules["properties"]]
     for key in sections:
         if key not in listed and not (PACKAGE / "methods" / f"{key}.py").is_file():
-            raise InputError(f"config: unknown key {key!r}; {nearest(key, [*rules['properties'], *listed])}")
+            raise InputError(
+                f"config: unknown key {key!r}; {nearest(key, [*rules['properties'], *listed])}"
+            )
     return [*listed, *sections]
 
 
 def _check(config: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
-    """Raise InputError for the first violation of the schema: where, what, and the nearest known key."""
+    """Raise InputError for the first violation of the schema: where, what, and the nearest known
+    key.
+    """
     error = best_match(Draft202012Validator(rules).iter_errors(config))
     if error is None:
         return
@@ -161,7 +178,9 @@ def _with_defaults(value: Any, rules: Mapping[str, Any], root: Mapping[str, Any]
         return value
     known = rules.get("properties", {})
     complete = {
-        key: copy.deepcopy(rule["default"]) for key, rule in known.items() if "default" in rule and key not in value
+        key: copy.deepcopy(rule["default"])
+        for key, rule in known.items()
+        if "default" in rule and key not in value
     }
     complete |= value
     other = rules.get("additionalProperties")
@@ -172,19 +191,26 @@ def _with_defaults(value: Any, rules: Mapping[str, Any], root: Mapping[str, Any]
 
 
 def runs(config: Mapping[str, Any]) -> Iterator[Run]:
-    """Yield every row of the table: datasets x methods x (default, variants); InputError for what does not fit."""
+    """Yield every row of the table: datasets x methods x (default, variants); InputError for what
+    does not fit.
+    """
     for dataset in config["datasets"]:
         for method in _methods_of(config, dataset):
             source = read_method(method)
             section = config.get(method) or {}
             variants = section.get("variants") or {}
             for variant, changes in {"default": {}, **variants}.items():
-                merged = {**{key: value for key, value in section.items() if key != "variants"}, **changes}
+                merged = {
+                    **{key: value for key, value in section.items() if key != "variants"},
+                    **changes,
+                }
                 yield _run(config, dataset, source, variant, merged)
 
 
 def _methods_of(config: Mapping[str, Any], dataset: str) -> list[str]:
-    """Return the methods that run on a dataset, in the order of ``methods``; InputError for one not listed there."""
+    """Return the methods that run on a dataset, in the order of ``methods``; InputError for one not
+    listed there.
+    """
     only = config["datasets"][dataset].get("methods", config["methods"])
     for name in only:
         if name not in config["methods"]:
@@ -195,7 +221,11 @@ def _methods_of(config: Mapping[str, Any], dataset: str) -> list[str]:
 
 
 def _run(
-    config: Mapping[str, Any], dataset: str, source: MethodSource, variant: str, section: Mapping[str, Any]
+    config: Mapping[str, Any],
+    dataset: str,
+    source: MethodSource,
+    variant: str,
+    section: Mapping[str, Any],
 ) -> Run:
     """Return one run from a method's section with the variant's changes merged in."""
     entry = config["datasets"][dataset]
@@ -204,9 +234,13 @@ def _run(
     choose = section.get("choose", {})
     for key in [*settings, *choose]:
         if "images" in source.inputs and key in FROM_EXTRACTOR:
-            raise InputError(f"{where}.{key}: the network is the extractor's; name one with 'extractor'")
+            raise InputError(
+                f"{where}.{key}: the network is the extractor's; name one with 'extractor'"
+            )
         if key not in source.settings:
-            raise InputError(f"{where}: unknown setting {key!r}; {nearest(key, [*source.settings, *RUN_KEYS])}")
+            raise InputError(
+                f"{where}: unknown setting {key!r}; {nearest(key, [*source.settings, *RUN_KEYS])}"
+            )
     for key, values in [*((key, [value]) for key, value in settings.items()), *choose.items()]:
         for value in values:
             _check_type(value, source.settings[key], f"{where}.{key}")
@@ -214,7 +248,9 @@ def _run(
     if choose and selection != "validation":
         raise InputError(f"{where}.choose: values are only tried with 'selection: validation'")
     if selection == "validation" and not choose and "epochs" not in source.settings:
-        raise InputError(f"{where}: 'selection: validation' has nothing to choose; name values to try under 'choose'")
+        raise InputError(
+            f"{where}: 'selection: validation' has nothing to choose; name values to try under 'choose'"
+        )
     words = section.get("words", entry.get("words")) if source.uses_words else None
     if source.uses_words and words not in config["words"]:
         raise InputError(
@@ -223,8 +259,12 @@ def _run(
         )
     kind = section.get("input", next(iter(source.inputs)))
     if kind not in source.inputs:
-        raise InputError(f"{where}.input: {source.name} takes {' or '.join(source.inputs)}, not {kind!r}")
-    extractor = _extractor(config, dataset, source.inputs[kind], kind, section.get("extractor"), where)
+        raise InputError(
+            f"{where}.input: {source.name} takes {' or '.join(source.inputs)}, not {kind!r}"
+        )
+    extractor = _extractor(
+        config, dataset, source.inputs[kind], kind, section.get("extractor"), where
+    )
     return Run(
         dataset=dataset,
         method=source.name,
@@ -246,35 +286,52 @@ def _run(
 
 
 def _check_type(value: Any, annotation: str, where: str) -> None:
-    """Raise InputError unless ``value`` has the type of a Config field (bool, int, float, str, Literal of texts)."""
+    """Raise InputError unless ``value`` has the type of a Config field (bool, int, float, str,
+    Literal of texts).
+    """
     if annotation.startswith("Literal["):
-        options = [str(option) for option in ast.literal_eval(f"[{annotation.removeprefix('Literal[')}")]
+        options = [
+            str(option) for option in ast.literal_eval(f"[{annotation.removeprefix('Literal[')}")
+        ]
         if value not in options:
-            raise InputError(f"{where}: {value!r} is none of {', '.join(options)}; {nearest(str(value), options)}")
+            raise InputError(
+                f"{where}: {value!r} is none of {', '.join(options)}; {nearest(str(value), options)}"
+            )
         return
     fits = {"bool": bool, "int": int, "float": int | float, "str": str}.get(annotation)
-    if fits is None or (isinstance(value, fits) and (annotation == "bool" or not isinstance(value, bool))):
+    if fits is None or (
+        isinstance(value, fits) and (annotation == "bool" or not isinstance(value, bool))
+    ):
         return
     hint = _number_hint(value) if isinstance(value, str) else ""
     raise InputError(f"{where}: {value!r} is not of type {annotation}{hint}")
 
 
 def _extractor(
-    config: Mapping[str, Any], dataset: str, wanted: Mapping[str, int], kind: str, named: str | None, where: str
+    config: Mapping[str, Any],
+    dataset: str,
+    wanted: Mapping[str, int],
+    kind: str,
+    named: str | None,
+    where: str,
 ) -> str:
     """Return the extractor of a run: the one named, or the dataset's first that fits its input.
 
-    Features fit by their grid (pooled ones are the mean over the 7x7 grid and are never extracted a second time),
-    images by their size.
+    Features fit by their grid (pooled ones are the mean over the 7x7 grid and are never extracted a
+    second time), images by their size.
     """
     offered = config["datasets"][dataset]["extractors"]
     for name in [*offered, *([named] if named else [])]:
         if name not in config["extractors"]:
-            raise InputError(f"config: no extractor {name!r}; {nearest(name, config['extractors'])}")
+            raise InputError(
+                f"config: no extractor {name!r}; {nearest(name, config['extractors'])}"
+            )
     if named and not (kind != "pooled" and config["extractors"][named]["backbone"] == "stored"):
         return named
     if named:
-        raise InputError(f"{where}.extractor: {named!r} holds pooled features only, the method takes {kind}")
+        raise InputError(
+            f"{where}.extractor: {named!r} holds pooled features only, the method takes {kind}"
+        )
     for name in offered:
         if _fits(config["extractors"][name], wanted, kind):
             return name
@@ -287,7 +344,9 @@ def _extractor(
 
 
 def _fits(extractor: Mapping[str, Any], wanted: Mapping[str, int], kind: str) -> bool:
-    """Return whether an extractor is a method's default for a kind of input with the arguments ``wanted``."""
+    """Return whether an extractor is a method's default for a kind of input with the arguments
+    ``wanted``.
+    """
     if extractor["backbone"] == "stored":
         return kind == "pooled"
     if kind == "images":

@@ -1,4 +1,5 @@
-"""What the Snakefile asks of the configuration: targets, inputs of rules, and slices that decide what runs again.
+"""What the Snakefile asks of the configuration: targets, inputs of rules, and slices that decide
+what runs again.
 
 Imports no torch.
 """
@@ -17,10 +18,11 @@ from zslpipe.study import config as configuration
 from zslpipe.study.config import Run
 from zslpipe.study.declarations import read_method
 
-# Raised by hand when the features themselves change; hashing the code would cost GPU days at every refactoring.
+# Raised by hand when the features themselves change; hashing the code would cost GPU days at every
+# refactoring.
 FEATURES_VERSION = 1
-# The settings of an adapter's source that decide which images there are, in which order and how cropped; of another
-# adapter all settings do.
+# The settings of an adapter's source that decide which images there are, in which order and how
+# cropped; of another adapter all settings do.
 IMAGE_SETTINGS = {
     "xlsa17": ("features", "images", "anchor", "boxes"),
     "folder": ("images", "attributes"),
@@ -36,19 +38,29 @@ def alternatives(names: Iterable[str]) -> str:
 
 
 def _has_semantic_rules(run: Run) -> bool:
-    """Return whether a run is a crafted network with one number an attribute in its rules, which can be taken away."""
+    """Return whether a run is a crafted network with one number an attribute in its rules, which
+    can be taken away.
+    """
     rule = run.settings.get("rule", "semantic")
-    return (run.method, rule, run.semantics) == ("crafting", "semantic", "att") and run.trunk is not None
+    return (run.method, rule, run.semantics) == (
+        "crafting",
+        "semantic",
+        "att",
+    ) and run.trunk is not None
 
 
 class Plan:
-    """The checked configuration and what follows from it; ``given`` is Snakemake's ``config``. Raises InputError."""
+    """The checked configuration and what follows from it; ``given`` is Snakemake's ``config``.
+    Raises InputError.
+    """
 
     def __init__(self, given: Mapping[str, Any], schema: str):
         self.config = configuration.load(given, Path(schema))
         self.compute = self.config["compute"]
         self.data_root = self.config["data_root"]
-        self.runs = {(run.dataset, run.method, run.variant): run for run in configuration.runs(self.config)}
+        self.runs = {
+            (run.dataset, run.method, run.variant): run for run in configuration.runs(self.config)
+        }
         for dataset, entry in self.config["datasets"].items():
             self._check_dataset(dataset, entry)
         for name, entry in self.config["extractors"].items():
@@ -58,7 +70,9 @@ class Plan:
                 )
 
     def _check_dataset(self, dataset: str, entry: Mapping[str, Any]) -> None:
-        """Raise InputError for an unknown adapter, or an extractor that needs images the dataset does not have."""
+        """Raise InputError for an unknown adapter, or an extractor that needs images the dataset
+        does not have.
+        """
         known = {
             path.stem
             for path in (PACKAGE / "datasets" / "adapters").glob("*.py")
@@ -85,7 +99,9 @@ class Plan:
 
     @property
     def compute_json(self) -> str:
-        """The ``compute`` section as JSON; given to jobs in the command, which reruns nothing when it changes."""
+        """The ``compute`` section as JSON; given to jobs in the command, which reruns nothing when
+        it changes.
+        """
         return canonical(self.compute)
 
     # Datasets
@@ -93,7 +109,9 @@ class Plan:
     @property
     def rendered(self) -> list[str]:
         """Datasets that the pipeline draws itself."""
-        return [name for name, entry in self.config["datasets"].items() if entry["adapter"] == "demo"]
+        return [
+            name for name, entry in self.config["datasets"].items() if entry["adapter"] == "demo"
+        ]
 
     @property
     def read(self) -> list[str]:
@@ -106,7 +124,9 @@ class Plan:
         return {"adapter": entry["adapter"], "source": entry["source"]}
 
     def source_files(self, dataset: str) -> list[str]:
-        """Return the files named in a dataset's source; a missing one is the adapter's to complain of."""
+        """Return the files named in a dataset's source; a missing one is the adapter's to complain
+        of.
+        """
         return self._files(self.source(dataset)["source"])
 
     def word_files(self, words: str) -> list[str]:
@@ -122,32 +142,45 @@ class Plan:
         return [str(path)] if path is not None and path.is_file() else []
 
     def image_input(self, dataset: str) -> list[str]:
-        """Return the drawn images of a demo dataset; a user's image folder is not watched, its index is."""
+        """Return the drawn images of a demo dataset; a user's image folder is not watched, its
+        index is.
+        """
         return [f"results/{dataset}/images"] if dataset in self.rendered else []
 
     def image_option(self, dataset: str) -> str:
-        """Return ``--images FOLDER`` (under data_root) of a dataset read from files; drawn images lie by the index."""
+        """Return ``--images FOLDER`` (under data_root) of a dataset read from files; drawn images
+        lie by the index.
+        """
         folder = self.config["datasets"][dataset]["source"].get("images")
         return f"--images {shlex.quote(folder)}" if folder and dataset not in self.rendered else ""
 
     def images(self, dataset: str) -> dict[str, Any]:
-        """Return the slice that a dataset's images depend on: not its splits or attributes, and of an adapter's code
-        only what draws the demo.
+        """Return the slice that a dataset's images depend on: not its splits or attributes, and of
+        an adapter's code only what draws the demo.
         """
         source = self.source(dataset)
         adapter, settings = source["adapter"], source["source"]
         if dataset in self.rendered:
-            code = settings_hash(ast.unparse(syntax_tree(PACKAGE / "datasets" / "adapters" / "demo.py")))
+            code = settings_hash(
+                ast.unparse(syntax_tree(PACKAGE / "datasets" / "adapters" / "demo.py"))
+            )
             return source | {"code": [code, code_hash("zslpipe.datasets.creatures")]}
         known = IMAGE_SETTINGS.get(adapter, tuple(settings))
-        return {"adapter": adapter, "source": {name: settings[name] for name in known if name in settings}}
+        return {
+            "adapter": adapter,
+            "source": {name: settings[name] for name in known if name in settings},
+        }
 
     # Extractors
 
     @property
     def stored_extractors(self) -> list[str]:
         """Extractors whose pooled features the dataset's own file holds."""
-        return [name for name, entry in self.config["extractors"].items() if entry["backbone"] == "stored"]
+        return [
+            name
+            for name, entry in self.config["extractors"].items()
+            if entry["backbone"] == "stored"
+        ]
 
     @property
     def computed_extractors(self) -> list[str]:
@@ -155,16 +188,26 @@ class Plan:
         return [name for name in self.config["extractors"] if name not in self.stored_extractors]
 
     def extractor(self, name: str) -> dict[str, Any]:
-        """Return the slice that a feature file depends on, besides its images; ``weights`` as written."""
-        return {"name": name, "features_version": FEATURES_VERSION, **self.config["extractors"][name]}
+        """Return the slice that a feature file depends on, besides its images; ``weights`` as
+        written.
+        """
+        return {
+            "name": name,
+            "features_version": FEATURES_VERSION,
+            **self.config["extractors"][name],
+        }
 
     def weights_file(self, dataset: str, name: str) -> list[str]:
-        """Return the path of an extractor's weights file (the demo's is trained on the way), none for a name."""
+        """Return the path of an extractor's weights file (the demo's is trained on the way), none
+        for a name.
+        """
         entry = self.config["extractors"][name]
         if entry["backbone"] == "demo" and "weights" not in entry:
             return [f"results/{dataset}/backbone.pt"]
         weights = entry.get("weights", "")
-        return [str(Path(self.data_root) / weights)] if Path(weights).suffix in (".pt", ".pth") else []
+        return (
+            [str(Path(self.data_root) / weights)] if Path(weights).suffix in (".pt", ".pth") else []
+        )
 
     # Runs
 
@@ -176,7 +219,9 @@ class Plan:
     @property
     def end_to_end_runs(self) -> list[str]:
         """Runs from images, as method/variant."""
-        return [f"{run.method}/{run.variant}" for run in self.runs.values() if run.trunk is not None]
+        return [
+            f"{run.method}/{run.variant}" for run in self.runs.values() if run.trunk is not None
+        ]
 
     def run(self, wildcards: Any) -> Run:
         """Return the run that the wildcards name."""
@@ -209,8 +254,14 @@ class Plan:
 
     def run_code(self, wildcards: Any) -> str:
         """Return the hash of all code that decides a run's result."""
-        reader = "zslpipe.runs.image_inputs" if self.run(wildcards).trunk else "zslpipe.runs.cached_inputs"
-        return code_hash(f"zslpipe.methods.{self.run(wildcards).method}", "zslpipe.runs.train", reader)
+        reader = (
+            "zslpipe.runs.image_inputs"
+            if self.run(wildcards).trunk
+            else "zslpipe.runs.cached_inputs"
+        )
+        return code_hash(
+            f"zslpipe.methods.{self.run(wildcards).method}", "zslpipe.runs.train", reader
+        )
 
     def words(self, wildcards: Any) -> list[str]:
         """Return the word vectors of a run, none for a method that reads none."""
@@ -234,7 +285,11 @@ class Plan:
             for dataset in self.config["datasets"]
             for kind in ("curves", "confusion")
         ]
-        targets += [f"results/{dataset}/inspect.png" for dataset in self.config["datasets"] if self.has_images(dataset)]
+        targets += [
+            f"results/{dataset}/inspect.png"
+            for dataset in self.config["datasets"]
+            if self.has_images(dataset)
+        ]
         if self.localizations:
             targets += [f"results/tables/localization.{kind}" for kind in ("csv", "md", "tex")]
         return targets + [figure for run in self.runs.values() for figure in self._figures(run)]
@@ -248,7 +303,9 @@ class Plan:
             kinds += ["parts"] if source.has_attention and self._has_parts(run.dataset) else []
             kinds += ["channels"] if source.has_part_attention else []
             kinds += ["gradcam"] if _has_semantic_rules(run) else []
-        return [f"results/figures/{run.dataset}.{run.method}.{run.variant}.{kind}.png" for kind in kinds]
+        return [
+            f"results/figures/{run.dataset}.{run.method}.{run.variant}.{kind}.png" for kind in kinds
+        ]
 
     @cached_property
     def localizations(self) -> list[str]:
@@ -256,12 +313,16 @@ class Plan:
         return [
             f"results/{run.dataset}/runs/{run.method}/{run.variant}/seed{seed}/localization.json"
             for run in self.runs.values()
-            if read_method(run.method).has_maps and self.has_images(run.dataset) and self._has_parts(run.dataset)
+            if read_method(run.method).has_maps
+            and self.has_images(run.dataset)
+            and self._has_parts(run.dataset)
             for seed in self.config["seeds"]
         ]
 
     def score_matrices_of_first_seed(self, dataset: str) -> list[str]:
-        """Return the score matrices of a dataset's methods as configured (no variants), from the first seed."""
+        """Return the score matrices of a dataset's methods as configured (no variants), from the
+        first seed.
+        """
         return [
             f"results/{dataset}/runs/{run.method}/{run.variant}/seed{self.config['seeds'][0]}/scores.h5"
             for run in self.runs.values()

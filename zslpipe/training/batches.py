@@ -5,18 +5,19 @@ from torch import Tensor
 
 
 def random_batches(labels: Tensor, generator: torch.Generator, size: int) -> list[Tensor]:
-    """Return one epoch of positions: a random permutation of all images cut into batches of ``size`` (last one
-    shorter).
+    """Return one epoch of positions: a random permutation of all images cut into batches of
+    ``size`` (last one shorter).
     """
     return list(torch.randperm(len(labels), generator=generator).split(size))
 
 
 def class_balanced_batches(labels: Tensor, generator: torch.Generator, size: int) -> list[Tensor]:
-    """Return one epoch of class-balanced batches: one random image of each of up to ``size`` random classes.
+    """Return one epoch of class-balanced batches: one random image of each of up to ``size`` random
+    classes.
 
-    As many batches as an epoch of random batches of the same size has. With fewer classes than ``size`` a batch
-    takes every class once, so it is as long as there are classes (code of DAZLE: one image of each of up to 50
-    classes).
+    As many batches as an epoch of random batches of the same size has. With fewer classes than
+    ``size`` a batch takes every class once, so it is as long as there are classes (code of DAZLE:
+    one image of each of up to 50 classes).
     """
     classes, members, counts = _members(labels)
     batches = []
@@ -27,19 +28,22 @@ def class_balanced_batches(labels: Tensor, generator: torch.Generator, size: int
     return batches
 
 
-def episodes(labels: Tensor, generator: torch.Generator, ways: int, shots: int, count: int) -> list[Tensor]:
-    """Return one epoch of ``count`` episodes: ``shots`` images of each of ``ways`` random classes, no image twice in an
-    episode (paper of RSAN, section 4.1).
+def episodes(
+    labels: Tensor, generator: torch.Generator, ways: int, shots: int, count: int
+) -> list[Tensor]:
+    """Return one epoch of ``count`` episodes: ``shots`` images of each of ``ways`` random classes,
+    no image twice in an episode (paper of RSAN, section 4.1).
 
-    With fewer classes than ``ways`` an episode takes every class; a class with fewer images than ``shots`` gives all it
-    has, so an episode may be shorter than ways x shots.
+    With fewer classes than ``ways`` an episode takes every class; a class with fewer images than
+    ``shots`` gives all it has, so an episode may be shorter than ways x shots.
     """
     classes, members, counts = _members(labels)
     places = torch.arange(members.shape[1])
     batches = []
     for _ in range(count):
         chosen = torch.randperm(len(classes), generator=generator)[:ways]
-        # Random keys, infinite behind a class's last image: the smallest are a draw without replacement.
+        # Random keys, infinite behind a class's last image: the smallest are a draw without
+        # replacement.
         keys = torch.rand(len(chosen), members.shape[1], generator=generator)
         keys = keys.masked_fill(places >= counts[chosen, None], torch.inf)
         drawn, picks = keys.topk(min(shots, members.shape[1]), dim=1, largest=False)
@@ -48,7 +52,8 @@ def episodes(labels: Tensor, generator: torch.Generator, ways: int, shots: int, 
 
 
 def _members(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the classes present (k), the positions of their images (k, longest; padded with 0) and their counts (k).
+    """Return the classes present (k), the positions of their images (k, longest; padded with 0) and
+    their counts (k).
 
     Classes stand in the order of their first images: how they are numbered decides no draw.
     """

@@ -14,14 +14,15 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-# A method's Model: an nn.Module with scores() and loss(); type checkers take every attribute of a Module for a tensor.
+# A method's Model: an nn.Module with scores() and loss(); type checkers take every attribute of a
+# Module for a tensor.
 Model = Any
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Input of a light head: (b, grid * grid, d) region features of images at ``size`` px, row by row from the top
-    left.
+    """Input of a light head: (b, grid * grid, d) region features of images at ``size`` px, row by
+    row from the top left.
     """
 
     size: int
@@ -39,9 +40,10 @@ class Pooled:
 class Images:
     """Input of an end-to-end method: (b, 3, size, size) images, normalised as its trunk expects.
 
-    While training they are random crops and flips, else the central square. The method's ``Model`` keeps its network
-    as ``trunk``, built by :func:`zslpipe.networks.backbones.build_trunk` from ``config.backbone`` and ``config.layer``; whoever
-    runs the method fills these from the extractor and loads its weights.
+    While training they are random crops and flips, else the central square. The method's ``Model``
+    keeps its network as ``trunk``, built by :func:`zslpipe.networks.backbones.build_trunk` from
+    ``config.backbone`` and ``config.layer``; whoever runs the method fills these from the extractor
+    and loads its weights.
     """
 
     size: int
@@ -51,8 +53,8 @@ class Images:
 class Classes:
     """The classes of a problem.
 
-    ``attributes`` (c, a) float32 class vectors, normalised as the configuration says; ``seen`` (c) bool;
-    ``words`` (a, v) float32 word vectors of the attributes, None where a method reads none.
+    ``attributes`` (c, a) float32 class vectors, normalised as the configuration says; ``seen`` (c)
+    bool; ``words`` (a, v) float32 word vectors of the attributes, None where a method reads none.
     """
 
     names: tuple[str, ...]
@@ -62,8 +64,8 @@ class Classes:
     words: Tensor | None = None
 
     def subset(self, chosen: Tensor, seen: Tensor) -> "Classes":
-        """Return the classes ``chosen`` (numbers, in order), of which ``seen`` (bool, one per chosen class) are
-        seen.
+        """Return the classes ``chosen`` (numbers, in order), of which ``seen`` (bool, one per
+        chosen class) are seen.
         """
         names = tuple(self.names[number] for number in chosen.tolist())
         return Classes(names, self.attributes[chosen], seen, self.attribute_names, self.words)
@@ -71,8 +73,9 @@ class Classes:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """``inputs``: (b, r, d) regions, (b, d) pooled features or (b, 3, h, w) images, float32; ``labels``: (b) class
-    numbers; ``positions``: (b) places among the training images (none, where the batch is of other images).
+    """``inputs``: (b, r, d) regions, (b, d) pooled features or (b, 3, h, w) images, float32;
+    ``labels``: (b) class numbers; ``positions``: (b) places among the training images (none, where
+    the batch is of other images).
     """
 
     inputs: Tensor
@@ -96,25 +99,29 @@ class Inputs(Protocol):
         """Return what tells one source from another, so that what is computed from it can be kept."""
 
     def take(self, rows: Tensor) -> Tensor:
-        """Return the inputs of the images ``rows`` (numbers in the index), float32 on the device of the run."""
+        """Return the inputs of the images ``rows`` (numbers in the index), float32 on the device of
+        the run.
+        """
 
     def stream(
         self, batches: Sequence[Tensor], generator: torch.Generator | None = None, start: int = 0
     ) -> Iterator[Tensor]:
-        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on, reading ahead where that helps.
+        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on, reading ahead
+        where that helps.
 
-        With a ``generator`` images are augmented at random; the draws of the first ``start`` batches are skipped, so
-        that an interrupted epoch goes on as it would have.
+        With a ``generator`` images are augmented at random; the draws of the first ``start``
+        batches are skipped, so that an interrupted epoch goes on as it would have.
         """
 
 
 @dataclass
 class Run:
-    """How a training runs: seed, device, where its checkpoints lie; ``history`` collects one row an epoch.
+    """How a training runs: seed, device, where its checkpoints lie; ``history`` collects one row an
+    epoch.
 
-    ``after_epoch`` (model, epochs done) -> figures by name is called at each epoch's end, ``stamp`` says which
-    settings, code and data a checkpoint belongs to, ``phase`` names the training in the history ("train", or
-    "validation" while choosing).
+    ``after_epoch`` (model, epochs done) -> figures by name is called at each epoch's end, ``stamp``
+    says which settings, code and data a checkpoint belongs to, ``phase`` names the training in the
+    history ("train", or "validation" while choosing).
     """
 
     seed: int
@@ -131,7 +138,9 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The images a method may train on: ``rows`` (n) in the index, ``labels`` (n) class numbers into ``classes``."""
+    """The images a method may train on: ``rows`` (n) in the index, ``labels`` (n) class numbers
+    into ``classes``.
+    """
 
     inputs: Inputs
     rows: Tensor
@@ -140,16 +149,24 @@ class TrainingData:
     run: Run
 
     def batch(self, positions: Tensor) -> Batch:
-        """Return the training images at ``positions`` (numbers below n) as one batch on the run's device."""
-        return Batch(self.inputs.take(self.rows[positions]), self.labels[positions].to(self.run.device), positions)
+        """Return the training images at ``positions`` (numbers below n) as one batch on the run's
+        device.
+        """
+        return Batch(
+            self.inputs.take(self.rows[positions]),
+            self.labels[positions].to(self.run.device),
+            positions,
+        )
 
     def batches(
         self, batches: Sequence[Tensor], generator: torch.Generator | None = None, start: int = 0
     ) -> Iterator[Batch]:
-        """Yield the training images at each of ``batches`` (positions) from number ``start`` on; images are augmented
-        where a ``generator`` is given.
+        """Yield the training images at each of ``batches`` (positions) from number ``start`` on;
+        images are augmented where a ``generator`` is given.
         """
-        streamed = self.inputs.stream([self.rows[positions] for positions in batches], generator, start)
+        streamed = self.inputs.stream(
+            [self.rows[positions] for positions in batches], generator, start
+        )
         for positions, inputs in zip(batches[start:], streamed, strict=True):
             yield Batch(inputs, self.labels[positions].to(self.run.device), positions)
 

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 Sampler = Callable[[Tensor, torch.Generator], list[Tensor]]
 
-# A GPU is asked for its losses this often (ours): asking at each step would make it wait for the CPU.
+# A GPU is asked for its losses this often (ours): asking at each step would make it wait for the
+# CPU.
 STEPS_BETWEEN_CHECKS = 32
 
 
@@ -31,11 +32,13 @@ class NonFiniteLossError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A loss (batch -> named terms, already weighted; their sum is minimised) and what minimises it.
+    """A loss (batch -> named terms, already weighted; their sum is minimised) and what minimises
+    it.
 
-    ``schedule`` steps once an epoch; a plateau is one of the epoch's mean loss. ``every``: only each so-many-th batch
-    (a generator after its critic's steps). ``accumulate``: the gradients of that many batches are
-    averaged for one step. ``largest_gradient``: the norm that all gradients together are clipped to.
+    ``schedule`` steps once an epoch; a plateau is one of the epoch's mean loss. ``every``: only
+    each so-many-th batch (a generator after its critic's steps). ``accumulate``: the gradients of
+    that many batches are averaged for one step. ``largest_gradient``: the norm that all gradients
+    together are clipped to.
     """
 
     loss: Callable[[Batch], dict[str, Tensor]]
@@ -56,11 +59,12 @@ def fit(
 ) -> None:
     """Train ``model`` for ``epochs``: each batch goes through every objective in turn.
 
-    ``sampler(labels, generator)`` returns an epoch's batches as positions; its generator is seeded by (seed, stage,
-    epoch) and goes on to draw the images' augmentation, so that an interrupted epoch is drawn again the same. A
-    checkpoint in ``data.run.folder`` with the run's stamp is resumed at its step; on a CPU the weights end the same as
-    without the interruption. Each epoch appends a row to ``data.run.history``. Raises NonFiniteLossError, and
-    InterruptedTraining after SIGTERM (the checkpoint is written first).
+    ``sampler(labels, generator)`` returns an epoch's batches as positions; its generator is seeded
+    by (seed, stage, epoch) and goes on to draw the images' augmentation, so that an interrupted
+    epoch is drawn again the same. A checkpoint in ``data.run.folder`` with the run's stamp is
+    resumed at its step; on a CPU the weights end the same as without the interruption. Each epoch
+    appends a row to ``data.run.history``. Raises NonFiniteLossError, and InterruptedTraining after
+    SIGTERM (the checkpoint is written first).
     """
     listed = (objectives,) if isinstance(objectives, Objective) else tuple(objectives)
     with stop_requests() as request:
@@ -98,20 +102,27 @@ class _Loop:
     ):
         self.model, self.objectives, self.run = model, objectives, data.run
         self.epochs, self.stage, self.request = epochs, stage, request
-        self.losses = [torch.compile(one.loss) if self.run.compiled else one.loss for one in objectives]
+        self.losses = [
+            torch.compile(one.loss) if self.run.compiled else one.loss for one in objectives
+        ]
         self.path = data.run.folder / f"{data.run.phase}.{stage}.checkpoint.pt"
         self.epoch, self.step = 0, 0
         self.seconds = 0.0
-        # Of every term: the sum over the epoch's steps, and over how many; an objective is not met at each step.
+        # Of every term: the sum over the epoch's steps, and over how many; an objective is not met
+        # at each step.
         self.sums: dict[str, tuple[float, int]] = {}
         self.pending: list[tuple[int, str, Tensor]] = []
         self.saved = self.started = self.reported = time.monotonic()
 
     def remaining(self, batches: Iterator[Batch], count: int) -> Iterator[Batch]:
-        """Yield the batches of the epoch that are still to do, with a progress bar and regular checkpoints."""
+        """Yield the batches of the epoch that are still to do, with a progress bar and regular
+        checkpoints.
+        """
         self.started = time.monotonic()
         label = f"{self.run.phase} {self.stage} epoch {self.epoch + 1}/{self.epochs}"
-        with tqdm(total=count, desc=label, initial=self.step, mininterval=1.0, leave=False, disable=None) as bar:
+        with tqdm(
+            total=count, desc=label, initial=self.step, mininterval=1.0, leave=False, disable=None
+        ) as bar:
             for batch in batches:
                 yield batch
                 bar.update()
@@ -120,10 +131,14 @@ class _Loop:
                     self._report(count)
 
     def _keep(self) -> None:
-        """Save when it is time, or stop when SIGTERM asks for it; not between accumulated batches, whose gradients are
-        not kept.
+        """Save when it is time, or stop when SIGTERM asks for it; not between accumulated batches,
+        whose gradients are not kept.
         """
-        if any(self.step % (one.every * one.accumulate) for one in self.objectives if one.accumulate > 1):
+        if any(
+            self.step % (one.every * one.accumulate)
+            for one in self.objectives
+            if one.accumulate > 1
+        ):
             return
         self._save_if(time.monotonic() - self.saved >= self.run.checkpoint_seconds)
 
@@ -147,9 +162,15 @@ class _Loop:
         if self.run.device.type == "cpu" or len(self.pending) >= STEPS_BETWEEN_CHECKS:
             self._collect()
 
-    def _minimise(self, objective: Objective, loss: Callable[[Batch], dict[str, Tensor]], batch: Batch) -> None:
-        """Add the gradients of one objective and, when enough batches are accumulated, step its optimiser."""
-        with torch.autocast(self.run.device.type, torch.bfloat16, enabled=self.run.precision == "bfloat16"):
+    def _minimise(
+        self, objective: Objective, loss: Callable[[Batch], dict[str, Tensor]], batch: Batch
+    ) -> None:
+        """Add the gradients of one objective and, when enough batches are accumulated, step its
+        optimiser.
+        """
+        with torch.autocast(
+            self.run.device.type, torch.bfloat16, enabled=self.run.precision == "bfloat16"
+        ):
             terms = loss(batch)
             total = torch.stack(list(terms.values())).sum()
         turn = (self.step // objective.every - 1) % objective.accumulate
@@ -162,7 +183,9 @@ class _Loop:
             _take_step(objective)
 
     def _collect(self) -> None:
-        """Add the pending losses to the epoch's sums; raises NonFiniteLossError at the first bad one."""
+        """Add the pending losses to the epoch's sums; raises NonFiniteLossError at the first bad
+        one.
+        """
         if not self.pending:
             return
         values = torch.stack([term.float() for _, _, term in self.pending]).double().tolist()
@@ -185,7 +208,12 @@ class _Loop:
                 _take_step(objective, objective.accumulate / left)
         self.seconds += time.monotonic() - self.started
         means = {name: total / count for name, (total, count) in self.sums.items()}
-        row = {"phase": self.run.phase, "stage": self.stage, "epoch": self.epoch + 1, "step": self.step}
+        row = {
+            "phase": self.run.phase,
+            "stage": self.stage,
+            "epoch": self.epoch + 1,
+            "step": self.step,
+        }
         row |= {"loss": sum(means.values()), **means, "seconds": round(self.seconds, 3)}
         for objective in self.objectives:
             _step_schedule(objective.schedule, sum(means.values()))
@@ -194,7 +222,10 @@ class _Loop:
             row |= self.run.after_epoch(self.model, self.epoch + 1)
             self.model.train()
         self.run.history.append(row)
-        shown = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items())
+        shown = (
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in row.items()
+        )
         logger.info("%s", " ".join(shown))
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         self.started = time.monotonic()
@@ -206,7 +237,11 @@ class _Loop:
     def _report(self, steps: int) -> None:
         """Leave word of how far the training is, for ``zslpipe status``."""
         loss = self.run.history[-1]["loss"] if self.run.history else None
-        state = {"phase": f"{self.run.phase} {self.stage}", "epoch": self.epoch, "epochs": self.epochs}
+        state = {
+            "phase": f"{self.run.phase} {self.stage}",
+            "epoch": self.epoch,
+            "epochs": self.epochs,
+        }
         write_progress(self.run.folder, {**state, "step": self.step, "steps": steps, "loss": loss})
         self.reported = time.monotonic()
 
@@ -217,26 +252,34 @@ class _Loop:
             "stamp": self.run.stamp,
             "model": self.model.state_dict(),
             "optimizers": [one.optimizer.state_dict() for one in self.objectives],
-            "schedules": [one.schedule.state_dict() if one.schedule else {} for one in self.objectives],
+            "schedules": [
+                one.schedule.state_dict() if one.schedule else {} for one in self.objectives
+            ],
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self.seconds + time.monotonic() - self.started,
             "sums": self.sums,
             "history": self.run.history,
             "random": torch.get_rng_state(),
-            "random_gpu": torch.cuda.get_rng_state(self.run.device) if self.run.device.type == "cuda" else None,
+            "random_gpu": torch.cuda.get_rng_state(self.run.device)
+            if self.run.device.type == "cuda"
+            else None,
         }
         with written_whole(self.path) as temporary:
             torch.save(state, temporary)
         self.saved = time.monotonic()
 
     def resume(self) -> None:
-        """Continue from the checkpoint where there is one of the same stamp; another stamp's is left behind."""
+        """Continue from the checkpoint where there is one of the same stamp; another stamp's is
+        left behind.
+        """
         if not self.path.is_file():
             return
         state = torch.load(self.path, map_location=self.run.device, weights_only=True)
         if state["stamp"] != self.run.stamp:
-            logger.info("%s belongs to other settings, code or data: starting afresh", self.path.name)
+            logger.info(
+                "%s belongs to other settings, code or data: starting afresh", self.path.name
+            )
             return
         self.model.load_state_dict(state["model"])
         for objective, optimizer, schedule in zip(
@@ -261,7 +304,9 @@ def _weights(objective: Objective) -> list[Tensor]:
 
 
 def _take_step(objective: Objective, factor: float = 1.0) -> None:
-    """Multiply the gradients by ``factor``, clip them where the objective says so, and step its optimiser."""
+    """Multiply the gradients by ``factor``, clip them where the objective says so, and step its
+    optimiser.
+    """
     if factor != 1.0:
         for weight in _weights(objective):
             if weight.grad is not None:

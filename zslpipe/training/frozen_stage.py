@@ -1,4 +1,6 @@
-"""What a frozen network makes of the training images, computed once and kept in the run's folder while it trains."""
+"""What a frozen network makes of the training images, computed once and kept in the run's folder
+while it trains.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -18,10 +20,12 @@ def stored(
     shapes: dict[str, tuple[tuple[int, ...], str]],
     size: int,
 ) -> StoredStage:
-    """Return a file with what ``compute`` returns of all training images (b, ...), ``size`` at once, not augmented.
+    """Return a file with what ``compute`` returns of all training images (b, ...), ``size`` at
+    once, not augmented.
 
-    ``shapes``: name -> (shape over all images, type on the disk), in the order of compute's results; results beyond are
-    not kept. A finished file with the run's stamp is taken as it is, an unfinished one completed block by block.
+    ``shapes``: name -> (shape over all images, type on the disk), in the order of compute's
+    results; results beyond are not kept. A finished file with the run's stamp is taken as it is, an
+    unfinished one completed block by block.
     """
     path = data.run.folder / f"{data.run.phase}.first_stage.h5"
     if path.is_file() and FeatureFile(path).attributes["stamp"] == data.run.stamp:
@@ -31,7 +35,10 @@ def stored(
         if block not in writer.done:
             with torch.inference_mode():
                 pieces = [compute(inputs) for inputs in batch.inputs.split(size)]
-            columns = [[part for part in column if part is not None] for column in zip(*pieces, strict=True)]
+            columns = [
+                [part for part in column if part is not None]
+                for column in zip(*pieces, strict=True)
+            ]
             named = zip(shapes, columns, strict=False)
             writer.write(block, {name: torch.cat(column).cpu().numpy() for name, column in named})
     writer.finish(path)

@@ -28,7 +28,9 @@ class Held:
     def stream(
         self, batches: Sequence[Tensor], generator: torch.Generator | None = None, start: int = 0
     ) -> Iterator[Tensor]:
-        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on; nothing is augmented."""
+        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on; nothing is
+        augmented.
+        """
         return (self.take(rows) for rows in batches[start:])
 
 
@@ -55,5 +57,7 @@ class Unaugmented:
     def stream(
         self, batches: Sequence[Tensor], generator: torch.Generator | None = None, start: int = 0
     ) -> Iterator[Tensor]:
-        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on; the generator is not drawn from."""
+        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on; the generator is
+        not drawn from.
+        """
         return self.inputs.stream(batches, None, start)

@@ -1,4 +1,6 @@
-"""Broken inputs, each of which has to give one clear line: what, where, what to do. Never a traceback."""
+"""Broken inputs, each of which has to give one clear line: what, where, what to do. Never a
+traceback.
+"""
 
 import re
 from collections.abc import Callable
@@ -18,13 +20,21 @@ SPLITS, FEATURES = "CUB/att_splits.mat", "CUB/res101.mat"
 
 
 def change(name: str, **values: object) -> Callable[[Path], None]:
-    """Return what replaces variables of a .mat file: a value, a function of the old one, or None to leave it out."""
+    """Return what replaces variables of a .mat file: a value, a function of the old one, or None to
+    leave it out.
+    """
 
     def apply(root: Path) -> None:
-        held = {key: value for key, value in scipy.io.loadmat(root / name).items() if not key.startswith("__")}
+        held = {
+            key: value
+            for key, value in scipy.io.loadmat(root / name).items()
+            if not key.startswith("__")
+        }
         for key, value in values.items():
             held[key] = value(held[key]) if callable(value) else value
-        scipy.io.savemat(root / name, {key: value for key, value in held.items() if value is not None})
+        scipy.io.savemat(
+            root / name, {key: value for key, value in held.items() if value is not None}
+        )
 
     return apply
 
@@ -68,7 +78,9 @@ def remove_images(root: Path) -> None:
 
 def move_to_val(root: Path) -> None:
     train = scipy.io.loadmat(root / SPLITS)["train_loc"]
-    change(SPLITS, train_loc=lambda old: old[1:], val_loc=lambda old: np.vstack([old, train[:1]]))(root)
+    change(SPLITS, train_loc=lambda old: old[1:], val_loc=lambda old: np.vstack([old, train[:1]]))(
+        root
+    )
 
 
 def nothing(root: Path) -> None:
@@ -194,8 +206,14 @@ def test_field_files(tmp_path, case):
 
 BOXES = {
     "another order": (lambda lines: lines[::-1], "box of .*, but image 1 is"),
-    "no numbers": (lambda lines: ["2008_000000.jpg thing a b c d", *lines[1:]], "line 1: four numbers expected"),
-    "empty box": (lambda lines: [lines[0].replace("1 2 7 6", "7 6 1 2"), *lines[1:]], "1 boxes hold no pixel"),
+    "no numbers": (
+        lambda lines: ["2008_000000.jpg thing a b c d", *lines[1:]],
+        "line 1: four numbers expected",
+    ),
+    "empty box": (
+        lambda lines: [lines[0].replace("1 2 7 6", "7 6 1 2"), *lines[1:]],
+        "1 boxes hold no pixel",
+    ),
 }
 
 
@@ -203,7 +221,9 @@ BOXES = {
 def test_boxes(tmp_path, case):
     edit, expected = BOXES[case]
     settings = lookalike.write_xlsa17(tmp_path, "aPY")
-    stored = [cell[0] for cell in scipy.io.loadmat(tmp_path / "aPY/res101.mat")["image_files"].ravel()]
+    stored = [
+        cell[0] for cell in scipy.io.loadmat(tmp_path / "aPY/res101.mat")["image_files"].ravel()
+    ]
     lookalike.write_boxes(tmp_path, stored, 1)
     path = tmp_path / "apascal_train.txt"
     path.write_text("\n".join(edit(path.read_text().splitlines())))
@@ -217,9 +237,15 @@ POOLED = {
         change(FEATURES, features=lambda old: old.T),
         r"features has shape \(96, 5\).*d x 96 numbers expected",
     ),
-    "NaN": (change(FEATURES, features=put((2, 7), np.nan)), "features of 1 images are not finite, first image 8"),
+    "NaN": (
+        change(FEATURES, features=put((2, 7), np.nan)),
+        "features of 1 images are not finite, first image 8",
+    ),
     "absent": (change(FEATURES, features=None), "no variable 'features'"),
-    "other images": (change(FEATURES, image_files=lambda old: old[::-1]), "its images are not those of"),
+    "other images": (
+        change(FEATURES, image_files=lambda old: old[::-1]),
+        "its images are not those of",
+    ),
 }
 
 
@@ -236,15 +262,39 @@ def test_pooled_features(tmp_path, case):
 
 
 FOLDER = {
-    "class without attributes": (lambda root: (root / "pictures/thing 99").mkdir(), "first 'thing 99'; did you mean"),
-    "NaN": (content("attributes.csv", lambda old: old.replace(b"1.5", b"nan")), "'thing 1', attribute 'size': 'nan'"),
-    "no number": (content("attributes.csv", lambda old: old.replace(b"1.5", b"tall")), "'tall' is no finite number"),
-    "short row": (content("attributes.csv", lambda old: old.replace(b",1.5", b"")), "has 2 values for 3 attributes"),
-    "class twice": (content("attributes.csv", lambda old: old + b"thing 1,1,2,3\n"), "'thing 1' is given twice"),
-    "no header": (content("attributes.csv", lambda _: b"thing 1\n"), "the first line has to be class and then"),
-    "misspelt unseen": (content("unseen.txt", lambda _: b"thong 1\n"), "no class is called 'thong 1'"),
+    "class without attributes": (
+        lambda root: (root / "pictures/thing 99").mkdir(),
+        "first 'thing 99'; did you mean",
+    ),
+    "NaN": (
+        content("attributes.csv", lambda old: old.replace(b"1.5", b"nan")),
+        "'thing 1', attribute 'size': 'nan'",
+    ),
+    "no number": (
+        content("attributes.csv", lambda old: old.replace(b"1.5", b"tall")),
+        "'tall' is no finite number",
+    ),
+    "short row": (
+        content("attributes.csv", lambda old: old.replace(b",1.5", b"")),
+        "has 2 values for 3 attributes",
+    ),
+    "class twice": (
+        content("attributes.csv", lambda old: old + b"thing 1,1,2,3\n"),
+        "'thing 1' is given twice",
+    ),
+    "no header": (
+        content("attributes.csv", lambda _: b"thing 1\n"),
+        "the first line has to be class and then",
+    ),
+    "misspelt unseen": (
+        content("unseen.txt", lambda _: b"thong 1\n"),
+        "no class is called 'thong 1'",
+    ),
     "empty list": (content("unseen.txt", lambda _: b"\n"), "the file is empty"),
-    "page for a picture": (content("pictures/thing 0/0.jpg", lambda _: HTML), "1 of 40 image files"),
+    "page for a picture": (
+        content("pictures/thing 0/0.jpg", lambda _: HTML),
+        "1 of 40 image files",
+    ),
 }
 
 
@@ -253,7 +303,10 @@ def test_own_data(tmp_path, case):
     breaks, expected = FOLDER[case]
     settings = lookalike.write_folder(tmp_path)
     breaks(tmp_path)
-    assert re.search(expected, message_of(lambda: folder.write(settings, tmp_path / "results/mine/index.h5", tmp_path)))
+    assert re.search(
+        expected,
+        message_of(lambda: folder.write(settings, tmp_path / "results/mine/index.h5", tmp_path)),
+    )
 
 
 def lines(edit: Callable[[list[bytes]], list[bytes]]) -> Callable[[bytes], bytes]:
@@ -277,7 +330,9 @@ def test_deepfashion(tmp_path, case):
     breaks, expected = DEEPFASHION[case]
     settings = lookalike.write_deepfashion(tmp_path)
     breaks(tmp_path)
-    text = message_of(lambda: deepfashion.write(settings, tmp_path / "results/mine/index.h5", tmp_path))
+    text = message_of(
+        lambda: deepfashion.write(settings, tmp_path / "results/mine/index.h5", tmp_path)
+    )
     assert re.search(expected, text), text
 
 
@@ -288,7 +343,11 @@ def test_any_damage_to_a_split_file_is_read_or_refused(tmp_path):
     random = np.random.default_rng(0)
     variants = [whole[: int(cut)] for cut in np.linspace(0, len(whole) - 1, 60)]
     for place in random.integers(0, len(whole), 200):
-        variants.append(whole[:place] + bytes([whole[place] ^ int(random.integers(1, 256))]) + whole[place + 1 :])
+        variants.append(
+            whole[:place]
+            + bytes([whole[place] ^ int(random.integers(1, 256))])
+            + whole[place + 1 :]
+        )
     refused = 0
     for variant in variants:
         damaged.write_bytes(variant)

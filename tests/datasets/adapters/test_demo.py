@@ -1,4 +1,6 @@
-"""The rendered dataset and its network: bytes, splits, attributes, where parts lie, shapes and what training does."""
+"""The rendered dataset and its network: bytes, splits, attributes, where parts lie, shapes and what
+training does.
+"""
 
 import hashlib
 from pathlib import Path
@@ -21,7 +23,10 @@ TINY = {"images_per_class": 3, "auxiliary_classes": 4, "auxiliary_images_per_cla
 
 def digests(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 @pytest.fixture
@@ -64,11 +69,17 @@ def test_index_has_the_promised_splits_and_attributes(written):
     assert not (index.validation & ~index.seen).any()
     sizes = {name: len(rows) for name, rows in index.splits.items()}
     assert sizes == {"trainval": 60, "test_seen": 30, "test_unseen": 30, "train": 48, "val": 12}
-    assert np.array_equal(np.bincount(index.labels[index.splits["test_seen"]], minlength=40), index.seen.astype(int))
+    assert np.array_equal(
+        np.bincount(index.labels[index.splits["test_seen"]], minlength=40), index.seen.astype(int)
+    )
     assert len(index.attribute_names) == len(set(index.attribute_names)) >= 24
-    for name, group, parts in zip(index.attribute_names, index.attribute_groups, index.attribute_parts, strict=True):
+    for name, group, parts in zip(
+        index.attribute_names, index.attribute_groups, index.attribute_parts, strict=True
+    ):
         assert name.split(": ")[0] == group
-        assert [part for part, about in zip(index.part_names, parts, strict=True) if about] == [group]
+        assert [part for part, about in zip(index.part_names, parts, strict=True) if about] == [
+            group
+        ]
     for path in index.paths:
         with Image.open(written / "images" / path) as image:
             assert (image.size, image.mode) == ((creatures.SIZE, creatures.SIZE), "RGB")
@@ -108,12 +119,15 @@ def test_pictures_of_a_class_follow_its_strengths():
 
 
 def test_part_locations_show_the_colour_of_the_part():
-    """Plain creatures: the pixel at a part's location is nearest, in hue and tone, to the colour the part was given."""
+    """Plain creatures: the pixel at a part's location is nearest, in hue and tone, to the colour
+    the part was given.
+    """
     rng = np.random.default_rng(5)
     right, hidden = [], 0
     for _ in range(60):
         looks = {
-            part: creatures.Look(str(rng.choice(creatures.COLOURS[part])), frozenset()) for part in creatures.PARTS
+            part: creatures.Look(str(rng.choice(creatures.COLOURS[part])), frozenset())
+            for part in creatures.PARTS
         }
         image, locations = creatures.draw(looks, rng)
         pixels = np.asarray(image, float)
@@ -122,7 +136,10 @@ def test_part_locations_show_the_colour_of_the_part():
                 hidden += 1
                 continue
             shown = pixels[int(y * creatures.SIZE), int(x * creatures.SIZE)]
-            tones = {name: np.linalg.norm(shown - creatures.PALETTE[name]) for name in creatures.COLOURS[part]}
+            tones = {
+                name: np.linalg.norm(shown - creatures.PALETTE[name])
+                for name in creatures.COLOURS[part]
+            }
             right.append(min(tones, key=lambda name: tones[name]) == looks[part].colour)
     assert np.mean(right) > 0.97  # an eye, a leaf's edge or the strongest shade may mislead
     assert hidden < 0.05 * 60 * len(creatures.PARTS)
@@ -158,7 +175,10 @@ def test_network_halves_four_times():
             assert features.shape == (2, 192, cells, cells)
             assert features.min() == 0
         images = torch.randn(2, 3, 112, 112)
-        expected = network.features(images).mean((2, 3)) @ network.classifier.weight.T + network.classifier.bias
+        expected = (
+            network.features(images).mean((2, 3)) @ network.classifier.weight.T
+            + network.classifier.bias
+        )
         assert torch.allclose(network(images), expected, atol=1e-6)
 
 
@@ -175,7 +195,9 @@ def test_pretraining_repeats_itself_and_learns(written, tmp_path, caplog, one_th
     with caplog.at_level("INFO", logger="zslpipe.features.demo_backbone"):
         for name in ("first.pt", "second.pt"):
             pretrain(written / "auxiliary", tmp_path / name, device="cpu")
-    first, second = (torch.load(tmp_path / name, weights_only=True) for name in ("first.pt", "second.pt"))
+    first, second = (
+        torch.load(tmp_path / name, weights_only=True) for name in ("first.pt", "second.pt")
+    )
     assert list(first) == list(DemoNetwork(4).state_dict())
     assert all(torch.equal(first[name], second[name]) for name in first)
     accuracies = [float(record.args[1]) for record in caplog.records]

@@ -88,7 +88,9 @@ def test_deepfashion_published_unseen_categories_and_their_numbers(tmp_path, cap
 def test_deepfashion_of_the_published_sizes_is_the_proposed_split(tmp_path, monkeypatch):
     settings = lookalike.write_deepfashion(tmp_path, classes=50)
     del settings["unseen_classes"]
-    monkeypatch.setattr(deepfashion, "EXPECTED", {"seen": 39, "unseen": 10, "attributes": 6, "images": 490})
+    monkeypatch.setattr(
+        deepfashion, "EXPECTED", {"seen": 39, "unseen": 10, "attributes": 6, "images": 490}
+    )
     output = tmp_path / "results/fashion/index.h5"
     deepfashion.write(settings, output, tmp_path)
     assert read_index(output).protocol == "proposed split"
@@ -100,6 +102,8 @@ def test_splits_follow_the_seed(tmp_path, seed):
     folder.write(settings, tmp_path / "results/one/index.h5", tmp_path)
     folder.write(settings, tmp_path / "results/two/index.h5", tmp_path)
     folder.write(settings | {"seed": 7}, tmp_path / "results/other/index.h5", tmp_path)
-    one, two, other = (read_index(tmp_path / f"results/{name}/index.h5") for name in ("one", "two", "other"))
+    one, two, other = (
+        read_index(tmp_path / f"results/{name}/index.h5") for name in ("one", "two", "other")
+    )
     np.testing.assert_array_equal(one.splits["test_seen"], two.splits["test_seen"])
     assert not np.array_equal(one.splits["test_seen"], other.splits["test_seen"])

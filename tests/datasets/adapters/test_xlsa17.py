@@ -31,7 +31,9 @@ def test_every_dataset_in_every_generation(tmp_path, known_as, generation):
     assert {name: sizes[name] for name in expected} == expected
     # without train and val in the file, a fifth of the eight seen classes is drawn
     assert sizes["validation"] == (2 if generation == "b" else lookalike.SMALL.validation)
-    assert sorted([*index.splits["train"], *index.splits["val"]]) == sorted(index.splits["trainval"])
+    assert sorted([*index.splits["train"], *index.splits["val"]]) == sorted(
+        index.splits["trainval"]
+    )
     assert not np.isin(index.splits["train"], index.splits["test_seen"]).any()
 
 
@@ -40,7 +42,9 @@ def test_true_counts_of_the_layout_are_the_published_ones(tmp_path, known_as):
     settings = lookalike.write_xlsa17(tmp_path, known_as, "a", true_counts=True, images=False)
     index = read(settings | {"known_as": known_as}, tmp_path)
     expected = splits.EXPECTED[known_as]
-    assert all(value == getattr(expected, name) for name, value in xlsa17.index_sizes(index).items())
+    assert all(
+        value == getattr(expected, name) for name, value in xlsa17.index_sizes(index).items()
+    )
     assert not any("expected" in note for note in index.notes)
 
 
@@ -66,7 +70,9 @@ def test_numbers_from_another_class_order_are_corrected_by_name(tmp_path):
     scipy.io.savemat(features, {key: held[key] for key in ("features", "labels", "image_files")})
     corrected = read(settings, tmp_path)
     np.testing.assert_array_equal(corrected.labels, right.labels)
-    assert f"class numbers of {classes} classes corrected by their folders' names" in corrected.notes
+    assert (
+        f"class numbers of {classes} classes corrected by their folders' names" in corrected.notes
+    )
     held["labels"][0] = held["labels"][-1]
     scipy.io.savemat(features, {key: held[key] for key in ("features", "labels", "image_files")})
     with pytest.raises(InputError, match="labels contradict the class folders"):
@@ -98,7 +104,10 @@ def test_validation_classes_from_a_list(tmp_path):
     settings = lookalike.write_xlsa17(tmp_path, generation="b")
     (tmp_path / "val.txt").write_text("Some_Bird_3\n001.Some_Bird_0\n")
     index = read(settings | {"validation_classes": "val.txt"}, tmp_path)
-    assert sorted(np.array(index.class_names)[index.validation]) == ["001.Some_Bird_0", "004.Some_Bird_3"]
+    assert sorted(np.array(index.class_names)[index.validation]) == [
+        "001.Some_Bird_0",
+        "004.Some_Bird_3",
+    ]
 
 
 def test_another_split_from_a_list_of_unseen_classes(tmp_path):
@@ -118,7 +127,9 @@ def test_missing_attribute_values_become_zero_in_both_kinds(tmp_path):
     assert (index.semantics["original_att"][0, :4] == 0).all()
     assert (index.semantics["att"][0, :4] == 0).all()
     assert (index.semantics["original_att"][0, 4:] > 0).all()
-    assert f"4 missing attribute values (-1) set to 0, classes {index.class_names[0]}" in index.notes
+    assert (
+        f"4 missing attribute values (-1) set to 0, classes {index.class_names[0]}" in index.notes
+    )
 
 
 def test_apy_boxes_are_read_and_cut_at_the_border(tmp_path):
@@ -137,7 +148,9 @@ def test_parts_are_fractions_of_the_image_and_nan_where_not_visible(tmp_path):
     settings = lookalike.write_xlsa17(tmp_path)
     paths = read(settings, tmp_path).paths
     lookalike.write_parts(tmp_path / "parts.csv", paths[:-1])
-    (tmp_path / "words.txt").write_text("".join(f"{n} {word}\n" for n, word in enumerate((*lookalike.WORDS, "x", "y"))))
+    (tmp_path / "words.txt").write_text(
+        "".join(f"{n} {word}\n" for n, word in enumerate((*lookalike.WORDS, "x", "y")))
+    )
     index = read(settings | {"parts": "parts.csv", "attribute_names": "words.txt"}, tmp_path)
     assert index.part_names == ("beak", "left wing", "tail")
     np.testing.assert_allclose(index.part_locations[:-1, 0], np.tile([2 / 8, 5 / 10], (95, 1)))
@@ -154,9 +167,12 @@ def test_further_semantics_are_joined_by_name(tmp_path):
     turned = list(index.class_names)[::-1]
     numbers = np.arange(12.0) + 1
     scipy.io.savemat(
-        tmp_path / "sent.mat", {"att": np.stack([numbers, numbers**2]), "allclasses_names": lookalike.cells(turned)}
+        tmp_path / "sent.mat",
+        {"att": np.stack([numbers, numbers**2]), "allclasses_names": lookalike.cells(turned)},
     )
-    vectors = read(settings | {"extra_semantics": {"sent_att": "sent.mat"}}, tmp_path).semantics["sent_att"]
+    vectors = read(settings | {"extra_semantics": {"sent_att": "sent.mat"}}, tmp_path).semantics[
+        "sent_att"
+    ]
     np.testing.assert_array_equal(vectors, np.stack([numbers, numbers**2], axis=1)[::-1])
 
 
@@ -175,7 +191,9 @@ def test_hdf5_mat_files_are_read_like_the_others(tmp_path):
 
 def as_version_73(path: Path) -> None:
     """Write a .mat file again as MATLAB's version 7.3 does: HDF5, transposed, cells as references."""
-    held = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
+    held = {
+        name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")
+    }
     path.unlink()
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, value in held.items():
@@ -184,7 +202,9 @@ def as_version_73(path: Path) -> None:
                 continue
             references = np.empty((1, len(value)), h5py.ref_dtype)
             for row, cell in enumerate(value.ravel()):
-                text = file.create_dataset(f"#refs#/{name}{row}", data=np.array([[ord(c)] for c in cell[0]], np.uint16))
+                text = file.create_dataset(
+                    f"#refs#/{name}{row}", data=np.array([[ord(c)] for c in cell[0]], np.uint16)
+                )
                 text.attrs["MATLAB_class"] = np.bytes_("char")
                 references[0, row] = text.ref
             file.create_dataset(name, data=references, dtype=h5py.ref_dtype)
@@ -196,10 +216,18 @@ def test_pooled_features_keep_rows_and_order(tmp_path):
     output = tmp_path / "results/mine/features/res101.h5"
     xlsa17.write_pooled(settings, tmp_path / "results/mine/index.h5", output, tmp_path)
     with h5py.File(output) as file:
-        assert (file["pooled"].shape, file["pooled"].dtype) == ((96, lookalike.FEATURES), np.float32)
+        assert (file["pooled"].shape, file["pooled"].dtype) == (
+            (96, lookalike.FEATURES),
+            np.float32,
+        )
         np.testing.assert_array_equal(file["pooled"][:, 0], np.arange(96))
         stamped = images_hash(read_index(tmp_path / "results/mine/index.h5"))
-        told = {"extractor": "res101", "weights": "from res101.mat", "images_hash": stamped, "complete": True}
+        told = {
+            "extractor": "res101",
+            "weights": "from res101.mat",
+            "images_hash": stamped,
+            "complete": True,
+        }
         assert dict(file.attrs) == told
         assert list(file) == ["pooled"]
 
@@ -222,7 +250,10 @@ def test_an_index_without_a_protocol_is_refused(tmp_path):
     path = tmp_path / "results/mine/index.h5"
     with h5py.File(path, "r+") as file:
         del file.attrs["protocol"]
-    with pytest.raises(InputError, match=r"not a readable index\.h5 .*protocol.*; delete it and run snakemake again"):
+    with pytest.raises(
+        InputError,
+        match=r"not a readable index\.h5 .*protocol.*; delete it and run snakemake again",
+    ):
         read_index(path)
 
 

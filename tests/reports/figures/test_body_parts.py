@@ -11,7 +11,12 @@ from zslpipe.machine.errors import InputError
 from zslpipe.reports.figures.attributes import attention_maps
 from zslpipe.reports.figures.body_parts import main_parts, part_map, part_maps
 from zslpipe.reports.figures.channels import channel_maps
-from zslpipe.reports.figures.confusions import confusions, median_class, most_taken_for, predicted_shares
+from zslpipe.reports.figures.confusions import (
+    confusions,
+    median_class,
+    most_taken_for,
+    predicted_shares,
+)
 from zslpipe.reports.figures.overlays import stretch
 
 
@@ -54,13 +59,19 @@ def test_a_parts_map_is_the_mean_of_stretched_maps():
 
 
 def test_parts_are_drawn_with_the_classes_attributes_counted(tmp_path):
-    dataset(tmp_path)  # of the means 1.5, 2, 3.5 class 2 (3, 5, 1) reaches the head's two, class 3 (1, 0, 9) the tail's
+    dataset(
+        tmp_path
+    )  # of the means 1.5, 2, 3.5 class 2 (3, 5, 1) reaches the head's two, class 3 (1, 0, 9) the tail's
     path = attention_file(tmp_path / "attention.h5")
-    found = titles(is_drawn(part_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "parts"), 500))
+    found = titles(
+        is_drawn(part_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "parts"), 500)
+    )
     text = "\n".join(found)
     for part in ("dazle / default on demo", "true: Sooty gull", "head", "tail", "mean of the maps"):
         assert part in text, part
-    assert [text.count(told) for told in ("2 attributes", "1 attribute", "none of its attributes")] == [1, 1, 2]
+    assert [
+        text.count(told) for told in ("2 attributes", "1 attribute", "none of its attributes")
+    ] == [1, 1, 2]
 
 
 def test_parts_need_attributes_about_them_and_maps_of_attributes(tmp_path):
@@ -70,13 +81,19 @@ def test_parts_need_attributes_about_them_and_maps_of_attributes(tmp_path):
         part_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "parts")
 
     good = attention_file(tmp_path / "good.h5")
-    with pytest.raises(InputError, match="holds maps of parts, this figure draws maps of attributes"):
+    with pytest.raises(
+        InputError, match="holds maps of parts, this figure draws maps of attributes"
+    ):
         draw(found_parts_file(tmp_path / "attention.h5"))
     with pytest.raises(InputError, match="it has 3 attributes"):
         draw(attention_file(tmp_path / "three.h5", attributes=3))
-    bare = dataclasses.replace(index, part_names=(), part_locations=None, attribute_parts=np.zeros((4, 0), bool))
+    bare = dataclasses.replace(
+        index, part_names=(), part_locations=None, attribute_parts=np.zeros((4, 0), bool)
+    )
     write_index(bare, tmp_path / "index.h5")
-    with pytest.raises(InputError, match="no attribute of dataset 'demo' is about an annotated part"):
+    with pytest.raises(
+        InputError, match="no attribute of dataset 'demo' is about an annotated part"
+    ):
         draw(good)
     assert not (tmp_path / "parts.png").exists()
 
@@ -84,7 +101,9 @@ def test_parts_need_attributes_about_them_and_maps_of_attributes(tmp_path):
 def test_channel_groups_and_learnt_maps_stand_side_by_side(tmp_path):
     dataset(tmp_path)
     path = found_parts_file(tmp_path / "attention.h5", images=(3, 2))
-    found = titles(is_drawn(channel_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "channels"), 700))
+    found = titles(
+        is_drawn(channel_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "channels"), 700)
+    )
     names = [text for text in found if text.startswith(("k-means, ", "learnt, "))]
     assert names == ["k-means, part 1", "k-means, part 2", "learnt, part 1", "learnt, part 2"] * 2
     assert [text for text in found if text.startswith("true: ")] == ["true: d", "true: Sooty gull"]
@@ -97,7 +116,9 @@ def test_bad_channel_maps_are_refused(tmp_path):
     def draw(path):
         channel_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "channels")
 
-    with pytest.raises(InputError, match="holds maps of attributes, this figure draws maps of parts"):
+    with pytest.raises(
+        InputError, match="holds maps of attributes, this figure draws maps of parts"
+    ):
         draw(attention_file(tmp_path / "attributes.h5"))
     with pytest.raises(InputError, match="disagree"):
         draw(found_parts_file(tmp_path / "three.h5", channels=3))
@@ -105,7 +126,9 @@ def test_bad_channel_maps_are_refused(tmp_path):
         draw(found_parts_file(tmp_path / "other.h5", images=(9,)))
     with pytest.raises(InputError, match="holds no image"):
         draw(found_parts_file(tmp_path / "none.h5", images=()))
-    with pytest.raises(InputError, match="holds maps of parts, this figure draws maps of attributes"):
+    with pytest.raises(
+        InputError, match="holds maps of parts, this figure draws maps of attributes"
+    ):
         path = found_parts_file(tmp_path / "parts.h5")
         attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps")
 
@@ -115,37 +138,69 @@ SEEN = np.array([True, True, True, True, True, False, False, False])
 
 
 def scores_file(path, predicted, **changes):
-    """scores.h5 whose unseen test images (four each of owl, wren, tit) are predicted as told, by class number."""
-    labels = {"trainval": np.arange(5), "test_seen": np.arange(5), "test_unseen": np.repeat([5, 6, 7], 4)}
+    """scores.h5 whose unseen test images (four each of owl, wren, tit) are predicted as told, by
+    class number.
+    """
+    labels = {
+        "trainval": np.arange(5),
+        "test_seen": np.arange(5),
+        "test_unseen": np.repeat([5, 6, 7], 4),
+    }
     scores = {split: np.eye(8, dtype=np.float32)[numbers] for split, numbers in labels.items()}
     scores["test_unseen"] = np.eye(8, dtype=np.float32)[predicted]
-    images = {"trainval": np.arange(5), "test_seen": np.arange(5, 10), "test_unseen": np.arange(10, 22)}
+    images = {
+        "trainval": np.arange(5),
+        "test_seen": np.arange(5, 10),
+        "test_unseen": np.arange(10, 22),
+    }
     texts = dict.fromkeys(("extractor", "semantics", "words", "selection", "protocol"), "")
     content = {"dataset": "demo", "method": "rsan", "variant": "default", "seed": 0} | texts
-    content |= {"classes": CLASSES, "seen": SEEN, "scores": scores, "labels": labels, "images": images} | changes
+    content |= {
+        "classes": CLASSES,
+        "seen": SEEN,
+        "scores": scores,
+        "labels": labels,
+        "images": images,
+    } | changes
     write_scores(path, ScoreMatrix(**content))
     return path
 
 
-OWLS, WRENS, TITS = [5, 5, 5, 5], [6, 0, 0, 5], [1, 2, 3, 7]  # 0, 2 and 3 of four taken for seen classes
+OWLS, WRENS, TITS = (
+    [5, 5, 5, 5],
+    [6, 0, 0, 5],
+    [1, 2, 3, 7],
+)  # 0, 2 and 3 of four taken for seen classes
 
 
 def test_shares_of_predictions_in_plain_loops():
     generator = np.random.default_rng(0)
     labels = np.array([5] * 7 + [6] * 4)
     scores = generator.random((11, 8))
-    matrix = ScoreMatrix(*("",) * 3, 0, *("",) * 5, CLASSES, SEEN, {"test_unseen": scores}, {"test_unseen": labels}, {})
+    matrix = ScoreMatrix(
+        *("",) * 3,
+        0,
+        *("",) * 5,
+        CLASSES,
+        SEEN,
+        {"test_unseen": scores},
+        {"test_unseen": labels},
+        {},
+    )
     found = predicted_shares(matrix)
     for label, images in ((5, 7), (6, 4)):
         for other in range(8):
             count = sum(
-                labels[row] == label and max(range(8), key=lambda number, row=row: scores[row, number]) == other
+                labels[row] == label
+                and max(range(8), key=lambda number, row=row: scores[row, number]) == other
                 for row in range(11)
             )
             assert found[label, other] == pytest.approx(count / images)
     assert np.isnan(found[[0, 1, 2, 3, 4, 7]]).all()
     order = generator.permutation(11)
-    shuffled = dataclasses.replace(matrix, scores={"test_unseen": scores[order]}, labels={"test_unseen": labels[order]})
+    shuffled = dataclasses.replace(
+        matrix, scores={"test_unseen": scores[order]}, labels={"test_unseen": labels[order]}
+    )
     assert np.array_equal(predicted_shares(shuffled), found, equal_nan=True)
 
 
@@ -170,19 +225,29 @@ def test_the_seen_classes_that_most_are_taken_for():
 def test_confusions_of_two_methods(tmp_path):
     paths = [
         scores_file(tmp_path / "a.h5", OWLS + WRENS + TITS),
-        scores_file(tmp_path / "b.h5", OWLS + OWLS + OWLS, seed=1),  # the same method: the first seed counts
-        scores_file(tmp_path / "c.h5", [*OWLS, 6, 6, 6, 1, *TITS], method="dazle", variant="no_calibration"),
+        scores_file(
+            tmp_path / "b.h5", OWLS + OWLS + OWLS, seed=1
+        ),  # the same method: the first seed counts
+        scores_file(
+            tmp_path / "c.h5", [*OWLS, 6, 6, 6, 1, *TITS], method="dazle", variant="no_calibration"
+        ),
     ]
     found = titles(is_drawn(confusions(paths, tmp_path / "confusion"), 800))
     assert "demo: 4 images of unseen class wren predicted as" in found
-    assert [text for text in found if text in ("rsan", "dazle / no_calibration")] == ["rsan", "dazle / no_calibration"]
-    # rsan: itself 1 of 4, gull 2, crow 0, other (an owl) 1; dazle: itself 3, gull 0, crow 1, other 0
+    assert [text for text in found if text in ("rsan", "dazle / no_calibration")] == [
+        "rsan",
+        "dazle / no_calibration",
+    ]
+    # rsan: itself 1 of 4, gull 2, crow 0, other (an owl) 1; dazle: itself 3, gull 0, crow 1, other
+    # 0
     bars = [text for text in found if text in ("25", "50", "0", "75")]
     assert bars[-8:] == ["25", "50", "0", "25", "75", "0", "25", "0"]
     names = [text.split("\n")[0] for text in found]
-    assert [name for name in names if name in ("wren", "Sooty gull", "crow", "jay", "finch", "any other")] == [
-        *("wren", "Sooty gull", "crow", "any other")
-    ]
+    assert [
+        name
+        for name in names
+        if name in ("wren", "Sooty gull", "crow", "jay", "finch", "any other")
+    ] == [*("wren", "Sooty gull", "crow", "any other")]
 
 
 def test_bad_confusions_are_refused(tmp_path):
@@ -190,17 +255,23 @@ def test_bad_confusions_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"no scores\.h5 given"):
         confusions([], tmp_path / "confusion")
     other = scores_file(tmp_path / "other.h5", OWLS + WRENS + TITS, dataset="CUB")
-    with pytest.raises(InputError, match=r"other\.h5: confusions of one dataset only, found demo and CUB"):
+    with pytest.raises(
+        InputError, match=r"other\.h5: confusions of one dataset only, found demo and CUB"
+    ):
         confusions([good, other], tmp_path / "confusion")
     renamed = scores_file(tmp_path / "renamed.h5", OWLS + WRENS + TITS, classes=CLASSES[::-1])
-    with pytest.raises(InputError, match=r"renamed\.h5: other classes or unseen test images than .*good\.h5"):
+    with pytest.raises(
+        InputError, match=r"renamed\.h5: other classes or unseen test images than .*good\.h5"
+    ):
         confusions([good, renamed], tmp_path / "confusion")
     assert not (tmp_path / "confusion.png").exists()
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     dataset(tmp_path)
-    attributes = attention_file(tmp_path / "attributes.h5", images=(2,), labels=(2,), predicted=(2,))
+    attributes = attention_file(
+        tmp_path / "attributes.h5", images=(2,), labels=(2,), predicted=(2,)
+    )
     parts = found_parts_file(tmp_path / "parts.h5", images=(3,))
     scores = scores_file(tmp_path / "scores.h5", OWLS + WRENS + TITS)
     for folder in ("first", "second"):

@@ -16,7 +16,17 @@ from zslpipe.reports.figures.losses import _terms as terms
 from zslpipe.reports.figures.losses import loss_curves
 from zslpipe.reports.figures.overlays import overlay
 
-COLUMNS = ("phase", "stage", "epoch", "step", "loss", "cross_entropy", "calibration", "rate", "seconds")
+COLUMNS = (
+    "phase",
+    "stage",
+    "epoch",
+    "step",
+    "loss",
+    "cross_entropy",
+    "calibration",
+    "rate",
+    "seconds",
+)
 
 
 def history(path, rows, columns=COLUMNS):
@@ -30,14 +40,21 @@ def history(path, rows, columns=COLUMNS):
 
 def two_phases(seed):
     first = [("train", "generator", epoch, 5, -epoch - seed, "", "", "", 1) for epoch in (1, 2)]
-    return first + [("train", "train", epoch, 9, 3 / epoch, 2 / epoch, 1 / epoch, "", 1) for epoch in (1, 2, 3)]
+    return first + [
+        ("train", "train", epoch, 9, 3 / epoch, 2 / epoch, 1 / epoch, "", 1) for epoch in (1, 2, 3)
+    ]
 
 
 def test_losses_of_all_seeds_with_phases_apart(tmp_path):
     folder = tmp_path / "results" / "demo" / "runs" / "mlis" / "default"
     paths = [history(folder / f"seed{seed}" / "history.csv", two_phases(seed)) for seed in range(3)]
     found = titles(is_drawn(loss_curves(paths, tmp_path / "losses")))
-    for title in ("train, generator: loss", "train: loss", "train: cross entropy", "train: calibration"):
+    for title in (
+        "train, generator: loss",
+        "train: loss",
+        "train: cross entropy",
+        "train: calibration",
+    ):
         assert title in found
     assert "mlis / default on demo, 3 seeds" in found
     assert not [text for text in found if "generator: cross" in text or "rate" in text]
@@ -50,9 +67,15 @@ def test_a_closed_form_method_says_so(tmp_path):
 
 
 def test_trainings_of_several_candidates_are_told_apart(tmp_path):
-    rows = [("validation", "train", epoch, 5, rate / epoch, "", "", rate, 1) for rate in (0.1, 0.2) for epoch in (1, 2)]
+    rows = [
+        ("validation", "train", epoch, 5, rate / epoch, "", "", rate, 1)
+        for rate in (0.1, 0.2)
+        for epoch in (1, 2)
+    ]
     table = read_history(history(tmp_path / "history.csv", rows))
-    assert terms([table], "validation, train") == {"loss": [[(1, 0.1), (2, 0.05)], [(1, 0.2), (2, 0.1)]]}
+    assert terms([table], "validation, train") == {
+        "loss": [[(1, 0.1), (2, 0.05)], [(1, 0.2), (2, 0.1)]]
+    }
 
 
 def test_bad_histories_are_refused(tmp_path):
@@ -66,7 +89,17 @@ def test_bad_histories_are_refused(tmp_path):
 
 
 def metrics_file(path, **changes):
-    names = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "rebalancing", "protocol")
+    names = (
+        "dataset",
+        "method",
+        "variant",
+        "extractor",
+        "semantics",
+        "words",
+        "selection",
+        "rebalancing",
+        "protocol",
+    )
     content = dict.fromkeys(names, "none") | {"dataset": "demo", "variant": "default", "seed": 0}
     content |= {
         "U": 0.4,
@@ -83,18 +116,33 @@ def test_curves_of_methods_and_variants(tmp_path):
         metrics_file(tmp_path / "a.json", method="dazle"),
         metrics_file(tmp_path / "b.json", method="dazle", seed=1),
     ]
-    paths.append(metrics_file(tmp_path / "c.json", method="dazle", variant="no_calibration", AUSUC=0.123))
-    paths.append(metrics_file(tmp_path / "d.json", method="s_cc", rebalancing="oracle", curve={"U": [], "S": []}))
+    paths.append(
+        metrics_file(tmp_path / "c.json", method="dazle", variant="no_calibration", AUSUC=0.123)
+    )
+    paths.append(
+        metrics_file(
+            tmp_path / "d.json", method="s_cc", rebalancing="oracle", curve={"U": [], "S": []}
+        )
+    )
     found = titles(is_drawn(seen_unseen_curves(paths, tmp_path / "curves")))
     assert sum(text == "dazle" for text in found) == 1  # one line for two seeds
-    for text in ("dazle / no_calibration", "s_cc / oracle", "AUSUC 37.1", "AUSUC 12.3", "H 10", "H 70"):
+    for text in (
+        "dazle / no_calibration",
+        "s_cc / oracle",
+        "AUSUC 37.1",
+        "AUSUC 12.3",
+        "H 10",
+        "H 70",
+    ):
         assert text in "\n".join(found), text
     assert "H 80" not in found  # beyond the corner of the axes
 
 
 def test_curves_of_two_datasets_are_refused(tmp_path):
     paths = [metrics_file(tmp_path / "a.json"), metrics_file(tmp_path / "b.json", dataset="CUB")]
-    with pytest.raises(InputError, match=r"b\.json: curves of one dataset only, found CUB and demo"):
+    with pytest.raises(
+        InputError, match=r"b\.json: curves of one dataset only, found CUB and demo"
+    ):
         seen_unseen_curves(paths, tmp_path / "curves")
     with pytest.raises(InputError, match="at least one result"):
         seen_unseen_curves([], tmp_path / "curves")
@@ -104,9 +152,17 @@ def test_attention_shows_names_scores_and_predictions(tmp_path):
     dataset(tmp_path)
     scores = np.array([[0.1, 0.25, 0.3, 0.4], [1, 2, 3, -4.5]])
     path = attention_file(tmp_path / "attention.h5", scores=scores)
-    found = titles(is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800))
+    found = titles(
+        is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800)
+    )
     text = "\n".join(found)
-    for part in ("dazle / default on demo", "true: Sooty gull", "predicted: the same", "predicted: a", "head blue"):
+    for part in (
+        "dazle / default on demo",
+        "true: Sooty gull",
+        "predicted: the same",
+        "predicted: a",
+        "head blue",
+    ):
         assert part in text, part
     assert "score +0.25" in text and "score -4.50" in text and "size: large" in text
     assert "score +0.10" not in text  # head red is weaker than head blue and of the same group
@@ -133,15 +189,25 @@ def test_attributes_are_the_strongest_of_different_groups():
 
 def test_every_image_of_the_file_is_drawn_in_its_order(tmp_path):
     dataset(tmp_path)
-    path = attention_file(tmp_path / "attention.h5", images=(3, 2, 0), labels=(3, 2, 0), predicted=(0, 0, 0))
-    found = titles(is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800))
-    assert [text for text in found if text.startswith("true: ")] == ["true: d", "true: Sooty gull", "true: a"]
+    path = attention_file(
+        tmp_path / "attention.h5", images=(3, 2, 0), labels=(3, 2, 0), predicted=(0, 0, 0)
+    )
+    found = titles(
+        is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800)
+    )
+    assert [text for text in found if text.startswith("true: ")] == [
+        "true: d",
+        "true: Sooty gull",
+        "true: a",
+    ]
 
 
 def test_the_central_square_and_its_parts(tmp_path):
     index = dataset(tmp_path)
     pixels = np.zeros((40, 60, 3), np.uint8)
-    pixels[:, 8:52] = 255  # the central square of 60 x 40 is 10:50; enlarging reads two pixels beyond
+    pixels[:, 8:52] = (
+        255  # the central square of 60 x 40 is 10:50; enlarging reads two pixels beyond
+    )
     Image.fromarray(pixels).save(tmp_path / "0.png")
     index.part_locations[0] = [[20 / 60, 30 / 40], [5 / 60, 0.5]]
     picture, places = load_square(index, 0, tmp_path)
@@ -181,7 +247,9 @@ def test_bad_attention_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"not a readable attention\.h5"):
         draw(tmp_path / "cut.h5")
     (tmp_path / "2.png").unlink()
-    with pytest.raises(InputError, match=r"2\.png: no such image; is .* the dataset's image folder"):
+    with pytest.raises(
+        InputError, match=r"2\.png: no such image; is .* the dataset's image folder"
+    ):
         draw(attention_file(tmp_path / "good.h5"))
     assert not (tmp_path / "maps.png").exists()
 

@@ -15,7 +15,9 @@ from zslpipe.scores.gating import log_softmax
 
 
 def files(folder, **changes):
-    """Write an index with pictures, scores of its images, and these after another program has swapped the groups."""
+    """Write an index with pictures, scores of its images, and these after another program has
+    swapped the groups.
+    """
     index = miniature_index(np.random.default_rng(0))
     write_index(index, folder / "index.h5")
     for path in index.paths:
@@ -27,13 +29,22 @@ def files(folder, **changes):
         *("mini", "v_cc", "default", 2, "small", "att (unit)", "", "last epoch", index.protocol),
         classes=index.class_names,
         seen=index.seen,
-        scores={split: generator.normal(size=(len(index.splits[split]), CLASSES)).astype("f4") for split in SPLITS},
+        scores={
+            split: generator.normal(size=(len(index.splits[split]), CLASSES)).astype("f4")
+            for split in SPLITS
+        },
         labels={split: index.labels[index.splits[split]] for split in SPLITS},
         images={split: index.splits[split] for split in SPLITS},
     )
-    moved = {split: log_softmax(scores / 2 - 3 * index.seen).astype("f4") for split, scores in before.scores.items()}
+    moved = {
+        split: log_softmax(scores / 2 - 3 * index.seen).astype("f4")
+        for split, scores in before.scores.items()
+    }
     after = dataclasses.replace(
-        before, scores=moved, rebalancing="discriminator", chosen={"discriminator": {"temperature": 2.0}}
+        before,
+        scores=moved,
+        rebalancing="discriminator",
+        chosen={"discriminator": {"temperature": 2.0}},
     )
     after = dataclasses.replace(after, **changes)
     write_scores(folder / "scores.h5", before)
@@ -42,7 +53,13 @@ def files(folder, **changes):
 
 
 def drawn(folder):
-    paths = folder / "scores.h5", folder / "after.h5", folder / "index.h5", folder / "images", folder / "figure"
+    paths = (
+        folder / "scores.h5",
+        folder / "after.h5",
+        folder / "index.h5",
+        folder / "images",
+        folder / "figure",
+    )
     return predictions(*paths)
 
 
@@ -50,7 +67,9 @@ def test_probabilities_before_and_after_are_in_one_temperature(tmp_path):
     before, after = files(tmp_path)
     first, second = probabilities(before, after)
     for split in SPLITS:
-        assert first[split].sum(axis=1) == pytest.approx(1) and second[split].sum(axis=1) == pytest.approx(1)
+        assert first[split].sum(axis=1) == pytest.approx(1) and second[split].sum(
+            axis=1
+        ) == pytest.approx(1)
         np.testing.assert_allclose(first[split], np.exp(log_softmax(before.scores[split], 2.0)))
         np.testing.assert_allclose(second[split], np.exp(after.scores[split]), rtol=1e-5)
     oracle = dataclasses.replace(before, rebalancing="oracle")
@@ -83,7 +102,9 @@ def test_the_figure_names_the_likeliest_classes(tmp_path):
                     star = "" if before.seen[place] else " ★"
                     assert f"{names[place]}{star}  {100 * row[place]:.2g} %" in found
     starred = [text for text in found if re.search("★  ", text)]
-    assert starred and all(any(names[number] in text for number in np.flatnonzero(~before.seen)) for text in starred)
+    assert starred and all(
+        any(names[number] in text for number in np.flatnonzero(~before.seen)) for text in starred
+    )
 
 
 def test_same_input_same_bytes(tmp_path):
@@ -104,7 +125,11 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path, changes, messag
     files(tmp_path, **changes)
     with pytest.raises(InputError, match=message) as error:
         drawn(tmp_path)
-    assert "after.h5" in str(error.value) and "\n" not in str(error.value) and not (tmp_path / "figure.png").exists()
+    assert (
+        "after.h5" in str(error.value)
+        and "\n" not in str(error.value)
+        and not (tmp_path / "figure.png").exists()
+    )
 
 
 def test_other_images_and_another_index_are_refused(tmp_path):
@@ -115,7 +140,8 @@ def test_other_images_and_another_index_are_refused(tmp_path):
         drawn(tmp_path)
     files(tmp_path)
     index = dataclasses.replace(
-        miniature_index(np.random.default_rng(0)), class_names=tuple(f"other {number}" for number in range(CLASSES))
+        miniature_index(np.random.default_rng(0)),
+        class_names=tuple(f"other {number}" for number in range(CLASSES)),
     )
     write_index(index, tmp_path / "index.h5")
     with pytest.raises(InputError, match=r"scores\.h5: does not belong to .*index\.h5"):

@@ -9,10 +9,17 @@ from zslpipe.reports.tables.localization import HEADER, write_localization_table
 
 
 def result_file(folder, seed=0, shares=(("overall", "", "seen"),), values=None, **changes):
-    content = {"dataset": "CUB", "method": "rsan", "variant": "default", "seed": seed, "kind": "attributes"} | changes
+    content = {
+        "dataset": "CUB",
+        "method": "rsan",
+        "variant": "default",
+        "seed": seed,
+        "kind": "attributes",
+    } | changes
     measured = dict.fromkeys(MEASURES, 0.25) | (values or {})
     content["shares"] = [
-        {"of": of, "name": name, "images": images, "pairs": 10} | measured for of, name, images in shares
+        {"of": of, "name": name, "images": images, "pairs": 10} | measured
+        for of, name, images in shares
     ]
     path = folder / f"{len(list(folder.glob('*.json')))}.json"
     path.write_text(json.dumps(content))
@@ -26,10 +33,18 @@ def table(folder, *paths):
 
 
 def test_table_means_and_spreads_by_hand(tmp_path):
-    paths = [result_file(tmp_path, seed, values={"tenth": value}) for seed, value in enumerate((0.50, 0.53, 0.59))]
+    paths = [
+        result_file(tmp_path, seed, values={"tenth": value})
+        for seed, value in enumerate((0.50, 0.53, 0.59))
+    ]
     (row,) = table(tmp_path, *paths)
     # mean 54; deviations -4, -1, 5: squares 16 + 1 + 25 = 42; 42 / 2 = 21; root 4.58
-    assert (row["tenth_mean"], row["tenth_std"], row["seeds"], row["pairs"]) == ("54.00", "4.58", "3", "10")
+    assert (row["tenth_mean"], row["tenth_std"], row["seeds"], row["pairs"]) == (
+        "54.00",
+        "4.58",
+        "3",
+        "10",
+    )
     assert (row["fifth_mean"], row["fifth_std"], row["random_tenth"], row["best_fifth"]) == (
         *("25.00", "0.00", "25.00", "25.00"),
     )
@@ -66,7 +81,10 @@ def test_table_rows_are_in_order_and_count_their_own_seeds(tmp_path):
 
 
 def test_tables_are_padded_escaped_and_the_same_again(tmp_path):
-    paths = [result_file(tmp_path, shares=[("part", "a|b_c", "seen")]), result_file(tmp_path, dataset="demo_50%")]
+    paths = [
+        result_file(tmp_path, shares=[("part", "a|b_c", "seen")]),
+        result_file(tmp_path, dataset="demo_50%"),
+    ]
     for folder in ("a", "b"):
         write_localization_tables(paths, tmp_path / folder)
     lines = (tmp_path / "a" / "localization.md").read_text().splitlines()
@@ -85,7 +103,9 @@ def test_bad_results_are_refused(tmp_path):
     paths = [result_file(tmp_path, 4), result_file(tmp_path, 4)]
     with pytest.raises(InputError, match=r"1\.json: the same result and seed 4 as .*0\.json"):
         write_localization_tables(paths, tmp_path / "tables")
-    with pytest.raises(InputError, match=r"absent\.json: no such file; the rule 'localize' writes it"):
+    with pytest.raises(
+        InputError, match=r"absent\.json: no such file; the rule 'localize' writes it"
+    ):
         read_localization(tmp_path / "absent.json")
     paths[0].write_text("{")
     with pytest.raises(InputError, match=r"not a readable localization\.json"):

@@ -42,7 +42,9 @@ def test_the_csv_has_exactly_these_columns(tmp_path):
 
 
 def test_means_and_spreads_by_hand(tmp_path):
-    paths = [metrics_file(tmp_path, seed, T1=value) for seed, value in enumerate((0.50, 0.53, 0.59))]
+    paths = [
+        metrics_file(tmp_path, seed, T1=value) for seed, value in enumerate((0.50, 0.53, 0.59))
+    ]
     (row,) = rows(tmp_path, *paths)
     # mean 54; deviations -4, -1, 5: squares 16 + 1 + 25 = 42; 42 / 2 = 21; root 4.58
     assert (row["T1_mean"], row["T1_std"], row["seeds"]) == ("54.00", "4.58", "3")
@@ -60,21 +62,36 @@ def test_a_single_seed_has_no_spread(tmp_path):
 
 def test_published_numbers_stand_only_beside_the_same_dataset(tmp_path):
     names = ("CUB", "cub127", "demo", "cub", "AWA")
-    found = {row["dataset"]: row for row in rows(tmp_path, *(metrics_file(tmp_path, dataset=name) for name in names))}
-    assert [found["CUB"][f"{name}_published"] for name in METRICS] == ["65.90", "56.70", "59.60", "58.10"]
+    found = {
+        row["dataset"]: row
+        for row in rows(tmp_path, *(metrics_file(tmp_path, dataset=name) for name in names))
+    }
+    assert [found["CUB"][f"{name}_published"] for name in METRICS] == [
+        "65.90",
+        "56.70",
+        "59.60",
+        "58.10",
+    ]
     for name in names[1:]:
         assert [found[name][f"{metric}_published"] for metric in METRICS] == [""] * 4
 
 
 def test_another_split_has_no_published_numbers_and_is_told_below(tmp_path):
-    paths = [metrics_file(tmp_path, protocol="own split (birds_50%.txt)"), metrics_file(tmp_path, dataset="SUN")]
+    paths = [
+        metrics_file(tmp_path, protocol="own split (birds_50%.txt)"),
+        metrics_file(tmp_path, dataset="SUN"),
+    ]
     cub, sun = rows(tmp_path, *paths)
     assert [cub[f"{name}_published"] for name in METRICS] == [""] * 4
     assert [sun[f"{name}_published"] for name in METRICS] == ["", "52.30", "24.30", "33.20"]
     text = (tmp_path / "tables" / "main.md").read_text()
     assert "Not the papers' proposed split:\n\n- CUB: own split (birds_50%.txt)\n" in text
     assert "- CUB, dazle" not in text and "- SUN, dazle, default: dazle, table 2" in text
-    comments = [line for line in (tmp_path / "tables" / "main.tex").read_text().splitlines() if line.startswith("%")]
+    comments = [
+        line
+        for line in (tmp_path / "tables" / "main.tex").read_text().splitlines()
+        if line.startswith("%")
+    ]
     assert comments[1] == "% not the papers' proposed split: CUB: own split (birds_50%.txt)"
     rows(tmp_path, paths[1])
     assert "proposed split" not in (tmp_path / "tables" / "main.md").read_text()
@@ -95,9 +112,18 @@ def test_one_dataset_under_two_splits_is_refused(tmp_path):
 
 def test_published_numbers_of_another_rebalancing_are_left_out(tmp_path):
     kinds = ("none", "discriminator", "cosmo")
-    paths = [metrics_file(tmp_path, method="crafting", dataset="FLO", rebalancing=kind) for kind in kinds]
-    found = [(row["rebalancing"], row["T1_published"], row["H_published"]) for row in rows(tmp_path, *paths)]
-    assert found == [("none", "60.30", "29.90"), ("discriminator", "60.30", "72.00"), ("cosmo", "60.30", "")]
+    paths = [
+        metrics_file(tmp_path, method="crafting", dataset="FLO", rebalancing=kind) for kind in kinds
+    ]
+    found = [
+        (row["rebalancing"], row["T1_published"], row["H_published"])
+        for row in rows(tmp_path, *paths)
+    ]
+    assert found == [
+        ("none", "60.30", "29.90"),
+        ("discriminator", "60.30", "72.00"),
+        ("cosmo", "60.30", ""),
+    ]
 
 
 def test_rows_are_sorted_by_dataset_then_as_given(tmp_path):
@@ -123,7 +149,9 @@ def test_different_conditions_are_different_rows(tmp_path):
         {"words": "GloVe"},
         {"selection": "validation classes"},
     ]
-    assert len(rows(tmp_path, *(metrics_file(tmp_path, **change) for change in changes))) == len(changes)
+    assert len(rows(tmp_path, *(metrics_file(tmp_path, **change) for change in changes))) == len(
+        changes
+    )
 
 
 def test_a_metric_that_a_seed_lacks_is_an_empty_cell(tmp_path):
@@ -141,13 +169,18 @@ def test_the_markdown_columns_line_up(tmp_path):
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 4 and len({len(line) for line in lines}) == 1
     assert "a\\|b" in lines[3]
-    assert "- CUB, dazle, default: dazle, tables 2, 3; class vectors: the dataset's attributes" in text
+    assert (
+        "- CUB, dazle, default: dazle, tables 2, 3; class vectors: the dataset's attributes" in text
+    )
 
 
 def test_latex_is_booktabs_and_escaped(tmp_path):
     write_tables([metrics_file(tmp_path), metrics_file(tmp_path, dataset="demo_50%")], tmp_path)
     text = (tmp_path / "main.tex").read_text()
-    assert all(rule in text for rule in ("\\toprule", "\\midrule", "\\bottomrule", "res\\_7x7", "demo\\_50\\%"))
+    assert all(
+        rule in text
+        for rule in ("\\toprule", "\\midrule", "\\bottomrule", "res\\_7x7", "demo\\_50\\%")
+    )
     body = [line for line in text.splitlines() if line.endswith("\\\\")]
     assert {line.count("&") for line in body} == {17} and len(body) == 3
     assert text.count("\\midrule") == 2
@@ -157,7 +190,11 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     paths = [metrics_file(tmp_path, seed) for seed in range(2)]
     for folder in ("a", "b"):
         write_tables(paths, tmp_path / folder)
-    assert [p.name for p in sorted((tmp_path / "a").iterdir())] == ["main.csv", "main.md", "main.tex"]
+    assert [p.name for p in sorted((tmp_path / "a").iterdir())] == [
+        "main.csv",
+        "main.md",
+        "main.tex",
+    ]
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 

@@ -1,8 +1,9 @@
-"""DeepFashion's category and attribute benchmark (Liu et al. 2016) as a zero-shot dataset (Huynh & Elhamifar 2020).
+"""DeepFashion's category and attribute benchmark (Liu et al. 2016) as a zero-shot dataset (Huynh &
+Elhamifar 2020).
 
-The benchmark's text lists: a count, a line of column names, then a row a line. The classes are the categories that
-have images, 36 seen and 10 unseen; a class vector is the mean over all images of the class of their {-1, 0, 1}
-attribute labels, as CUB's class vectors are means over all images.
+The benchmark's text lists: a count, a line of column names, then a row a line. The classes are the
+categories that have images, 36 seen and 10 unseen; a class vector is the mean over all images of
+the class of their {-1, 0, 1} attribute labels, as CUB's class vectors are means over all images.
 """
 
 import logging
@@ -21,8 +22,24 @@ from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
 
-UNSEEN_CATEGORIES = (12, 15, 2, 19, 29, 30, 26, 44, 42, 48)  # code of Huynh & Elhamifar 2020, from 0
-EXPECTED = {"seen": 36, "unseen": 10, "attributes": 1000, "images": 204_885 + 84_337}  # paper: training + test images
+UNSEEN_CATEGORIES = (
+    12,
+    15,
+    2,
+    19,
+    29,
+    30,
+    26,
+    44,
+    42,
+    48,
+)  # code of Huynh & Elhamifar 2020, from 0
+EXPECTED = {
+    "seen": 36,
+    "unseen": 10,
+    "attributes": 1000,
+    "images": 204_885 + 84_337,
+}  # paper: training + test images
 VALIDATION_CLASSES = 6  # paper, table 1, of the 36 seen ones; it does not name them
 # list_attr_cloth.txt's column attribute_type, from 1.
 KINDS = ("texture", "fabric", "shape", "part", "style")
@@ -39,28 +56,39 @@ class Settings:
     attributes: str = "Anno_coarse/list_attr_img.txt"
     partition: str = "Eval/list_eval_partition.txt"
     unseen_classes: str | None = None  # text: class names, instead of the published ten
-    validation_classes: str | None = None  # text: class names; else drawn with the seed, the published number of them
+    validation_classes: str | None = (
+        None  # text: class names; else drawn with the seed, the published number of them
+    )
     seed: int = 0
 
 
 def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
-    """Write ``index.h5``: seen images of the partitions train and val train, those of test are test_seen.
+    """Write ``index.h5``: seen images of the partitions train and val train, those of test are
+    test_seen.
 
-    All images of unseen categories are test_unseen. Raises InputError, in one line, for whatever is wrong.
+    All images of unseen categories are test_unseen. Raises InputError, in one line, for whatever is
+    wrong.
     """
     where = f"dataset {output.parent.name!r}"
     chosen = parse_settings(Settings, settings, where)
     names, labels, paths, category_notes = _categories(chosen, data_root, where)
     words, groups = _attribute_names(existing_file(data_root, chosen.attribute_names, where))
-    vectors = class_means(existing_file(data_root, chosen.attributes, where), paths, labels, len(names), len(words))
+    vectors = class_means(
+        existing_file(data_root, chosen.attributes, where), paths, labels, len(names), len(words)
+    )
     unseen, unseen_note = _unseen(chosen, names, data_root)
     trains = _partition(existing_file(data_root, chosen.partition, where), paths)
     is_unseen = unseen[labels]
     trainval = np.flatnonzero(trains & ~is_unseen)
-    class_list = data_root / chosen.validation_classes if chosen.validation_classes is not None else None
+    class_list = (
+        data_root / chosen.validation_classes if chosen.validation_classes is not None else None
+    )
     count = VALIDATION_CLASSES if chosen.unseen_classes is None else None
     validation, note = splits.set_aside(labels, trainval, names, class_list, count, chosen.seed)
-    tests = {"test_seen": np.flatnonzero(~trains & ~is_unseen), "test_unseen": np.flatnonzero(is_unseen)}
+    tests = {
+        "test_seen": np.flatnonzero(~trains & ~is_unseen),
+        "test_unseen": np.flatnonzero(is_unseen),
+    }
     if chosen.images is not None:
         image_files.check_images(data_root / chosen.images, paths, where)
     deviations = _deviations(names, unseen, words, paths)
@@ -72,7 +100,11 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         class_names=names,
         seen=~unseen,
         validation=validation,
-        splits={"trainval": trainval, **tests, **splits.divide_trainval(labels, trainval, validation)},
+        splits={
+            "trainval": trainval,
+            **tests,
+            **splits.divide_trainval(labels, trainval, validation),
+        },
         semantics={"att": vectors},
         attribute_names=words,
         attribute_groups=groups,
@@ -87,7 +119,8 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
 
 
 def _rows(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and words of a benchmark list, the last column split off whatever the first holds.
+    """Yield line number and words of a benchmark list, the last column split off whatever the first
+    holds.
 
     Raises InputError where the count in the first line is none, or differs from the number of rows.
     """
@@ -102,7 +135,9 @@ def _rows(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable text list ({error})") from None
     if not count.isdigit() or int(count) != number - 2:
-        raise InputError(f"{path}: {number - 2} rows, the first line says {count[:20] or 'nothing'}; cut off?")
+        raise InputError(
+            f"{path}: {number - 2} rows, the first line says {count[:20] or 'nothing'}; cut off?"
+        )
 
 
 def _two(path: Path) -> tuple[list[str], list[str]]:
@@ -110,7 +145,9 @@ def _two(path: Path) -> tuple[list[str], list[str]]:
     first, second = [], []
     for number, words in _rows(path, 2):
         if len(words) != 2:
-            raise InputError(f"{path}, line {number}: two columns expected, found {' '.join(words)[:60]}")
+            raise InputError(
+                f"{path}, line {number}: two columns expected, found {' '.join(words)[:60]}"
+            )
         first.append(words[0].strip())
         second.append(words[1])
     if not first:
@@ -122,14 +159,18 @@ def _numbers(path: Path, column: list[str], largest: int) -> np.ndarray:
     """Return a column as 0-based int64; raises InputError where a value is not in 1 .. ``largest``."""
     for row, word in enumerate(column):
         if not word.isdigit() or not 1 <= int(word) <= largest:
-            raise InputError(f"{path}, line {row + 3}: {word!r}, a number from 1 to {largest} expected")
+            raise InputError(
+                f"{path}, line {row + 3}: {word!r}, a number from 1 to {largest} expected"
+            )
     return np.array(column, np.int64) - 1
 
 
 def _categories(
     chosen: Settings, data_root: Path, where: str
 ) -> tuple[tuple[str, ...], np.ndarray, list[str], tuple[str, ...]]:
-    """Return the names of categories that have images, labels, paths, and a note on those that have none."""
+    """Return the names of categories that have images, labels, paths, and a note on those that have
+    none.
+    """
     all_names, _ = _two(existing_file(data_root, chosen.category_names, where))
     path = existing_file(data_root, chosen.categories, where)
     paths, column = _two(path)
@@ -137,7 +178,9 @@ def _categories(
     present = np.unique(numbers)
     names = tuple(all_names[number] for number in present)
     empty = [name for number, name in enumerate(all_names) if number not in set(present.tolist())]
-    notes = (f"{len(empty)} categories without images left out: {', '.join(empty)}",) if empty else ()
+    notes = (
+        (f"{len(empty)} categories without images left out: {', '.join(empty)}",) if empty else ()
+    )
     return names, np.searchsorted(present, numbers), paths, notes
 
 
@@ -148,26 +191,36 @@ def _attribute_names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     numbers = _numbers(path, kinds, len(KINDS))
     groups = tuple(KINDS[number] for number in numbers)
     # The benchmark has a few names under two kinds; word vectors and tables go by name.
-    told = tuple(f"{name} {group}" if name in repeated else name for name, group in zip(names, groups, strict=True))
+    told = tuple(
+        f"{name} {group}" if name in repeated else name
+        for name, group in zip(names, groups, strict=True)
+    )
     if len(set(told)) != len(told):
         twice = sorted({name for name in told if told.count(name) > 1})
         raise InputError(f"{path}: attribute names given twice: {', '.join(twice[:5])}")
     return told, groups
 
 
-def class_means(path: Path, paths: list[str], labels: np.ndarray, classes: int, count: int) -> np.ndarray:
+def class_means(
+    path: Path, paths: list[str], labels: np.ndarray, classes: int, count: int
+) -> np.ndarray:
     """Return (class, attribute) means of the images' labels in {-1, 0, 1}, read a line at a time.
 
-    Raises InputError where images or their order differ from the category list's, or a row has other values.
+    Raises InputError where images or their order differ from the category list's, or a row has
+    other values.
     """
     sums = np.zeros((classes, count))
     row = -1
     for row, (number, words) in enumerate(_rows(path, count + 1)):
         if row >= len(paths) or words[0].strip() != paths[row]:
             expected = paths[row] if row < len(paths) else "no more"
-            raise InputError(f"{path}, line {number}: image {words[0].strip()[:80]}, the category list has {expected}")
+            raise InputError(
+                f"{path}, line {number}: image {words[0].strip()[:80]}, the category list has {expected}"
+            )
         if len(words) != count + 1 or not set(words[1:]) <= {"-1", "0", "1"}:
-            raise InputError(f"{path}, line {number}: {count} values -1, 0 or 1 expected after the image")
+            raise InputError(
+                f"{path}, line {number}: {count} values -1, 0 or 1 expected after the image"
+            )
         sums[labels[row]] += np.array(words[1:], np.int8)
     if row + 1 != len(paths):
         raise InputError(f"{path}: {row + 1} images, the category list has {len(paths)}")
@@ -175,14 +228,18 @@ def class_means(path: Path, paths: list[str], labels: np.ndarray, classes: int, 
 
 
 def _unseen(chosen: Settings, names: tuple[str, ...], data_root: Path) -> tuple[np.ndarray, str]:
-    """Return a (class) mask of unseen classes: those of a list of names, else the published ten, and which."""
+    """Return a (class) mask of unseen classes: those of a list of names, else the published ten,
+    and which.
+    """
     if chosen.unseen_classes is not None:
         mask = splits.read_class_list(data_root / chosen.unseen_classes, names)
         return mask, f"{mask.sum()} unseen classes of {chosen.unseen_classes}"
     all_names, _ = _two(data_root / chosen.category_names)
     wanted = {all_names[number] for number in UNSEEN_CATEGORIES if number < len(all_names)}
     if not wanted:
-        raise InputError(f"{data_root / chosen.category_names}: none of the published unseen categories")
+        raise InputError(
+            f"{data_root / chosen.category_names}: none of the published unseen categories"
+        )
     return np.array([name in wanted for name in names]), "unseen: the ten published categories"
 
 
@@ -194,7 +251,9 @@ def _protocol(chosen: Settings, deviations: tuple[str, ...]) -> str:
 
 
 def _partition(path: Path, paths: list[str]) -> np.ndarray:
-    """Return an (image) mask of the partitions train and val; raises InputError where an image has none."""
+    """Return an (image) mask of the partitions train and val; raises InputError where an image has
+    none.
+    """
     files, kinds = _two(path)
     wrong = sorted(set(kinds) - {"train", "val", "test"})
     if wrong:
@@ -202,7 +261,9 @@ def _partition(path: Path, paths: list[str]) -> np.ndarray:
     kind = dict(zip(files, kinds, strict=True))
     absent = [name for name in paths if name not in kind]
     if absent:
-        raise InputError(f"{path}: {len(absent)} images without a partition, first {', '.join(absent[:5])}")
+        raise InputError(
+            f"{path}: {len(absent)} images without a partition, first {', '.join(absent[:5])}"
+        )
     return np.array([kind[name] != "test" for name in paths])
 
 
@@ -213,7 +274,9 @@ def _deviations(
     found = {"seen": len(names) - int(unseen.sum()), "unseen": int(unseen.sum())}
     found |= {"attributes": len(words), "images": len(paths)}
     notes = tuple(
-        f"{name} is {found[name]}, {EXPECTED[name]} expected" for name in EXPECTED if found[name] != EXPECTED[name]
+        f"{name} is {found[name]}, {EXPECTED[name]} expected"
+        for name in EXPECTED
+        if found[name] != EXPECTED[name]
     )
     for note in notes:
         logger.warning(note)

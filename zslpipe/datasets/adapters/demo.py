@@ -1,8 +1,10 @@
-"""The built-in demo dataset: rendered creatures with attributes, a split into seen and unseen classes, known parts.
+"""The built-in demo dataset: rendered creatures with attributes, a split into seen and unseen
+classes, known parts.
 
-Nothing is downloaded. Classes come in families whose members differ in a few parts, so that an unseen class has
-seen relatives, as a species has. Auxiliary classes, rendered beside the dataset, share no combination of attributes
-with it: they stand in for the images that a backbone is pretrained on elsewhere. Every constant here is ours.
+Nothing is downloaded. Classes come in families whose members differ in a few parts, so that an
+unseen class has seen relatives, as a species has. Auxiliary classes, rendered beside the dataset,
+share no combination of attributes with it: they stand in for the images that a backbone is
+pretrained on elsewhere. Every constant here is ours.
 """
 
 import os
@@ -24,7 +26,9 @@ from zslpipe.machine.files import temporary_name
 
 FAMILIES = ("dabbler", "piper", "strutter", "weaver", "glider", "hopper", "rambler", "whistler")
 HABITATS = ("marsh", "hill", "river", "forest", "meadow")
-HELD_OUT = 2  # classes of every family: relatives have to be told apart among the unseen classes too
+HELD_OUT = (
+    2  # classes of every family: relatives have to be told apart among the unseen classes too
+)
 UNSEEN_FAMILIES = 5  # whose held-out classes are unseen (10); those of the other 3 are for validation (6); 24 train
 TRAINING_SHARE = 0.8  # of a seen class's images; the rest is test_seen
 MUTATIONS = 5  # attributes in which a class departs from its family: few enough to be fine-grained
@@ -43,21 +47,29 @@ class Settings:
 
 
 def read_settings(settings: Mapping) -> Settings:
-    """Return ``settings`` with defaults filled in; raises InputError for an unknown key or a number out of range."""
+    """Return ``settings`` with defaults filled in; raises InputError for an unknown key or a number
+    out of range.
+    """
     known = [field.name for field in fields(Settings)]
     for name, value in settings.items():
         if name not in known:
-            raise InputError(f"dataset adapter demo has no setting {name!r}; {nearest(name, known)}")
+            raise InputError(
+                f"dataset adapter demo has no setting {name!r}; {nearest(name, known)}"
+            )
         lowest = {"seed": 0, "images_per_class": 2}.get(name, 1)
         if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-            raise InputError(f"demo setting {name}: {value!r}; give a whole number from {lowest} up")
+            raise InputError(
+                f"demo setting {name}: {value!r}; give a whole number from {lowest} up"
+            )
     return Settings(**settings)
 
 
 def class_strengths(seed: int, auxiliary_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return attribute strengths of the 40 classes (40, attribute) and of the auxiliary ones (auxiliary, attribute).
+    """Return attribute strengths of the 40 classes (40, attribute) and of the auxiliary ones
+    (auxiliary, attribute).
 
-    All lie in [0, 1]; a part's colours sum to 1. No auxiliary class has the traits of one of the 40.
+    All lie in [0, 1]; a part's colours sum to 1. No auxiliary class has the traits of one of the
+    40.
     """
     rng = np.random.default_rng([seed, 0])
     traits: list[tuple] = []
@@ -79,10 +91,14 @@ def class_strengths(seed: int, auxiliary_classes: int) -> tuple[np.ndarray, np.n
 
 
 def traits_of(strengths: np.ndarray) -> tuple:
-    """Return a class's traits: each part's likeliest colour, and whether each form is likelier than not."""
+    """Return a class's traits: each part's likeliest colour, and whether each form is likelier than
+    not.
+    """
     strength = dict(zip(ATTRIBUTES, strengths, strict=True))
     colours = tuple(max(COLOURS[part], key=lambda colour: strength[part, colour]) for part in PARTS)
-    return colours + tuple(bool(strength[part, form] > 0.5) for part in PARTS for form in FORMS[part])
+    return colours + tuple(
+        bool(strength[part, form] > 0.5) for part in PARTS for form in FORMS[part]
+    )
 
 
 def _random_traits(rng: np.random.Generator) -> tuple:
@@ -92,11 +108,15 @@ def _random_traits(rng: np.random.Generator) -> tuple:
 
 
 def _mutate(family: tuple, rng: np.random.Generator) -> tuple:
-    """Return the family's traits with MUTATIONS of them drawn again (colours) or turned over (forms)."""
+    """Return the family's traits with MUTATIONS of them drawn again (colours) or turned over
+    (forms).
+    """
     traits = list(family)
     for place in rng.choice(len(traits), MUTATIONS, replace=False):
         if place < len(PARTS):
-            traits[place] = str(rng.choice([c for c in COLOURS[PARTS[place]] if c != traits[place]]))
+            traits[place] = str(
+                rng.choice([c for c in COLOURS[PARTS[place]] if c != traits[place]])
+            )
         else:
             traits[place] = not traits[place]
     return tuple(traits)
@@ -108,32 +128,43 @@ def _distance(first: tuple, second: tuple) -> int:
 
 
 def _strengths(traits: tuple, rng: np.random.Generator) -> np.ndarray:
-    """Return strengths (attribute,) for traits: mostly the class's own colour and forms, sometimes others."""
+    """Return strengths (attribute,) for traits: mostly the class's own colour and forms, sometimes
+    others.
+    """
     forms = iter(traits[len(PARTS) :])
     strengths: list[float] = []
     for part, colour in zip(PARTS, traits, strict=False):
         others = rng.dirichlet(np.full(len(COLOURS[part]) - 1, 0.5)) * rng.uniform(0.0, 0.2)
         own = COLOURS[part].index(colour)
         strengths += list(np.insert(others, own, 1 - others.sum()))
-        strengths += [rng.uniform(0.8, 1.0) if next(forms) else rng.uniform(0.0, 0.15) for _ in FORMS[part]]
+        strengths += [
+            rng.uniform(0.8, 1.0) if next(forms) else rng.uniform(0.0, 0.15) for _ in FORMS[part]
+        ]
     return np.array(strengths)
 
 
 def write(settings: Mapping, output: Path, data_root: Path) -> None:
-    """Render the pictures beside ``output`` (images/, auxiliary/) and write the index; same settings, same bytes.
+    """Render the pictures beside ``output`` (images/, auxiliary/) and write the index; same
+    settings, same bytes.
 
-    ``output`` is results/{dataset}/index.h5; ``data_root`` is not read, the demo needs no data. Raises InputError
-    for unknown settings.
+    ``output`` is results/{dataset}/index.h5; ``data_root`` is not read, the demo needs no data.
+    Raises InputError for unknown settings.
     """
     chosen = read_settings(settings)
     strengths, auxiliary = class_strengths(chosen.seed, chosen.auxiliary_classes)
     names = tuple(f"{habitat} {family}" for family, habitat in product(FAMILIES, HABITATS))
     folders = [name.replace(" ", "_") for name in names]
-    locations = _render_folder(output.parent / "images", folders, strengths, chosen.images_per_class, [chosen.seed, 1])
+    locations = _render_folder(
+        output.parent / "images", folders, strengths, chosen.images_per_class, [chosen.seed, 1]
+    )
     folders_beside = [f"auxiliary_{number:03d}" for number in range(len(auxiliary))]
     per_class = chosen.auxiliary_images_per_class
-    _render_folder(output.parent / "auxiliary", folders_beside, auxiliary, per_class, [chosen.seed, 2])
-    paths = tuple(_picture(folder, number) for folder in folders for number in range(chosen.images_per_class))
+    _render_folder(
+        output.parent / "auxiliary", folders_beside, auxiliary, per_class, [chosen.seed, 2]
+    )
+    paths = tuple(
+        _picture(folder, number) for folder in folders for number in range(chosen.images_per_class)
+    )
     write_index(_index(output.parent.name, chosen, names, strengths, paths, locations), output)
 
 
@@ -145,10 +176,11 @@ def _picture(folder: str, number: int) -> str:
 def _render_folder(
     target: Path, folders: list[str], strengths: np.ndarray, per_class: int, seed: list[int]
 ) -> np.ndarray:
-    """Render ``per_class`` pictures of every class into ``target`` and return part locations (image, part, 2).
+    """Render ``per_class`` pictures of every class into ``target`` and return part locations
+    (image, part, 2).
 
-    The folder appears whole or not at all. Every picture has its own random stream, so that the number of
-    processes makes no difference.
+    The folder appears whole or not at all. Every picture has its own random stream, so that the
+    number of processes makes no difference.
     """
     partial = temporary_name(target)
     for folder in folders:
@@ -161,7 +193,9 @@ def _render_folder(
     if len(jobs) < POOLED_FROM:
         locations = [_render(job) for job in jobs]
     else:
-        processors = len(os.sched_getaffinity(0))  # those that a cluster or taskset grants, not all of the machine's
+        processors = len(
+            os.sched_getaffinity(0)
+        )  # those that a cluster or taskset grants, not all of the machine's
         with ProcessPoolExecutor(processors, mp_context=get_context("spawn")) as pool:
             locations = list(pool.map(_render, jobs, chunksize=32))
     shutil.rmtree(target, ignore_errors=True)
@@ -170,7 +204,9 @@ def _render_folder(
 
 
 def _render(job: tuple[Path, np.ndarray, list[int]]) -> np.ndarray:
-    """Render one picture to a path from class strengths and a seed; return its part locations (part, 2)."""
+    """Render one picture to a path from class strengths and a seed; return its part locations
+    (part, 2).
+    """
     path, strengths, seed = job
     rng = np.random.default_rng(seed)
     image, locations = creatures.draw(creatures.sample_looks(strengths, rng), rng)
@@ -211,7 +247,10 @@ def _index(
 def _held_out(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which classes are seen and which are for validation, both (class,) bool."""
     rng = np.random.default_rng([seed, 3])
-    seen, validation = np.ones((len(FAMILIES), len(HABITATS)), bool), np.zeros((len(FAMILIES), len(HABITATS)), bool)
+    seen, validation = (
+        np.ones((len(FAMILIES), len(HABITATS)), bool),
+        np.zeros((len(FAMILIES), len(HABITATS)), bool),
+    )
     for place, family in enumerate(rng.permutation(len(FAMILIES))):
         members = rng.choice(len(HABITATS), HELD_OUT, replace=False)
         if place < UNSEEN_FAMILIES:
@@ -221,9 +260,15 @@ def _held_out(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return seen.ravel(), validation.ravel()
 
 
-def _splits(labels: np.ndarray, seen: np.ndarray, validation: np.ndarray, per_class: int) -> dict[str, np.ndarray]:
-    """Return image numbers of the five splits; pictures are independent, so the first ones of a class train."""
-    training = np.arange(len(labels)) % per_class < min(round(TRAINING_SHARE * per_class), per_class - 1)
+def _splits(
+    labels: np.ndarray, seen: np.ndarray, validation: np.ndarray, per_class: int
+) -> dict[str, np.ndarray]:
+    """Return image numbers of the five splits; pictures are independent, so the first ones of a
+    class train.
+    """
+    training = np.arange(len(labels)) % per_class < min(
+        round(TRAINING_SHARE * per_class), per_class - 1
+    )
     trainval = training & seen[labels]
     rows = {
         "trainval": trainval,

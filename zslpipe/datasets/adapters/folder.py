@@ -21,13 +21,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a configuration can say about one's own data; file names are relative to the data folder."""
+    """What a configuration can say about one's own data; file names are relative to the data
+    folder.
+    """
 
     images: str  # a folder that holds one folder a class
     attributes: str  # CSV: class, then a column an attribute
     unseen_classes: str  # text: class names, one a line
-    validation_classes: str | None = None  # text: seen classes to set aside; else a fifth of them, drawn with the seed
-    test_seen_fraction: float = 0.2  # of a seen class's images; as the field's splits (Xian et al. 2018, section 5.2)
+    validation_classes: str | None = (
+        None  # text: seen classes to set aside; else a fifth of them, drawn with the seed
+    )
+    test_seen_fraction: float = (
+        0.2  # of a seen class's images; as the field's splits (Xian et al. 2018, section 5.2)
+    )
     seed: int = 0
 
 
@@ -43,8 +49,12 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     image_files.check_images(data_root / chosen.images, paths, where)
     unseen = splits.read_class_list(data_root / chosen.unseen_classes, names)
     numbers = splits.split_by_classes(labels, names, unseen, chosen.test_seen_fraction, chosen.seed)
-    class_list = data_root / chosen.validation_classes if chosen.validation_classes is not None else None
-    validation, note = splits.set_aside(labels, numbers["trainval"], names, class_list, None, chosen.seed)
+    class_list = (
+        data_root / chosen.validation_classes if chosen.validation_classes is not None else None
+    )
+    validation, note = splits.set_aside(
+        labels, numbers["trainval"], names, class_list, None, chosen.seed
+    )
     groups = tuple(attributes.attribute_group(word) for word in words)
     index = Index(
         dataset=output.parent.name,
@@ -70,49 +80,68 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
 def read_class_attributes(path: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
     """Return class -> attribute strengths and the attributes' names, from a CSV with a header.
 
-    Raises InputError, naming the line, for a value that is no finite number, a row too short, a class given twice.
+    Raises InputError, naming the line, for a value that is no finite number, a row too short, a
+    class given twice.
     """
     reader = csv.reader(read_lines(path))
     header = [name.strip() for name in next(reader)]
     words = tuple(header[1:])
     if not words or len(set(words)) != len(words) or not all(words):
-        raise InputError(f"{path}: the first line has to be class and then the attributes' names, each once")
+        raise InputError(
+            f"{path}: the first line has to be class and then the attributes' names, each once"
+        )
     table: dict[str, list[float]] = {}
     for row in reader:
         name = row[0].strip()
         if name in table or len(row) != len(header):
-            fault = "is given twice" if name in table else f"has {len(row) - 1} values for {len(words)} attributes"
+            fault = (
+                "is given twice"
+                if name in table
+                else f"has {len(row) - 1} values for {len(words)} attributes"
+            )
             raise InputError(f"{path}: class {name!r} {fault}")
-        table[name] = [_finite(value, path, name, word) for value, word in zip(row[1:], words, strict=True)]
+        table[name] = [
+            _finite(value, path, name, word) for value, word in zip(row[1:], words, strict=True)
+        ]
     return table, words
 
 
 def _finite(value: str, path: Path, name: str, word: str) -> float:
-    """Return a cell's number; raises InputError naming class and attribute where it is no finite number."""
+    """Return a cell's number; raises InputError naming class and attribute where it is no finite
+    number.
+    """
     try:
         number = float(value)
     except ValueError:
         number = np.nan
     if not np.isfinite(number):
-        raise InputError(f"{path}: class {name!r}, attribute {word!r}: {value!r} is no finite number")
+        raise InputError(
+            f"{path}: class {name!r}, attribute {word!r}: {value!r} is no finite number"
+        )
     return number
 
 
 def _list_images(
     root: Path, table: Mapping[str, list[float]], where: str
 ) -> tuple[list[str], np.ndarray, tuple[str, ...], tuple[str, ...]]:
-    """Return image paths relative to ``root``, labels (n), class names in the order of the table, and notes.
+    """Return image paths relative to ``root``, labels (n), class names in the order of the table,
+    and notes.
 
-    Raises InputError where the folder is absent or empty, or a class folder has no row in the table.
+    Raises InputError where the folder is absent or empty, or a class folder has no row in the
+    table.
     """
     if not root.is_dir():
         raise InputError(f"{where}: image folder {root} does not exist")
-    folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    folders = sorted(
+        entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    )
     unknown = [name for name in folders if name not in table]
     if unknown:
         advice = nearest(unknown[0], table)
         raise InputError(
-            f"{where}: {len(unknown)} class folders without attributes, first {unknown[0]!r}; {advice}"[:300]
+            f"{where}: {len(unknown)} class folders without attributes, first {unknown[0]!r}; {advice}"[
+                :300
+            ]
         )
     files = {name: _images_in(root, name) for name in table if name in set(folders)}
     names = tuple(name for name, found in files.items() if found)
@@ -121,12 +150,18 @@ def _list_images(
     labels = np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
     without = [name for name in table if name not in set(names)]
     notes = (
-        (f"{len(without)} classes of the table without images left out: {', '.join(without[:5])}",) if without else ()
+        (f"{len(without)} classes of the table without images left out: {', '.join(without[:5])}",)
+        if without
+        else ()
     )
     return [path for name in names for path in files[name]], labels, names, notes
 
 
 def _images_in(root: Path, name: str) -> list[str]:
     """Return the image files below one class folder, sorted, relative to ``root``."""
-    found = (path for path in (root / name).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = (
+        path
+        for path in (root / name).rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
     return sorted(path.relative_to(root).as_posix() for path in found)

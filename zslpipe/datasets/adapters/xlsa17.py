@@ -1,8 +1,9 @@
-"""Datasets in the form of Xian et al. 2018 ("xlsa17"): CUB, SUN, AWA1, AWA2, aPY, FLO, and any others laid out so.
+"""Datasets in the form of Xian et al. 2018 ("xlsa17"): CUB, SUN, AWA1, AWA2, aPY, FLO, and any
+others laid out so.
 
-A feature file (``res101.mat``: features d x n, labels n x 1, image_files), a split file (``att_splits.mat``) and,
-where regions are wanted, the images. Numbers in the files count from 1; class names, not numbers, join what belongs
-together.
+A feature file (``res101.mat``: features d x n, labels n x 1, image_files), a split file
+(``att_splits.mat``) and, where regions are wanted, the images. Numbers in the files count from 1;
+class names, not numbers, join what belongs together.
 """
 
 import logging
@@ -18,7 +19,14 @@ from zslpipe.datasets.reading import attributes, image_files, splits
 from zslpipe.datasets.reading.class_names import class_vectors, labels_by_name
 from zslpipe.datasets.reading.matfile import read_mat, required, texts, zero_based
 from zslpipe.datasets.reading.text_files import existing_file, read_lines
-from zslpipe.formats.index import OWN_SPLIT, PROPOSED_SPLIT, Index, images_hash, read_index, write_index
+from zslpipe.formats.index import (
+    OWN_SPLIT,
+    PROPOSED_SPLIT,
+    Index,
+    images_hash,
+    read_index,
+    write_index,
+)
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
 from zslpipe.settings import parse_settings
@@ -28,7 +36,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a configuration can say about such a dataset; file names are relative to the data folder."""
+    """What a configuration can say about such a dataset; file names are relative to the data
+    folder.
+    """
 
     features: str  # .mat with labels and image_files; its features are read only where they are used directly
     splits: str  # .mat of any generation
@@ -40,15 +50,23 @@ class Settings:
     known_as: str | None = None  # CUB, SUN, AWA1, AWA2, aPY, FLO: compare with the published sizes
     boxes: tuple[str, ...] = ()  # aPY's apascal_train, apascal_test, ayahoo_test
     unseen_classes: str | None = None  # text: another split than the file's, by class names
-    validation_classes: str | None = None  # text: seen classes to set aside, where the file has no train and val
-    extra_semantics: Mapping[str, str] = field(default_factory=dict)  # kind -> .mat whose `att` it is
-    test_seen_fraction: float = 0.2  # Xian et al. 2018, section 5.2: of a seen class's images, for another split
+    validation_classes: str | None = (
+        None  # text: seen classes to set aside, where the file has no train and val
+    )
+    extra_semantics: Mapping[str, str] = field(
+        default_factory=dict
+    )  # kind -> .mat whose `att` it is
+    test_seen_fraction: float = (
+        0.2  # Xian et al. 2018, section 5.2: of a seen class's images, for another split
+    )
     seed: int = 0  # of the splits that no file gives
 
 
 @dataclass(frozen=True, eq=False)
 class _Division:
-    """Splits (name -> image numbers), (class) masks of unseen and validation classes, and how they came about."""
+    """Splits (name -> image numbers), (class) masks of unseen and validation classes, and how they
+    came about.
+    """
 
     numbers: Mapping[str, np.ndarray]
     unseen: np.ndarray
@@ -83,7 +101,9 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     paths = image_files.relative_paths(stored, anchors, root, where)
     labels, joined = labels_by_name(labels, paths, names, where)
     division = _divide(chosen, split_file, labels, names, data_root)
-    further = {kind: existing_file(data_root, name, where) for kind, name in chosen.extra_semantics.items()}
+    further = {
+        kind: existing_file(data_root, name, where) for kind, name in chosen.extra_semantics.items()
+    }
     semantics, repaired = class_vectors(split_file, names, further)
     pictures = _pictures(chosen, root, paths, data_root, where)
     attribute_names = _attribute_names(chosen, semantics, data_root)
@@ -110,14 +130,18 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     )
     if chosen.known_as is not None:
         deviations = splits.compare_with_expected(chosen.known_as, index_sizes(index))
-        index = replace(index, notes=(*index.notes, *deviations), protocol=_protocol(chosen, index_sizes(index)))
+        index = replace(
+            index, notes=(*index.notes, *deviations), protocol=_protocol(chosen, index_sizes(index))
+        )
     write_index(index, output)
     for note in index.notes:
         logger.info("%s: %s", where, note)
 
 
 def _protocol(chosen: Settings, sizes: Mapping[str, int]) -> str:
-    """Return whose division this is; a known dataset's split file of other than the published sizes is not proposed."""
+    """Return whose division this is; a known dataset's split file of other than the published sizes
+    is not proposed.
+    """
     if chosen.unseen_classes is not None:
         return f"{OWN_SPLIT} ({PurePosixPath(chosen.unseen_classes).name})"
     if chosen.known_as is not None and sizes:
@@ -165,31 +189,49 @@ def read_image_list(path: Path, classes: int) -> tuple[tuple[str, ...], np.ndarr
 
 
 def _divide(
-    chosen: Settings, split_file: splits.SplitFile, labels: np.ndarray, names: Sequence[str], data_root: Path
+    chosen: Settings,
+    split_file: splits.SplitFile,
+    labels: np.ndarray,
+    names: Sequence[str],
+    data_root: Path,
 ) -> _Division:
     """Return the splits: the file's, or another one's where a list of unseen classes is given."""
     numbers, notes = dict(split_file.numbers), list(split_file.notes)
     beyond = max(int(rows.max()) for rows in numbers.values())
     if beyond >= len(labels):
-        raise InputError(f"{split_file.path}: splits name image {beyond + 1}, {chosen.features} has {len(labels)}")
+        raise InputError(
+            f"{split_file.path}: splits name image {beyond + 1}, {chosen.features} has {len(labels)}"
+        )
     if chosen.unseen_classes is not None:
         unseen = splits.read_class_list(data_root / chosen.unseen_classes, names)
-        numbers = splits.split_by_classes(labels, names, unseen, chosen.test_seen_fraction, chosen.seed)
+        numbers = splits.split_by_classes(
+            labels, names, unseen, chosen.test_seen_fraction, chosen.seed
+        )
         drawn = f"test_seen drawn with seed {chosen.seed}"
-        notes = [f"another split: {unseen.sum()} unseen classes of {chosen.unseen_classes}, {drawn}"]
+        notes = [
+            f"another split: {unseen.sum()} unseen classes of {chosen.unseen_classes}, {drawn}"
+        ]
     else:
         unseen = np.isin(np.arange(len(names)), labels[numbers["test_unseen"]])
     if "train" in numbers:
         validation = np.isin(np.arange(len(names)), labels[numbers["val"]])
         return _Division(numbers, unseen, validation, tuple(notes))
-    class_list = data_root / chosen.validation_classes if chosen.validation_classes is not None else None
-    count = splits.expected_sizes(chosen.known_as).validation if chosen.known_as is not None else None
-    validation, note = splits.set_aside(labels, numbers["trainval"], names, class_list, count, chosen.seed)
+    class_list = (
+        data_root / chosen.validation_classes if chosen.validation_classes is not None else None
+    )
+    count = (
+        splits.expected_sizes(chosen.known_as).validation if chosen.known_as is not None else None
+    )
+    validation, note = splits.set_aside(
+        labels, numbers["trainval"], names, class_list, count, chosen.seed
+    )
     divided = splits.divide_trainval(labels, numbers["trainval"], validation)
     return _Division(numbers | divided, unseen, validation, (*notes, note))
 
 
-def _pictures(chosen: Settings, root: Path | None, paths: Sequence[str], data_root: Path, where: str) -> _Pictures:
+def _pictures(
+    chosen: Settings, root: Path | None, paths: Sequence[str], data_root: Path, where: str
+) -> _Pictures:
     """Check the image files and read boxes and part locations, where there are any."""
     box_files = [existing_file(data_root, name, where) for name in chosen.boxes]
     if root is None:
@@ -198,17 +240,25 @@ def _pictures(chosen: Settings, root: Path | None, paths: Sequence[str], data_ro
                 f"{where}: 'parts' are in pixels of the images; set 'images' to their folder, or drop 'parts'"
             )
         boxes = image_files.read_boxes(box_files, paths, None) if box_files else None
-        return _Pictures(boxes=boxes, notes=("no image folder: pooled features of the .mat file only",))
+        return _Pictures(
+            boxes=boxes, notes=("no image folder: pooled features of the .mat file only",)
+        )
     sizes = image_files.check_images(root, paths, where)
     boxes = image_files.read_boxes(box_files, paths, sizes) if box_files else None
     if chosen.parts is None:
         return _Pictures(boxes=boxes)
-    names, locations, notes = image_files.read_parts(existing_file(data_root, chosen.parts, where), paths, sizes, boxes)
+    names, locations, notes = image_files.read_parts(
+        existing_file(data_root, chosen.parts, where), paths, sizes, boxes
+    )
     return _Pictures(boxes, names, locations, notes)
 
 
-def _attribute_names(chosen: Settings, semantics: Mapping[str, np.ndarray], data_root: Path) -> tuple[str, ...]:
-    """Return the attributes' names, from their file or numbered; raises InputError where their number is wrong."""
+def _attribute_names(
+    chosen: Settings, semantics: Mapping[str, np.ndarray], data_root: Path
+) -> tuple[str, ...]:
+    """Return the attributes' names, from their file or numbered; raises InputError where their
+    number is wrong.
+    """
     if chosen.attribute_names is None:
         return attributes.numbered_names(semantics["att"].shape[1])
     path = data_root / chosen.attribute_names
@@ -232,26 +282,41 @@ def index_sizes(index: Index) -> dict[str, int]:
     }
 
 
-def write_pooled(settings: Mapping[str, Any], index_path: Path, output: Path, data_root: Path) -> None:
-    """Write the pooled features of the feature file as ``{extractor}.h5``: /pooled (n, d) float32, and where from.
+def write_pooled(
+    settings: Mapping[str, Any], index_path: Path, output: Path, data_root: Path
+) -> None:
+    """Write the pooled features of the feature file as ``{extractor}.h5``: /pooled (n, d) float32,
+    and where from.
 
-    The extractor is called as ``output`` is. Raises InputError where features are not d x n for the index's images, not
-    finite, or the images are not the index's.
+    The extractor is called as ``output`` is. Raises InputError where features are not d x n for the
+    index's images, not finite, or the images are not the index's.
     """
     chosen = parse_settings(Settings, settings, f"extractor {output.stem!r}")
     path = existing_file(data_root, chosen.features, f"extractor {output.stem!r}")
     index = read_index(index_path)
     stored, _ = read_image_list(path, len(index.class_names))
-    if [PurePosixPath(name).name for name in stored] != [PurePosixPath(name).name for name in index.paths]:
-        raise InputError(f"{path}: its images are not those of {index_path}, in that order; write the index again")
+    if [PurePosixPath(name).name for name in stored] != [
+        PurePosixPath(name).name for name in index.paths
+    ]:
+        raise InputError(
+            f"{path}: its images are not those of {index_path}, in that order; write the index again"
+        )
     features = required(read_mat(path, ("features",)), "features", path)
-    if features.ndim != 2 or features.dtype.kind not in "iuf" or features.shape[1] != len(index.paths):
+    if (
+        features.ndim != 2
+        or features.dtype.kind not in "iuf"
+        or features.shape[1] != len(index.paths)
+    ):
         expected = f"d x {len(index.paths)} numbers expected"
-        raise InputError(f"{path}: features has shape {features.shape}, type {features.dtype}; {expected}")
+        raise InputError(
+            f"{path}: features has shape {features.shape}, type {features.dtype}; {expected}"
+        )
     pooled = np.ascontiguousarray(features.T, np.float32)
     bad = np.flatnonzero(~np.isfinite(pooled).all(axis=1))
     if len(bad):
-        raise InputError(f"{path}: features of {len(bad)} images are not finite, first image {bad[0] + 1}")
+        raise InputError(
+            f"{path}: features of {len(bad)} images are not finite, first image {bad[0] + 1}"
+        )
     with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
         file["pooled"] = pooled
         file.attrs["extractor"], file.attrs["weights"] = output.stem, f"from {path.name}"

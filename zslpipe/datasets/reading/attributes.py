@@ -1,4 +1,6 @@
-"""Attributes: their names, the group each belongs to, and the annotated parts that a group is about."""
+"""Attributes: their names, the group each belongs to, and the annotated parts that a group is
+about.
+"""
 
 import csv
 from collections.abc import Sequence
@@ -12,7 +14,8 @@ from zslpipe.machine.errors import InputError
 
 
 def read_attribute_names(path: Path) -> tuple[str, ...]:
-    """Return the names in a text file, one a line, a leading number dropped ("1 has_bill_shape::dagger").
+    """Return the names in a text file, one a line, a leading number dropped ("1
+    has_bill_shape::dagger").
 
     Raises InputError where a name is given twice, since word vectors and tables go by name.
     """
@@ -32,7 +35,9 @@ def numbered_names(count: int) -> tuple[str, ...]:
 
 
 def attribute_group(name: str) -> str:
-    """Return the group in a name of CUB's form ("has_bill_shape::dagger" gives "bill shape"), else ""."""
+    """Return the group in a name of CUB's form ("has_bill_shape::dagger" gives "bill shape"), else
+    "".
+    """
     group, mark, _ = name.partition("::")
     return group.removeprefix("has_").replace("_", " ").strip() if mark else ""
 
@@ -40,14 +45,17 @@ def attribute_group(name: str) -> str:
 def read_attribute_parts() -> dict[str, tuple[str, ...]]:
     """Return the package's table: a word of a group's name -> the annotated parts that it means."""
     table: dict[str, tuple[str, ...]] = {}
-    text = (resources.files("zslpipe.datasets.reading") / "attribute_parts.csv").read_text(encoding="utf-8")
+    text = (resources.files("zslpipe.datasets.reading") / "attribute_parts.csv").read_text(
+        encoding="utf-8"
+    )
     for row in csv.DictReader(text.splitlines()):
         table[row["word"]] = (*table.get(row["word"], ()), row["part"])
     return table
 
 
 def relate_to_parts(groups: Sequence[str], part_names: Sequence[str]) -> np.ndarray:
-    """Return an (attribute, part) bool matrix: which annotated parts the words of each attribute's group mean.
+    """Return an (attribute, part) bool matrix: which annotated parts the words of each attribute's
+    group mean.
 
     A group with no word in the table ("size", "shape", "primary color") is about no part.
     """

@@ -1,4 +1,6 @@
-"""What belongs to a class is joined by its name: image labels by folders, class vectors across files."""
+"""What belongs to a class is joined by its name: image labels by folders, class vectors across
+files.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,10 +15,12 @@ from zslpipe.machine.errors import InputError
 def labels_by_name(
     labels: np.ndarray, paths: Sequence[str], names: Sequence[str], where: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return labels (n) as positions in ``names`` by the images' class folders, and a note where that mattered.
+    """Return labels (n) as positions in ``names`` by the images' class folders, and a note where
+    that mattered.
 
-    Where every image lies in a folder that bears a class's name, that name decides, provided that each number stands
-    for one name; otherwise (aPY, FLO) the numbers are kept. Raises InputError where a number stands for two names.
+    Where every image lies in a folder that bears a class's name, that name decides, provided that
+    each number stands for one name; otherwise (aPY, FLO) the numbers are kept. Raises InputError
+    where a number stands for two names.
     """
     position = {name: number for number, name in enumerate(names)}
     for folder_name in (_last_folder, _joined_folders):
@@ -24,13 +28,17 @@ def labels_by_name(
         if (by_name >= 0).all():
             break
     else:
-        return labels, ("image folders do not bear the class names: images and classes joined by number",)
+        return labels, (
+            "image folders do not bear the class names: images and classes joined by number",
+        )
     if np.array_equal(by_name, labels):
         return labels, ()
     for first, second in ((labels, by_name), (by_name, labels)):
         if len(np.unique(np.stack([first, second]), axis=1).T) != len(np.unique(first)):
             wrong = paths[int(np.flatnonzero(labels != by_name)[0])]
-            raise InputError(f"{where}: labels contradict the class folders of the images, first {wrong}")
+            raise InputError(
+                f"{where}: labels contradict the class folders of the images, first {wrong}"
+            )
     return by_name, (
         f"class numbers of {len(np.unique(labels[labels != by_name]))} classes corrected by their folders' names",
     )
@@ -42,7 +50,9 @@ def _last_folder(path: str) -> str:
 
 
 def _joined_folders(path: str) -> str:
-    """Return SUN's class name of ``a/airport/airport/x.jpg``: the folders below the letter, joined by ``_``."""
+    """Return SUN's class name of ``a/airport/airport/x.jpg``: the folders below the letter, joined
+    by ``_``.
+    """
     folders = PurePosixPath(path).parent.parts
     return "_".join(folders[1:] if folders and len(folders[0]) == 1 else folders)
 
@@ -52,8 +62,8 @@ def class_vectors(
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Return (class, ?) vectors by kind, missing values replaced, and notes.
 
-    ``further`` maps kinds to .mat files whose ``att`` they are; classes are joined by name where a file has names.
-    Raises InputError where a class has no vector there.
+    ``further`` maps kinds to .mat files whose ``att`` they are; classes are joined by name where a
+    file has names. Raises InputError where a class has no vector there.
     """
     semantics = dict(split_file.semantics)
     for kind, path in further.items():
@@ -64,7 +74,9 @@ def class_vectors(
             position = {name: row for row, name in enumerate(named)}
             absent = [name for name in names if name not in position]
             if absent:
-                raise InputError(f"{path}: {len(absent)} classes without vectors, first {absent[0]}")
+                raise InputError(
+                    f"{path}: {len(absent)} classes without vectors, first {absent[0]}"
+                )
             rows = rows[[position[name] for name in names]]
         semantics[kind] = rows
     return replace_missing(semantics, names)
@@ -73,11 +85,13 @@ def class_vectors(
 def replace_missing(
     semantics: dict[str, np.ndarray], names: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Return ``semantics`` with the missing values of original_att (-1) set to 0, there and in att, and a note.
+    """Return ``semantics`` with the missing values of original_att (-1) set to 0, there and in att,
+    and a note.
 
-    Strengths of original_att count from 0, so -1 can only mean that nobody was asked. It becomes 0, as the field's code
-    does (it sets negative entries of AWA2's att to 0 first); att is original_att at unit length, so the same
-    entries are missing there. Lengths change by less than 1e-4: att is not normalised again.
+    Strengths of original_att count from 0, so -1 can only mean that nobody was asked. It becomes 0,
+    as the field's code does (it sets negative entries of AWA2's att to 0 first); att is
+    original_att at unit length, so the same entries are missing there. Lengths change by less than
+    1e-4: att is not normalised again.
     """
     original = semantics.get("original_att")
     if original is None or not (original == -1).any():

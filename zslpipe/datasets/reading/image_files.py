@@ -1,4 +1,6 @@
-"""Image files of a dataset: stored paths made relative, files checked, object boxes and part locations read."""
+"""Image files of a dataset: stored paths made relative, files checked, object boxes and part
+locations read.
+"""
 
 import csv
 import logging
@@ -14,18 +16,22 @@ from zslpipe.machine.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# Folders after which the stored paths of the field's files are the dataset's own: CUB and SUN, AWA2 and aPY, FLO, aPY.
+# Folders after which the stored paths of the field's files are the dataset's own: CUB and SUN, AWA2
+# and aPY, FLO, aPY.
 ANCHORS = ("images", "JPEGImages", "jpg", "ayahoo_test_images")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SHOWN = 5  # files named in an error before the count
 
 
-def relative_paths(stored: Sequence[str], anchors: Sequence[str], root: Path | None, where: str) -> tuple[str, ...]:
+def relative_paths(
+    stored: Sequence[str], anchors: Sequence[str], root: Path | None, where: str
+) -> tuple[str, ...]:
     """Return stored paths from their anchor on, relative to the image folder.
 
-    Stored paths begin with somebody's own folders: what lies behind the last folder that is an anchor is kept, with
-    ``//`` and backslashes made ``/``. Where the file is not there but is with the anchor before it (a folder that holds
-    ``JPEGImages/``), that is kept. Raises InputError where no path holds an anchor that was asked for.
+    Stored paths begin with somebody's own folders: what lies behind the last folder that is an
+    anchor is kept, with ``//`` and backslashes made ``/``. Where the file is not there but is with
+    the anchor before it (a folder that holds ``JPEGImages/``), that is kept. Raises InputError
+    where no path holds an anchor that was asked for.
     """
     found = [_behind_anchor(path, anchors) for path in stored]
     if not any(anchor for anchor, _ in found) and any(Path(path).is_absolute() for path in stored):
@@ -34,7 +40,9 @@ def relative_paths(stored: Sequence[str], anchors: Sequence[str], root: Path | N
         )
     if root is None:
         return tuple(path for _, path in found)
-    inside = {anchor: (root / anchor).is_dir() for anchor in {anchor for anchor, _ in found} if anchor}
+    inside = {
+        anchor: (root / anchor).is_dir() for anchor in {anchor for anchor, _ in found} if anchor
+    }
     return tuple(
         f"{anchor}/{path}" if anchor and inside[anchor] and not (root / path).is_file() else path
         for anchor, path in found
@@ -43,7 +51,9 @@ def relative_paths(stored: Sequence[str], anchors: Sequence[str], root: Path | N
 
 def _behind_anchor(stored: str, anchors: Sequence[str]) -> tuple[str, str]:
     """Return the last anchor among a path's folders ("" if none) and what lies behind it."""
-    parts = [part for part in PurePosixPath(stored.replace("\\", "/")).parts if part not in ("/", ".")]
+    parts = [
+        part for part in PurePosixPath(stored.replace("\\", "/")).parts if part not in ("/", ".")
+    ]
     positions = [position for position, part in enumerate(parts[:-1]) if part in anchors]
     if not positions:
         return "", "/".join(parts)
@@ -53,7 +63,8 @@ def _behind_anchor(stored: str, anchors: Sequence[str]) -> tuple[str, str]:
 def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
     """Return the (image, 2) width and height in pixels, from the files' headers alone.
 
-    Raises InputError with the first five names and the count where files are missing, or are no images.
+    Raises InputError with the first five names and the count where files are missing, or are no
+    images.
     """
     if not root.is_dir():
         raise InputError(f"{where}: image folder {root} does not exist")
@@ -64,20 +75,30 @@ def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
             sizes[path] = _size(root / path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             missing.append(path)
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError):
+        except (
+            OSError,
+            UnidentifiedImageError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+        ):
             unreadable.append(path)
     for wrong, fault in ((missing, "are missing"), (unreadable, "are no images that can be read")):
         if wrong:
             total = len(set(paths))
             named = ", ".join(wrong[:SHOWN])
-            raise InputError(f"{where}: {len(wrong)} of {total} image files under {root} {fault}: {named}")
+            raise InputError(
+                f"{where}: {len(wrong)} of {total} image files under {root} {fault}: {named}"
+            )
     return np.array([sizes[path] for path in paths], np.int64)
 
 
 def _size(path: Path) -> tuple[int, int]:
     """Return an image file's width and height without decoding its pixels."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata; very large pictures are an error only when decoded
+        warnings.simplefilter(
+            "ignore"
+        )  # odd metadata; very large pictures are an error only when decoded
         with Image.open(path) as image:
             return image.size
 
@@ -85,16 +106,24 @@ def _size(path: Path) -> tuple[int, int]:
 def read_boxes(files: Sequence[Path], paths: Sequence[str], sizes: np.ndarray | None) -> np.ndarray:
     """Return (image, 4) int boxes: left, top, right, bottom in pixels, cut at the image's borders.
 
-    ``files`` are aPY's lists in the order of the dataset's rows: file, class, left, top, right, bottom, attributes.
-    Raises InputError where rows do not follow ``paths``, or a box is empty.
+    ``files`` are aPY's lists in the order of the dataset's rows: file, class, left, top, right,
+    bottom, attributes. Raises InputError where rows do not follow ``paths``, or a box is empty.
     """
-    rows = [(file, number, line.split()) for file in files for number, line in enumerate(read_lines(file), 1)]
+    rows = [
+        (file, number, line.split())
+        for file in files
+        for number, line in enumerate(read_lines(file), 1)
+    ]
     if len(rows) != len(paths):
-        raise InputError(f"{files[0]} and {len(files) - 1} more: {len(rows)} boxes for {len(paths)} images")
+        raise InputError(
+            f"{files[0]} and {len(files) - 1} more: {len(rows)} boxes for {len(paths)} images"
+        )
     boxes = np.zeros((len(paths), 4), np.int64)
     for image, (file, number, words) in enumerate(rows):
         if PurePosixPath(words[0]).stem != PurePosixPath(paths[image]).stem:
-            raise InputError(f"{file}, line {number}: box of {words[0]}, but image {image + 1} is {paths[image]}")
+            raise InputError(
+                f"{file}, line {number}: box of {words[0]}, but image {image + 1} is {paths[image]}"
+            )
         try:
             boxes[image] = [round(float(word)) for word in words[2:6]]
         except ValueError:
@@ -107,17 +136,21 @@ def read_boxes(files: Sequence[Path], paths: Sequence[str], sizes: np.ndarray | 
     empty = np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1))
     if len(empty):
         file, number, words = rows[empty[0]]
-        raise InputError(f"{file}, line {number}: {len(empty)} boxes hold no pixel, first {' '.join(words[:6])}")
+        raise InputError(
+            f"{file}, line {number}: {len(empty)} boxes hold no pixel, first {' '.join(words[:6])}"
+        )
     return boxes
 
 
 def read_parts(
     file: Path, paths: Sequence[str], sizes: np.ndarray, boxes: np.ndarray | None
 ) -> tuple[tuple[str, ...], np.ndarray, tuple[str, ...]]:
-    """Return part names, (image, part, 2) locations and notes from a CSV: image,part,x,y,visible in image pixels.
+    """Return part names, (image, part, 2) locations and notes from a CSV: image,part,x,y,visible in
+    image pixels.
 
-    Locations are fractions of the image, or of its box; NaN where not visible, not given, or outside. Raises
-    InputError for other columns, values that are no numbers, or a file that names none of the images.
+    Locations are fractions of the image, or of its box; NaN where not visible, not given, or
+    outside. Raises InputError for other columns, values that are no numbers, or a file that names
+    none of the images.
     """
     rows = _part_rows(file)
     names = tuple(dict.fromkeys(row[1] for row in rows))
@@ -136,17 +169,28 @@ def read_parts(
     outside = ((locations < 0) | (locations > 1)).any(axis=2)
     locations[outside] = np.nan
     found = {"images without part locations": len(set(paths) - {row[0] for row in rows})}
-    found |= {"images of the part file that are not in the dataset": len(foreign), "parts outside": int(outside.sum())}
-    return names, locations, tuple(f"{file.name}: {count} {what}" for what, count in found.items() if count)
+    found |= {
+        "images of the part file that are not in the dataset": len(foreign),
+        "parts outside": int(outside.sum()),
+    }
+    return (
+        names,
+        locations,
+        tuple(f"{file.name}: {count} {what}" for what, count in found.items() if count),
+    )
 
 
 def _part_rows(file: Path) -> list[tuple[str, str, float, float, bool]]:
-    """Return the rows of a part file; raises InputError, naming the line, where one is not as it has to be."""
+    """Return the rows of a part file; raises InputError, naming the line, where one is not as it
+    has to be.
+    """
     lines = read_lines(file)
     reader = csv.reader(lines)
     columns = [name.strip() for name in next(reader)]
     if columns != ["image", "part", "x", "y", "visible"]:
-        raise InputError(f"{file}: columns are {','.join(columns)[:80]}; image,part,x,y,visible expected")
+        raise InputError(
+            f"{file}: columns are {','.join(columns)[:80]}; image,part,x,y,visible expected"
+        )
     rows = []
     for number, row in enumerate(reader, 2):
         try:

@@ -14,7 +14,8 @@ import scipy.io
 from zslpipe.datasets.reading.matlab5 import check_structure
 from zslpipe.machine.errors import InputError
 
-# All that scipy.io.loadmat and h5py were seen to raise on files that are cut off, overwritten or something else.
+# All that scipy.io.loadmat and h5py were seen to raise on files that are cut off, overwritten or
+# something else.
 UNREADABLE = (
     OSError,
     ValueError,
@@ -35,10 +36,11 @@ UNREADABLE = (
 
 
 def read_mat(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Return those of the named variables that the .mat file holds, in MATLAB's shape (rows x columns).
+    """Return those of the named variables that the .mat file holds, in MATLAB's shape (rows x
+    columns).
 
-    Cell arrays and character arrays come as one-dimensional object arrays of str. Raises InputError where the file is
-    absent, or no readable .mat file.
+    Cell arrays and character arrays come as one-dimensional object arrays of str. Raises InputError
+    where the file is absent, or no readable .mat file.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -47,7 +49,9 @@ def read_mat(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
         read = _read_hdf5(path, names) if h5py.is_hdf5(path) else _read_version_5(path, names)
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{path}: not a readable .mat file, cut off or something else ({reason})") from None
+        raise InputError(
+            f"{path}: not a readable .mat file, cut off or something else ({reason})"
+        ) from None
     return {name: _tidy(value) for name, value in read.items()}
 
 
@@ -55,13 +59,17 @@ def _read_version_5(path: Path, names: list[str]) -> dict[str, Any]:
     """Read the named variables with scipy; other variables are skipped, not read."""
     check_structure(path, names)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # repeated variable names and odd headers: the values are checked afterwards
+        warnings.simplefilter(
+            "ignore"
+        )  # repeated variable names and odd headers: the values are checked afterwards
         found = scipy.io.loadmat(path, variable_names=names)
     return {name: found[name] for name in names if name in found}
 
 
 def _read_hdf5(path: Path, names: list[str]) -> dict[str, Any]:
-    """Read the named variables of a version 7.3 file: HDF5 holds MATLAB's arrays transposed, cells as references."""
+    """Read the named variables of a version 7.3 file: HDF5 holds MATLAB's arrays transposed, cells
+    as references.
+    """
     with h5py.File(path) as file:
         return {name: _from_hdf5(file, file[name]) for name in names if name in file}
 
@@ -70,7 +78,9 @@ def _from_hdf5(file: h5py.File, value: h5py.Dataset) -> np.ndarray:
     """Return one variable of an HDF5 .mat file; characters are numbers marked by an attribute."""
     if value.dtype == h5py.ref_dtype:
         cells = [_from_hdf5(file, file[reference]) for reference in value[()].T.ravel()]
-        return np.array([cell.ravel()[0] if cell.size == 1 else cell for cell in cells], dtype=object)
+        return np.array(
+            [cell.ravel()[0] if cell.size == 1 else cell for cell in cells], dtype=object
+        )
     array = np.asarray(value[()]).T
     if value.attrs.get("MATLAB_class", b"") == b"char":
         return np.array(["".join(map(chr, row)) for row in np.atleast_2d(array)], dtype=object)
@@ -78,7 +88,9 @@ def _from_hdf5(file: h5py.File, value: h5py.Dataset) -> np.ndarray:
 
 
 def _tidy(value: Any) -> np.ndarray:
-    """Return cells and character arrays as flat object arrays of str, numbers in the machine's byte order."""
+    """Return cells and character arrays as flat object arrays of str, numbers in the machine's byte
+    order.
+    """
     array = np.asarray(value)
     if array.dtype.kind in "OUS":
         return np.array([_text(cell) for cell in array.ravel()], dtype=object)
@@ -104,7 +116,9 @@ def required(variables: dict[str, np.ndarray], name: str, path: Path) -> np.ndar
 
 
 def texts(value: np.ndarray, name: str, path: Path) -> tuple[str, ...]:
-    """Return a cell array as a tuple of str; raises InputError where it is something else or has empty cells."""
+    """Return a cell array as a tuple of str; raises InputError where it is something else or has
+    empty cells.
+    """
     if value.dtype.kind != "O":
         raise InputError(f"{path}: {name} holds numbers, a cell array of text expected")
     empty = [str(row + 1) for row, text in enumerate(value) if not text]
@@ -116,13 +130,19 @@ def texts(value: np.ndarray, name: str, path: Path) -> tuple[str, ...]:
 
 
 def zero_based(value: np.ndarray, name: str, path: Path) -> np.ndarray:
-    """Return MATLAB's 1-based numbers as a flat int64 array from 0: the one place where 1 is subtracted.
+    """Return MATLAB's 1-based numbers as a flat int64 array from 0: the one place where 1 is
+    subtracted.
 
-    Raises InputError where the numbers are not a vector of whole numbers from 1 (0-based files included).
+    Raises InputError where the numbers are not a vector of whole numbers from 1 (0-based files
+    included).
     """
     if value.dtype.kind not in "iuf" or value.size not in (0, max(value.shape, default=0)):
-        raise InputError(f"{path}: {name} has shape {value.shape}, type {value.dtype}; a vector of numbers expected")
-    if value.dtype.kind == "f" and not (np.isfinite(value).all() and np.array_equal(value, np.round(value))):
+        raise InputError(
+            f"{path}: {name} has shape {value.shape}, type {value.dtype}; a vector of numbers expected"
+        )
+    if value.dtype.kind == "f" and not (
+        np.isfinite(value).all() and np.array_equal(value, np.round(value))
+    ):
         raise InputError(f"{path}: {name} holds numbers that are not whole")
     numbers = value.ravel().astype(np.int64)
     if len(numbers) and numbers.min() < 1:
@@ -136,7 +156,8 @@ def zero_based(value: np.ndarray, name: str, path: Path) -> np.ndarray:
 def class_rows(value: np.ndarray, name: str, path: Path, classes: int) -> np.ndarray:
     """Return class vectors, stored one class a column, as (class, ?) float64.
 
-    Raises InputError where the columns are not as many as the classes, or the values are no numbers.
+    Raises InputError where the columns are not as many as the classes, or the values are no
+    numbers.
     """
     if value.dtype.kind not in "iufb" or value.ndim != 2:
         raise InputError(

@@ -1,7 +1,9 @@
-"""A look at a .mat file's structure before scipy reads it: scipy's reader crashes the process on some damaged files.
+"""A look at a .mat file's structure before scipy reads it: scipy's reader crashes the process on
+some damaged files.
 
-Layout (MATLAB's "MAT-File Format", version 5): a header of 128 bytes, then elements: a tag (type, bytes) and data
-padded to 8 bytes. A matrix element holds flags, dimensions, a name, then numbers, or one matrix element a cell.
+Layout (MATLAB's "MAT-File Format", version 5): a header of 128 bytes, then elements: a tag (type,
+bytes) and data padded to 8 bytes. A matrix element holds flags, dimensions, a name, then numbers,
+or one matrix element a cell.
 """
 
 import mmap
@@ -12,15 +14,28 @@ from pathlib import Path
 
 HEADER = 128
 MATRIX, COMPRESSED, CELL = 14, 15, 1  # element types and the array class of cells
-NUMBERS = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}  # element type -> bytes a number
+NUMBERS = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 2,
+    5: 4,
+    6: 4,
+    7: 4,
+    9: 8,
+    12: 8,
+    13: 8,
+}  # element type -> bytes a number
 CHARACTERS = {16: 1, 17: 2, 18: 4}
 NAMED_WITHIN = 512  # bytes of an element within which its name lies
 
 
 def check_structure(path: Path, names: Collection[str]) -> None:
-    """Raise ValueError unless the file's elements, and inside them those of the named variables, are well-formed.
+    """Raise ValueError unless the file's elements, and inside them those of the named variables,
+    are well-formed.
 
-    Other variables are skipped, since features can be large. Raises zlib.error for a damaged compressed element.
+    Other variables are skipped, since features can be large. Raises zlib.error for a damaged
+    compressed element.
     """
     with path.open("rb") as file:
         if path.stat().st_size <= HEADER:
@@ -33,8 +48,12 @@ def check_structure(path: Path, names: Collection[str]) -> None:
                 _check_variable(data, kind, body, order, names)
 
 
-def _check_variable(data: mmap.mmap, kind: int, body: slice, order: str, names: Collection[str]) -> None:
-    """Raise ValueError where a top-level element is no matrix, or is a named one and not well-formed."""
+def _check_variable(
+    data: mmap.mmap, kind: int, body: slice, order: str, names: Collection[str]
+) -> None:
+    """Raise ValueError where a top-level element is no matrix, or is a named one and not
+    well-formed.
+    """
     if kind == COMPRESSED:
         start = zlib.decompressobj().decompress(data[body.start : body.stop], NAMED_WITHIN)
         if _name(start[8:], order) in names:
@@ -54,9 +73,16 @@ def _name(matrix: bytes, order: str) -> str:
 
 
 def _elements(
-    data: bytes | mmap.mmap, start: int, stop: int, order: str, padded: bool = True, whole: bool = True
+    data: bytes | mmap.mmap,
+    start: int,
+    stop: int,
+    order: str,
+    padded: bool = True,
+    whole: bool = True,
 ) -> Iterator[tuple[int, slice]]:
-    """Yield type and place of the elements between two positions; raises ValueError where one ends beyond ``stop``."""
+    """Yield type and place of the elements between two positions; raises ValueError where one ends
+    beyond ``stop``.
+    """
     while start < stop:
         if start + 8 > stop:
             raise ValueError("cut off in a tag")
@@ -74,7 +100,9 @@ def _elements(
 
 
 def _check_matrix(data: bytes | mmap.mmap, kind: int, body: slice, order: str) -> None:
-    """Raise ValueError unless an element is a matrix whose parts are of the types and sizes its dimensions say."""
+    """Raise ValueError unless an element is a matrix whose parts are of the types and sizes its
+    dimensions say.
+    """
     if kind != MATRIX:
         raise ValueError(f"an element of type {kind}, a matrix expected")
     parts = list(_elements(data, body.start, body.stop, order))
@@ -99,7 +127,9 @@ def _length(part: tuple[int, slice]) -> int:
     return part[1].stop - part[1].start
 
 
-def _check_cells(data: bytes | mmap.mmap, cells: list[tuple[int, slice]], count: int, order: str) -> None:
+def _check_cells(
+    data: bytes | mmap.mmap, cells: list[tuple[int, slice]], count: int, order: str
+) -> None:
     """Raise ValueError unless there is one well-formed matrix a cell."""
     if len(cells) != count:
         raise ValueError(f"{len(cells)} cells where {count} are announced")
@@ -109,7 +139,9 @@ def _check_cells(data: bytes | mmap.mmap, cells: list[tuple[int, slice]], count:
 
 
 def _check_numbers(parts: list[tuple[int, slice]], count: int, text: bool) -> None:
-    """Raise ValueError unless there is one part with ``count`` numbers, or with that many characters."""
+    """Raise ValueError unless there is one part with ``count`` numbers, or with that many
+    characters.
+    """
     known = NUMBERS | CHARACTERS if text else NUMBERS
     if not parts and not count:
         return

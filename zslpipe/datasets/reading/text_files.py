@@ -14,7 +14,9 @@ def existing_file(data_root: Path, name: str, where: str) -> Path:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return a text file's non-empty lines, stripped; raises InputError where it is absent, empty or not text."""
+    """Return a text file's non-empty lines, stripped; raises InputError where it is absent, empty
+    or not text.
+    """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:

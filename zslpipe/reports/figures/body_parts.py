@@ -1,4 +1,6 @@
-"""Where a method sees the main body parts, from the maps of the attributes about them: figure 7 of RSAN."""
+"""Where a method sees the main body parts, from the maps of the attributes about them: figure 7 of
+RSAN.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,15 +21,18 @@ from zslpipe.reports.figures.style import STYLE, save_figure
 PARTS = 5  # RSAN, fig. 7
 
 
-def part_maps(attention: Path, index: Path, image_root: Path, output_stem: Path) -> tuple[Path, Path]:
-    """Draw the images of attention.h5, in its order, with a map of each main body part; return the png's and svg's
-    paths.
+def part_maps(
+    attention: Path, index: Path, image_root: Path, output_stem: Path
+) -> tuple[Path, Path]:
+    """Draw the images of attention.h5, in its order, with a map of each main body part; return the
+    png's and svg's paths.
 
-    A row an image: the image, then the five body parts that most attributes are about (left and right are one; the
-    first of equals). A part's map is the mean of the maps, each from 0 to 1, of the attributes about it that the
-    image's class has (at least as strong as on average over classes); the part's annotated place is circled. Raises
-    InputError for an absent, empty or damaged file, maps of found parts or that do not fit the index, a missing image,
-    and a dataset whose attributes are about no annotated part.
+    A row an image: the image, then the five body parts that most attributes are about (left and
+    right are one; the first of equals). A part's map is the mean of the maps, each from 0 to 1, of
+    the attributes about it that the image's class has (at least as strong as on average over
+    classes); the part's annotated place is circled. Raises InputError for an absent, empty or
+    damaged file, maps of found parts or that do not fit the index, a missing image, and a dataset
+    whose attributes are about no annotated part.
     """
     contents, pictured = read_index(index), read_pictured(attention, "attributes")
     check_pictured(pictured, contents, attention, index)
@@ -35,7 +40,9 @@ def part_maps(attention: Path, index: Path, image_root: Path, output_stem: Path)
     about = contents.attribute_parts @ parts.members.T
     chosen = main_parts(about)
     if not chosen:
-        raise InputError(f"{index}: no attribute of dataset {contents.dataset!r} is about an annotated part")
+        raise InputError(
+            f"{index}: no attribute of dataset {contents.dataset!r} is about an annotated part"
+        )
     rows, columns = len(pictured.images), len(chosen) + 1
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(1.75 * columns + 0.4, 2.05 * rows + 0.7), layout="constrained")
@@ -52,8 +59,8 @@ def part_maps(attention: Path, index: Path, image_root: Path, output_stem: Path)
 
 
 def main_parts(about: np.ndarray) -> list[int]:
-    """Return the at most five body parts that most attributes are about, most first, from (attribute, body part)
-    bool; parts without attributes are none.
+    """Return the at most five body parts that most attributes are about, most first, from
+    (attribute, body part) bool; parts without attributes are none.
     """
     counts = about.sum(axis=0)
     order = np.argsort(-counts, kind="stable")[:PARTS]
@@ -61,8 +68,8 @@ def main_parts(about: np.ndarray) -> list[int]:
 
 
 def part_map(maps: np.ndarray, attributes: np.ndarray) -> np.ndarray | None:
-    """Return the mean (h, w) of the (attribute, h, w) maps that the (attribute,) mask names, each stretched to 0..1;
-    None where it names none.
+    """Return the mean (h, w) of the (attribute, h, w) maps that the (attribute,) mask names, each
+    stretched to 0..1; None where it names none.
     """
     if not attributes.any():
         return None
@@ -79,7 +86,9 @@ def _draw_row(
     chosen: Sequence[int],
     image_root: Path,
 ) -> None:
-    """Draw one image and its maps of the ``chosen`` parts; ``has`` (attribute, body part): of which attributes."""
+    """Draw one image and its maps of the ``chosen`` parts; ``has`` (attribute, body part): of which
+    attributes.
+    """
     picture, places = load_square(index, int(pictured.images[row]), image_root)
     draw_image(axes[0], index, pictured, row, picture, places)
     for position, number in zip(axes[1:], chosen, strict=True):
@@ -87,5 +96,7 @@ def _draw_row(
         shown = places[parts.members[number]] if len(places) else places
         draw_map(position, picture, np.zeros((1, 1)) if attention is None else attention, shown)
         count = int(has[:, number].sum())
-        told = f"{count} attribute{'' if count == 1 else 's'}" if count else "none of its attributes"
+        told = (
+            f"{count} attribute{'' if count == 1 else 's'}" if count else "none of its attributes"
+        )
         position.set_title(f"{parts.names[number]}\n{told}", loc="left", fontsize=7.5)

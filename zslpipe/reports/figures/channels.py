@@ -1,5 +1,5 @@
-"""Maps of the parts that a method finds itself, and of the groups of channels they began with: figures 2 to 5 of the
-SGMA reproduction.
+"""Maps of the parts that a method finds itself, and of the groups of channels they began with:
+figures 2 to 5 of the SGMA reproduction.
 """
 
 from pathlib import Path
@@ -17,21 +17,28 @@ from zslpipe.reports.figures.style import STYLE, save_figure
 UNMARKED = np.empty((0, 2))  # no attribute says where such a map should lie
 
 
-def channel_maps(attention: Path, index: Path, image_root: Path, output_stem: Path) -> tuple[Path, Path]:
-    """Draw the images of attention.h5, in its order, with the maps of their channel groups and the learnt maps; return
-    the png's and svg's paths.
+def channel_maps(
+    attention: Path, index: Path, image_root: Path, output_stem: Path
+) -> tuple[Path, Path]:
+    """Draw the images of attention.h5, in its order, with the maps of their channel groups and the
+    learnt maps; return the png's and svg's paths.
 
-    A row an image: the image with its part locations, the groups of channels that k-means found, the maps learnt from
-    them, each from its lowest value (transparent) to its highest. Raises InputError for an absent, empty or damaged
-    file, maps of attributes, a file that does not fit the index, or a missing image.
+    A row an image: the image with its part locations, the groups of channels that k-means found,
+    the maps learnt from them, each from its lowest value (transparent) to its highest. Raises
+    InputError for an absent, empty or damaged file, maps of attributes, a file that does not fit
+    the index, or a missing image.
     """
     contents, pictured = read_index(index), read_pictured(attention, "parts")
     check_pictured(pictured, contents, attention, index)
     rows, maps = pictured.maps.shape[:2]
     stacked = np.concatenate([pictured.channel_maps, pictured.maps], axis=1)
-    names = [f"{kind}, part {number + 1}" for kind in ("k-means", "learnt") for number in range(maps)]
+    names = [
+        f"{kind}, part {number + 1}" for kind in ("k-means", "learnt") for number in range(maps)
+    ]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(1.75 * (2 * maps + 1) + 0.4, 2.05 * rows + 0.7), layout="constrained")
+        figure = Figure(
+            figsize=(1.75 * (2 * maps + 1) + 0.4, 2.05 * rows + 0.7), layout="constrained"
+        )
         for row, axes in enumerate(figure.subplots(rows, 2 * maps + 1, squeeze=False)):
             picture, places = load_square(contents, int(pictured.images[row]), image_root)
             draw_image(axes[0], contents, pictured, row, picture, places)

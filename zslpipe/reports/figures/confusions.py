@@ -1,4 +1,6 @@
-"""Which classes the images of one unseen class are taken for, by several methods: figure 6 of RSAN, from scores.h5."""
+"""Which classes the images of one unseen class are taken for, by several methods: figure 6 of RSAN,
+from scores.h5.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,13 +18,14 @@ SIMILAR = 3  # RSAN, fig. 6: seen classes beside the class itself
 
 
 def confusions(scores: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
-    """Draw what the test images of one unseen class are predicted as, from scores.h5 of one dataset; return the png's
-    and svg's paths.
+    """Draw what the test images of one unseen class are predicted as, from scores.h5 of one
+    dataset; return the png's and svg's paths.
 
-    A colour for each method, variant and rebalancing, from the first file given of it (the first seed). The class is
-    that of the median confusion (``median_class``), so neither the methods' best nor their worst; bars: the shares of
-    its images predicted as itself, as the three seen classes that most are predicted as by all methods together, as
-    any other class. Raises InputError for no file, for several datasets, and for files of other classes or images.
+    A colour for each method, variant and rebalancing, from the first file given of it (the first
+    seed). The class is that of the median confusion (``median_class``), so neither the methods'
+    best nor their worst; bars: the shares of its images predicted as itself, as the three seen
+    classes that most are predicted as by all methods together, as any other class. Raises
+    InputError for no file, for several datasets, and for files of other classes or images.
     """
     found: dict[str, ScoreMatrix] = {}
     first: tuple[Path, ScoreMatrix] | None = None
@@ -31,7 +34,9 @@ def confusions(scores: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
         first = first or (path, matrix)
         _check_same(path, matrix, *first)
         names = (matrix.method, matrix.variant, matrix.rebalancing)
-        found.setdefault(" / ".join(name for name in names if name not in ("default", "none")), matrix)
+        found.setdefault(
+            " / ".join(name for name in names if name not in ("default", "none")), matrix
+        )
     if first is None:
         raise InputError("confusions: no scores.h5 given; at least one result is needed")
     matrix = first[1]
@@ -39,8 +44,13 @@ def confusions(scores: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
     mean = np.mean(list(shares.values()), axis=0)
     chosen = median_class(mean, matrix.seen)
     groups = [chosen, *most_taken_for(mean[chosen], matrix.seen)]
-    bars = {name: [*table[chosen][groups], 1 - table[chosen][groups].sum()] for name, table in shares.items()}
-    titles = [f"{class_title(matrix.classes[number])}\n({_kind(number, chosen)})" for number in groups]
+    bars = {
+        name: [*table[chosen][groups], 1 - table[chosen][groups].sum()]
+        for name, table in shares.items()
+    }
+    titles = [
+        f"{class_title(matrix.classes[number])}\n({_kind(number, chosen)})" for number in groups
+    ]
     images = int((matrix.labels["test_unseen"] == chosen).sum())
     title = f"{matrix.dataset}: {images} images of unseen class {class_title(matrix.classes[chosen])} predicted as"
     return _draw(bars, [*titles, "any other\nclass"], title, output_stem)
@@ -49,15 +59,19 @@ def confusions(scores: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
 def _check_same(path: Path, matrix: ScoreMatrix, first_path: Path, first: ScoreMatrix) -> None:
     """Raise InputError unless two score matrices are about the same classes and unseen test images."""
     if matrix.dataset != first.dataset:
-        raise InputError(f"{path}: confusions of one dataset only, found {first.dataset} and {matrix.dataset}")
+        raise InputError(
+            f"{path}: confusions of one dataset only, found {first.dataset} and {matrix.dataset}"
+        )
     same = matrix.classes == first.classes and np.array_equal(matrix.seen, first.seen)
     if not (same and np.array_equal(matrix.images["test_unseen"], first.images["test_unseen"])):
-        raise InputError(f"{path}: other classes or unseen test images than {first_path}; run both on one index")
+        raise InputError(
+            f"{path}: other classes or unseen test images than {first_path}; run both on one index"
+        )
 
 
 def predicted_shares(matrix: ScoreMatrix) -> np.ndarray:
-    """Return (class, class): of the unseen test images of the first class, the share predicted as the second, all
-    classes as label space; NaN for a class without such images.
+    """Return (class, class): of the unseen test images of the first class, the share predicted as
+    the second, all classes as label space; NaN for a class without such images.
     """
     labels, predicted = matrix.labels["test_unseen"], matrix.scores["test_unseen"].argmax(axis=1)
     counts = np.zeros((len(matrix.classes), len(matrix.classes)))
@@ -67,10 +81,11 @@ def predicted_shares(matrix: ScoreMatrix) -> np.ndarray:
 
 
 def median_class(shares: np.ndarray, seen: np.ndarray) -> int:
-    """Return the class of the median share of images predicted as seen classes, from (class, class) shares.
+    """Return the class of the median share of images predicted as seen classes, from (class, class)
+    shares.
 
-    Among classes with images (no NaN); with an even number of them the more confused of the middle two. The median,
-    since the most confused class would show every method at its worst.
+    Among classes with images (no NaN); with an even number of them the more confused of the middle
+    two. The median, since the most confused class would show every method at its worst.
     """
     classes = np.flatnonzero(~np.isnan(shares).any(axis=1))
     order = np.argsort(shares[classes][:, seen].sum(axis=1), kind="stable")
@@ -78,7 +93,9 @@ def median_class(shares: np.ndarray, seen: np.ndarray) -> int:
 
 
 def most_taken_for(shares: np.ndarray, seen: np.ndarray) -> list[int]:
-    """Return the at most three seen classes of the largest of the (class,) shares, the first of equals; none of 0."""
+    """Return the at most three seen classes of the largest of the (class,) shares, the first of
+    equals; none of 0.
+    """
     order = np.argsort(-shares, kind="stable")
     return [int(number) for number in order if seen[number] and shares[number] > 0][:SIMILAR]
 
@@ -98,7 +115,10 @@ def _draw(
         width = 0.84 / len(bars)
         for number, (name, values) in enumerate(bars.items()):
             places = np.arange(len(titles)) - 0.42 + width * (number + 0.5)
-            colour, hatch = COLOURS[number % len(COLOURS)], HATCHES[number // len(COLOURS) % len(HATCHES)]
+            colour, hatch = (
+                COLOURS[number % len(COLOURS)],
+                HATCHES[number // len(COLOURS) % len(HATCHES)],
+            )
             drawn = axes.bar(places, 100 * np.array(values), 0.94 * width, color=colour, label=name)
             for bar in drawn:
                 bar.set(hatch=hatch, edgecolor="white", linewidth=0)
@@ -106,7 +126,9 @@ def _draw(
         axes.set_xticks(range(len(titles)), titles)
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("images (%)")
-        rule = "the unseen class that is predicted as seen classes as often as the median unseen class"
+        rule = (
+            "the unseen class that is predicted as seen classes as often as the median unseen class"
+        )
         axes.set_xlabel(f"{rule}; first seed", fontsize=7.5, color="#555555")
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
         figure.legend(loc="outside right center", fontsize=8)

@@ -15,10 +15,12 @@ from zslpipe.reports.figures.style import COLOURS, DASHES, STYLE, save_figure
 
 
 def seen_unseen_curves(metrics: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
-    """Draw S over U in per cent from metrics.json files of one dataset and return the png's and svg's paths.
+    """Draw S over U in per cent from metrics.json files of one dataset and return the png's and
+    svg's paths.
 
-    One line for each method, variant and rebalancing, from the first file given of it (the first seed); a dot marks the
-    operating point (no constant subtracted); grey lines of equal H. Raises InputError for several datasets, for none.
+    One line for each method, variant and rebalancing, from the first file given of it (the first
+    seed); a dot marks the operating point (no constant subtracted); grey lines of equal H. Raises
+    InputError for several datasets, for none.
     """
     found: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     for path in metrics:
@@ -32,36 +34,66 @@ def seen_unseen_curves(metrics: Sequence[Path], output_stem: Path) -> tuple[Path
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.subplots()
-        points = [100 * np.asarray([entry["curve"]["U"], entry["curve"]["S"]]) for entry in found.values()]
-        limits = [1.06 * max(1.0, *(max(curve[axis], default=1.0) for curve in points)) for axis in (0, 1)]
+        points = [
+            100 * np.asarray([entry["curve"]["U"], entry["curve"]["S"]]) for entry in found.values()
+        ]
+        limits = [
+            1.06 * max(1.0, *(max(curve[axis], default=1.0) for curve in points)) for axis in (0, 1)
+        ]
         _draw_harmonic_lines(axes, limits)
         for number, (names, entry) in enumerate(found.items()):
             label = " / ".join(name for name in names if name not in ("default", "none"))
             _draw_curve(axes, points[number], entry, label, number)
         axes.set(xlim=(0, limits[0]), ylim=(0, limits[1]), axisbelow=True)
-        axes.set_title(f"{datasets[0]} (dot: operating point)", loc="left", fontsize=10, fontweight="bold")
+        axes.set_title(
+            f"{datasets[0]} (dot: operating point)", loc="left", fontsize=10, fontweight="bold"
+        )
         axes.set(xlabel="U, unseen classes (%)", ylabel="S, seen classes (%)")
         figure.legend(loc="outside right center", fontsize=8)
         return save_figure(figure, output_stem)
 
 
-def _draw_curve(axes: Axes, curve: np.ndarray, entry: Mapping[str, Any], label: str, number: int) -> None:
-    """Draw one (2, point) curve in per cent with its operating point; the legend gives the area where there is one."""
+def _draw_curve(
+    axes: Axes, curve: np.ndarray, entry: Mapping[str, Any], label: str, number: int
+) -> None:
+    """Draw one (2, point) curve in per cent with its operating point; the legend gives the area
+    where there is one.
+    """
     area = f"\nAUSUC {100 * entry['AUSUC']:.1f}" if "AUSUC" in entry else "\nno curve"
     colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
     axes.plot(*curve, color=colour, linestyle=dash, linewidth=1.6, label=label + area)
     if "U" in entry and "S" in entry:
         place = 100 * entry["U"], 100 * entry["S"]
-        axes.plot(*place, "o", color=colour, markeredgecolor="white", markersize=7, zorder=5, clip_on=False)
+        axes.plot(
+            *place,
+            "o",
+            color=colour,
+            markeredgecolor="white",
+            markersize=7,
+            zorder=5,
+            clip_on=False,
+        )
 
 
 def _draw_harmonic_lines(axes: Axes, limits: Sequence[float]) -> None:
-    """Draw light lines of equal H = 10, 20 ... 90 per cent through the (U, S) area, each labelled at its right end."""
+    """Draw light lines of equal H = 10, 20 ... 90 per cent through the (U, S) area, each labelled
+    at its right end.
+    """
     for level in range(10, 100, 10):
-        if level >= 2 * limits[0] * limits[1] / sum(limits):  # H of the upper right corner: no line beyond
+        if level >= 2 * limits[0] * limits[1] / sum(
+            limits
+        ):  # H of the upper right corner: no line beyond
             break
         unseen = np.linspace(level * limits[1] / (2 * limits[1] - level), limits[0], 200)
         seen = level * unseen / (2 * unseen - level)
         axes.plot(unseen, seen, color="#BBBBBB", linewidth=0.7, zorder=0)
         place = (float(unseen[-1]), float(seen[-1]))
-        axes.annotate(f"H {level}", place, (3, 0), textcoords="offset points", fontsize=7, color="#888888", va="center")
+        axes.annotate(
+            f"H {level}",
+            place,
+            (3, 0),
+            textcoords="offset points",
+            fontsize=7,
+            color="#888888",
+            va="center",
+        )

@@ -18,22 +18,28 @@ Series = list[tuple[float, float]]
 
 
 def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
-    """Draw the history.csv files of one method and variant, one a seed, and return the png's and svg's paths.
+    """Draw the history.csv files of one method and variant, one a seed, and return the png's and
+    svg's paths.
 
-    A row of panels for each phase and stage of the training, a panel for each of its loss terms (and what else was
-    measured after epochs): seeds thin, their mean thick. Where a phase was trained several times a seed (candidates on
-    the validation classes), each training is a line and there is no mean. A closed-form method (header only) gets a
-    figure that says so. Raises InputError where a file is absent or no history.
+    A row of panels for each phase and stage of the training, a panel for each of its loss terms
+    (and what else was measured after epochs): seeds thin, their mean thick. Where a phase was
+    trained several times a seed (candidates on the validation classes), each training is a line and
+    there is no mean. A closed-form method (header only) gets a figure that says so. Raises
+    InputError where a file is absent or no history.
     """
     if not histories:
         raise InputError("loss curves: no history.csv given; at least one seed is needed")
     tables = [read_history(path) for path in histories]
     phases = list(dict.fromkeys(_phase(row) for table in tables for row in table))
     panels = {phase: _terms(tables, phase) for phase in phases}
-    names = list(dict.fromkeys(term for terms in panels.values() for term in terms))  # a term keeps its colour
+    names = list(
+        dict.fromkeys(term for terms in panels.values() for term in terms)
+    )  # a term keeps its colour
     with mpl.rc_context(STYLE):
         columns = max((len(terms) for terms in panels.values()), default=1)
-        figure = Figure(figsize=(max(2.4 * columns, 3.6), 2.0 * max(len(phases), 1) + 0.5), layout="constrained")
+        figure = Figure(
+            figsize=(max(2.4 * columns, 3.6), 2.0 * max(len(phases), 1) + 0.5), layout="constrained"
+        )
         grid = figure.subplots(max(len(phases), 1), columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
@@ -43,7 +49,13 @@ def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Pat
             for axes, (term, series) in zip(row, terms.items(), strict=False):
                 _draw_losses(axes, series, len(tables), COLOURS[names.index(term) % len(COLOURS)])
                 axes.set_title(f"{phase}: {term.replace('_', ' ')}", loc="left")
-        figure.suptitle(_run_title(histories[0], len(histories)), x=0.01, ha="left", fontsize=10, fontweight="bold")
+        figure.suptitle(
+            _run_title(histories[0], len(histories)),
+            x=0.01,
+            ha="left",
+            fontsize=10,
+            fontweight="bold",
+        )
         return save_figure(figure, output_stem)
 
 
@@ -54,24 +66,32 @@ def _phase(row: Mapping[str, str]) -> str:
 
 
 def _terms(tables: Sequence[Sequence[Mapping[str, str]]], phase: str) -> dict[str, list[Series]]:
-    """Return what was measured in a phase, in the order of the columns: name -> series of (epoch, value).
+    """Return what was measured in a phase, in the order of the columns: name -> series of (epoch,
+    value).
 
-    Settings that were tried (equal within each training, different between trainings) and text are no measurements.
+    Settings that were tried (equal within each training, different between trainings) and text are
+    no measurements.
     """
     rows = [[row for row in table if _phase(row) == phase] for table in tables]
-    names = dict.fromkeys(name for table in rows for row in table for name in row if name not in NOT_TERMS)
+    names = dict.fromkeys(
+        name for table in rows for row in table for name in row if name not in NOT_TERMS
+    )
     found = {name: [series for table in rows for series in _series(table, name)] for name in names}
 
     def measured(series: list[Series]) -> bool:
         within = {len({value for _, value in training}) for training in series}
         between = {value for training in series for _, value in training}
-        return bool(series) and not (within == {1} and len(between) > 1 and max(map(len, series)) > 1)
+        return bool(series) and not (
+            within == {1} and len(between) > 1 and max(map(len, series)) > 1
+        )
 
     return {name: series for name, series in found.items() if measured(series)}
 
 
 def _series(rows: Sequence[Mapping[str, str]], name: str) -> list[Series]:
-    """Split a column into trainings, a new one where the epoch does not rise; cells without a number are left out."""
+    """Split a column into trainings, a new one where the epoch does not rise; cells without a
+    number are left out.
+    """
     trainings: list[Series] = []
     last = float("inf")
     for row in rows:
@@ -87,16 +107,27 @@ def _series(rows: Sequence[Mapping[str, str]], name: str) -> list[Series]:
 
 
 def _draw_losses(axes: Axes, series: Sequence[Series], seeds: int, colour: str) -> None:
-    """Draw one measurement: each training, and over one training a seed the mean of those that reached an epoch."""
+    """Draw one measurement: each training, and over one training a seed the mean of those that
+    reached an epoch.
+    """
     axes.set_axis_on()
     width, alpha = (0.8, 0.4) if len(series) > 1 else (1.8, 1.0)
     marker = "o" if max(map(len, series)) < 8 else ""  # ours: a few epochs are points, many a line
     for training in series:
-        axes.plot(*zip(*training, strict=True), color=colour, marker=marker, markersize=3, linewidth=width, alpha=alpha)
+        axes.plot(
+            *zip(*training, strict=True),
+            color=colour,
+            marker=marker,
+            markersize=3,
+            linewidth=width,
+            alpha=alpha,
+        )
     if len(series) == seeds and seeds > 1:
         epochs = sorted({epoch for training in series for epoch, _ in training})
         values = [dict(training) for training in series]
-        means = [float(np.mean([table[epoch] for table in values if epoch in table])) for epoch in epochs]
+        means = [
+            float(np.mean([table[epoch] for table in values if epoch in table])) for epoch in epochs
+        ]
         axes.plot(epochs, means, color=colour, linewidth=1.8)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
@@ -104,7 +135,13 @@ def _draw_losses(axes: Axes, series: Sequence[Series], seeds: int, colour: str) 
 
 
 def _run_title(history: Path, seeds: int) -> str:
-    """Return a title from results/{dataset}/runs/{method}/{variant}/seed{n}/history.csv; "" for any other path."""
+    """Return a title from results/{dataset}/runs/{method}/{variant}/seed{n}/history.csv; "" for any
+    other path.
+    """
     parts = history.parts
     count = f"{seeds} seed{'s' if seeds > 1 else ''}"
-    return f"{parts[-4]} / {parts[-3]} on {parts[-6]}, {count}" if parts[-5:-4] == ("runs",) and len(parts) > 5 else ""
+    return (
+        f"{parts[-4]} / {parts[-3]} on {parts[-6]}, {count}"
+        if parts[-5:-4] == ("runs",) and len(parts) > 5
+        else ""
+    )

@@ -1,4 +1,6 @@
-"""Predictions before and after rebalancing, image by image: figures 6 and 8 (bottom) of Classifier Crafting."""
+"""Predictions before and after rebalancing, image by image: figures 6 and 8 (bottom) of Classifier
+Crafting.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,28 +19,41 @@ from zslpipe.scores.gating import log_softmax
 
 TOP = 3  # Classifier Crafting, fig. 6 and 8: predictions shown
 IMAGES = 4  # ours: of unseen and of seen classes each; two columns fill a page
-TRUE, OTHER = "#009E73", "#BBBBBB"  # Okabe and Ito (2008): bluish green; the true class is bold as well
+TRUE, OTHER = (
+    "#009E73",
+    "#BBBBBB",
+)  # Okabe and Ito (2008): bluish green; the true class is bold as well
 STAR = "\N{BLACK STAR}"
 
 
-def predictions(scores: Path, rebalanced: Path, index: Path, image_root: Path, output_stem: Path) -> tuple[Path, Path]:
-    """Draw the three likeliest classes of some test images before and after rebalancing; return the png's and svg's
-    paths.
+def predictions(
+    scores: Path, rebalanced: Path, index: Path, image_root: Path, output_stem: Path
+) -> tuple[Path, Path]:
+    """Draw the three likeliest classes of some test images before and after rebalancing; return the
+    png's and svg's paths.
 
-    Left images of unseen, right of seen classes, of ``IMAGES`` classes each. Classes and images are drawn with the seed
-    of the run, never for their looks. The true class is green, unseen classes have a star. Probabilities before are
-    the softmax of the scores in the temperature that the rebalancing chose (1 where it has none), those after sum to 1
-    as well. Raises InputError for files that are missing, damaged or do not belong together.
+    Left images of unseen, right of seen classes, of ``IMAGES`` classes each. Classes and images are
+    drawn with the seed of the run, never for their looks. The true class is green, unseen classes
+    have a star. Probabilities before are the softmax of the scores in the temperature that the
+    rebalancing chose (1 where it has none), those after sum to 1 as well. Raises InputError for
+    files that are missing, damaged or do not belong together.
     """
     before, after, contents = read_scores(scores), read_scores(rebalanced), read_index(index)
     _check_pair(before, after, rebalanced)
     _check_index(before, contents, scores, index)
-    drawn = {split: draw_images(before.labels[split], before.seed) for split in ("test_unseen", "test_seen")}
+    drawn = {
+        split: draw_images(before.labels[split], before.seed)
+        for split in ("test_unseen", "test_seen")
+    }
     rows = max(len(numbers) for numbers in drawn.values())
     if not rows:
         raise InputError(f"{scores}: holds no test image")
     tables = probabilities(before, after)
-    highest = max(float(table[split][numbers].max(initial=0)) for table in tables for split, numbers in drawn.items())
+    highest = max(
+        float(table[split][numbers].max(initial=0))
+        for table in tables
+        for split, numbers in drawn.items()
+    )
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11.5, 1.45 * rows + 0.9), layout="constrained")
         grid = figure.subplots(rows, 6, squeeze=False, width_ratios=(1, 1.6, 1.6) * 2)
@@ -58,10 +73,16 @@ def predictions(scores: Path, rebalanced: Path, index: Path, image_root: Path, o
 
 def _write_around(figure: Figure, grid: np.ndarray, matrix: ScoreMatrix, kind: str) -> None:
     """Write title, headings of the columns and key."""
-    title = f"{matrix.method} / {matrix.variant} on {matrix.dataset}: before and after rebalancing by "
-    figure.suptitle(title + kind.replace("_", " "), x=0.01, ha="left", fontsize=10, fontweight="bold")
+    title = (
+        f"{matrix.method} / {matrix.variant} on {matrix.dataset}: before and after rebalancing by "
+    )
+    figure.suptitle(
+        title + kind.replace("_", " "), x=0.01, ha="left", fontsize=10, fontweight="bold"
+    )
     for column, heading in ((1, "before"), (2, "after"), (4, "before"), (5, "after")):
-        grid[0, column].text(0, 1.04, heading, transform=grid[0, column].transAxes, fontsize=8, fontweight="bold")
+        grid[0, column].text(
+            0, 1.04, heading, transform=grid[0, column].transAxes, fontsize=8, fontweight="bold"
+        )
     key = f"green: true class; {STAR}: unseen class; left: images of unseen classes, right: of seen ones"
     figure.supxlabel(key, fontsize=7.5, color="#555555")
 
@@ -70,41 +91,60 @@ def _check_pair(before: ScoreMatrix, after: ScoreMatrix, path: Path) -> None:
     """Raise InputError unless ``after`` is a rebalancing of ``before``."""
     if before.rebalancing != "none" or after.rebalancing == "none":
         found = f"{before.rebalancing!r} before and {after.rebalancing!r} after"
-        raise InputError(f"{path}: rebalancing {found}; give the scores of a method and what was made of them")
+        raise InputError(
+            f"{path}: rebalancing {found}; give the scores of a method and what was made of them"
+        )
     for name in ("dataset", "method", "variant", "seed", "classes"):
         if getattr(before, name) != getattr(after, name):
-            raise InputError(f"{path}: of another {name} than the scores before; give files of one run")
+            raise InputError(
+                f"{path}: of another {name} than the scores before; give files of one run"
+            )
     for split in ("test_seen", "test_unseen"):
         if not np.array_equal(before.images[split], after.images[split]):
-            raise InputError(f"{path}: other images in {split} than the scores before; rebalance again")
+            raise InputError(
+                f"{path}: other images in {split} than the scores before; rebalance again"
+            )
 
 
 def _check_index(matrix: ScoreMatrix, index: Index, scores: Path, index_path: Path) -> None:
     """Raise InputError unless the index has the matrix's classes and images."""
     highest = max(int(rows.max(initial=-1)) for rows in matrix.images.values())
     if index.class_names != matrix.classes or highest >= len(index.paths):
-        raise InputError(f"{scores}: does not belong to {index_path}: other classes or images; run the scoring again")
+        raise InputError(
+            f"{scores}: does not belong to {index_path}: other classes or images; run the scoring again"
+        )
 
 
 def draw_images(labels: np.ndarray, seed: int) -> list[int]:
-    """Return one image number each of ``IMAGES`` classes (fewer where there are fewer), drawn with ``seed``."""
+    """Return one image number each of ``IMAGES`` classes (fewer where there are fewer), drawn with
+    ``seed``.
+    """
     generator = np.random.default_rng(seed)
     classes = generator.permutation(np.unique(labels))[:IMAGES]
     return [int(generator.choice(np.flatnonzero(labels == number))) for number in classes]
 
 
-def probabilities(before: ScoreMatrix, after: ScoreMatrix) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
+def probabilities(
+    before: ScoreMatrix, after: ScoreMatrix
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
     """Return split -> (image, class) probabilities before and after; rows sum to 1."""
     used = after.chosen.get(after.rebalancing)
-    temperature = float(used["temperature"]) if isinstance(used, Mapping) and "temperature" in used else 1.0
+    temperature = (
+        float(used["temperature"]) if isinstance(used, Mapping) and "temperature" in used else 1.0
+    )
     own = 1.0 if after.rebalancing in PROBABILITIES else temperature
     return (
-        {split: np.exp(log_softmax(scores, temperature)) for split, scores in before.scores.items()},
+        {
+            split: np.exp(log_softmax(scores, temperature))
+            for split, scores in before.scores.items()
+        },
         {split: np.exp(log_softmax(scores, own)) for split, scores in after.scores.items()},
     )
 
 
-def _draw_bars(axes: Axes, row: np.ndarray, matrix: ScoreMatrix, label: int, highest: float) -> None:
+def _draw_bars(
+    axes: Axes, row: np.ndarray, matrix: ScoreMatrix, label: int, highest: float
+) -> None:
     """Draw the likeliest classes as bars, the likeliest on top; ``highest`` fills the width."""
     order: Sequence[int] = np.argsort(-row, kind="stable")[:TOP].tolist()
     for place, number in enumerate(order):
@@ -112,7 +152,9 @@ def _draw_bars(axes: Axes, row: np.ndarray, matrix: ScoreMatrix, label: int, hig
         axes.barh(place, row[number] / highest, height=0.34, color=TRUE if right else OTHER)
         name = f"{_named(matrix, number)}  {100 * row[number]:.2g} %"
         weight = "bold" if right else "normal"
-        axes.text(0, place - 0.26, name, fontsize=7.5, color=TRUE if right else "black", fontweight=weight)
+        axes.text(
+            0, place - 0.26, name, fontsize=7.5, color=TRUE if right else "black", fontweight=weight
+        )
     axes.set(xlim=(0, 1.02), ylim=(TOP - 0.6, -0.85))
 
 

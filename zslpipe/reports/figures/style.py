@@ -8,9 +8,13 @@ from matplotlib.figure import Figure
 
 from zslpipe.machine.files import written_whole
 
-# Okabe and Ito (2008): told apart under the common colour-vision deficiencies; black first, the pale yellow left out
+# Okabe and Ito (2008): told apart under the common colour-vision deficiencies; black first, the
+# pale yellow left out
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-RIGHT, WRONG = "#0072B2", "#D55E00"  # Okabe and Ito (2008): blue and vermillion, told apart by everybody
+RIGHT, WRONG = (
+    "#0072B2",
+    "#D55E00",
+)  # Okabe and Ito (2008): blue and vermillion, told apart by everybody
 HEAT = "inferno"  # even in lightness, so it reads in grey and under colour-vision deficiencies
 DASHES = ("-", "--", ":")  # the next round through the colours
 STYLE: dict[Any, Any] = {
@@ -30,17 +34,23 @@ def save_figure(figure: Figure, output_stem: Path) -> tuple[Path, Path]:
     for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         path = output_stem.with_name(f"{output_stem.name}.{suffix}")
         with written_whole(path) as temporary:
-            figure.savefig(temporary, format=suffix, dpi=160, bbox_inches="tight", metadata=metadata)
+            figure.savefig(
+                temporary, format=suffix, dpi=160, bbox_inches="tight", metadata=metadata
+            )
         written.append(path)
     return written[0], written[1]
 
 
 def plain_name(name: str) -> str:
-    """Return an attribute's or part's name for a reader: ``has_bill_shape::dagger`` becomes "bill shape: dagger"."""
+    """Return an attribute's or part's name for a reader: ``has_bill_shape::dagger`` becomes "bill
+    shape: dagger".
+    """
     return name.removeprefix("has_").replace("::", ": ").replace("_", " ")
 
 
 def class_title(name: str) -> str:
-    """Return a class's name that fits over its picture, without the number that CUB's names begin with."""
+    """Return a class's name that fits over its picture, without the number that CUB's names begin
+    with.
+    """
     plain = re.sub(r"^\d+\.", "", name).replace("_", " ")
     return plain if len(plain) <= 22 else plain[:21] + "…"

@@ -6,7 +6,9 @@ from pathlib import Path
 from zslpipe.machine.files import written_whole
 
 
-def write_formats(output_folder: Path, name: str, csv: str, markdown: str, latex: str) -> tuple[Path, ...]:
+def write_formats(
+    output_folder: Path, name: str, csv: str, markdown: str, latex: str
+) -> tuple[Path, ...]:
     """Write name.csv, name.md and name.tex, each whole or not at all, and return their paths."""
     written = []
     for suffix, text in (("csv", csv), ("md", markdown), ("tex", latex)):
@@ -18,7 +20,9 @@ def write_formats(output_folder: Path, name: str, csv: str, markdown: str, latex
 
 
 def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int) -> str:
-    """Return a padded Markdown table, the first ``text_columns`` to the left, the others (numbers) to the right."""
+    """Return a padded Markdown table, the first ``text_columns`` to the left, the others (numbers)
+    to the right.
+    """
     lines = [list(titles), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(titles))]
 
@@ -29,7 +33,12 @@ def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]], text_co
 
     left_rule = [f":{'-' * (width - 1)}" for width in widths[:text_columns]]
     right_rule = [f"{'-' * (width - 1)}:" for width in widths[text_columns:]]
-    return "\n".join([join(lines[0]), join(left_rule + right_rule), *(join(line) for line in lines[1:])]) + "\n"
+    return (
+        "\n".join(
+            [join(lines[0]), join(left_rule + right_rule), *(join(line) for line in lines[1:])]
+        )
+        + "\n"
+    )
 
 
 def latex_table(
@@ -39,9 +48,15 @@ def latex_table(
     blocks: Sequence[object],
     comments: Sequence[str],
 ) -> str:
-    """Return a booktabs tabular below its comments, with a rule wherever the rows' ``blocks`` change."""
+    """Return a booktabs tabular below its comments, with a rule wherever the rows' ``blocks``
+    change.
+    """
     columns = "l" * text_columns + "r" * (len(titles) - text_columns)
-    lines = [*(f"% {comment}" for comment in comments), f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
+    lines = [
+        *(f"% {comment}" for comment in comments),
+        f"\\begin{{tabular}}{{{columns}}}",
+        "\\toprule",
+    ]
     lines += [f"{' & '.join(titles)} \\\\", "\\midrule"]
     for number, row in enumerate(rows):
         if number and blocks[number] != blocks[number - 1]:

@@ -1,10 +1,12 @@
-"""``results/tables/localization.{csv,md,tex}``: how often maps look where the attribute is, beside chance.
+"""``results/tables/localization.{csv,md,tex}``: how often maps look where the attribute is, beside
+chance.
 
-A row for each result, kind of test images (seen or unseen classes) and what is told apart: all, a group of attributes,
-a body part; all first, so that methods stand below each other. What is counted is told in ``zslpipe.maps.localization``.
-Everything in per cent; mean and spread over the seeds that have the row (a method that finds its own parts may find
-others from each seed). Chance and the grid's best are means over these seeds. The spread of a single seed is empty, as
-are pairs that differ between seeds.
+A row for each result, kind of test images (seen or unseen classes) and what is told apart: all, a
+group of attributes, a body part; all first, so that methods stand below each other. What is counted
+is told in ``zslpipe.maps.localization``. Everything in per cent; mean and spread over the seeds
+that have the row (a method that finds its own parts may find others from each seed). Chance and the
+grid's best are means over these seeds. The spread of a single seed is empty, as are pairs that
+differ between seeds.
 """
 
 import csv
@@ -37,8 +39,8 @@ ORDER = ("overall", "group", "part")
 
 @dataclass(frozen=True)
 class Row:
-    """One row: the values of COLUMNS, how many seeds, pairs (None where seeds differ), measure -> a value a seed in
-    per cent.
+    """One row: the values of COLUMNS, how many seeds, pairs (None where seeds differ), measure -> a
+    value a seed in per cent.
     """
 
     identity: tuple[str, ...]
@@ -48,11 +50,12 @@ class Row:
 
 
 def write_localization_tables(paths: Sequence[Path], output_folder: Path) -> tuple[Path, ...]:
-    """Write localization.csv, .md and .tex from localization.json files (any order of seeds) and return their paths.
+    """Write localization.csv, .md and .tex from localization.json files (any order of seeds) and
+    return their paths.
 
-    Rows: by dataset, then overall, groups, parts, each for seen and unseen images, then results in the order given.
-    Spread: sample standard deviation (n - 1) over seeds. Raises InputError for no file at all, for what
-    ``read_localization`` refuses, and for one seed of one result given twice.
+    Rows: by dataset, then overall, groups, parts, each for seen and unseen images, then results in
+    the order given. Spread: sample standard deviation (n - 1) over seeds. Raises InputError for no
+    file at all, for what ``read_localization`` refuses, and for one seed of one result given twice.
     """
     rows = _rows(paths)
     return write_formats(output_folder, "localization", _csv(rows), _markdown(rows), _latex(rows))
@@ -61,7 +64,9 @@ def write_localization_tables(paths: Sequence[Path], output_folder: Path) -> tup
 def _rows(paths: Sequence[Path]) -> list[Row]:
     """Read and group localization.json files; InputError for nothing and for one seed twice."""
     if not paths:
-        raise InputError("localization tables: no localization.json given; at least one result is needed")
+        raise InputError(
+            "localization tables: no localization.json given; at least one result is needed"
+        )
     given: dict[tuple[str, ...], Path] = {}
     found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for path in paths:
@@ -69,7 +74,9 @@ def _rows(paths: Sequence[Path]) -> list[Row]:
         result = tuple(str(content[name]) for name in ("dataset", "method", "variant"))
         first = given.setdefault((*result, str(content["seed"])), path)
         if first is not path:
-            raise InputError(f"{path}: the same result and seed {content['seed']} as {first}; give each once")
+            raise InputError(
+                f"{path}: the same result and seed {content['seed']} as {first}; give each once"
+            )
         for share in content["shares"]:
             identity = (*result, *(str(share[name]) for name in ("of", "name", "images")))
             found.setdefault(identity, []).append(share)
@@ -105,7 +112,9 @@ def _csv(rows: Sequence[Row]) -> str:
         numbers = [part for name in SPREAD for part in _numbers(row, name)]
         numbers += [_numbers(row, name)[0] for name in MEASURES if name not in SPREAD]
         cells = ["" if number is None else f"{number:.2f}" for number in numbers]
-        writer.writerow([*row.identity, str(row.seeds), "" if row.pairs is None else str(row.pairs), *cells])
+        writer.writerow(
+            [*row.identity, str(row.seeds), "" if row.pairs is None else str(row.pairs), *cells]
+        )
     return text.getvalue()
 
 

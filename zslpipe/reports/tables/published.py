@@ -1,4 +1,6 @@
-"""The papers' printed numbers (``published.yaml``), to stand beside ours where dataset and protocol are the same."""
+"""The papers' printed numbers (``published.yaml``), to stand beside ours where dataset and protocol
+are the same.
+"""
 
 import functools
 from pathlib import Path
@@ -18,23 +20,33 @@ def _papers() -> dict[str, Any]:
 
 
 def _rows(method: str, variant: str, dataset: str, protocol: str) -> list[dict[str, Any]]:
-    """Return the rows of a method's variant on one dataset under one split; empty for unknown names."""
+    """Return the rows of a method's variant on one dataset under one split; empty for unknown
+    names.
+    """
     wanted = (variant, dataset, protocol)
     rows = _papers().get(method, {}).get("rows", [])
-    return [row for row in rows if (row["variant"], row["dataset"], row.get("protocol", PROPOSED_SPLIT)) == wanted]
+    return [
+        row
+        for row in rows
+        if (row["variant"], row["dataset"], row.get("protocol", PROPOSED_SPLIT)) == wanted
+    ]
 
 
-def published(method: str, variant: str, dataset: str, protocol: str, rebalancing: str = "none") -> dict[str, float]:
+def published(
+    method: str, variant: str, dataset: str, protocol: str, rebalancing: str = "none"
+) -> dict[str, float]:
     """Return the printed T1, U, S, H in per cent; what was not printed has no key.
 
-    The dataset's name has to be the paper's (``CUB``; not ``cub127``) and ``protocol`` (``Index.protocol``) the paper's
-    split, else nothing is returned. U, S and H are given only for the rebalancing they were printed with; T1 is the
-    same under any.
+    The dataset's name has to be the paper's (``CUB``; not ``cub127``) and ``protocol``
+    (``Index.protocol``) the paper's split, else nothing is returned. U, S and H are given only for
+    the rebalancing they were printed with; T1 is the same under any.
     """
     values: dict[str, float] = {}
     for row in _rows(method, variant, dataset, protocol):
         same = row.get("rebalancing", "none") == rebalancing
-        values |= {name: float(row[name]) for name in METRICS if name in row and (same or name == "T1")}
+        values |= {
+            name: float(row[name]) for name in METRICS if name in row and (same or name == "T1")
+        }
     return values
 
 
