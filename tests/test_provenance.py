@@ -20,6 +20,14 @@ def train(model):
 '''
 
 
+TRAINING = """\
+def fit(model, rate):
+    from package.progress import tell
+
+    return tell(model, rate)
+"""
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A package whose method imports training (which imports progress late) and data; not its
@@ -30,7 +38,7 @@ def package(tmp_path: Path) -> Path:
         "methods/__init__.py": "",
         "methods/first.py": METHOD,
         "methods/second.py": "from package import data\n\nRATE = 1\n",
-        "training.py": "def fit(model, rate):\n    from package.progress import tell\n\n    return tell(model, rate)\n",
+        "training.py": TRAINING,
         "progress.py": "import package.training\n\n\ndef tell(*values):\n    return values\n",
         "data.py": 'TABLE = "numbers.csv"\n',
         "numbers.csv": "1,2\n",
@@ -116,6 +124,106 @@ def test_code_counts_for_whoever_imports_it(
     assert (after[0] != first, after[1] != second) == (first_changes, second_changes)
 
 
+def test_what_is_only_said_does_not_count(package: Path) -> None:
+    """Log and error texts and help texts; what happens instead does count."""
+    text = '''"""A method."""
+
+import logging
+
+import click
+
+logger = logging.getLogger(__name__)
+
+
+@click.option("--rate", default=1, help="as fast as this")
+def train(rate):
+    logger.info("training at %s", rate)
+    if rate < 0:
+        raise ValueError(f"{rate} is too low")
+    return rate
+'''
+    (package / "methods/first.py").write_text(text, encoding="utf8")
+    before = hashes(package)
+    edit(
+        package / "methods/first.py",
+        '"training at %s", rate',
+        '"now training at rate %.3f", 1 * rate',
+    )
+    edit(package / "methods/first.py", "is too low", "is below 0; give a number from 0")
+    edit(package / "methods/first.py", "as fast as this", "how fast")
+    assert hashes(package) == before
+    for old, new in (
+        ("ValueError", "KeyError"),
+        ("default=1", "default=2"),
+        ("rate < 0", "rate < 1"),
+    ):
+        changed = hashes(package)
+        edit(package / "methods/first.py", old, new)
+        assert hashes(package)[0] != changed[0]
+
+
+def test_where_and_how_a_job_runs_does_not_count(package: Path) -> None:
+    (package / "machine").mkdir()
+    (package / "machine/__init__.py").write_text("", encoding="utf8")
+    (package / "machine/devices.py").write_text("THREADS = 1\n", encoding="utf8")
+    edit(
+        package / "training.py",
+        "def fit",
+        "from package.machine.devices import THREADS\n\n\ndef fit",
+    )
+    before = hashes(package)
+    edit(package / "machine/devices.py", "THREADS = 1", "THREADS = 2")
+    assert hashes(package) == before
+
+
+def test_a_function_counts_with_what_it_uses_of_its_module(package: Path) -> None:
+    text = "from package import data, other\n\nRATE = 1\n\n\ndef twice(x):\n    return 2 * x\n\n\n"
+    text += (
+        "def one():\n    from package.progress import tell\n\n    return tell(twice(RATE))\n\n\n"
+    )
+    text += "def two():\n    return data, other\n"
+    (package / "commands.py").write_text(text, encoding="utf8")
+
+    def both() -> list[str]:
+        return [code_hash(f"package.commands:{name}", package=package) for name in ("one", "two")]
+
+    for file, old, new, changed in (
+        ("commands.py", "RATE = 1", "RATE = 3", [True, False]),
+        ("commands.py", "2 * x", "x + x", [True, False]),
+        ("commands.py", "data, other\n", "other, data\n", [False, True]),
+        ("progress.py", "return values", "return None", [True, False]),
+        ("numbers.csv", "1,2", "2,1", [False, True]),
+        ("other.py", "numpy", "scipy", [False, True]),
+    ):
+        before = both()
+        edit(package / file, old, new)
+        assert [one != other for one, other in zip(before, both(), strict=True)] == changed, file
+    with pytest.raises(AttributeError, match=r"package\.commands:three"):
+        code_hash("package.commands:three", package=package)
+
+
+def test_modules_that_are_left_out(package: Path) -> None:
+    def whole() -> str:
+        return code_hash("package.methods.first", without=["package.progress"], package=package)
+
+    before = whole()
+    edit(package / "progress.py", "return values", "return None")
+    assert whole() == before
+    edit(package / "data.py", "TABLE =", "TABLES =")
+    assert whole() != before
+
+
+def test_a_table_is_found_beside_the_module_that_names_it(package: Path) -> None:
+    edit(package / "methods/second.py", "RATE = 1", 'TABLE = "words.csv"')
+    (package / "words.csv").write_text("elsewhere\n", encoding="utf8")
+    (package / "methods/words.csv").write_text("1\n", encoding="utf8")
+    before = hashes(package)
+    edit(package / "words.csv", "elsewhere", "no matter")
+    assert hashes(package) == before
+    edit(package / "methods/words.csv", "1", "2")
+    assert hashes(package)[1] != before[1]
+
+
 def test_modules_hash_together_in_any_order(package: Path) -> None:
     names = ["package.methods.first", "package.other"]
     assert code_hash(*names, package=package) == code_hash(*reversed(names), package=package)
@@ -129,7 +237,7 @@ def test_text_of_the_tree_is_the_same_under_every_python(package: Path) -> None:
         "import numpy",
         "def told(name: str) -> str:\n    return f'{name!r} {\"x\"}'",
     )
-    assert code_hash("package.other", package=package) == "a36b88cbdb0b9a75"
+    assert code_hash("package.other", package=package) == "36333f1e22f2d342"
 
 
 def test_an_unknown_module_is_an_error(package: Path) -> None:

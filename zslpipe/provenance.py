@@ -1,10 +1,12 @@
 """Hashes that decide what runs again: of configuration slices and of the package's own code.
+
 Imports no torch.
 """
 
 import ast
 import hashlib
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +15,11 @@ PACKAGE = Path(__file__).parent
 # Endings of the package's own tables (published numbers, corrections of words): what they say is
 # part of the code.
 TABLES = (".yaml", ".csv")
+# Rooms and modules that decide no number: where and how a job runs, and what is hashed itself.
+SILENT = ("machine", "provenance")
+# Keywords of calls that only explain.
+HELP_TEXTS = ("help", "short_help", "epilog")
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def canonical(value: object) -> str:
@@ -36,33 +43,78 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def code_hash(*modules: str, package: Path = PACKAGE) -> str:
-    """Return a hash of the syntax trees of ``modules``, of all they import in the package, and of
-    the tables they name.
+def code_hash(*entries: str, without: Collection[str] = (), package: Path = PACKAGE) -> str:
+    """Return a hash of the code that decides what ``entries`` compute.
 
-    Comments, docstrings and layout do not count, so that a better explanation costs no training.
-    Snakemake does not see package code; rules pass this hash as a parameter instead.
+    An entry is a module of the package (``zslpipe.methods.dazle``) or one function of a module
+    (``zslpipe.commands.runs:train``: that function, and what it uses of its module). What they
+    import from the package counts too, directly or not, and so do the tables beside a module that
+    names them.
+
+    Left out is what decides no number: the modules of SILENT and those of ``without``; comments,
+    docstrings and layout; what is only said (arguments of ``raise``, calls of a logger, help texts
+    of options). A better explanation must cost no training. Snakemake does not see package code;
+    rules pass this hash as a parameter instead.
+
+    Raises ModuleNotFoundError or AttributeError for an entry that does not exist.
     """
-    closure = sorted({name for module in modules for name in _closure(module, package)})
-    return hashlib.sha256("\n".join(_code(name, package) for name in closure).encode()).hexdigest()[
-        :16
-    ]
-
-
-def _closure(module: str, package: Path) -> set[str]:
-    """Return ``module`` and every package module it imports, directly or not."""
-    found: set[str] = set()
-    waiting = [module]
+    left_out = [f"{package.name}.{name}" for name in SILENT] + list(without)
+    texts: dict[str, str] = {}
+    waiting = list(entries)
     while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting.extend(_imports(name, package))
-    return found
+        entry = waiting.pop()
+        if entry not in texts and not _within(entry, left_out):
+            code = _code(entry, package)
+            texts[entry] = code.text
+            waiting.extend(code.imports)
+    told = "\n".join(texts[entry] for entry in sorted(texts))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _within(entry: str, modules: Iterable[str]) -> bool:
+    """Return whether an entry is one of ``modules`` or lies inside one of them."""
+    name = entry.partition(":")[0]
+    return any(f"{name}.".startswith(f"{module}.") for module in modules)
+
+
+@dataclass(frozen=True)
+class _Code:
+    """What a hash needs of an entry: its code as text, the package's modules that it imports."""
+
+    text: str
+    imports: frozenset[str]
+
+
+def _code(entry: str, package: Path) -> _Code:
+    """Return an entry's code as of now: tables are read each time, files parsed when changed."""
+    path = _module_path(entry.partition(":")[0], package)
+    if path is None:
+        raise ModuleNotFoundError(f"no module {entry!r} in {package}")
+    parsed, tables = _parsed_entry(entry, path, path.stat().st_mtime_ns)
+    existing = [path.with_name(name) for name in tables if path.with_name(name).is_file()]
+    hashes = [file_hash(table) for table in existing]
+    imports = [name for name in parsed.imports if _module_path(name, package) is not None]
+    return _Code("\n".join([parsed.text, *hashes]), frozenset(imports))
+
+
+@cache
+def _parsed_entry(entry: str, path: Path, modified: int) -> tuple[_Code, list[str]]:
+    """Return an entry's code, all that it imports, and names of tables, sorted."""
+    tree = _parsed(path, modified)
+    function = entry.partition(":")[2]
+    statements = _used_by(function, tree, entry) if function else tree.body
+    nodes = [node for statement in statements for node in ast.walk(statement)]
+    imports = frozenset().union(*map(_imported, nodes))
+    constants = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    texts = {value for value in constants if isinstance(value, str) and "/" not in value}
+    tables = sorted(text for text in texts if text.endswith(TABLES))
+    return _Code("\n".join([entry, *map(_as_text, statements)]), imports), tables
 
 
 def _module_path(name: str, package: Path) -> Path | None:
-    """Return the file of a dotted module name, None where the name is not a module of the package."""
+    """Return the file of a dotted module name, None where the name is not a module of the
+    package.
+    """
     parts = name.split(".")
     if parts[0] != package.name:
         return None
@@ -73,61 +125,76 @@ def _module_path(name: str, package: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What a hash needs of a file: its tree without docstrings, the tree as text, names it imports,
-    texts it holds.
-    """
-
-    tree: ast.Module
-    structure: str
-    imports: frozenset[str]
-    texts: frozenset[str]
-
-
-def _source(path: Path) -> _Source:
-    """Return a file's source, parsed once per modification: a hash is asked for with every job."""
+def syntax_tree(path: Path) -> ast.Module:
+    """Return a Python file's syntax tree without docstrings and without what is only said."""
     return _parsed(path, path.stat().st_mtime_ns)
 
 
 @cache
-def _parsed(path: Path, modified: int) -> _Source:
-    """Parse a file as of its modification time in nanoseconds."""
+def _parsed(path: Path, modified: int) -> ast.Module:
+    """Parse a file as of its modification time in nanoseconds: every job asks for hashes."""
     tree = ast.parse(path.read_text(encoding="utf8"))
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree):
-        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+    _Unsaid().visit(tree)
+    return tree
+
+
+class _Unsaid(ast.NodeTransformer):
+    """Takes out of a tree what is only said: docstrings, messages of errors, log, help texts."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Take a docstring away, then look further down."""
+        if isinstance(node, Documented) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    nodes = list(ast.walk(tree))
-    texts = (
-        node.value
-        for node in nodes
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )
-    return _Source(
-        tree, _as_text(tree), frozenset().union(*map(_imported, nodes)), frozenset(texts)
-    )
+        return super().generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        """Keep which error is raised, not its message."""
+        if isinstance(node.exc, ast.Call):
+            node.exc = node.exc.func
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        """Make nothing of a logger's call."""
+        called = node.value.func if isinstance(node.value, ast.Call) else None
+        owner = called.value if isinstance(called, ast.Attribute) else None
+        if isinstance(owner, ast.Name) and owner.id == "logger":
+            return ast.copy_location(ast.Pass(), node)
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Drop the help text of an option or a command."""
+        node.keywords = [word for word in node.keywords if word.arg not in HELP_TEXTS]
+        return self.generic_visit(node)
 
 
-def syntax_tree(path: Path) -> ast.Module:
-    """Return a Python file's syntax tree without docstrings."""
-    return _source(path).tree
-
-
-def _as_text(node: object) -> str:
-    """Return a tree as text without positions and empty fields: ``ast.dump`` differs between
-    versions of Python.
+def _used_by(function: str, tree: ast.Module, entry: str) -> list[ast.stmt]:
+    """Return the top-level statements that define ``function`` and all that it uses of its module,
+    in their order; raises AttributeError where it is not defined there.
     """
-    if isinstance(node, ast.AST):
-        fields = [
-            (name, value)
-            for name, value in ast.iter_fields(node)
-            if value is not None and value != []
-        ]
-        return f"{type(node).__name__}({','.join(f'{name}={_as_text(value)}' for name, value in fields)})"
-    return (
-        f"[{','.join(_as_text(item) for item in node)}]" if isinstance(node, list) else repr(node)
-    )
+    defined = {name: statement for statement in tree.body for name in _defines(statement)}
+    if function not in defined:
+        raise AttributeError(f"{entry}: no such function")
+    found: list[ast.stmt] = []
+    waiting = [function]
+    while waiting:
+        statement = defined[waiting.pop()]
+        if statement not in found:
+            found.append(statement)
+            names = [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
+            waiting.extend(name for name in names if name in defined)
+    return [statement for statement in tree.body if statement in found]
+
+
+def _defines(statement: ast.stmt) -> list[str]:
+    """Return the names that a top-level statement gives a meaning."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return [statement.name]
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        stored = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+        return [node.id for node in stored if isinstance(node.ctx, ast.Store)]
+    return []
 
 
 def _imported(node: ast.AST) -> set[str]:
@@ -141,25 +208,14 @@ def _imported(node: ast.AST) -> set[str]:
     return set()
 
 
-def _imports(name: str, package: Path) -> set[str]:
-    """Return the package modules that a module imports itself, wherever the import stands in the
-    file.
+def _as_text(node: object) -> str:
+    """Return a tree as text without positions and empty fields: ``ast.dump`` differs between
+    versions of Python.
     """
-    path = _module_path(name, package)
-    names = _source(path).imports if path is not None else frozenset()
-    return {imported for imported in names if _module_path(imported, package) is not None}
-
-
-def _code(name: str, package: Path) -> str:
-    """Return what stands for a module's code: its name, its syntax tree, hashes of the tables
-    beside it that it names.
-    """
-    path = _module_path(name, package)
-    if path is None:
-        raise ModuleNotFoundError(f"no module {name!r} in {package}")
-    source = _source(path)
-    named = [
-        path.with_name(text) for text in source.texts if text.endswith(TABLES) and "/" not in text
-    ]
-    tables = sorted(table for table in named if table.is_file())
-    return "\n".join([name, source.structure, *(file_hash(table) for table in tables)])
+    if isinstance(node, ast.AST):
+        pairs = ast.iter_fields(node)
+        fields = [f"{name}={_as_text(value)}" for name, value in pairs if value not in (None, [])]
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_as_text, node))}]"
+    return repr(node)
