@@ -11,8 +11,8 @@ sys.path.insert(0, workflow.basedir)
 
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
-from zslpipe.study import study as plan
-from zslpipe.study.results import Combinations
+from zslpipe.study.study import Study, alternatives
+from zslpipe.study.targets import PICTURED_IMAGES
 
 # A --configfile replaces the demo's configuration instead of being merged into it.
 if not workflow.overwrite_configfiles:
@@ -21,17 +21,18 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    study = plan.Plan(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
-    combinations = Combinations(study)
+    study = Study(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 except InputError as error:
     raise WorkflowError(str(error))
+
+paths = study.paths
 
 
 report: "workflow/report/workflow.rst"
 
 
-# Jobs import the package from this checkout, in every environment: conda strips PYTHONPATH. The path stands here and
-# not in the rules, so that a checkout may move without running anything again.
+# Jobs import the package from this checkout, in every environment: conda strips PYTHONPATH. The
+# path stands here and not in the rules, so that a checkout may move without running anything again.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
 
 
@@ -41,41 +42,20 @@ resource_scopes:
 
 
 wildcard_constraints:
-    dataset=plan.alternatives(study.config["datasets"]),
-    extractor=plan.alternatives(study.config["extractors"]),
-    words=plan.alternatives(study.config["words"]),
-    method=plan.alternatives([*study.config["methods"], *study.config["ensembles"]]),
+    dataset=alternatives(study.config["datasets"]),
+    extractor=alternatives(study.config["extractors"]),
+    words=alternatives(study.config["words"]),
+    method=alternatives([*study.config["methods"], *study.config["ensembles"]]),
     variant=r"\w+",
     run=r"\w+/\w+",
     seed=r"\d+",
 
 
-# Seconds of numpy each: with SLURM they run where snakemake runs, not as jobs of their own.
-localrules:
-    all,
-    evaluate,
-    tables,
-    curves,
-    losses,
-    evaluate_rebalanced,
-    ensemble,
-    rebalance,
-    predictions,
-    list_irrelevant,
-    confusion,
-    localize,
-    localization_tables,
-    maps,
-    parts,
-    channels,
-    gradcam_figure,
-    inspect,
-
-
 rule all:
     default_target: True
+    localrule: True
     input:
-        study.targets() + combinations.targets(),
+        study.targets.all(),
 
 
 include: "workflow/rules/data.smk"

@@ -7,8 +7,8 @@ import yaml
 
 from tests.made_up.places import SCHEMA
 from zslpipe.machine.errors import InputError
-from zslpipe.study.results import Combinations
-from zslpipe.study.study import Plan
+from zslpipe.study.results import Results
+from zslpipe.study.study import Study
 
 CONFIG = """\
 seeds: [3, 5]
@@ -33,8 +33,12 @@ rebalancing:
 """
 
 
-def combinations(changes: str = "") -> Combinations:
-    return Combinations(Plan(yaml.safe_load(CONFIG) | {"set": changes}, str(SCHEMA)))
+def study(changes: str = "") -> Study:
+    return Study(yaml.safe_load(CONFIG) | {"set": changes}, str(SCHEMA))
+
+
+def results() -> Results:
+    return study().results
 
 
 def wildcards(**names: str) -> SimpleNamespace:
@@ -44,7 +48,7 @@ def wildcards(**names: str) -> SimpleNamespace:
 def test_rows_are_runs_with_their_rebalancings_then_ensembles():
     folders = list(
         dict.fromkeys(
-            path.replace("/seed3", "").replace("/seed5", "") for path in combinations().metrics
+            path.replace("/seed3", "").replace("/seed5", "") for path in results().metrics
         )
     )
     assert folders == [
@@ -55,35 +59,35 @@ def test_rows_are_runs_with_their_rebalancings_then_ensembles():
         "results/creatures/runs/both/default/cosmo/metrics.json",
         "results/birds/runs/eszsl/default/oracle/metrics.json",
     ]
-    assert combinations().metrics[:2] == [
+    assert results().metrics[:2] == [
         f"{folders[0][:-12]}seed{seed}/metrics.json" for seed in (3, 5)
     ]
-    assert combinations().metrics_of_first_seed("birds") == [
+    assert results().metrics_of_first_seed("birds") == [
         "results/birds/runs/eszsl/default/seed3/oracle/metrics.json"
     ]
 
 
 def test_pictures_where_the_discriminator_is():
-    assert combinations().targets() == ["results/figures/creatures.dazle.default.predictions.png"]
+    pictures = [path for path in study().targets.all() if "predictions" in path]
+    assert pictures == ["results/figures/creatures.dazle.default.predictions.png"]
 
 
 def test_what_a_rebalancing_needs():
     folder = "results/creatures/runs/dazle/default/seed3"
     where = {"dataset": "creatures", "run": "dazle/default", "seed": "3"}
     needed = {
-        kind: combinations().needed(wildcards(**where, rebalancing=kind))
-        for kind in ("oracle", "cosmo")
+        kind: results().needed(wildcards(**where, rebalancing=kind)) for kind in ("oracle", "cosmo")
     }
     assert needed == {"oracle": {}, "cosmo": {"validation": f"{folder}/validation.h5"}}
-    both = combinations().needed(wildcards(**where, rebalancing="discriminator"))
+    both = results().needed(wildcards(**where, rebalancing="discriminator"))
     assert both == {name: f"{folder}/{name}.h5" for name in ("validation", "irrelevant")}
     # A factor that is given is not chosen.
-    assert combinations().needed(wildcards(**where, rebalancing="calibrated_stacking")) == {}
-    assert combinations().settings(wildcards(rebalancing="calibrated_stacking")) == '{"factor":0.5}'
+    assert results().needed(wildcards(**where, rebalancing="calibrated_stacking")) == {}
+    assert results().settings(wildcards(rebalancing="calibrated_stacking")) == '{"factor":0.5}'
 
 
 def test_members_of_an_ensemble():
-    files = combinations().member_files(
+    files = results().member_files(
         wildcards(dataset="creatures", ensemble="both", seed="3", file="validation")
     )
     assert files == [
@@ -92,17 +96,17 @@ def test_members_of_an_ensemble():
 
 
 def test_irrelevant_images_are_the_users_or_drawn():
-    made = combinations()
+    made = study().datasets
     assert made.irrelevant_list("creatures") == "results/irrelevant/things.h5"
     assert made.irrelevant_settings("things") == {
         "images": "voc",
         "drop": ["bird"],
         "layout": "voc",
     }
-    assert (made.irrelevant_folder("things"), made.irrelevant_input("things")) == ("data", [])
+    assert (made.irrelevant_folder("things"), made.irrelevant_pictures("things")) == ("data", [])
     assert made.irrelevant_settings("drawn") == {"images": "auxiliary"}
     assert made.irrelevant_folder("drawn") == "results/creatures"
-    assert made.irrelevant_input("drawn") == ["results/creatures/auxiliary"]
+    assert made.irrelevant_pictures("drawn") == ["results/creatures/auxiliary"]
 
 
 MISTAKES = {
@@ -120,6 +124,6 @@ MISTAKES = {
 @pytest.mark.parametrize("changes", MISTAKES)
 def test_a_mistake_is_one_clear_line(changes: str) -> None:
     with pytest.raises(InputError) as error:
-        combinations(changes)
+        study(changes)
     assert str(error.value).startswith(MISTAKES[changes])
     assert "\n" not in str(error.value)

@@ -14,7 +14,7 @@ from tests.made_up import lookalike
 from tests.made_up.places import PACKAGE, ROOT, SCHEMA
 from zslpipe.datasets.reading.splits import EXPECTED
 from zslpipe.formats.index import read_index
-from zslpipe.study.study import Plan
+from zslpipe.study.study import Study
 
 EXPERIMENTS = ROOT / "workflow" / "experiments"
 XLSA17 = {"cub": "CUB", "sun": "SUN", "awa1": "AWA1", "awa2": "AWA2", "apy": "aPY", "flo": "FLO"}
@@ -87,7 +87,7 @@ def test_an_experiment_reads_the_true_layout_and_plans_every_run(name, tmp_path)
     ]
 
     jobs = planned_jobs(EXPERIMENTS / f"{name}.yaml", data, tmp_path)
-    rows = len(Plan(config, str(SCHEMA)).runs)
+    rows = len(Study(config, str(SCHEMA)).runs.all)
     assert jobs["train"] == jobs["evaluate"] == 5 * rows
     assert rows == (3 if "dazle" in config["methods"] else 1)
     extraction = {"store": 1} if name == "awa1" else {"extract": 1}
@@ -117,7 +117,7 @@ def test_papers_is_the_other_experiments_together(tmp_path):
     assert papers["dazle"] == experiment("deepfashion")["dazle"]
     rows = [
         (run.dataset, run.method)
-        for run in Plan(papers, str(SCHEMA)).runs.values()
+        for run in Study(papers, str(SCHEMA)).runs.all.values()
         if run.variant == "default"
     ]
     assert sorted(rows) == sorted(
@@ -125,7 +125,7 @@ def test_papers_is_the_other_experiments_together(tmp_path):
         + [(name, "dazle") for name in ("CUB", "SUN", "AWA2", "DeepFashion")]
     )
     assert planned_jobs(EXPERIMENTS / "papers.yaml", tmp_path, tmp_path)["train"] == 5 * len(
-        Plan(papers, str(SCHEMA)).runs
+        Study(papers, str(SCHEMA)).runs.all
     )
 
 
@@ -139,7 +139,7 @@ def test_published_rows_exist_for_the_variants_of_the_experiments():
 @pytest.mark.parametrize("name", ["rsan", "mlis"])
 def test_an_experiment_of_one_paper_has_every_printed_row(name):
     config = experiment(name)
-    rows = {(run.dataset, run.variant) for run in Plan(config, str(SCHEMA)).runs.values()}
+    rows = {(run.dataset, run.variant) for run in Study(config, str(SCHEMA)).runs.all.values()}
     table = yaml.safe_load((PACKAGE / "reports" / "tables" / "published.yaml").read_text())[name][
         "rows"
     ]
@@ -156,7 +156,9 @@ def test_an_experiment_of_one_paper_has_every_printed_row(name):
 def test_crafting_has_each_backbone_with_both_rules_and_their_ensemble():
     config = experiment("crafting")
     runs = {
-        run.variant: run for run in Plan(config, str(SCHEMA)).runs.values() if run.dataset == "FLO"
+        run.variant: run
+        for run in Study(config, str(SCHEMA)).runs.all.values()
+        if run.dataset == "FLO"
     }
     ensembles = config["ensembles"]
     for backbone in ("alexnet", "densenet201", "darknet53"):
@@ -173,8 +175,8 @@ def test_cub127_plans_every_method(tmp_path):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "mobilenet_v2.pt").touch()
     jobs = planned_jobs(EXPERIMENTS / "cub127.yaml", tmp_path, tmp_path)
-    study = Plan(experiment("cub127"), str(SCHEMA))
-    assert {run.method for run in study.runs.values()} == {
+    study = Study(experiment("cub127"), str(SCHEMA))
+    assert {run.method for run in study.runs.all.values()} == {
         "dazle",
         "rsan",
         "sgma",
@@ -182,6 +184,6 @@ def test_cub127_plans_every_method(tmp_path):
         "crafting",
         "eszsl",
     }
-    assert jobs["train"] == 3 * len(study.light_runs)
-    assert jobs["train_end_to_end"] == 3 * len(study.end_to_end_runs)
+    assert jobs["train"] == 3 * len(study.runs.light)
+    assert jobs["train_end_to_end"] == 3 * len(study.runs.end_to_end)
     assert jobs["rebalance"] == 3 * 6 * 4

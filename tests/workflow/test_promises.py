@@ -15,6 +15,11 @@ ESZSL = ("eszsl/default",)
 RSAN = ("rsan/cached", "rsan/default")  # the default trains from images
 SUMMARY = {"tables", "curves demo"}
 NOTHING: set[str] = set()
+# What the command attend does, and something else.
+ATTEND = (
+    "options.seed, options.output, options.count)",
+    "options.seed, options.output, 1 + options.count)",
+)
 
 
 def scored(runs: Iterable[str], seeds: Iterable[int] = (0, 1)) -> set[str]:
@@ -130,6 +135,36 @@ def test_two_values_swapped(checkout: Checkout) -> None:
     assert checkout.planned() == scored(DAZLE) | shown(DAZLE) | SUMMARY
 
 
+def test_what_is_only_said_and_where_a_job_runs(checkout: Checkout) -> None:
+    for module in ("errors", "devices", "gpu_lock", "files", "progress", "interruption"):
+        checkout.append(f"zslpipe/machine/{module}.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/provenance.py", "\nADDED = 1\n")
+    checkout.replace("zslpipe/training/fit.py", "starting afresh", "beginning afresh")
+    checkout.replace("zslpipe/runs/train.py", "chosen on the validation classes", "the choice")
+    checkout.replace(
+        "zslpipe/methods/dazle.py", "DAZLE needs word vectors", "DAZLE cannot do without words"
+    )
+    assert checkout.planned() == NOTHING
+
+
+def test_how_an_extractor_computes(checkout: Checkout) -> None:
+    how = "extractors.demo_7x7.batch_size=8 extractors.demo_7x7.dtype=float32"
+    assert checkout.planned("--config", f"set={how}") == NOTHING
+
+
+def test_code_that_opens_the_inputs_of_runs(checkout: Checkout) -> None:
+    checkout.append("zslpipe/runs/opening.py", "\nADDED = 1\n")
+    runs = (*DAZLE, *RSAN)
+    assert checkout.planned() == scored([*runs, *ESZSL]) | shown(runs) | SUMMARY
+
+
+def test_code_of_one_command(checkout: Checkout) -> None:
+    checkout.replace("zslpipe/commands/runs.py", *ATTEND)
+    runs = (*DAZLE, *RSAN)
+    looked = {f"attend demo/{run}/{seed}" for run in runs for seed in (0, 1)}
+    assert looked <= checkout.planned() <= shown(runs)
+
+
 def test_code_of_one_method(checkout: Checkout) -> None:
     checkout.replace("zslpipe/methods/eszsl.py", "BATCH = 1024", "BATCH = 512")
     assert checkout.planned() == scored(ESZSL) | {"confusion demo"} | SUMMARY
@@ -175,7 +210,9 @@ def test_published_numbers(checkout: Checkout) -> None:
 def test_extraction_code_costs_no_extraction(checkout: Checkout) -> None:
     checkout.append("zslpipe/features/extraction.py", "\nADDED = 1\n")
     assert checkout.planned() == NOTHING
-    checkout.replace("zslpipe/study/study.py", "FEATURES_VERSION = 1", "FEATURES_VERSION = 1001")
+    checkout.replace(
+        "zslpipe/study/extractors.py", "FEATURES_VERSION = 1", "FEATURES_VERSION = 1001"
+    )
     assert "extract demo/demo_7x7" in checkout.planned()
 
 
@@ -186,7 +223,7 @@ def test_refactoring_an_adapter_costs_no_extraction(checkout: Checkout) -> None:
     features = checkout.folder / "results/demo/features/demo_7x7.h5"
     images = checkout.folder / "results/demo/images"
     before = {path.name: path.read_bytes() for path in images.rglob("*.png")}
-    checkout.append("zslpipe/machine/errors.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/formats/index.py", "\nADDED = 1\n")
     planned = checkout.planned()
     assert "render demo" in planned
     assert not planned & FEATURE_JOBS
@@ -208,7 +245,7 @@ def test_other_drawings_are_extracted(checkout: Checkout) -> None:
 
 
 def test_an_extractor_changed_together_with_an_adapter(checkout: Checkout) -> None:
-    checkout.append("zslpipe/machine/errors.py", "\nADDED = 1\n")
+    checkout.append("zslpipe/formats/index.py", "\nADDED = 1\n")
     planned = checkout.planned("--config", "set=extractors.demo_7x7.batch_size=16")
     assert planned >= {"render demo", "extract demo/demo_7x7"}
     assert "pretrain demo" not in planned

@@ -1,73 +1,71 @@
-# Where methods look: maps of some images for the pictures, peaks of all test images against annotated parts.
+# Where methods look: maps of some images for the pictures, peaks of all test images against
+# annotated parts.
 
 
 rule attend:
     input:
-        lambda wildcards: study.drawn_images(wildcards),
-        lambda wildcards: study.trunk_weights(wildcards),
-        lambda wildcards: study.features(wildcards),
-        weights="results/{dataset}/runs/{run}/seed{seed}/weights.pt",
-        index="results/{dataset}/index.h5",
-        words=lambda wildcards: study.words(wildcards),
+        unpack(study.runs.inputs),
+        weights=paths.weights,
     output:
-        "results/{dataset}/runs/{run}/seed{seed}/attention.h5",
+        paths.attention,
     conda:
         "../../envs/torch.yaml"
-    threads: lambda wildcards: study.compute["threads" if study.features(wildcards) else "image_threads"]
+    threads: study.runs.threads
     resources:
         gpu=study.gpu,
         mem_mb=16000,
         runtime=60,
     params:
-        pictures=plan.PICTURED_IMAGES,
-        code=code_hash("zslpipe.runs.attention"),
-        source=lambda wildcards: study.source_options(wildcards),
-        words=lambda wildcards, input: f"--words {input.words}" if input.words else "",
+        pictures=PICTURED_IMAGES,
+        code=lambda wildcards: study.runs.code(wildcards, "attend"),
+        reads=study.runs.options,
     shell:
-        "python -m zslpipe attend --weights {input.weights} --seed {wildcards.seed} --index {input.index}"
-        " {params.source} --data-root {study.data_root:q} {params.words} --count {params.pictures} --output {output}"
-        " --threads {threads} --compute {study.compute_json:q}"
+        "python -m zslpipe attend --weights {input.weights} --seed {wildcards.seed} {params.reads}"
+        " --data-root {study.data_root:q} --count {params.pictures} --output {output}"
+        " --threads {threads} --compute {study.how:q}"
 
 
 # Numbers: how often a peak lies on the part that the attribute is about.
 rule localize:
     input:
-        lambda wildcards: study.image_input(wildcards.dataset),
-        attention="results/{dataset}/runs/{run}/seed{seed}/attention.h5",
-        index="results/{dataset}/index.h5",
+        lambda wildcards: study.datasets.drawn_images(wildcards.dataset),
+        attention=paths.attention,
+        index=paths.index,
     output:
-        "results/{dataset}/runs/{run}/seed{seed}/localization.json",
+        paths.localization,
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=8000,
         runtime=20,
     params:
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.maps.localization"),
+        images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
+        code=code_hash("zslpipe.commands.scores:localize"),
     shell:
-        "python -m zslpipe localize --attention {input.attention} --index {input.index} {params.images}"
-        " --data-root {study.data_root:q} --output {output}"
+        "python -m zslpipe localize --attention {input.attention} --index {input.index}"
+        " {params.images} --data-root {study.data_root:q} --output {output}"
 
 
 rule localization_tables:
     input:
-        study.localizations,
+        study.targets.localizations(),
     output:
         report(
-            "results/tables/localization.csv",
+            f"{paths.tables}/localization.csv",
             caption="../report/localization.rst",
             category="Tables",
         ),
-        "results/tables/localization.md",
-        "results/tables/localization.tex",
+        f"{paths.tables}/localization.md",
+        f"{paths.tables}/localization.tex",
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_hash("zslpipe.reports.tables.localization"),
+        code=code_hash("zslpipe.commands.reports:make_localization_tables"),
     shell:
         "python -m zslpipe localization-tables --output results/tables {input}"
 
@@ -75,24 +73,18 @@ rule localization_tables:
 # Pictures, of the first seed.
 rule maps:
     input:
-        lambda wildcards: study.image_input(wildcards.dataset),
-        attention=expand(
-            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/attention.h5",
-            seed=study.config["seeds"][0],
-        ),
-        index="results/{dataset}/index.h5",
+        lambda wildcards: study.datasets.drawn_images(wildcards.dataset),
+        attention=study.runs.of_first_seed(paths.attention),
+        index=paths.index,
     output:
         report(
-            "results/figures/{dataset}.{method}.{variant}.maps.png",
+            f"{paths.figure}maps.png",
             caption="../report/maps.rst",
             category="Figures",
-            labels={
-                "dataset": "{dataset}",
-                "method": "{method} ({variant})",
-                "figure": "attention maps",
-            },
+            labels=study.paths.labels("attention maps"),
         ),
-        "results/figures/{dataset}.{method}.{variant}.maps.svg",
+        f"{paths.figure}maps.svg",
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
@@ -100,49 +92,41 @@ rule maps:
         runtime=10,
     params:
         command="maps",
-        stem="results/figures/{dataset}.{method}.{variant}.maps",
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.reports.figures.attributes"),
+        stem=f"{paths.figure}maps",
+        images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
+        code=code_hash("zslpipe.commands.reports:draw_maps"),
     shell:
-        "python -m zslpipe {params.command} --attention {input.attention} --index {input.index} {params.images}"
-        " --data-root {study.data_root:q} --output {params.stem}"
+        "python -m zslpipe {params.command} --attention {input.attention} --index {input.index}"
+        " {params.images} --data-root {study.data_root:q} --output {params.stem}"
 
 
 use rule maps as parts with:
     output:
         report(
-            "results/figures/{dataset}.{method}.{variant}.parts.png",
+            f"{paths.figure}parts.png",
             caption="../report/parts.rst",
             category="Figures",
-            labels={
-                "dataset": "{dataset}",
-                "method": "{method} ({variant})",
-                "figure": "body parts",
-            },
+            labels=study.paths.labels("body parts"),
         ),
-        "results/figures/{dataset}.{method}.{variant}.parts.svg",
+        f"{paths.figure}parts.svg",
     params:
         command="parts",
-        stem="results/figures/{dataset}.{method}.{variant}.parts",
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.reports.figures.body_parts"),
+        stem=f"{paths.figure}parts",
+        images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
+        code=code_hash("zslpipe.commands.reports:draw_parts"),
 
 
 use rule maps as channels with:
     output:
         report(
-            "results/figures/{dataset}.{method}.{variant}.channels.png",
+            f"{paths.figure}channels.png",
             caption="../report/channels.rst",
             category="Figures",
-            labels={
-                "dataset": "{dataset}",
-                "method": "{method} ({variant})",
-                "figure": "groups of channels",
-            },
+            labels=study.paths.labels("groups of channels"),
         ),
-        "results/figures/{dataset}.{method}.{variant}.channels.svg",
+        f"{paths.figure}channels.svg",
     params:
         command="channels",
-        stem="results/figures/{dataset}.{method}.{variant}.channels",
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.reports.figures.channels"),
+        stem=f"{paths.figure}channels",
+        images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
+        code=code_hash("zslpipe.commands.reports:draw_channels"),

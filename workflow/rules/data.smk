@@ -4,11 +4,11 @@
 # The demo is drawn, not read: pictures, an auxiliary set for its backbone, and the index.
 rule render:
     output:
-        index="results/{dataset}/index.h5",
-        images=directory("results/{dataset}/images"),
-        auxiliary=directory("results/{dataset}/auxiliary"),
+        index=paths.index,
+        images=directory(paths.images),
+        auxiliary=directory(paths.auxiliary),
     wildcard_constraints:
-        dataset=plan.alternatives(study.rendered),
+        dataset=alternatives(study.datasets.rendered),
     conda:
         "../../envs/numpy.yaml"
     threads: 2
@@ -16,66 +16,67 @@ rule render:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=code_hash("zslpipe.datasets.adapters.demo"),
+        settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),
+        code=lambda wildcards: study.datasets.code(wildcards.dataset),
     shell:
         "python -m zslpipe index --settings {params.settings:q} --output {output.index}"
 
 
 rule index:
     input:
-        lambda wildcards: study.source_files(wildcards.dataset),
+        lambda wildcards: study.datasets.source_files(wildcards.dataset),
     output:
-        "results/{dataset}/index.h5",
+        paths.index,
     wildcard_constraints:
-        dataset=plan.alternatives(study.read),
+        dataset=alternatives(study.datasets.read),
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=8000,
         runtime=20,
     params:
-        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=lambda wildcards: code_hash(
-            f"zslpipe.datasets.adapters.{study.source(wildcards.dataset)['adapter']}"
-        ),
+        settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),
+        code=lambda wildcards: study.datasets.code(wildcards.dataset),
     shell:
-        "python -m zslpipe index --settings {params.settings:q} --data-root {study.data_root:q} --output {output}"
+        "python -m zslpipe index --settings {params.settings:q} --data-root {study.data_root:q}"
+        " --output {output}"
 
 
 rule inspect:
     input:
-        index="results/{dataset}/index.h5",
-        images=lambda wildcards: study.image_input(wildcards.dataset),
+        index=paths.index,
+        images=lambda wildcards: study.datasets.drawn_images(wildcards.dataset),
     output:
         page=report(
-            "results/{dataset}/inspect.txt",
+            paths.inspection,
             category="Datasets",
             labels={"dataset": "{dataset}", "what": "counts"},
         ),
         picture=report(
-            "results/{dataset}/inspect.png",
+            paths.sample,
             category="Datasets",
             labels={"dataset": "{dataset}", "what": "ten images"},
         ),
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.datasets.inspection"),
+        images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
+        code=code_hash("zslpipe.commands.people:inspect_data"),
     shell:
-        "python -m zslpipe inspect {input.index} {params.images} --data-root {study.data_root:q} --output {output.picture}"
+        "python -m zslpipe inspect {input.index} {params.images} --data-root {study.data_root:q}"
+        " --output {output.picture}"
 
 
 rule words:
     input:
-        lambda wildcards: study.word_files(wildcards.words),
-        index="results/{dataset}/index.h5",
+        lambda wildcards: study.datasets.word_files(wildcards.words),
+        index=paths.index,
     output:
-        "results/{dataset}/words/{words}.h5",
+        paths.words,
     conda:
         "../../envs/numpy.yaml"
     resources:
@@ -83,7 +84,7 @@ rule words:
         runtime=30,
     params:
         settings=lambda wildcards: canonical(study.config["words"][wildcards.words]),
-        code=code_hash("zslpipe.datasets.words"),
+        code=code_hash("zslpipe.commands.datasets:write_words"),
     shell:
         "python -m zslpipe words --index {input.index} --settings {params.settings:q}"
         " --data-root {study.data_root:q} --output {output}"

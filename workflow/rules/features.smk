@@ -1,17 +1,18 @@
-# Features: each image of a dataset through each extractor, once. Package code is no trigger here: FEATURES_VERSION is.
-# Nor is a newer index or folder (ancient): what decides which images there are is, and a job that reads features refuses
-# those of other images. What decides stands in small files of their own, because behind an ancient input that is to be
-# written again Snakemake looks at no parameters.
+# Features: each image of a dataset through each extractor, once. Package code is no trigger here:
+# FEATURES_VERSION is. Nor is a newer index or folder (ancient): what decides which images there are
+# is, and a job that reads features refuses those of other images. What decides stands in small
+# files of their own, because behind an ancient input that is to be written again Snakemake looks at
+# no parameters.
 
 
 rule specify_backbone:
     output:
-        "results/{dataset}/backbone.json",
+        paths.backbone_settings,
     localrule: True
     conda:
         "../../envs/numpy.yaml"
     params:
-        images=lambda wildcards: canonical(study.images(wildcards.dataset)),
+        images=lambda wildcards: canonical(study.datasets.images(wildcards.dataset)),
         code=code_hash("zslpipe.features.demo_training"),
     shell:
         "printf '%s\\n' {params.images:q} > {output}"
@@ -19,15 +20,15 @@ rule specify_backbone:
 
 rule specify_features:
     output:
-        "results/{dataset}/features/{extractor}.json",
+        paths.feature_settings,
     wildcard_constraints:
-        extractor=plan.alternatives(study.computed_extractors),
+        extractor=alternatives(study.extractors.computed),
     localrule: True
     conda:
         "../../envs/numpy.yaml"
     params:
-        settings=lambda wildcards: canonical(study.extractor(wildcards.extractor)),
-        images=lambda wildcards: canonical(study.images(wildcards.dataset)),
+        settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
+        images=lambda wildcards: canonical(study.datasets.images(wildcards.dataset)),
     shell:
         "printf '%s\\n' {params.settings:q} > {output}"
 
@@ -35,10 +36,10 @@ rule specify_features:
 # The stand-in for ImageNet: the demo's network on drawn classes that the dataset does not have.
 rule pretrain:
     input:
-        "results/{dataset}/backbone.json",
-        images=ancient("results/{dataset}/auxiliary"),
+        paths.backbone_settings,
+        images=ancient(paths.auxiliary),
     output:
-        "results/{dataset}/backbone.pt",
+        paths.backbone,
     conda:
         "../../envs/torch.yaml"
     threads: study.compute["extract_threads"]
@@ -48,19 +49,21 @@ rule pretrain:
         runtime=30,
     shell:
         "python -m zslpipe pretrain --images {input.images} --output {output} --threads {threads}"
-        " --compute {study.compute_json:q}"
+        " --compute {study.how:q}"
 
 
 rule extract:
     input:
-        "results/{dataset}/features/{extractor}.json",
-        lambda wildcards: ancient(study.image_input(wildcards.dataset)),
-        weights=lambda wildcards: study.weights_file(wildcards.dataset, wildcards.extractor),
-        index=ancient("results/{dataset}/index.h5"),
+        paths.feature_settings,
+        lambda wildcards: ancient(study.datasets.drawn_images(wildcards.dataset)),
+        weights=lambda wildcards: study.extractors.weights_file(
+            wildcards.dataset, wildcards.extractor
+        ),
+        index=ancient(paths.index),
     output:
-        "results/{dataset}/features/{extractor}.h5",
+        paths.features,
     wildcard_constraints:
-        extractor=plan.alternatives(study.computed_extractors),
+        extractor=alternatives(study.extractors.computed),
     conda:
         "../../envs/torch.yaml"
     threads: study.compute["extract_threads"]
@@ -69,31 +72,31 @@ rule extract:
         mem_mb=16000,
         runtime=720,
     params:
-        settings=lambda wildcards: canonical(study.extractor(wildcards.extractor)),
-        images=lambda wildcards: study.image_option(wildcards.dataset),
+        settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
+        images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
     shell:
         "python -m zslpipe extract --index {input.index} --settings {params.settings:q}"
         " {params.images} --data-root {study.data_root:q} --output {output} --threads {threads}"
-        " --compute {study.compute_json:q} --weights {input.weights:q}"
+        " --compute {study.how:q} --weights {input.weights:q}"
 
 
 # Pooled features that the dataset's own .mat file holds.
 rule store:
     input:
-        lambda wildcards: study.source_files(wildcards.dataset),
-        index="results/{dataset}/index.h5",
+        lambda wildcards: study.datasets.source_files(wildcards.dataset),
+        index=paths.index,
     output:
-        "results/{dataset}/features/{extractor}.h5",
+        paths.features,
     wildcard_constraints:
-        extractor=plan.alternatives(study.stored_extractors),
+        extractor=alternatives(study.extractors.stored),
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=16000,
         runtime=20,
     params:
-        settings=lambda wildcards: canonical(study.source(wildcards.dataset)),
-        code=code_hash("zslpipe.datasets.adapters.xlsa17"),
+        settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),
+        code=code_hash("zslpipe.commands.features:store"),
     shell:
         "python -m zslpipe store --index {input.index} --settings {params.settings:q}"
         " --data-root {study.data_root:q} --output {output}"

@@ -3,14 +3,12 @@
 
 rule gradcam:
     input:
-        lambda wildcards: study.drawn_images(wildcards),
-        lambda wildcards: study.trunk_weights(wildcards),
-        weights="results/{dataset}/runs/{run}/seed{seed}/weights.pt",
-        index="results/{dataset}/index.h5",
+        unpack(study.runs.inputs),
+        weights=paths.weights,
     output:
-        "results/{dataset}/runs/{run}/seed{seed}/gradcam.h5",
+        paths.gradcam,
     wildcard_constraints:
-        run=plan.alternatives(study.end_to_end_runs),
+        run=alternatives(study.runs.end_to_end),
     conda:
         "../../envs/torch.yaml"
     threads: study.compute["image_threads"]
@@ -19,44 +17,38 @@ rule gradcam:
         mem_mb=16000,
         runtime=30,
     params:
-        pictures=plan.PICTURED_IMAGES,
-        code=code_hash("zslpipe.runs.gradcam"),
-        source=lambda wildcards: study.source_options(wildcards),
+        pictures=PICTURED_IMAGES,
+        code=lambda wildcards: study.runs.code(wildcards, "grad_cam"),
+        reads=study.runs.options,
     shell:
-        "python -m zslpipe grad-cam --weights {input.weights} --seed {wildcards.seed} --index {input.index}"
-        " {params.source} --data-root {study.data_root:q} --count {params.pictures} --output {output}"
-        " --threads {threads} --compute {study.compute_json:q}"
+        "python -m zslpipe grad-cam --weights {input.weights} --seed {wildcards.seed} {params.reads}"
+        " --data-root {study.data_root:q} --count {params.pictures} --output {output}"
+        " --threads {threads} --compute {study.how:q}"
 
 
 rule gradcam_figure:
     input:
-        lambda wildcards: study.image_input(wildcards.dataset),
-        gradcam=expand(
-            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/gradcam.h5",
-            seed=study.config["seeds"][0],
-        ),
-        index="results/{dataset}/index.h5",
+        lambda wildcards: study.datasets.drawn_images(wildcards.dataset),
+        gradcam=study.runs.of_first_seed(paths.gradcam),
+        index=paths.index,
     output:
         report(
-            "results/figures/{dataset}.{method}.{variant}.gradcam.png",
+            f"{paths.figure}gradcam.png",
             caption="../report/gradcam.rst",
             category="Figures",
-            labels={
-                "dataset": "{dataset}",
-                "method": "{method} ({variant})",
-                "figure": "Grad-CAM",
-            },
+            labels=study.paths.labels("Grad-CAM"),
         ),
-        "results/figures/{dataset}.{method}.{variant}.gradcam.svg",
+        f"{paths.figure}gradcam.svg",
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        stem="results/figures/{dataset}.{method}.{variant}.gradcam",
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.reports.figures.gradcam"),
+        stem=f"{paths.figure}gradcam",
+        images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
+        code=code_hash("zslpipe.commands.reports:draw_grad_cam"),
     shell:
-        "python -m zslpipe grad-cam-figure --gradcam {input.gradcam} --index {input.index} {params.images}"
-        " --data-root {study.data_root:q} --output {params.stem}"
+        "python -m zslpipe grad-cam-figure --gradcam {input.gradcam} --index {input.index}"
+        " {params.images} --data-root {study.data_root:q} --output {params.stem}"

@@ -1,90 +1,84 @@
-# Rebalancing seen against unseen scores, and ensembles: score matrices in, score matrices out, any method's.
+# Rebalancing seen against unseen scores, and ensembles: score matrices in, score matrices out, any
+# method's.
 
 
 rule ensemble:
     input:
-        lambda wildcards: combinations.member_files(wildcards),
+        study.results.member_files,
     output:
-        "results/{dataset}/runs/{ensemble}/default/seed{seed}/{file}.h5",
+        paths.ensemble,
     wildcard_constraints:
-        ensemble=plan.alternatives(study.config["ensembles"]),
+        ensemble=alternatives(study.config["ensembles"]),
         file="scores|validation|irrelevant",
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=8000,
         runtime=10,
     params:
-        code=code_hash("zslpipe.scores.ensembles"),
+        code=code_hash("zslpipe.commands.scores:ensemble"),
     shell:
-        "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {wildcards.file} --output {output} {input}"
+        "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {wildcards.file}"
+        " --output {output} {input}"
 
 
 rule rebalance:
     input:
-        unpack(lambda wildcards: combinations.needed(wildcards)),
-        scores="results/{dataset}/runs/{run}/seed{seed}/scores.h5",
+        unpack(study.results.needed),
+        scores=paths.scores,
     output:
-        "results/{dataset}/runs/{run}/seed{seed}/{rebalancing}/scores.h5",
+        paths.rebalanced_scores,
     wildcard_constraints:
-        rebalancing="calibrated_stacking|cosmo|discriminator|oracle",
+        rebalancing=alternatives(study.results.kinds),
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=8000,
         runtime=20,
     params:
-        settings=lambda wildcards: combinations.settings(wildcards),
-        needed=lambda wildcards: " ".join(
-            f"--{name} {path}" for name, path in combinations.needed(wildcards).items()
-        ),
-        code=code_hash("zslpipe.scores.rebalancing"),
+        settings=study.results.settings,
+        needed=study.results.needed_options,
+        code=code_hash("zslpipe.commands.scores:rebalance"),
     shell:
-        "python -m zslpipe rebalance --kind {wildcards.rebalancing} --scores {input.scores} {params.needed}"
-        " --settings {params.settings:q} --output {output}"
+        "python -m zslpipe rebalance --kind {wildcards.rebalancing} --scores {input.scores}"
+        " {params.needed} --settings {params.settings:q} --output {output}"
 
 
 use rule evaluate as evaluate_rebalanced with:
     input:
-        "results/{dataset}/runs/{run}/seed{seed}/{rebalancing}/scores.h5",
+        paths.rebalanced_scores,
     output:
-        "results/{dataset}/runs/{run}/seed{seed}/{rebalancing}/metrics.json",
+        paths.rebalanced_metrics,
 
 
 # What the discriminator changes, in pictures.
 rule predictions:
     input:
-        lambda wildcards: study.image_input(wildcards.dataset),
-        scores=expand(
-            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/scores.h5",
-            seed=study.config["seeds"][0],
-        ),
-        rebalanced=expand(
-            "results/{{dataset}}/runs/{{method}}/{{variant}}/seed{seed}/discriminator/scores.h5",
-            seed=study.config["seeds"][0],
-        ),
-        index="results/{dataset}/index.h5",
+        lambda wildcards: study.datasets.drawn_images(wildcards.dataset),
+        scores=study.runs.of_first_seed(paths.scores),
+        rebalanced=study.runs.of_first_seed(paths.rebalanced_scores, "discriminator"),
+        index=paths.index,
     output:
         report(
-            "results/figures/{dataset}.{method}.{variant}.predictions.png",
+            f"{paths.figure}predictions.png",
             caption="../report/predictions.rst",
             category="Figures",
-            labels={
-                "dataset": "{dataset}",
-                "method": "{method} ({variant})",
-                "figure": "before and after R",
-            },
+            labels=study.paths.labels("before and after R"),
         ),
-        "results/figures/{dataset}.{method}.{variant}.predictions.svg",
+        f"{paths.figure}predictions.svg",
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        stem="results/figures/{dataset}.{method}.{variant}.predictions",
-        images=lambda wildcards: study.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.reports.figures.predictions"),
+        stem=f"{paths.figure}predictions",
+        images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
+        code=code_hash("zslpipe.commands.reports:draw_predictions"),
     shell:
-        "python -m zslpipe predictions --scores {input.scores} --rebalanced {input.rebalanced} --index {input.index}"
-        " {params.images} --data-root {study.data_root:q} --output {params.stem}"
+        "python -m zslpipe predictions --scores {input.scores} --rebalanced {input.rebalanced}"
+        " --index {input.index} {params.images} --data-root {study.data_root:q}"
+        " --output {params.stem}"

@@ -3,90 +3,90 @@
 
 rule tables:
     input:
-        combinations.metrics,
+        study.results.metrics,
     output:
-        report("results/tables/main.csv", caption="../report/table.rst", category="Tables"),
-        "results/tables/main.md",
-        "results/tables/main.tex",
+        report(f"{paths.tables}/main.csv", caption="../report/table.rst", category="Tables"),
+        f"{paths.tables}/main.md",
+        f"{paths.tables}/main.tex",
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_hash("zslpipe.reports.tables.results"),
+        code=code_hash("zslpipe.commands.reports:make_tables"),
     shell:
         "python -m zslpipe tables --output results/tables {input}"
 
 
 rule curves:
     input:
-        lambda wildcards: combinations.metrics_of_first_seed(wildcards.dataset),
+        lambda wildcards: study.results.metrics_of_first_seed(wildcards.dataset),
     output:
         report(
-            "results/figures/{dataset}.curves.png",
+            f"{paths.dataset_figure}curves.png",
             caption="../report/curves.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "method": "all", "figure": "seen/unseen curves"},
+            labels=study.paths.dataset_labels("seen/unseen curves"),
         ),
-        "results/figures/{dataset}.curves.svg",
+        f"{paths.dataset_figure}curves.svg",
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        stem="results/figures/{dataset}.curves",
-        code=code_hash("zslpipe.reports.figures.curves"),
+        stem=f"{paths.dataset_figure}curves",
+        code=code_hash("zslpipe.commands.reports:draw_curves"),
     shell:
         "python -m zslpipe curves --output {params.stem} {input}"
 
 
 rule losses:
     input:
-        lambda wildcards: study.histories(wildcards),
+        study.runs.histories,
     output:
         report(
-            "results/figures/{dataset}.{method}.{variant}.losses.png",
+            f"{paths.figure}losses.png",
             caption="../report/losses.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "method": "{method} ({variant})", "figure": "losses"},
+            labels=study.paths.labels("losses"),
         ),
-        "results/figures/{dataset}.{method}.{variant}.losses.svg",
+        f"{paths.figure}losses.svg",
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        stem="results/figures/{dataset}.{method}.{variant}.losses",
-        code=code_hash("zslpipe.reports.figures.losses"),
+        stem=f"{paths.figure}losses",
+        code=code_hash("zslpipe.commands.reports:draw_losses"),
     shell:
         "python -m zslpipe losses --output {params.stem} {input}"
 
 
 rule confusion:
     input:
-        lambda wildcards: study.score_matrices_of_first_seed(wildcards.dataset),
+        lambda wildcards: study.runs.scores_of_first_seed(wildcards.dataset),
     output:
         report(
-            "results/figures/{dataset}.confusion.png",
+            f"{paths.dataset_figure}confusion.png",
             caption="../report/confusion.rst",
             category="Figures",
-            labels={
-                "dataset": "{dataset}",
-                "method": "all",
-                "figure": "where an unseen class goes",
-            },
+            labels=study.paths.dataset_labels("where an unseen class goes"),
         ),
-        "results/figures/{dataset}.confusion.svg",
+        f"{paths.dataset_figure}confusion.svg",
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=8000,
         runtime=10,
     params:
-        stem="results/figures/{dataset}.confusion",
-        code=code_hash("zslpipe.reports.figures.confusions"),
+        stem=f"{paths.dataset_figure}confusion",
+        code=code_hash("zslpipe.commands.reports:draw_confusion"),
     shell:
         "python -m zslpipe confusion --output {params.stem} {input}"

@@ -1,19 +1,17 @@
-# Runs: a method as a variant ({run}: method/variant), on a dataset, from a seed. Training and scoring are one job;
-# evaluation knows no method.
+# Runs: a method as a variant ({run}: method/variant), on a dataset, from a seed. Training and
+# scoring are one job; evaluation knows no method.
 
 
 # Light heads: on cached features, minutes each.
 rule train:
     input:
-        lambda wildcards: study.features(wildcards),
-        index="results/{dataset}/index.h5",
-        words=lambda wildcards: study.words(wildcards),
+        unpack(study.runs.inputs),
     output:
-        weights="results/{dataset}/runs/{run}/seed{seed}/weights.pt",
-        scores="results/{dataset}/runs/{run}/seed{seed}/scores.h5",
-        history="results/{dataset}/runs/{run}/seed{seed}/history.csv",
+        weights=paths.weights,
+        scores=paths.scores,
+        history=paths.history,
     wildcard_constraints:
-        run=plan.alternatives(study.light_runs),
+        run=alternatives(study.runs.light),
     conda:
         "../../envs/torch.yaml"
     threads: study.compute["threads"]
@@ -22,26 +20,20 @@ rule train:
         mem_mb=16000,
         runtime=240,
     params:
-        spec=lambda wildcards: canonical(study.run(wildcards).slice),
-        code=lambda wildcards: study.run_code(wildcards),
+        spec=lambda wildcards: canonical(study.runs.run(wildcards).slice),
+        code=lambda wildcards: study.runs.code(wildcards, "train"),
         folder=subpath(output.scores, parent=True),
-        source=lambda wildcards: study.source_options(wildcards),
-        words=lambda wildcards, input: f"--words {input.words}" if input.words else "",
+        reads=study.runs.options,
     shell:
-        "python -m zslpipe train --spec {params.spec:q} --seed {wildcards.seed} --index {input.index}"
-        " {params.source} --data-root {study.data_root:q} {params.words} --output {params.folder}"
-        " --threads {threads} --compute {study.compute_json:q}"
+        "python -m zslpipe train --spec {params.spec:q} --seed {wildcards.seed} {params.reads}"
+        " --data-root {study.data_root:q} --output {params.folder} --threads {threads}"
+        " --compute {study.how:q}"
 
 
 # End-to-end methods: from images, a GPU's hours. A job that is cut off goes on from its checkpoint.
 use rule train as train_end_to_end with:
-    input:
-        lambda wildcards: study.drawn_images(wildcards),
-        lambda wildcards: study.trunk_weights(wildcards),
-        index="results/{dataset}/index.h5",
-        words=lambda wildcards: study.words(wildcards),
     wildcard_constraints:
-        run=plan.alternatives(study.end_to_end_runs),
+        run=alternatives(study.runs.end_to_end),
     threads: study.compute["image_threads"]
     resources:
         gpu=study.gpu,
@@ -51,15 +43,16 @@ use rule train as train_end_to_end with:
 
 rule evaluate:
     input:
-        "results/{dataset}/runs/{run}/seed{seed}/scores.h5",
+        paths.scores,
     output:
-        "results/{dataset}/runs/{run}/seed{seed}/metrics.json",
+        paths.metrics,
+    localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=8000,
         runtime=10,
     params:
-        code=code_hash("zslpipe.scores.evaluation"),
+        code=code_hash("zslpipe.commands.scores:evaluate"),
     shell:
         "python -m zslpipe evaluate --scores {input} --output {output}"

@@ -33,8 +33,10 @@ def _extract(options: argparse.Namespace, index: Any) -> None:
     """Fill a feature file with the images of ``index``."""
     from zslpipe.features.extraction import extract_features
 
+    settings = json.loads(options.settings)
+    how = json.loads(options.compute).get("extractors", {}).get(settings["name"], {})
     extract_features(
-        json.loads(options.settings),
+        settings | how,
         index,
         image_folder(options),
         options.weights,

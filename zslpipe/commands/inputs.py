@@ -11,7 +11,8 @@ def compute_of(options: argparse.Namespace) -> Any:
     from zslpipe.machine.devices import Compute
 
     given = json.loads(options.compute)
-    for name in ("extract_threads", "image_threads"):  # the workflow's; a job is told by --threads
+    # The workflow's threads (a job is told by --threads), and how extractors compute.
+    for name in ("extract_threads", "image_threads", "extractors"):
         given.pop(name, None)
     return Compute(**{**given, "threads": options.threads})
 

@@ -1,0 +1,146 @@
+"""What follows from a configuration: targets, files of the chain, slices that decide what runs
+again.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import yaml
+
+from tests.made_up.configuration import GIVEN, given
+from tests.made_up.places import ROOT, SCHEMA
+from zslpipe.provenance import canonical
+from zslpipe.study.study import Study
+
+
+def study(changes: str = "") -> Study:
+    return Study(given(changes), str(SCHEMA))
+
+
+def test_a_study_names_every_file_of_the_chain() -> None:
+    made = study("seeds=[3,5] dazle.variants={}")
+    assert made.targets.localizations() == [
+        f"results/creatures/runs/dazle/default/seed{seed}/localization.json" for seed in (3, 5)
+    ]
+    assert made.runs.scores_of_first_seed("birds") == [
+        "results/birds/runs/eszsl/default/seed3/scores.h5"
+    ]
+    assert set(made.targets.all()) == {
+        "results/tables/main.csv",
+        "results/tables/main.md",
+        "results/tables/main.tex",
+        "results/figures/creatures.curves.png",
+        "results/figures/birds.curves.png",
+        "results/figures/creatures.confusion.png",
+        "results/figures/birds.confusion.png",
+        "results/tables/localization.csv",
+        "results/tables/localization.md",
+        "results/tables/localization.tex",
+        "results/figures/creatures.dazle.default.parts.png",
+        "results/creatures/inspect.png",
+        "results/figures/creatures.dazle.default.losses.png",
+        "results/figures/creatures.dazle.default.maps.png",
+    }
+    assert (made.datasets.rendered, made.datasets.read) == (["creatures"], ["birds"])
+    assert (made.extractors.stored, made.extractors.computed) == (
+        ["own"],
+        ["fine", "coarse", "named"],
+    )
+    assert made.extractors.weights_file("creatures", "coarse") == ["results/creatures/backbone.pt"]
+    assert made.extractors.weights_file("birds", "own") == []
+    assert made.extractors.weights_file("birds", "named") == []
+
+
+def test_weights_files_lie_under_the_data_folder_and_the_slice_names_them_as_written() -> None:
+    made = study("extractors.named.weights=weights/x.pt data_root=/elsewhere")
+    assert made.extractors.weights_file("birds", "named") == ["/elsewhere/weights/x.pt"]
+    assert made.extractors.settings("named")["weights"] == "weights/x.pt"
+    assert made.extractors.settings("coarse")["name"] == "coarse"
+    assert "weights" not in made.extractors.settings("coarse")
+
+
+def test_an_image_folder_is_one_word_of_the_command() -> None:
+    made = study("datasets.birds.source.images='my birds/images'")
+    assert made.datasets.image_option("birds") == "--images 'my birds/images'"
+    assert made.datasets.image_option("creatures") == ""
+
+
+def test_images_depend_on_what_lists_and_crops_them_alone() -> None:
+    def images(changes: str, dataset: str = "birds") -> str:
+        return canonical(study(changes).datasets.images(dataset))
+
+    before = images("")
+    assert before == '{"adapter":"xlsa17","source":{"features":"res101.mat"}}'
+    for same in ("splits=other.mat", "seed=3", "attribute_names=x.txt", "unseen_classes=y.txt"):
+        assert images(f"datasets.birds.source.{same}") == before
+    for other in ("features=x.mat", "images=folder", "anchor=there", "boxes=[a.txt]"):
+        assert images(f"datasets.birds.source.{other}") != before
+    drawn = images("", "creatures")
+    assert images("datasets.creatures.source.images_per_class=3", "creatures") != drawn
+    assert images("dazle.lr=0.5", "creatures") == drawn
+
+
+def test_gpus_are_asked_for_unless_the_device_is_the_cpu() -> None:
+    gpus = [study(f"compute.device={device}").gpu for device in ("auto", "cuda", "cpu")]
+    assert gpus == [1, 1, 0]
+
+
+def test_source_files_are_inputs_where_they_exist(tmp_path: Path) -> None:
+    (tmp_path / "res101.mat").touch()
+    there, absent = study(f"data_root={tmp_path}"), study(f"data_root={tmp_path}/none")
+    assert there.datasets.source_files("birds") == [str(tmp_path / "res101.mat")]
+    assert absent.datasets.source_files("birds") == []
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf8"))
+    assert list(Study(config, str(SCHEMA)).config["datasets"]) == ["demo"]
+
+
+def test_neither_the_study_nor_the_command_line_imports_torch() -> None:
+    code = (
+        "import sys, zslpipe.study.study, zslpipe.commands.cli\n"
+        f"zslpipe.study.study.Study({GIVEN!r}, {str(SCHEMA)!r}).targets.all()\n"
+        "print(sorted({'torch', 'torchvision', 'timm', 'matplotlib', 'h5py'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_how_an_extractor_computes_is_no_part_of_its_features() -> None:
+    def settings(changes: str) -> dict:
+        return study(f"extractors.fine.grid=14 {changes}").extractors.settings("fine")
+
+    plain = settings("compute.device=cpu")
+    assert "batch_size" not in plain and "dtype" not in plain
+    for same in ("extractors.fine.batch_size=8", "extractors.fine.dtype=float32", ""):
+        assert settings(f"compute.device=cpu {same}") == plain
+    assert settings("compute.device=auto") == plain
+    assert settings("compute.device=auto extractors.fine.dtype=bfloat16") == plain
+    # A GPU computes in what somebody chose.
+    chosen = settings("compute.device=auto extractors.fine.dtype=float32")
+    assert chosen == plain | {"dtype": "float32"}
+    how = study("extractors.fine.batch_size=8 extractors.fine.dtype=float32").extractors.how()
+    assert how["fine"] == {"batch_size": 8, "dtype": "float32"}
+
+
+def test_a_run_reads_its_cache_or_its_images() -> None:
+    made = study("methods=[dazle,rsan] rsan={} rsan.extractor=fine datasets.birds.methods=[]")
+    light = SimpleNamespace(dataset="creatures", run="dazle/default")
+    folder = "results/creatures"
+    assert made.runs.inputs(light) == {
+        "index": f"{folder}/index.h5",
+        "words": f"{folder}/words/drawn.h5",
+        "features": f"{folder}/features/coarse.h5",
+    }
+    expected = f"--index {folder}/index.h5 --words {folder}/words/drawn.h5"
+    assert made.runs.options(light) == f"{expected} --features {folder}/features/coarse.h5"
+    images = SimpleNamespace(dataset="creatures", run="rsan/default")
+    found = made.runs.inputs(images)
+    assert (found["images"], found["trunk"]) == ([f"{folder}/images"], [f"{folder}/backbone.pt"])
+    assert made.runs.options(images).endswith(f"--trunk {folder}/backbone.pt")
+    assert (made.runs.threads(light), made.runs.threads(images)) == (2, 8)

@@ -1,0 +1,154 @@
+"""What the Snakefile asks about datasets: files they are read from, images, slices; imports no
+torch.
+"""
+
+import ast
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zslpipe.machine.errors import InputError, nearest
+from zslpipe.provenance import PACKAGE, code_hash, settings_hash, syntax_tree
+from zslpipe.study.paths import PATHS
+
+ADAPTERS = PACKAGE / "datasets" / "adapters"
+# The settings of an adapter's source that decide which images there are, in which order and how
+# cropped; of another adapter all settings do.
+IMAGE_SETTINGS = {
+    "xlsa17": ("features", "images", "anchor", "boxes"),
+    "folder": ("images", "attributes"),
+    "deepfashion": ("images", "categories"),
+}
+
+
+class Datasets:
+    """The datasets of a checked configuration, their word vectors and task-irrelevant images.
+
+    Raises InputError for an adapter that does not exist.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        self.config = config
+        self.entries: Mapping[str, Any] = config["datasets"]
+        known = [path.stem for path in ADAPTERS.glob("*.py") if path.stem != "__init__"]
+        for dataset, entry in self.entries.items():
+            if entry["adapter"] not in known:
+                fault = f"no adapter {entry['adapter']!r}; {nearest(entry['adapter'], known)}"
+                raise InputError(f"config, datasets.{dataset}: {fault}")
+
+    @property
+    def rendered(self) -> list[str]:
+        """Datasets that the pipeline draws itself."""
+        return [name for name, entry in self.entries.items() if entry["adapter"] == "demo"]
+
+    @property
+    def read(self) -> list[str]:
+        """Datasets read from the user's files."""
+        return [name for name in self.entries if name not in self.rendered]
+
+    # What an index and word vectors are made from
+
+    def source(self, dataset: str) -> dict[str, Any]:
+        """Return the slice that a dataset's index depends on."""
+        entry = self.entries[dataset]
+        return {"adapter": entry["adapter"], "source": entry["source"]}
+
+    def source_files(self, dataset: str) -> list[str]:
+        """Return the files named in a dataset's source; a missing one is the adapter's to complain
+        of.
+        """
+        return self._files(self.source(dataset)["source"])
+
+    def code(self, dataset: str) -> str:
+        """Return the hash of the code that writes a dataset's index."""
+        adapter = self.entries[dataset]["adapter"]
+        writer = "zslpipe.commands.datasets:write_index"
+        return code_hash(writer, f"zslpipe.datasets.adapters.{adapter}")
+
+    def word_files(self, words: str) -> list[str]:
+        """Return the files that a source of word vectors names."""
+        return self._files(self.config["words"][words])
+
+    def _files(self, value: Any) -> list[str]:
+        """Return every text inside ``value`` that is a file under data_root, as a path."""
+        if isinstance(value, Mapping):
+            return self._files(list(value.values()))
+        if isinstance(value, list):
+            return [path for item in value for path in self._files(item)]
+        path = Path(self.config["data_root"]) / str(value)
+        return [str(path)] if isinstance(value, str) and path.is_file() else []
+
+    # Images
+
+    def drawn_images(self, dataset: str) -> list[str]:
+        """Return the drawn images of a demo dataset; a user's image folder is not watched, its
+        index is.
+        """
+        return [PATHS.images.format(dataset=dataset)] if dataset in self.rendered else []
+
+    def image_option(self, dataset: str) -> str:
+        """Return ``--images FOLDER`` (under data_root) of a dataset read from files; drawn images
+        lie by the index.
+        """
+        folder = self.entries[dataset]["source"].get("images")
+        read = folder and dataset not in self.rendered
+        return f"--images {shlex.quote(folder)}" if read else ""
+
+    def images(self, dataset: str) -> dict[str, Any]:
+        """Return the slice that a dataset's images depend on: not its splits or attributes, and of
+        an adapter's code only what draws the demo.
+        """
+        source = self.source(dataset)
+        adapter, settings = source["adapter"], source["source"]
+        if dataset in self.rendered:
+            drawing = settings_hash(ast.unparse(syntax_tree(ADAPTERS / "demo.py")))
+            return source | {"code": [drawing, code_hash("zslpipe.datasets.creatures")]}
+        known = IMAGE_SETTINGS.get(adapter, tuple(settings))
+        kept = {name: settings[name] for name in known if name in settings}
+        return {"adapter": adapter, "source": kept}
+
+    def has_images(self, dataset: str) -> bool:
+        """Return whether pictures of a dataset can be drawn."""
+        return dataset in self.rendered or bool(self.image_option(dataset))
+
+    def has_parts(self, dataset: str) -> bool:
+        """Return whether a dataset's body parts are annotated."""
+        return dataset in self.rendered or "parts" in self.entries[dataset]["source"]
+
+    # Task-irrelevant images
+
+    def irrelevant_of(self, dataset: str) -> str | None:
+        """Return the name of a dataset's set of task-irrelevant images, None where it has none."""
+        return self.entries[dataset].get("irrelevant")
+
+    def irrelevant_list(self, dataset: str) -> str:
+        """Return the list of a dataset's task-irrelevant images."""
+        return PATHS.irrelevant_list.format(irrelevant=self.irrelevant_of(dataset))
+
+    def irrelevant_settings(self, name: str) -> dict[str, Any]:
+        """Return what a set of task-irrelevant images is read by."""
+        entry = self.config["irrelevant"][name]
+        if "rendered" in entry:
+            return {"images": "auxiliary"}
+        return {key: entry[key] for key in ("images", "drop", "layout")}
+
+    def irrelevant_folder(self, name: str) -> str:
+        """Return the folder that a set's ``images`` is relative to."""
+        rendered = self.config["irrelevant"][name].get("rendered")
+        return self.config["data_root"] if rendered is None else f"results/{rendered}"
+
+    def irrelevant_pictures(self, name: str) -> list[str]:
+        """Return the drawn pictures of a set; a user's folder is not watched."""
+        rendered = self.config["irrelevant"][name].get("rendered")
+        return [] if rendered is None else [PATHS.auxiliary.format(dataset=rendered)]
+
+    def irrelevant_images(self, dataset: str) -> str:
+        """Return the image folder of a dataset's task-irrelevant images, relative to
+        :meth:`irrelevant_root`.
+        """
+        return str(self.irrelevant_settings(str(self.irrelevant_of(dataset)))["images"])
+
+    def irrelevant_root(self, dataset: str) -> str:
+        """Return the folder that :meth:`irrelevant_images` counts from."""
+        return self.irrelevant_folder(str(self.irrelevant_of(dataset)))

@@ -1,0 +1,89 @@
+"""What the Snakefile asks about extractors: which run, their slices, their weights; imports no
+torch.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zslpipe.machine.errors import InputError
+from zslpipe.study.datasets import Datasets
+from zslpipe.study.paths import PATHS
+
+# Raised by hand when the features themselves change; hashing the code would cost GPU days at every
+# refactoring.
+FEATURES_VERSION = 1
+# Settings of an extractor that say how it computes: they travel in the command and run nothing
+# again.
+HOW = ("batch_size", "dtype")
+
+
+class Extractors:
+    """The extractors of a checked configuration.
+
+    Raises InputError for a network without weights, and for one that a dataset without images is
+    to run.
+    """
+
+    def __init__(self, config: Mapping[str, Any], datasets: Datasets):
+        self.entries: Mapping[str, Any] = config["extractors"]
+        self.device = config["compute"]["device"]
+        self.data_root = config["data_root"]
+        for name, entry in self.entries.items():
+            if "weights" not in entry and entry["backbone"] not in ("demo", "stored"):
+                known = "a .pt file or the library's name (or random, to try things)"
+                raise InputError(f"extractor {name!r}: give 'weights': {known}")
+        for dataset, entry in datasets.entries.items():
+            if not datasets.has_images(dataset):
+                self._refuse_computed(dataset, entry["extractors"])
+
+    def _refuse_computed(self, dataset: str, names: list[str]) -> None:
+        """Raise InputError where one of the extractors ``names`` needs images."""
+        for name in names:
+            if name in self.computed:
+                raise InputError(
+                    f"config, datasets.{dataset}: extractor {name!r} needs images; give its source "
+                    "an 'images' folder, or name an extractor with 'backbone: stored'"
+                )
+
+    @property
+    def stored(self) -> list[str]:
+        """Extractors whose pooled features the dataset's own file holds."""
+        return [name for name, entry in self.entries.items() if entry["backbone"] == "stored"]
+
+    @property
+    def computed(self) -> list[str]:
+        """Extractors that run a network over images."""
+        return [name for name in self.entries if name not in self.stored]
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """Return the slice that a feature file depends on, besides its images; ``weights`` as
+        written.
+
+        A ``dtype`` is part of it where somebody chose one and a GPU computes: a CPU knows float32
+        alone.
+        """
+        entry = dict(self.entries[name])
+        how = {key: entry.pop(key) for key in HOW if key in entry}
+        if self.device != "cpu" and how.get("dtype", "bfloat16") != "bfloat16":
+            entry["dtype"] = how["dtype"]
+        return {"name": name, "features_version": FEATURES_VERSION, **entry}
+
+    def how(self) -> dict[str, dict[str, Any]]:
+        """Return how each extractor computes, by its name."""
+        found = {}
+        for name in self.computed:
+            entry = self.entries[name]
+            found[name] = {key: entry[key] for key in HOW if key in entry}
+        return found
+
+    def weights_file(self, dataset: str, name: str) -> list[str]:
+        """Return the path of an extractor's weights file (the demo's is trained on the way), none
+        for a name.
+        """
+        entry = self.entries[name]
+        if entry["backbone"] == "demo" and "weights" not in entry:
+            return [PATHS.backbone.format(dataset=dataset)]
+        weights = entry.get("weights", "")
+        is_file = Path(weights).suffix in (".pt", ".pth")
+        return [str(Path(self.data_root) / weights)] if is_file else []

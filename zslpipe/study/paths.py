@@ -1,0 +1,55 @@
+"""Every path under ``results/``, once: patterns that rules write to, filled in by the askers."""
+
+from dataclasses import dataclass
+
+SEED = "results/{dataset}/runs/{run}/seed{seed}"
+REBALANCED = f"{SEED}/{{rebalancing}}"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Patterns of paths, with the wildcards of the rules that write them; ``run`` is
+    method/variant.
+
+    ``figure`` and ``dataset_figure`` are stems: a figure is a png and an svg.
+    """
+
+    index: str = "results/{dataset}/index.h5"
+    images: str = "results/{dataset}/images"
+    auxiliary: str = "results/{dataset}/auxiliary"
+    inspection: str = "results/{dataset}/inspect.txt"
+    sample: str = "results/{dataset}/inspect.png"
+    words: str = "results/{dataset}/words/{words}.h5"
+    backbone: str = "results/{dataset}/backbone.pt"
+    backbone_settings: str = "results/{dataset}/backbone.json"
+    features: str = "results/{dataset}/features/{extractor}.h5"
+    feature_settings: str = "results/{dataset}/features/{extractor}.json"
+    irrelevant_list: str = "results/irrelevant/{irrelevant}.h5"
+    irrelevant_features: str = "results/{dataset}/features/{extractor}.irrelevant.h5"
+    run: str = SEED
+    weights: str = f"{SEED}/weights.pt"
+    scores: str = f"{SEED}/scores.h5"
+    history: str = f"{SEED}/history.csv"
+    metrics: str = f"{SEED}/metrics.json"
+    validation: str = f"{SEED}/validation.h5"
+    irrelevant: str = f"{SEED}/irrelevant.h5"
+    attention: str = f"{SEED}/attention.h5"
+    localization: str = f"{SEED}/localization.json"
+    gradcam: str = f"{SEED}/gradcam.h5"
+    ensemble: str = "results/{dataset}/runs/{ensemble}/default/seed{seed}/{file}.h5"
+    rebalanced_scores: str = f"{REBALANCED}/scores.h5"
+    rebalanced_metrics: str = f"{REBALANCED}/metrics.json"
+    tables: str = "results/tables"
+    figure: str = "results/figures/{dataset}.{method}.{variant}."
+    dataset_figure: str = "results/figures/{dataset}."
+
+    def labels(self, figure: str) -> dict[str, str]:
+        """Return what the report says of a run's figure."""
+        return {"dataset": "{dataset}", "method": "{method} ({variant})", "figure": figure}
+
+    def dataset_labels(self, figure: str) -> dict[str, str]:
+        """Return what the report says of a dataset's figure."""
+        return {"dataset": "{dataset}", "method": "all", "figure": figure}
+
+
+PATHS = Paths()

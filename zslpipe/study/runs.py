@@ -1,0 +1,142 @@
+"""What the Snakefile asks about runs (a method as a variant, on a dataset): what their jobs read,
+and the hash of the code that decides their results; imports no torch.
+"""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from zslpipe.machine.errors import InputError
+from zslpipe.provenance import code_hash
+from zslpipe.study import config as configuration
+from zslpipe.study.config import Run
+from zslpipe.study.datasets import Datasets
+from zslpipe.study.extractors import Extractors
+from zslpipe.study.paths import PATHS
+
+# What opens a run's inputs: a light head never opens images, an end-to-end method no cache.
+READERS = {"cache": "zslpipe.runs.cached_inputs", "images": "zslpipe.runs.image_inputs"}
+
+
+class Runs:
+    """The runs of a checked configuration; ``all`` by (dataset, method, variant)."""
+
+    def __init__(self, config: Mapping[str, Any], datasets: Datasets, extractors: Extractors):
+        self.datasets, self.extractors = datasets, extractors
+        self.seeds: list[int] = config["seeds"]
+        self.compute: Mapping[str, Any] = config["compute"]
+        found = configuration.runs(config)
+        self.all = {(run.dataset, run.method, run.variant): run for run in found}
+
+    @property
+    def light(self) -> list[str]:
+        """Runs on cached features, as method/variant."""
+        return [f"{run.method}/{run.variant}" for run in self.all.values() if run.trunk is None]
+
+    @property
+    def end_to_end(self) -> list[str]:
+        """Runs from images, as method/variant."""
+        return [f"{run.method}/{run.variant}" for run in self.all.values() if run.trunk is not None]
+
+    @property
+    def names(self) -> list[str]:
+        """All runs, as method/variant, each once."""
+        return list(dict.fromkeys([*self.light, *self.end_to_end]))
+
+    def run(self, wildcards: Any) -> Run:
+        """Return the run that the wildcards name."""
+        key = (wildcards.dataset, *wildcards.run.split("/"))
+        if key not in self.all:
+            raise InputError(f"no run {'/'.join(key)} in the configuration")
+        return self.all[key]
+
+    def path(self, run: Run, seed: int, pattern: str) -> str:
+        """Return ``pattern`` of :class:`Paths` for a run from one seed."""
+        return pattern.format(dataset=run.dataset, run=f"{run.method}/{run.variant}", seed=seed)
+
+    # What a job on a run reads
+
+    def inputs(self, wildcards: Any) -> dict[str, Any]:
+        """Return the files that a run reads, by name: its index, word vectors where its method
+        reads some, features, or images and the network's weights.
+        """
+        run = self.run(wildcards)
+        found: dict[str, Any] = {"index": PATHS.index.format(dataset=run.dataset)}
+        if run.words:
+            found["words"] = PATHS.words.format(dataset=run.dataset, words=run.words)
+        if run.trunk is None:
+            found["features"] = self._features(run, PATHS.features)
+        else:
+            found["images"] = self.datasets.drawn_images(run.dataset)
+            found["trunk"] = self.extractors.weights_file(run.dataset, run.extractor)
+        return found
+
+    def irrelevant_inputs(self, wildcards: Any) -> dict[str, Any]:
+        """Return what :meth:`inputs` does, of task-irrelevant images."""
+        run, found = self.run(wildcards), self.inputs(wildcards)
+        found["irrelevant"] = self.datasets.irrelevant_list(run.dataset)
+        if run.trunk is None:
+            found["features"] = self._features(run, PATHS.irrelevant_features)
+        else:
+            found["images"] = []
+        return found
+
+    def _features(self, run: Run, pattern: str) -> str:
+        """Return a feature file of a run's extractor."""
+        return pattern.format(dataset=run.dataset, extractor=run.extractor)
+
+    def options(self, wildcards: Any) -> str:
+        """Return the options that name a run's inputs."""
+        run = self.run(wildcards)
+        images = self.datasets.image_option(run.dataset) if run.trunk else ""
+        return self._options(self.inputs(wildcards), images)
+
+    def irrelevant_options(self, wildcards: Any) -> str:
+        """Return the options that name a run's inputs, of task-irrelevant images."""
+        run, inputs = self.run(wildcards), self.irrelevant_inputs(wildcards)
+        folder = shlex.quote(self.datasets.irrelevant_images(run.dataset))
+        images = f"--images {folder}" if run.trunk else ""
+        return f"--irrelevant {inputs['irrelevant']} {self._options(inputs, images)}"
+
+    def _options(self, inputs: Mapping[str, Any], images: str) -> str:
+        """Return index, word vectors, features, images and trunk as options, where there are any."""
+        named = ("index", "words", "features")
+        options = [f"--{name} {inputs[name]}" for name in named if name in inputs]
+        trunk = [f"--trunk {shlex.quote(path)}" for path in inputs.get("trunk", [])]
+        return " ".join([*options, images, *trunk]).strip()
+
+    # How a job on a run computes
+
+    def threads(self, wildcards: Any) -> int:
+        """Return the threads of a job on a run."""
+        return int(self.compute["image_threads" if self.run(wildcards).trunk else "threads"])
+
+    def code(self, wildcards: Any, command: str) -> str:
+        """Return the hash of all code that decides what ``command`` makes of a run."""
+        run = self.run(wildcards)
+        unused = READERS["cache" if run.trunk else "images"]
+        entries = [f"zslpipe.commands.runs:{command}", f"zslpipe.methods.{run.method}"]
+        return code_hash(*entries, without=[unused])
+
+    # Files of several seeds
+
+    def of_first_seed(self, pattern: str, rebalancing: str = "") -> str:
+        """Return ``pattern`` of :class:`Paths` of a run from the first seed, with the wildcards of
+        a figure: dataset, method, variant.
+        """
+        fill = {"seed": self.seeds[0], "rebalancing": rebalancing}
+        return pattern.format(dataset="{dataset}", run="{method}/{variant}", **fill)
+
+    def histories(self, wildcards: Any) -> list[str]:
+        """Return the histories of all seeds of a run."""
+        run = f"{wildcards.method}/{wildcards.variant}"
+        fill = {"dataset": wildcards.dataset, "run": run}
+        return [PATHS.history.format(seed=seed, **fill) for seed in self.seeds]
+
+    def scores_of_first_seed(self, dataset: str) -> list[str]:
+        """Return the score matrices of a dataset's methods as configured (no variants), from the
+        first seed.
+        """
+        chosen = [run for run in self.all.values() if run.dataset == dataset]
+        default = [run for run in chosen if run.variant == "default"]
+        return [self.path(run, self.seeds[0], PATHS.scores) for run in default]

@@ -1,0 +1,89 @@
+"""What ``rule all`` asks for: tables, and figures of whatever has them; imports no torch."""
+
+from zslpipe.study.config import Run
+from zslpipe.study.datasets import Datasets
+from zslpipe.study.declarations import read_method
+from zslpipe.study.paths import PATHS
+from zslpipe.study.results import Results
+from zslpipe.study.runs import Runs
+
+# Images in a figure of attention maps (ours).
+PICTURED_IMAGES = 6
+FORMATS = ("csv", "md", "tex")
+
+
+class Targets:
+    """The targets of a study."""
+
+    def __init__(self, datasets: Datasets, runs: Runs, results: Results):
+        self.datasets, self.runs, self.results = datasets, runs, results
+
+    def all(self) -> list[str]:
+        """Return every target: tables, pages about datasets, figures of datasets, runs, results."""
+        targets = [f"{PATHS.tables}/main.{kind}" for kind in FORMATS]
+        if self.localizations():
+            targets += [f"{PATHS.tables}/localization.{kind}" for kind in FORMATS]
+        for dataset in self.datasets.entries:
+            targets += self._figures_of_dataset(dataset)
+        for run in self.runs.all.values():
+            targets += self._figures_of_run(run)
+        return targets + self._predictions()
+
+    def localizations(self) -> list[str]:
+        """Return every localization.json: of runs with maps on datasets whose parts are
+        annotated.
+        """
+        found = []
+        for run in self.runs.all.values():
+            if read_method(run.method).has_maps and self._has_visible_parts(run.dataset):
+                paths = [self.runs.path(run, seed, PATHS.localization) for seed in self.runs.seeds]
+                found += paths
+        return found
+
+    def _has_visible_parts(self, dataset: str) -> bool:
+        """Return whether a dataset has images with annotated parts."""
+        return self.datasets.has_images(dataset) and self.datasets.has_parts(dataset)
+
+    def _figures_of_dataset(self, dataset: str) -> list[str]:
+        """Return the figures about a whole dataset."""
+        stem = PATHS.dataset_figure.format(dataset=dataset)
+        figures = [f"{stem}{kind}.png" for kind in ("curves", "confusion")]
+        if self.datasets.has_images(dataset):
+            figures.append(PATHS.sample.format(dataset=dataset))
+        return figures
+
+    def _figures_of_run(self, run: Run) -> list[str]:
+        """Return the figures of one run."""
+        declared = read_method(run.method)
+        images, parts = self.datasets.has_images(run.dataset), self._has_visible_parts(run.dataset)
+        wanted = {
+            "losses": declared.has_epochs,
+            "maps": declared.has_attention and images,
+            "parts": declared.has_attention and parts,
+            "channels": declared.has_part_attention and images,
+            "gradcam": has_semantic_rules(run) and images,
+        }
+        fill = {"dataset": run.dataset, "method": run.method, "variant": run.variant}
+        stem = PATHS.figure.format(**fill)
+        return [f"{stem}{kind}.png" for kind, is_wanted in wanted.items() if is_wanted]
+
+    def _predictions(self) -> list[str]:
+        """Return pictures of predictions before and after R, where a result has it and its images
+        are there.
+        """
+        figures = []
+        for result in self.results.all:
+            if "discriminator" in result.rebalancing and self.datasets.has_images(result.dataset):
+                method, variant = result.path.split("/")
+                fill = {"dataset": result.dataset, "method": method, "variant": variant}
+                figures.append(f"{PATHS.figure.format(**fill)}predictions.png")
+        return figures
+
+
+def has_semantic_rules(run: Run) -> bool:
+    """Return whether a run is a crafted network with one number an attribute in its rules, which
+    can be taken away.
+    """
+    rule = run.settings.get("rule", "semantic")
+    crafted = (run.method, rule, run.semantics) == ("crafting", "semantic", "att")
+    return crafted and run.trunk is not None
