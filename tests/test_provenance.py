@@ -202,6 +202,31 @@ def test_a_function_counts_with_what_it_uses_of_its_module(package: Path) -> Non
         code_hash("package.commands:three", package=package)
 
 
+def test_a_function_takes_functions_from_its_own_room(package: Path) -> None:
+    (package / "commands").mkdir()
+    (package / "commands/__init__.py").write_text("", encoding="utf8")
+    shared = "LIMIT = 1\n\n\ndef limited(x):\n    return min(x, LIMIT)\n\n\ndef opened():\n"
+    shared += "    from package import other\n\n    return other\n"
+    (package / "commands/inputs.py").write_text(shared, encoding="utf8")
+    runs = "from package.commands.inputs import limited, opened\n\n\n"
+    runs += "def one():\n    return limited(2)\n\n\ndef two():\n    return opened()\n"
+    (package / "commands/runs.py").write_text(runs, encoding="utf8")
+
+    def both() -> list[str]:
+        names = [f"package.commands.runs:{name}" for name in ("one", "two")]
+        return [code_hash(name, package=package) for name in names]
+
+    for file, old, new, changed in (
+        ("commands/inputs.py", "LIMIT = 1", "LIMIT = 3", [True, False]),
+        ("commands/inputs.py", "return other\n", "return other.x\n", [False, True]),
+        ("commands/runs.py", "limited, opened", "limited, more, opened", [False, False]),
+        ("other.py", "numpy", "scipy", [False, True]),
+    ):
+        before = both()
+        edit(package / file, old, new)
+        assert [one != other for one, other in zip(before, both(), strict=True)] == changed, file
+
+
 def test_modules_that_are_left_out(package: Path) -> None:
     def whole() -> str:
         return code_hash("package.methods.first", without=["package.progress"], package=package)

@@ -47,9 +47,9 @@ def code_hash(*entries: str, without: Collection[str] = (), package: Path = PACK
     """Return a hash of the code that decides what ``entries`` compute.
 
     An entry is a module of the package (``zslpipe.methods.dazle``) or one function of a module
-    (``zslpipe.commands.runs:train``: that function, and what it uses of its module). What they
-    import from the package counts too, directly or not, and so do the tables beside a module that
-    names them.
+    (``zslpipe.commands.runs:train``: that function, and what it uses of its module and, function
+    by function, of the others in its room). What they import from the package counts too, directly
+    or not, and so do the tables beside a module that names them.
 
     Left out is what decides no number: the modules of SILENT and those of ``without``; comments,
     docstrings and layout; what is only said (arguments of ``raise``, calls of a logger, help texts
@@ -93,7 +93,7 @@ def _code(entry: str, package: Path) -> _Code:
     parsed, tables = _parsed_entry(entry, path, path.stat().st_mtime_ns)
     existing = [path.with_name(name) for name in tables if path.with_name(name).is_file()]
     hashes = [file_hash(table) for table in existing]
-    imports = [name for name in parsed.imports if _module_path(name, package) is not None]
+    imports = [name for name in parsed.imports if _module_path(name.partition(":")[0], package)]
     return _Code("\n".join([parsed.text, *hashes]), frozenset(imports))
 
 
@@ -104,7 +104,8 @@ def _parsed_entry(entry: str, path: Path, modified: int) -> tuple[_Code, list[st
     function = entry.partition(":")[2]
     statements = _used_by(function, tree, entry) if function else tree.body
     nodes = [node for statement in statements for node in ast.walk(statement)]
-    imports = frozenset().union(*map(_imported, nodes))
+    room = entry.rpartition(".")[0] if function else None
+    imports = frozenset().union(*(_imported(node, room) for node in nodes))
     constants = [node.value for node in nodes if isinstance(node, ast.Constant)]
     texts = {value for value in constants if isinstance(value, str) and "/" not in value}
     tables = sorted(text for text in texts if text.endswith(TABLES))
@@ -174,15 +175,16 @@ def _used_by(function: str, tree: ast.Module, entry: str) -> list[ast.stmt]:
     defined = {name: statement for statement in tree.body for name in _defines(statement)}
     if function not in defined:
         raise AttributeError(f"{entry}: no such function")
-    found: list[ast.stmt] = []
+    used: set[str] = set()
     waiting = [function]
     while waiting:
-        statement = defined[waiting.pop()]
-        if statement not in found:
-            found.append(statement)
-            names = [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
-            waiting.extend(name for name in names if name in defined)
-    return [statement for statement in tree.body if statement in found]
+        name = waiting.pop()
+        if name in defined and name not in used:
+            used.add(name)
+            nodes = ast.walk(defined[name])
+            waiting.extend(node.id for node in nodes if isinstance(node, ast.Name))
+    kept = [statement for statement in tree.body if used.intersection(_defines(statement))]
+    return [_trimmed(statement, used) for statement in kept]
 
 
 def _defines(statement: ast.stmt) -> list[str]:
@@ -190,22 +192,37 @@ def _defines(statement: ast.stmt) -> list[str]:
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return [statement.name]
     if isinstance(statement, ast.Import | ast.ImportFrom):
-        return [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
+        return [_meant(alias) for alias in statement.names]
     if isinstance(statement, ast.Assign | ast.AnnAssign):
         stored = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
         return [node.id for node in stored if isinstance(node.ctx, ast.Store)]
     return []
 
 
-def _imported(node: ast.AST) -> set[str]:
+def _meant(alias: ast.alias) -> str:
+    """Return the name that an import gives a meaning."""
+    return (alias.asname or alias.name).partition(".")[0]
+
+
+def _trimmed(statement: ast.stmt, used: set[str]) -> ast.stmt:
+    """Return a statement, of an import only what is used."""
+    if not isinstance(statement, ast.ImportFrom):
+        return statement
+    names = [alias for alias in statement.names if _meant(alias) in used]
+    return ast.ImportFrom(statement.module, names, statement.level)
+
+
+def _imported(node: ast.AST, room: str | None) -> set[str]:
     """Return the dotted names that an import statement may load: modules, and what is taken from
-    them.
+    them; of modules of ``room`` the functions, as entries.
     """
     if isinstance(node, ast.Import):
         return {alias.name for alias in node.names}
-    if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-        return {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return set()
+    if not (isinstance(node, ast.ImportFrom) and node.module and node.level == 0):
+        return set()
+    if room is not None and node.module.startswith(f"{room}."):
+        return {f"{node.module}:{alias.name}" for alias in node.names}
+    return {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
 
 
 def _as_text(node: object) -> str:
