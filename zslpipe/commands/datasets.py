@@ -1,26 +1,61 @@
 """What a dataset begins with: its index, its word vectors, its task-irrelevant images."""
 
-import argparse
-import importlib
-import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zslpipe.commands.inputs import (
+    OUTPUT_FILE,
+    data_root_option,
+    index_option,
+    module_named,
+    output_option,
+    settings_option,
+)
 
 
-def write_index(options: argparse.Namespace) -> None:
-    """Let the dataset's adapter write index.h5."""
-    settings = json.loads(options.settings)
-    adapter = importlib.import_module(f"zslpipe.datasets.adapters.{settings['adapter']}")
-    adapter.write(settings["source"], options.output, options.data_root)
+@click.command("index")
+@settings_option(
+    "The dataset's adapter and the adapter's own settings (source), as JSON.", "adapter", "source"
+)
+@data_root_option
+@output_option(OUTPUT_FILE, "index.h5 to write; its folder names the dataset.")
+def write_index(settings: dict[str, Any], data_root: Path, output: Path) -> None:
+    """Read a dataset's files into index.h5.
+
+    The index holds the images' names and classes, the splits, the class vectors and, where the
+    dataset has them, parts and boxes. All other commands read it and nothing else of the dataset
+    but its images.
+    """
+    adapter = module_named("zslpipe.datasets.adapters", settings["adapter"], "--settings: adapter")
+    adapter.write(settings["source"], output, data_root)
 
 
-def write_words(options: argparse.Namespace) -> None:
-    """Write the attributes' word vectors."""
+@click.command("words")
+@index_option
+@settings_option("Where the word vectors come from, as JSON.", "kind")
+@data_root_option
+@output_option(OUTPUT_FILE, "words.h5 to write.")
+def write_words(index: Path, settings: dict[str, Any], data_root: Path, output: Path) -> None:
+    """Write one word vector an attribute.
+
+    A vector is the mean over the words of the attribute's name that the source knows.
+    """
     from zslpipe.datasets.words import write_words as write
 
-    write(options.index, json.loads(options.settings), options.output, options.data_root)
+    write(index, settings, output, data_root)
 
 
-def list_irrelevant(options: argparse.Namespace) -> None:
-    """List task-irrelevant images."""
+@click.command("list-irrelevant")
+@settings_option("Folder of images and the classes to drop, as JSON.", "images")
+@data_root_option
+@output_option(OUTPUT_FILE, "List of images (.h5) to write.")
+def list_irrelevant(settings: dict[str, Any], data_root: Path, output: Path) -> None:
+    """List task-irrelevant images.
+
+    These are images of none of the dataset's classes, from which a rebalancing learns.
+    """
     from zslpipe.datasets.irrelevant_images import write_irrelevant_images
 
-    write_irrelevant_images(json.loads(options.settings), options.output, options.data_root)
+    write_irrelevant_images(settings, output, data_root)

@@ -1,54 +1,141 @@
 """Images become the feature cache."""
 
-import argparse
-import json
+from pathlib import Path
 from typing import Any
 
-from zslpipe.commands.inputs import compute_of, image_folder
+import click
+
+from zslpipe.commands.inputs import (
+    INPUT_FILE,
+    INPUT_FOLDER,
+    OUTPUT_FILE,
+    compute_of,
+    compute_options,
+    data_root_option,
+    image_folder,
+    image_options,
+    index_option,
+    output_option,
+    settings_option,
+)
 
 
-def pretrain(options: argparse.Namespace) -> None:
-    """Train the demo's backbone on its auxiliary classes."""
+class WeightsFile(click.ParamType["Path | None"]):
+    """A file of weights, or nothing: the workflow writes the option's value where there is one."""
+
+    name = "file"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | None:
+        """Return the path of a file that exists, None for a value left out."""
+        return None if value == "" else INPUT_FILE.convert(value, param, ctx)
+
+
+# What extract_features reads of an extractor.
+_extractor_option = settings_option(
+    "The extractor: its name and its section of the configuration, as JSON.",
+    *("name", "backbone", "weights", "size", "grid", "features_version"),
+)
+_weights_option = click.option(
+    "--weights",
+    is_flag=False,
+    flag_value="",
+    type=WeightsFile(),
+    help="File of the network's weights; without a value those that the settings name in the "
+    "library.",
+)
+_features_option = output_option(OUTPUT_FILE, "Feature file (.h5) to write.")
+
+
+@click.command("pretrain")
+@click.option(
+    "--images", type=INPUT_FOLDER, required=True, help="Folder with a folder of pictures a class."
+)
+@output_option(OUTPUT_FILE, "File of weights (.pt) to write.")
+@compute_options
+def pretrain(images: Path, output: Path, compute: dict[str, Any], threads: int) -> None:
+    """Train the demo's own backbone.
+
+    It learns from classes that the demo dataset does not have.
+    """
     from zslpipe.features.demo_backbone import pretrain as run
     from zslpipe.machine.devices import device_of
 
-    run(options.images, options.output, str(device_of(compute_of(options))))
+    run(images, output, str(device_of(compute_of(compute, threads))))
 
 
-def extract(options: argparse.Namespace) -> None:
-    """Fill the feature cache of one extractor."""
+@click.command("extract")
+@index_option
+@image_options
+@_extractor_option
+@_weights_option
+@_features_option
+@compute_options
+def extract(
+    index: Path,
+    images: Path | None,
+    data_root: Path,
+    settings: dict[str, Any],
+    weights: Path | None,
+    output: Path,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
+    """Send a dataset's images through a network.
+
+    Writes the feature cache of one extractor. An extraction that is cut off goes on where it was.
+    """
+    from zslpipe.features.extraction import extract_features
     from zslpipe.formats.index import read_index
 
-    _extract(options, read_index(options.index))
+    listed, folder = read_index(index), image_folder(data_root, images, index)
+    extract_features(settings, listed, folder, weights, output, compute_of(compute, threads))
 
 
-def extract_irrelevant(options: argparse.Namespace) -> None:
-    """Fill a feature file with the task-irrelevant images."""
+@click.command("extract-irrelevant")
+@click.option(
+    "--index",
+    type=INPUT_FILE,
+    required=True,
+    help="List of task-irrelevant images, of the command list-irrelevant.",
+)
+@image_options
+@_extractor_option
+@_weights_option
+@_features_option
+@compute_options
+def extract_irrelevant(
+    index: Path,
+    images: Path | None,
+    data_root: Path,
+    settings: dict[str, Any],
+    weights: Path | None,
+    output: Path,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
+    """Send task-irrelevant images through a network.
+
+    Like extract, for the images of a list instead of an index.
+    """
+    from zslpipe.features.extraction import extract_features
     from zslpipe.formats.image_list import read_irrelevant_images
 
-    _extract(options, read_irrelevant_images(options.index))
+    listed, folder = read_irrelevant_images(index), image_folder(data_root, images, index)
+    extract_features(settings, listed, folder, weights, output, compute_of(compute, threads))
 
 
-def _extract(options: argparse.Namespace, index: Any) -> None:
-    """Fill a feature file with the images of ``index``."""
-    from zslpipe.features.extraction import extract_features
+@click.command("store")
+@index_option
+@settings_option("The dataset's settings with its own feature file (source), as JSON.", "source")
+@data_root_option
+@_features_option
+def store(index: Path, settings: dict[str, Any], data_root: Path, output: Path) -> None:
+    """Take over the features of a dataset's own file.
 
-    settings = json.loads(options.settings)
-    how = json.loads(options.compute).get("extractors", {}).get(settings["name"], {})
-    extract_features(
-        settings | how,
-        index,
-        image_folder(options),
-        options.weights,
-        options.output,
-        compute_of(options),
-    )
-
-
-def store(options: argparse.Namespace) -> None:
-    """Put pooled features that a dataset's own file holds into the cache."""
+    For datasets that come with pooled features (the field's res101.mat) and without images.
+    """
     from zslpipe.datasets.adapters.xlsa17 import write_pooled
 
-    write_pooled(
-        json.loads(options.settings)["source"], options.index, options.output, options.data_root
-    )
+    write_pooled(settings["source"], index, output, data_root)

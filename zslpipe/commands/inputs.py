@@ -1,38 +1,172 @@
-"""Options that several commands share: how to compute, what a run reads, where images lie."""
+"""What several commands share: their options, declared once, and what these options become."""
 
-import argparse
+import importlib
 import json
+import pkgutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
 
-def compute_of(options: argparse.Namespace) -> Any:
-    """Return the Compute of ``--compute`` (JSON, the configuration's section) and ``--threads``."""
+from zslpipe.machine.errors import InputError, nearest
+
+if TYPE_CHECKING:
     from zslpipe.machine.devices import Compute
+    from zslpipe.runs.models import Source
 
-    given = json.loads(options.compute)
-    # The workflow's threads (a job is told by --threads), and how extractors compute.
-    for name in ("extract_threads", "image_threads", "extractors"):
-        given.pop(name, None)
-    return Compute(**{**given, "threads": options.threads})
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+INPUT_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
+OUTPUT_FOLDER = click.Path(file_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+
+# Characters of a wrong value that a message repeats (ours: a line of a terminal holds them).
+SHOWN = 60
 
 
-def run_inputs(options: argparse.Namespace, spec: dict[str, Any]) -> Any:
-    """Return what a run reads: ``--features``, or images for the network of ``--trunk``."""
+class JsonObject(click.ParamType[dict[str, Any]]):
+    """A JSON object as an option's value, with the keys that it has to hold."""
+
+    name = "JSON"
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """Return the object that ``value`` says; a usage error where it says none."""
+        read = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
+        expected = "expected a JSON object in single quotes, such as '{\"key\": 1}'"
+        try:
+            given = json.loads(value)
+        except ValueError as error:
+            self.fail(f"read {read!r}: {error}; {expected}", param, ctx)
+        if not isinstance(given, dict):
+            self.fail(f"read {read!r}: no object; {expected}", param, ctx)
+        missing = [key for key in self.keys if key not in given]
+        if missing:
+            needed = f"expected the keys {', '.join(self.keys)}"
+            self.fail(f"read {read!r}: without {', '.join(missing)}; {needed}", param, ctx)
+        return given
+
+
+index_option = click.option(
+    "--index", type=INPUT_FILE, required=True, help="The dataset's index.h5, of the command index."
+)
+data_root_option = click.option(
+    "--data-root", type=ANY_PATH, default=Path("data"), help="Folder that paths of data count from."
+)
+images_option = click.option(
+    "--images",
+    type=ANY_PATH,
+    help="Folder of images, counted from --data-root; without it the folder 'images' beside the "
+    "index.",
+)
+features_option = click.option(
+    "--features", type=INPUT_FILE, help="Feature file, for a method that reads features."
+)
+trunk_option = click.option(
+    "--trunk",
+    type=INPUT_FILE,
+    help="File of weights to start from, for a method that trains a network from images; without "
+    "it weights of the library.",
+)
+words_option = click.option(
+    "--words", type=INPUT_FILE, help="words.h5, for a method that reads word vectors."
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the run.")
+count_option = click.option(
+    "--count", type=click.IntRange(min=1), default=6, help="How many images."
+)
+attention_option = click.option(
+    "--attention", type=INPUT_FILE, required=True, help="attention.h5, of the command attend."
+)
+trained_option = click.option(
+    "--weights", type=INPUT_FILE, required=True, help="weights.pt of the trained run."
+)
+_compute_option = click.option(
+    "--compute",
+    type=JsonObject(),
+    default="{}",
+    help="Where to compute: the section compute of the configuration, as JSON.",
+)
+_threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), default=2, help="Threads of this job."
+)
+
+
+def output_option(kind: "click.Path[Path]", text: str) -> Callable[[Function], Function]:
+    """Return the option ``--output``, which ``text`` explains."""
+    return click.option("--output", type=kind, required=True, help=text)
+
+
+def settings_option(text: str, *keys: str) -> Callable[[Function], Function]:
+    """Return the option ``--settings``: a JSON object that holds ``keys``."""
+    return click.option("--settings", type=JsonObject(*keys), required=True, help=text)
+
+
+def image_options(function: Function) -> Function:
+    """Add the options that say where a dataset's images lie; see :func:`image_folder`."""
+    return images_option(data_root_option(function))
+
+
+def compute_options(function: Function) -> Function:
+    """Add the options that say where and how to compute; see :func:`compute_of`."""
+    return _compute_option(_threads_option(function))
+
+
+def run_options(function: Function) -> Function:
+    """Add the options that say what a run reads; see :func:`run_inputs`."""
+    return index_option(features_option(image_options(trunk_option(function))))
+
+
+def image_folder(data_root: Path, images: Path | None, index: Path) -> Path:
+    """Return the folder of a dataset's images: ``images`` under ``data_root``, or the drawn ones
+    beside the index.
+    """
+    return data_root / images if images else index.parent / "images"
+
+
+def compute_of(compute: Mapping[str, Any], threads: int) -> "Compute":
+    """Return the Compute of ``--compute`` and ``--threads``; InputError for an unknown key or a
+    value of the wrong type.
+    """
+    from zslpipe.machine.devices import Compute
+    from zslpipe.settings import parse_settings
+
+    # The workflow's: a job is told by --threads.
+    of_the_workflow = ("threads", "extract_threads", "image_threads")
+    given = {name: value for name, value in compute.items() if name not in of_the_workflow}
+    return parse_settings(Compute, {**given, "threads": threads}, "--compute")
+
+
+def run_inputs(
+    spec: Mapping[str, Any],
+    index: Path,
+    features: Path | None,
+    images: Path,
+    trunk: Path | None,
+    compute: "Compute",
+) -> "Source":
+    """Return what a run reads: ``features``, or the folder ``images`` for the network of
+    ``trunk``.
+    """
     from zslpipe.runs.opening import open_source
 
-    return open_source(
-        spec,
-        options.index,
-        options.features,
-        image_folder(options),
-        options.trunk,
-        compute_of(options),
-    )
+    return open_source(spec, index, features, images, trunk, compute)
 
 
-def image_folder(options: argparse.Namespace) -> Path:
-    """Return the folder of a dataset's images: ``--images`` under ``--data-root``, or the drawn
-    ones beside the index.
+def module_named(room: str, name: str, option: str) -> ModuleType:
+    """Return the module ``name`` of a room of the package; InputError, which begins with
+    ``option``, names the nearest where there is none.
     """
-    return options.data_root / options.images if options.images else options.index.parent / "images"
+    modules = pkgutil.iter_modules(importlib.import_module(room).__path__)
+    known = [module.name for module in modules]
+    if name not in known:
+        raise InputError(f"{option} {name!r}; {nearest(name, known)}")
+    return importlib.import_module(f"{room}.{name}")

@@ -2,73 +2,136 @@
 archive features.
 """
 
-import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from zslpipe.commands.inputs import image_folder
+import click
+
+from zslpipe.commands.inputs import (
+    ANY_PATH,
+    INPUT_FILE,
+    INPUT_FOLDER,
+    OUTPUT_FILE,
+    image_folder,
+    image_options,
+)
 from zslpipe.machine.errors import InputError
 
+if TYPE_CHECKING:
+    from zslpipe.formats.index import Index
 
-def inspect_data(options: argparse.Namespace) -> None:
-    """Show one page about a dataset or a split file."""
-    from zslpipe.datasets.inspection import inspect_dataset, inspect_splits, sample_picture
+
+@click.command("inspect")
+@click.argument("index", required=False, type=ANY_PATH)
+@image_options
+@click.option(
+    "--output", type=OUTPUT_FILE, help="Picture of ten images to draw (.png), the page beside it."
+)
+@click.option("--splits", type=INPUT_FILE, help="Look at this att_splits.mat instead of a dataset.")
+def inspect_data(
+    index: Path | None,
+    images: Path | None,
+    data_root: Path,
+    output: Path | None,
+    splits: Path | None,
+) -> None:
+    """Show one page about a dataset or a split file.
+
+    INDEX is an index.h5, or the name of a dataset under results/.
+    """
+    from zslpipe.datasets.inspection import inspect_splits
     from zslpipe.formats.index import read_index
 
-    if options.splits is not None:
-        sys.stdout.write(inspect_splits(options.splits) + "\n")
+    if splits is not None:
+        click.echo(inspect_splits(splits))
         return
-    if options.index is None:
+    if index is None:
         raise InputError("inspect: name a dataset (or its index.h5), or give --splits FILE.mat")
-    path = (
-        options.index
-        if options.index.suffix == ".h5"
-        else Path("results") / options.index / "index.h5"
-    )
-    options.index = path
-    index, images = read_index(path), image_folder(options)
-    if options.images is not None and not images.is_dir():
-        raise InputError(
-            f"inspect: no image folder {images}; --images counts from --data-root ({options.data_root})"
-        )
-    page = inspect_dataset(index, images if images.is_dir() else None)
-    if options.output is None:
-        sys.stdout.write(page + "\n")
-        if sys.stdout.isatty() and index.has_images:
-            needed = "--output FILE.png" if images.is_dir() else "--images FOLDER --output FILE.png"
-            sys.stdout.write(f"\nten of its pictures: the same command with {needed}\n")
-        return
-    if not images.is_dir():
-        raise InputError(
-            f"inspect: --output draws pictures, and there is no folder {images}; give --images FOLDER"
-        )
-    options.output.with_suffix(".txt").write_text(page + "\n", encoding="utf8")
-    sample_picture(index, images, options.output)
+    path = index if index.suffix == ".h5" else Path("results") / index / "index.h5"
+    dataset, folder = read_index(path), image_folder(data_root, images, path)
+    if images is not None and not folder.is_dir():
+        counted = f"--images counts from --data-root ({data_root})"
+        raise InputError(f"inspect: no image folder {folder}; {counted}")
+    if output is None:
+        _show_page(dataset, folder)
+    else:
+        _draw_page(dataset, folder, output)
 
 
-def compare_results(options: argparse.Namespace) -> None:
-    """Compare two results over their seeds."""
+def _show_page(dataset: "Index", folder: Path) -> None:
+    """Write the page to the terminal, with the images looked at where their folder exists."""
+    from zslpipe.datasets.inspection import inspect_dataset
+
+    found = folder.is_dir()
+    click.echo(inspect_dataset(dataset, folder if found else None))
+    if sys.stdout.isatty() and dataset.has_images:
+        needed = "--output FILE.png" if found else "--images FOLDER --output FILE.png"
+        click.echo(f"\nten of its pictures: the same command with {needed}")
+
+
+def _draw_page(dataset: "Index", folder: Path, output: Path) -> None:
+    """Write the page as text and, beside it, the picture ``output``."""
+    from zslpipe.datasets.inspection import inspect_dataset, sample_picture
+
+    if not folder.is_dir():
+        drawn = "inspect: --output draws pictures, and there is no folder"
+        raise InputError(f"{drawn} {folder}; give --images FOLDER")
+    if output.suffix not in (".png", ".svg"):
+        raise InputError(f"inspect: --output {output} names no picture; end it in .png or .svg")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    page = inspect_dataset(dataset, folder)
+    output.with_suffix(".txt").write_text(page + "\n", encoding="utf8")
+    sample_picture(dataset, folder, output)
+
+
+@click.command("compare")
+@click.argument("first", type=INPUT_FOLDER)
+@click.argument("second", type=INPUT_FOLDER)
+def compare_results(first: Path, second: Path) -> None:
+    """Compare two results: mean, spread, difference.
+
+    FIRST and SECOND are folders of a run with seed*/metrics.json, such as
+    results/{dataset}/runs/{method}/{variant}.
+    """
     from zslpipe.scores.comparison import compare, metrics_of
 
-    sys.stdout.write(compare(metrics_of(options.first), metrics_of(options.second)) + "\n")
+    click.echo(compare(metrics_of(first), metrics_of(second)))
 
 
-def show_status(options: argparse.Namespace) -> None:
-    """Show what is done and what is running."""
-    from zslpipe.machine.status import status
+@click.command("pack")
+@click.argument("source", type=INPUT_FILE)
+@click.argument("target", type=ANY_PATH)
+def pack_features(source: Path, target: Path) -> None:
+    """Archive a feature file as zarr.
 
-    sys.stdout.write(status(options.results) + "\n")
-
-
-def pack_features(options: argparse.Namespace) -> None:
-    """Archive a feature file."""
+    SOURCE is a complete feature file (.h5), TARGET the archive to write (.zarr).
+    """
     from zslpipe.features.archive import pack
 
-    pack(options.source, options.target)
+    pack(source, target)
 
 
-def unpack_features(options: argparse.Namespace) -> None:
-    """Restore a feature file from its archive."""
+@click.command("unpack")
+@click.argument("source", type=INPUT_FOLDER)
+@click.argument("target", type=OUTPUT_FILE)
+def unpack_features(source: Path, target: Path) -> None:
+    """Make the feature file of an archive again.
+
+    SOURCE is an archive that pack wrote (.zarr), TARGET the feature file to write (.h5).
+    """
     from zslpipe.features.archive import unpack
 
-    unpack(options.source, options.target)
+    unpack(source, target)
+
+
+@click.command("status")
+@click.argument("results", required=False, type=ANY_PATH, default=Path("results"))
+def show_status(results: Path) -> None:
+    """Show what is done, what is running and how far.
+
+    RESULTS is the folder of results, by default results. Reads its files alone; no job is asked.
+    """
+    from zslpipe.machine.status import status
+
+    click.echo(status(results))

@@ -1,77 +1,165 @@
 """Tables and figures."""
 
-import argparse
+from pathlib import Path
 
-from zslpipe.commands.inputs import image_folder
+import click
+
+from zslpipe.commands.inputs import (
+    ANY_PATH,
+    INPUT_FILE,
+    OUTPUT_FOLDER,
+    attention_option,
+    image_folder,
+    image_options,
+    index_option,
+    output_option,
+)
+
+_tables_option = output_option(OUTPUT_FOLDER, "Folder of the tables.")
+_figure_option = output_option(ANY_PATH, "Figure to write, without ending: it gets .png and .svg.")
 
 
-def make_tables(options: argparse.Namespace) -> None:
-    """Write the tables of all results."""
+@click.command("tables")
+@_tables_option
+@click.argument("metrics", nargs=-1, required=True, type=INPUT_FILE)
+def make_tables(output: Path, metrics: tuple[Path, ...]) -> None:
+    """Write all results as csv, md and tex.
+
+    METRICS are the files metrics.json of the runs.
+    """
     from zslpipe.reports.tables.results import write_tables
 
-    write_tables(options.metrics, options.output)
+    write_tables(metrics, output)
 
 
-def draw_losses(options: argparse.Namespace) -> None:
-    """Draw the loss curves of one method."""
-    from zslpipe.reports.figures.losses import loss_curves
+@click.command("localization-tables")
+@_tables_option
+@click.argument("localizations", nargs=-1, required=True, type=INPUT_FILE)
+def make_localization_tables(output: Path, localizations: tuple[Path, ...]) -> None:
+    """Write all localisations as csv, md and tex.
 
-    loss_curves(options.histories, options.output)
-
-
-def draw_curves(options: argparse.Namespace) -> None:
-    """Draw the seen/unseen curves of one dataset."""
-    from zslpipe.reports.figures.curves import seen_unseen_curves
-
-    seen_unseen_curves(options.metrics, options.output)
-
-
-def draw_maps(options: argparse.Namespace) -> None:
-    """Draw attention maps over their images."""
-    from zslpipe.reports.figures.attributes import attention_maps
-
-    attention_maps(options.attention, options.index, image_folder(options), options.output)
-
-
-def make_localization_tables(options: argparse.Namespace) -> None:
-    """Write the tables of all localisations."""
+    LOCALIZATIONS are the files localization.json of the runs.
+    """
     from zslpipe.reports.tables.localization import write_localization_tables
 
-    write_localization_tables(options.localizations, options.output)
+    write_localization_tables(localizations, output)
 
 
-def draw_parts(options: argparse.Namespace) -> None:
+@click.command("losses")
+@_figure_option
+@click.argument("histories", nargs=-1, required=True, type=INPUT_FILE)
+def draw_losses(output: Path, histories: tuple[Path, ...]) -> None:
+    """Draw the loss curves of a method's seeds.
+
+    HISTORIES are the files history.csv of the seeds.
+    """
+    from zslpipe.reports.figures.losses import loss_curves
+
+    loss_curves(histories, output)
+
+
+@click.command("curves")
+@_figure_option
+@click.argument("metrics", nargs=-1, required=True, type=INPUT_FILE)
+def draw_curves(output: Path, metrics: tuple[Path, ...]) -> None:
+    """Draw the seen/unseen curves of a dataset's methods.
+
+    METRICS are the files metrics.json of the runs.
+    """
+    from zslpipe.reports.figures.curves import seen_unseen_curves
+
+    seen_unseen_curves(metrics, output)
+
+
+@click.command("confusion")
+@_figure_option
+@click.argument("matrices", nargs=-1, required=True, type=INPUT_FILE)
+def draw_confusion(output: Path, matrices: tuple[Path, ...]) -> None:
+    """Draw where the images of an unseen class go.
+
+    MATRICES are the files scores.h5 of a dataset's methods.
+    """
+    from zslpipe.reports.figures.confusions import confusions
+
+    confusions(matrices, output)
+
+
+@click.command("maps")
+@attention_option
+@index_option
+@image_options
+@_figure_option
+def draw_maps(
+    attention: Path, index: Path, images: Path | None, data_root: Path, output: Path
+) -> None:
+    """Draw attention maps over images."""
+    from zslpipe.reports.figures.attributes import attention_maps
+
+    attention_maps(attention, index, image_folder(data_root, images, index), output)
+
+
+@click.command("parts")
+@attention_option
+@index_option
+@image_options
+@_figure_option
+def draw_parts(
+    attention: Path, index: Path, images: Path | None, data_root: Path, output: Path
+) -> None:
     """Draw maps of body parts over images."""
     from zslpipe.reports.figures.body_parts import part_maps
 
-    part_maps(options.attention, options.index, image_folder(options), options.output)
+    part_maps(attention, index, image_folder(data_root, images, index), output)
 
 
-def draw_channels(options: argparse.Namespace) -> None:
-    """Draw groups of channels and the maps learnt from them."""
+@click.command("channels")
+@attention_option
+@index_option
+@image_options
+@_figure_option
+def draw_channels(
+    attention: Path, index: Path, images: Path | None, data_root: Path, output: Path
+) -> None:
+    """Draw groups of channels over images.
+
+    And the maps that were learnt from the groups.
+    """
     from zslpipe.reports.figures.channels import channel_maps
 
-    channel_maps(options.attention, options.index, image_folder(options), options.output)
+    channel_maps(attention, index, image_folder(data_root, images, index), output)
 
 
-def draw_confusion(options: argparse.Namespace) -> None:
-    """Draw where the images of an unseen class go."""
-    from zslpipe.reports.figures.confusions import confusions
-
-    confusions(options.matrices, options.output)
-
-
-def draw_predictions(options: argparse.Namespace) -> None:
-    """Draw predictions before and after R."""
+@click.command("predictions")
+@click.option("--scores", type=INPUT_FILE, required=True, help="scores.h5 before the rebalancing.")
+@click.option("--rebalanced", type=INPUT_FILE, required=True, help="scores.h5 after it.")
+@index_option
+@image_options
+@_figure_option
+def draw_predictions(
+    scores: Path,
+    rebalanced: Path,
+    index: Path,
+    images: Path | None,
+    data_root: Path,
+    output: Path,
+) -> None:
+    """Draw predictions before and after a rebalancing."""
     from zslpipe.reports.figures.predictions import predictions
 
-    predictions(
-        options.scores, options.rebalanced, options.index, image_folder(options), options.output
-    )
+    predictions(scores, rebalanced, index, image_folder(data_root, images, index), output)
 
 
-def draw_grad_cam(options: argparse.Namespace) -> None:
+@click.command("grad-cam-figure")
+@click.option(
+    "--gradcam", type=INPUT_FILE, required=True, help="gradcam.h5, of the command grad-cam."
+)
+@index_option
+@image_options
+@_figure_option
+def draw_grad_cam(
+    gradcam: Path, index: Path, images: Path | None, data_root: Path, output: Path
+) -> None:
     """Draw Grad-CAM maps over images."""
     from zslpipe.reports.figures.gradcam import grad_cam_maps
 
-    grad_cam_maps(options.gradcam, options.index, image_folder(options), options.output)
+    grad_cam_maps(gradcam, index, image_folder(data_root, images, index), output)

@@ -1,65 +1,205 @@
 """Runs: training, and what a trained model writes besides its scores."""
 
-import argparse
-import json
+from pathlib import Path
+from typing import Any
 
-from zslpipe.commands.inputs import compute_of, image_folder, run_inputs
+import click
+
+from zslpipe.commands.inputs import (
+    INPUT_FILE,
+    OUTPUT_FILE,
+    OUTPUT_FOLDER,
+    JsonObject,
+    compute_of,
+    compute_options,
+    count_option,
+    image_folder,
+    module_named,
+    output_option,
+    run_inputs,
+    run_options,
+    seed_option,
+    trained_option,
+    words_option,
+)
+
+# What run_method reads of a run (study.config.Run).
+SPEC = (
+    *("dataset", "method", "variant", "input", "extractor", "trunk", "semantics"),
+    *("normalisation", "precision", "selection", "criterion", "choose", "settings", "settings_of"),
+)
 
 
-def train(options: argparse.Namespace) -> None:
-    """Train and score one run."""
+@click.command("train")
+@click.option(
+    "--spec",
+    type=JsonObject(*SPEC),
+    required=True,
+    help="The run: method, variant and all of their settings, as JSON.",
+)
+@seed_option
+@run_options
+@words_option
+@output_option(OUTPUT_FOLDER, "Folder of the seed: weights.pt, history.csv, scores.h5.")
+@compute_options
+def train(
+    spec: dict[str, Any],
+    seed: int,
+    index: Path,
+    features: Path | None,
+    images: Path | None,
+    data_root: Path,
+    trunk: Path | None,
+    words: Path | None,
+    output: Path,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
+    """Train one method from one seed and score it.
+
+    A training that is cut off goes on from its last checkpoint with the same command.
+    """
     from zslpipe.runs.train import run_method
 
-    spec = json.loads(options.spec)
-    run_method(
-        spec,
-        options.seed,
-        run_inputs(options, spec),
-        options.words,
-        options.output,
-        compute_of(options),
-    )
+    module_named("zslpipe.methods", spec["method"], "--spec: method")
+    chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen)
+    run_method(spec, seed, inputs, words, output, chosen)
 
 
-def attend(options: argparse.Namespace) -> None:
-    """Write where a trained method looks."""
+@click.command("attend")
+@trained_option
+@seed_option
+@run_options
+@words_option
+@output_option(OUTPUT_FILE, "attention.h5 to write.")
+@count_option
+@compute_options
+def attend(
+    weights: Path,
+    seed: int,
+    index: Path,
+    features: Path | None,
+    images: Path | None,
+    data_root: Path,
+    trunk: Path | None,
+    words: Path | None,
+    output: Path,
+    count: int,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
+    """Write where a trained method looks.
+
+    The peaks of its attention maps in all test images, and the whole maps of --count of them.
+    """
     from zslpipe.runs.attention import attend as run
     from zslpipe.runs.weights import read_spec
 
-    source = run_inputs(options, read_spec(options.weights))
-    run(options.weights, source, options.words, options.seed, options.output, options.count)
+    chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
+    inputs = run_inputs(read_spec(weights), index, features, folder, trunk, chosen)
+    run(weights, inputs, words, seed, output, count)
 
 
-def validate(options: argparse.Namespace) -> None:
-    """Train a method's settings on the validation problem and score it."""
+@click.command("validate")
+@trained_option
+@seed_option
+@run_options
+@words_option
+@output_option(OUTPUT_FILE, "validation.h5 to write.")
+@compute_options
+def validate(
+    weights: Path,
+    seed: int,
+    index: Path,
+    features: Path | None,
+    images: Path | None,
+    data_root: Path,
+    trunk: Path | None,
+    words: Path | None,
+    output: Path,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
+    """Train once more on the validation problem.
+
+    With the settings of a trained run, as if the validation classes were the unseen ones; a
+    rebalancing is chosen on these scores.
+    """
     from zslpipe.runs.rebalancing_inputs import write_validation_scores
     from zslpipe.runs.weights import read_spec
 
-    source = run_inputs(options, read_spec(options.weights))
-    write_validation_scores(
-        options.weights, source, options.words, options.seed, options.output, compute_of(options)
-    )
+    chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
+    inputs = run_inputs(read_spec(weights), index, features, folder, trunk, chosen)
+    write_validation_scores(weights, inputs, words, seed, output, chosen)
 
 
-def score_irrelevant(options: argparse.Namespace) -> None:
+@click.command("score-irrelevant")
+@trained_option
+@seed_option
+@click.option(
+    "--irrelevant",
+    type=INPUT_FILE,
+    required=True,
+    help="List of task-irrelevant images, of the command list-irrelevant.",
+)
+@run_options
+@words_option
+@output_option(OUTPUT_FILE, "irrelevant.h5 to write.")
+@compute_options
+def score_irrelevant(
+    weights: Path,
+    seed: int,
+    irrelevant: Path,
+    index: Path,
+    features: Path | None,
+    images: Path | None,
+    data_root: Path,
+    trunk: Path | None,
+    words: Path | None,
+    output: Path,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
     """Score task-irrelevant images by a trained method."""
     from zslpipe.formats.image_list import read_irrelevant_images
     from zslpipe.runs.opening import open_source
     from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores
     from zslpipe.runs.weights import read_spec
 
-    images, spec = image_folder(options), read_spec(options.weights)
-    listed = (options.irrelevant, options.features, images, options.trunk)
-    source = open_source(spec, *listed, compute_of(options), read_irrelevant_images)
-    write_irrelevant_scores(
-        options.weights, options.index, source, options.words, options.seed, options.output
-    )
+    chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
+    listed = (irrelevant, features, folder, trunk, chosen, read_irrelevant_images)
+    inputs = open_source(read_spec(weights), *listed)
+    write_irrelevant_scores(weights, index, inputs, words, seed, output)
 
 
-def grad_cam(options: argparse.Namespace) -> None:
-    """Write where a crafted network looks, with an attribute and without."""
+@click.command("grad-cam")
+@trained_option
+@seed_option
+@run_options
+@output_option(OUTPUT_FILE, "gradcam.h5 to write.")
+@count_option
+@compute_options
+def grad_cam(
+    weights: Path,
+    seed: int,
+    index: Path,
+    features: Path | None,
+    images: Path | None,
+    data_root: Path,
+    trunk: Path | None,
+    output: Path,
+    count: int,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
+    """Write where a crafted network looks (Grad-CAM).
+
+    For --count images, with an attribute in the classifier's rule and without it.
+    """
     from zslpipe.runs.gradcam import write_grad_cam
     from zslpipe.runs.weights import read_spec
 
-    source = run_inputs(options, read_spec(options.weights))
-    write_grad_cam(options.weights, source, options.seed, options.output, options.count)
+    chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
+    inputs = run_inputs(read_spec(weights), index, features, folder, trunk, chosen)
+    write_grad_cam(weights, inputs, seed, output, count)

@@ -1,44 +1,95 @@
 """What is made of score matrices and of attention maps."""
 
-import argparse
-import json
+from pathlib import Path
+from typing import Any
 
-from zslpipe.commands.inputs import image_folder
+import click
+
+from zslpipe.commands.inputs import (
+    INPUT_FILE,
+    OUTPUT_FILE,
+    JsonObject,
+    attention_option,
+    image_folder,
+    image_options,
+    index_option,
+    output_option,
+)
+
+_scores_option = click.option(
+    "--scores", type=INPUT_FILE, required=True, help="scores.h5, of the command train."
+)
 
 
-def evaluate(options: argparse.Namespace) -> None:
-    """Write metrics.json of a score matrix."""
-    from zslpipe.scores.evaluation import write_metrics
+@click.command("localize")
+@attention_option
+@index_option
+@image_options
+@output_option(OUTPUT_FILE, "localization.json to write.")
+def localize(
+    attention: Path, index: Path, images: Path | None, data_root: Path, output: Path
+) -> None:
+    """Measure how often attention meets the right part.
 
-    write_metrics(options.scores, options.output)
-
-
-def localize(options: argparse.Namespace) -> None:
-    """Measure how often attention falls on the annotated part."""
+    Counts the peaks of maps that lie on the annotated part that the attribute is about.
+    """
     from zslpipe.maps.localization import localize as run
 
-    run(options.attention, options.index, image_folder(options), options.output)
+    run(attention, index, image_folder(data_root, images, index), output)
 
 
-def ensemble(options: argparse.Namespace) -> None:
-    """Average the softmax outputs of several score matrices."""
+@click.command("ensemble")
+@click.option("--name", required=True, help="Name of the ensemble in tables and figures.")
+@click.option(
+    "--kind",
+    type=click.Choice(["scores", "validation", "irrelevant"]),
+    required=True,
+    help="What the files hold: scores of a dataset's images, of its validation problem, or of "
+    "task-irrelevant images.",
+)
+@output_option(OUTPUT_FILE, "Score matrix (.h5) to write.")
+@click.argument("matrices", nargs=-1, required=True, type=INPUT_FILE)
+def ensemble(name: str, kind: str, output: Path, matrices: tuple[Path, ...]) -> None:
+    """Average the softmax outputs of score matrices.
+
+    MATRICES are files of the same dataset and seed, two or more. The result is a score matrix
+    like any other.
+    """
     from zslpipe.scores.ensembles import ensemble as run
     from zslpipe.scores.ensembles import ensemble_irrelevant
 
-    average = ensemble_irrelevant if options.kind == "irrelevant" else run
-    average(options.matrices, options.output, options.name, "default")
+    average = ensemble_irrelevant if kind == "irrelevant" else run
+    average(matrices, output, name, "default")
 
 
-def rebalance(options: argparse.Namespace) -> None:
+@click.command("rebalance")
+@click.option("--kind", required=True, help="Kind of rebalancing, as the configuration names it.")
+@_scores_option
+@click.option("--validation", type=INPUT_FILE, help="validation.h5, for kinds that choose on it.")
+@click.option("--irrelevant", type=INPUT_FILE, help="irrelevant.h5, for kinds that learn from it.")
+@click.option(
+    "--settings", type=JsonObject(), default="{}", help="The kind's own settings, as JSON."
+)
+@output_option(OUTPUT_FILE, "Score matrix (.h5) to write.")
+def rebalance(
+    kind: str,
+    scores: Path,
+    validation: Path | None,
+    irrelevant: Path | None,
+    settings: dict[str, Any],
+    output: Path,
+) -> None:
     """Rebalance seen against unseen scores."""
     from zslpipe.scores.rebalancing import rebalance as run
 
-    settings = json.loads(options.settings)
-    run(
-        options.kind,
-        options.scores,
-        options.output,
-        options.validation,
-        options.irrelevant,
-        settings,
-    )
+    run(kind, scores, output, validation, irrelevant, settings)
+
+
+@click.command("evaluate")
+@_scores_option
+@output_option(OUTPUT_FILE, "metrics.json to write.")
+def evaluate(scores: Path, output: Path) -> None:
+    """Compute the figures of merit of a score matrix."""
+    from zslpipe.scores.evaluation import write_metrics
+
+    write_metrics(scores, output)
