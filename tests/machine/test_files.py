@@ -31,6 +31,12 @@ def test_what_goes_wrong_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_an_error_of_the_file_system_names_the_file(tmp_path):
+    path = tmp_path / "numbers.txt"
+    with pytest.raises(OSError, match=r"No space left.*numbers\.txt'$"), written_whole(path):
+        Path("/dev/full").write_text("more than fits")
+
+
 def test_temporary_names_are_a_processs_own(tmp_path):
     code = (
         "import sys; from pathlib import Path; from zslpipe.machine.files import temporary_name\n"

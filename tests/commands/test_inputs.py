@@ -1,0 +1,91 @@
+"""Options that several commands share, and what they become."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from zslpipe.commands.features import WeightsFile, extract
+from zslpipe.commands.inputs import JsonObject, compute_of, image_folder, module_named
+from zslpipe.machine.devices import Compute
+from zslpipe.machine.errors import InputError
+
+OPTION = click.Option(["--settings"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "{adapter: demo}",
+            "read '{adapter: demo}': Expecting property name enclosed in double quotes",
+        ),
+        ('{"adapter":', "read '{\"adapter\":': Expecting value"),
+        ("", "read '': Expecting value"),
+        ("[1, 2]", "read '[1, 2]': no object"),
+        ("5", "read '5': no object"),
+        ('{"source": {}}', "without adapter; expected the keys adapter, source"),
+    ],
+)
+def test_what_is_no_object_with_the_keys_is_told(text: str, told: str) -> None:
+    with pytest.raises(click.BadParameter) as caught:
+        JsonObject("adapter", "source").convert(text, OPTION, None)
+    message = caught.value.format_message()
+    assert message.startswith("Invalid value for '--settings': ") and told in message
+    assert "\n" not in message and "expected" in message
+    assert caught.value.exit_code == 2
+
+
+def test_an_object_is_read_and_a_long_value_is_cut_in_the_message() -> None:
+    given = {"adapter": "demo", "source": {"seed": 1}}
+    assert JsonObject("adapter").convert(json.dumps(given), OPTION, None) == given
+    with pytest.raises(click.BadParameter) as caught:
+        JsonObject().convert('{"a": 1, ' + "b" * 1000, OPTION, None)
+    assert len(caught.value.format_message()) < 250
+
+
+def test_compute_is_the_configuration_s_section_and_the_job_s_threads() -> None:
+    section = {"device": "cpu", "threads": 9, "image_threads": 8, "extract_threads": 8}
+    assert compute_of(section, 3) == Compute(device="cpu", threads=3)
+    assert compute_of({}, 2) == Compute()
+
+
+def test_unknown_keys_and_wrong_types_of_compute_are_told() -> None:
+    with pytest.raises(InputError, match=r"^--compute: unknown setting 'devise'.*'device'\?$"):
+        compute_of({"devise": "cpu"}, 2)
+    with pytest.raises(InputError, match=r"^--compute: setting 'compile' is 'yes', true or false"):
+        compute_of({"compile": "yes"}, 2)
+
+
+def test_images_lie_under_the_data_root_or_beside_the_index() -> None:
+    index = Path("results/demo/index.h5")
+    assert image_folder(Path("data"), Path("birds"), index) == Path("data/birds")
+    assert image_folder(Path("data"), None, index) == Path("results/demo/images")
+
+
+def test_a_module_of_another_name_is_told_with_the_nearest() -> None:
+    room = "zslpipe.datasets.adapters"
+    assert module_named(room, "demo", "--settings: adapter").__name__ == f"{room}.demo"
+    with pytest.raises(InputError, match=r"^--settings: adapter 'dmeo'; did you mean 'demo'\?$"):
+        module_named(room, "dmeo", "--settings: adapter")
+
+
+def test_weights_are_a_file_or_left_out(tmp_path: Path) -> None:
+    (tmp_path / "index.h5").touch()
+    (tmp_path / "weights.pt").touch()
+    keys = dict.fromkeys(("name", "backbone", "weights", "size", "grid", "features_version"))
+    command = ["--index", str(tmp_path / "index.h5"), "--settings", json.dumps(keys)]
+    command += ["--output", "features.h5"]
+
+    def weights(*further: str) -> Path | None:
+        found: Path | None = extract.make_context("extract", [*command, *further]).params["weights"]
+        return found
+
+    assert weights() is None
+    assert weights("--weights") is None
+    assert weights("--weights", "") is None
+    assert weights("--weights", "--threads", "3") is None
+    assert weights("--weights", str(tmp_path / "weights.pt")) == tmp_path / "weights.pt"
+    with pytest.raises(click.BadParameter, match="does not exist"):
+        WeightsFile().convert(str(tmp_path / "absent.pt"), None, None)

@@ -1,0 +1,109 @@
+"""The names that the workflow's rules and people's scripts use: commands, options, defaults."""
+
+import re
+
+import click
+import pytest
+
+from tests.made_up.places import ROOT
+from zslpipe.commands.cli import SECTIONS, main, program
+
+# Command -> parameters: ! has to be given, [] may be given without a value, = has a default,
+# ... takes several; what is no option may be left out with ?.
+IMAGES = "--images --data-root=data"
+RUN = f"--index! --features {IMAGES} --trunk"
+COMPUTE = "--compute={} --threads=2"
+EXTRACTION = f"--index! {IMAGES} --settings! --weights[] --output! {COMPUTE}"
+SURFACE = {
+    "index": "--settings! --data-root=data --output!",
+    "words": "--index! --settings! --data-root=data --output!",
+    "pretrain": f"--images! --output! {COMPUTE}",
+    "extract": EXTRACTION,
+    "store": "--index! --settings! --data-root=data --output!",
+    "train": f"--spec! --seed=0 {RUN} --words --output! {COMPUTE}",
+    "attend": f"--weights! --seed=0 {RUN} --words --output! --count=6 {COMPUTE}",
+    "localize": f"--attention! --index! {IMAGES} --output!",
+    "validate": f"--weights! --seed=0 {RUN} --words --output! {COMPUTE}",
+    "list-irrelevant": "--settings! --data-root=data --output!",
+    "extract-irrelevant": EXTRACTION,
+    "score-irrelevant": f"--weights! --seed=0 --irrelevant! {RUN} --words --output! {COMPUTE}",
+    "ensemble": "--name! --kind! --output! matrices...",
+    "rebalance": "--kind! --scores! --validation --irrelevant --settings={} --output!",
+    "evaluate": "--scores! --output!",
+    "tables": "--output! metrics...",
+    "localization-tables": "--output! localizations...",
+    "losses": "--output! histories...",
+    "curves": "--output! metrics...",
+    "confusion": "--output! matrices...",
+    "maps": f"--attention! --index! {IMAGES} --output!",
+    "parts": f"--attention! --index! {IMAGES} --output!",
+    "predictions": f"--scores! --rebalanced! --index! {IMAGES} --output!",
+    "grad-cam": f"--weights! --seed=0 {RUN} --output! --count=6 {COMPUTE}",
+    "grad-cam-figure": f"--gradcam! --index! {IMAGES} --output!",
+    "channels": f"--attention! --index! {IMAGES} --output!",
+    "inspect": f"index? {IMAGES} --output --splits",
+    "compare": "first second",
+    "pack": "source target",
+    "unpack": "source target",
+    "status": "results?=results",
+}
+
+
+def told(parameter: click.Parameter) -> str:
+    """Return a parameter as SURFACE writes it."""
+    default = parameter.to_info_dict()["default"]
+    value = "" if default is None else f"={default}"
+    if isinstance(parameter, click.Option):
+        bare = "[]" if parameter.flag_value == "" else ""
+        required = "!" if parameter.required else ""
+        return f"{parameter.opts[0]}{bare}{required}{value}"
+    several = "..." if parameter.nargs == -1 else ""
+    optional = "" if parameter.required else "?"
+    return f"{parameter.name}{several}{optional}{value}"
+
+
+def test_no_command_and_no_option_is_missing_new_or_renamed() -> None:
+    found = {name: set(map(told, command.params)) for name, command in program.commands.items()}
+    expected = {name: set(text.split()) for name, text in SURFACE.items()}
+    assert found == expected
+
+
+def test_the_group_lists_the_commands_in_the_order_of_the_pipeline(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert list(program.commands) == list(SURFACE)
+    assert main(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert re.findall(r"^  ([a-z-]+)  ", page.split("workflow:")[1], re.MULTILINE) == list(SURFACE)
+    assert "..." not in page.split("workflow:")[1]
+    assert [f"\n{heading}:\n" in page for heading in SECTIONS] == [True, True]
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_every_command_and_every_option_has_its_help(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = program.commands[name]
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+    arguments = [argument for argument in command.params if isinstance(argument, click.Argument)]
+    names = [str(argument.name).upper() for argument in arguments]
+    assert [word for word in names if word not in str(command.help)] == []
+    assert main([name, "--help"]) == 0
+    page = capsys.readouterr().out
+    assert main([name, "-h"]) == 0
+    assert capsys.readouterr().out == page
+    assert [option.opts[0] for option in options if f"  {option.opts[0]} " not in page] == []
+
+
+def test_the_rules_type_what_there_is() -> None:
+    rules = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    typed = [path.read_text(encoding="utf8").split("python -m zslpipe ")[1:] for path in rules]
+    commands = [text.split("\n\n")[0] for texts in typed for text in texts]
+    assert len(commands) > 20
+    for text in commands:
+        name = text.split()[0]
+        known = SURFACE.get(name, SURFACE["maps"])  # {params.command}: maps, parts or channels
+        assert name in SURFACE or name == "{params.command}"
+        unknown = [option for option in re.findall(r"--[a-z-]+", text) if option not in known]
+        assert unknown == [], text
