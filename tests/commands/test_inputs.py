@@ -1,6 +1,7 @@
 """Options that several commands share, and what they become."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -8,8 +9,10 @@ import pytest
 
 from zslpipe.commands.features import WeightsFile, extract
 from zslpipe.commands.inputs import JsonObject, compute_of, image_folder, module_named
+from zslpipe.commands.runs import SPEC
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
+from zslpipe.study.config import Run
 
 OPTION = click.Option(["--settings"])
 
@@ -71,10 +74,14 @@ def test_a_module_of_another_name_is_told_with_the_nearest() -> None:
         module_named(room, "dmeo", "--settings: adapter")
 
 
+def test_a_run_is_asked_for_what_the_study_gives() -> None:
+    assert set(SPEC) <= {field.name for field in fields(Run)} - {"rebalancing"}
+
+
 def test_weights_are_a_file_or_left_out(tmp_path: Path) -> None:
     (tmp_path / "index.h5").touch()
     (tmp_path / "weights.pt").touch()
-    keys = dict.fromkeys(("name", "backbone", "weights", "size", "grid", "features_version"))
+    keys = dict.fromkeys(("name", "backbone", "size", "grid", "features_version"))
     command = ["--index", str(tmp_path / "index.h5"), "--settings", json.dumps(keys)]
     command += ["--output", "features.h5"]
 
@@ -87,5 +94,7 @@ def test_weights_are_a_file_or_left_out(tmp_path: Path) -> None:
     assert weights("--weights", "") is None
     assert weights("--weights", "--threads", "3") is None
     assert weights("--weights", str(tmp_path / "weights.pt")) == tmp_path / "weights.pt"
+    with pytest.raises(InputError, match=r"^no weights: give a file with --weights, or the key"):
+        extract.main(command, standalone_mode=False)
     with pytest.raises(click.BadParameter, match="does not exist"):
         WeightsFile().convert(str(tmp_path / "absent.pt"), None, None)

@@ -1,5 +1,6 @@
 """Images become the feature cache."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from zslpipe.commands.inputs import (
     output_option,
     settings_option,
 )
+from zslpipe.machine.errors import InputError
 
 
 class WeightsFile(click.ParamType["Path | None"]):
@@ -32,10 +34,10 @@ class WeightsFile(click.ParamType["Path | None"]):
         return None if value == "" else INPUT_FILE.convert(value, param, ctx)
 
 
-# What extract_features reads of an extractor.
+# What extract_features reads of an extractor, save weights, for which --weights may stand.
 _extractor_option = settings_option(
     "The extractor: its name and its section of the configuration, as JSON.",
-    *("name", "backbone", "weights", "size", "grid", "features_version"),
+    *("name", "backbone", "size", "grid", "features_version"),
 )
 _weights_option = click.option(
     "--weights",
@@ -89,6 +91,7 @@ def extract(
     from zslpipe.features.extraction import extract_features
     from zslpipe.formats.index import read_index
 
+    _check_weights(settings, weights)
     listed, folder = read_index(index), image_folder(data_root, images, index)
     extract_features(settings, listed, folder, weights, output, compute_of(compute, threads))
 
@@ -122,8 +125,15 @@ def extract_irrelevant(
     from zslpipe.features.extraction import extract_features
     from zslpipe.formats.image_list import read_irrelevant_images
 
+    _check_weights(settings, weights)
     listed, folder = read_irrelevant_images(index), image_folder(data_root, images, index)
     extract_features(settings, listed, folder, weights, output, compute_of(compute, threads))
+
+
+def _check_weights(settings: Mapping[str, Any], weights: Path | None) -> None:
+    """Raise InputError where neither a file nor the settings name the network's weights."""
+    if weights is None and "weights" not in settings:
+        raise InputError("no weights: give a file with --weights, or the key weights in --settings")
 
 
 @click.command("store")
