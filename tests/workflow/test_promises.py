@@ -17,8 +17,8 @@ SUMMARY = {"tables", "curves demo"}
 NOTHING: set[str] = set()
 # What the command attend does, and something else.
 ATTEND = (
-    "options.seed, options.output, options.count)",
-    "options.seed, options.output, 1 + options.count)",
+    "run(weights, inputs, words, seed, output, count)",
+    "run(weights, inputs, words, seed, output, 1 + count)",
 )
 
 

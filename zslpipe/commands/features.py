@@ -91,9 +91,9 @@ def extract(
     from zslpipe.features.extraction import extract_features
     from zslpipe.formats.index import read_index
 
-    _check_weights(settings, weights)
+    chosen = _chosen(settings, weights, compute)
     listed, folder = read_index(index), image_folder(data_root, images, index)
-    extract_features(settings, listed, folder, weights, output, compute_of(compute, threads))
+    extract_features(chosen, listed, folder, weights, output, compute_of(compute, threads))
 
 
 @click.command("extract-irrelevant")
@@ -125,15 +125,20 @@ def extract_irrelevant(
     from zslpipe.features.extraction import extract_features
     from zslpipe.formats.image_list import read_irrelevant_images
 
-    _check_weights(settings, weights)
+    chosen = _chosen(settings, weights, compute)
     listed, folder = read_irrelevant_images(index), image_folder(data_root, images, index)
-    extract_features(settings, listed, folder, weights, output, compute_of(compute, threads))
+    extract_features(chosen, listed, folder, weights, output, compute_of(compute, threads))
 
 
-def _check_weights(settings: Mapping[str, Any], weights: Path | None) -> None:
-    """Raise InputError where neither a file nor the settings name the network's weights."""
+def _chosen(
+    settings: Mapping[str, Any], weights: Path | None, compute: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return an extractor's settings and how it computes, which the workflow gives with
+    ``--compute``; InputError where nothing names the network's weights.
+    """
     if weights is None and "weights" not in settings:
         raise InputError("no weights: give a file with --weights, or the key weights in --settings")
+    return {**settings, **compute.get("extractors", {}).get(settings["name"], {})}
 
 
 @click.command("store")

@@ -139,8 +139,8 @@ def compute_of(compute: Mapping[str, Any], threads: int) -> "Compute":
     from zslpipe.machine.devices import Compute
     from zslpipe.settings import parse_settings
 
-    # The workflow's: a job is told by --threads.
-    of_the_workflow = ("threads", "extract_threads", "image_threads")
+    # The workflow's: a job is told by --threads, an extraction how its extractor computes.
+    of_the_workflow = ("threads", "extract_threads", "image_threads", "extractors")
     given = {name: value for name, value in compute.items() if name not in of_the_workflow}
     return parse_settings(Compute, {**given, "threads": threads}, "--compute")
 
