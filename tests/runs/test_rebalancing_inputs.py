@@ -19,7 +19,8 @@ from zslpipe.runs.opening import open_source
 from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores, write_validation_scores
 from zslpipe.runs.train import run_method
 from zslpipe.runs.weights import load_model
-from zslpipe.scores.rebalancing import KINDS, NEEDS, rebalance
+from zslpipe.scores.kinds import KINDS
+from zslpipe.scores.rebalancing import NEEDS, rebalance
 
 CPU = Compute(device="cpu", threads=1)
 SPEC = {

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import socket
 import subprocess
@@ -68,6 +69,16 @@ def test_p_values_equal_scipy(sizes):
 def test_p_values_that_do_not_exist():
     assert welch_p([1.0], [1.0, 2.0]) is None and welch_p([1.0, 1.0], [2.0, 2.0]) is None
     assert paired_p([1.0], [2.0]) is None and paired_p([1.0, 2.0], [2.0, 3.0]) is None
+    first = [100 * value for value in (0.07, 0.13, 0.29)]
+    second = [100 * value for value in (0.18, 0.24, 0.40)]
+    assert len({two - one for one, two in zip(first, second, strict=True)}) > 1
+    assert paired_p(first, second) is None  # differences of 11, unequal only as float64 rounds
+
+
+def test_one_side_without_any_spread_is_tested_without_a_warning():
+    p = welch_p([50.0, 50.0, 50.0], [49.0, 52.0, 55.0])
+    # |2| / sqrt(9 / 3) with the two degrees of freedom of the side that has a spread
+    assert p == pytest.approx(2 * stats.t.sf(2 / math.sqrt(3), 2), rel=1e-12)
 
 
 def test_a_table_by_hand(tmp_path):
@@ -91,10 +102,8 @@ def test_a_table_by_hand(tmp_path):
     assert line(text, "T1") == ["T1", "50.00", "0.00", "3", "50.00", "0.00", "3", "+0.00", "-", "-"]
     assert line(text, "AUSUC") == ["AUSUC", "-", "-", "0", "-", "-", "0", "-", "-", "-"]
     assert "CAUTION" not in text and "NOT COMPARABLE" not in text
-    assert (
-        "dazle / other (extractor small, semantics att (unit), selection last epoch, rebalancing none), seeds 0, 1, 2"
-        in text
-    )
+    conditions = "extractor small, semantics att (unit), selection last epoch, rebalancing none"
+    assert f"dazle / other ({conditions}), seeds 0, 1, 2" in text
 
 
 def test_no_pairs_without_the_same_seeds_and_no_p_for_one_seed(tmp_path):
@@ -130,10 +139,8 @@ def test_other_splits_of_one_dataset_are_not_compared(tmp_path):
     text = comparison(
         first, run_folder(tmp_path / "b", (0.5, 0.6), protocol="own split (birds.txt)")
     )
-    assert (
-        "NOT COMPARABLE: different splits, 'demo split' and 'own split (birds.txt)', so no differences"
-        in text
-    )
+    both = "'demo split' and 'own split (birds.txt)'"
+    assert f"NOT COMPARABLE: different splits, {both}, so no differences" in text
     assert line(text, "H") == ["H", "41.00", "1.41", "2", "55.00", "7.07", "2", "-", "-", "-"]
 
 

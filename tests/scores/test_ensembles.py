@@ -15,7 +15,8 @@ from zslpipe.formats.scores import (
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.ensembles import ensemble, ensemble_irrelevant
 from zslpipe.scores.evaluation import evaluate
-from zslpipe.scores.rebalancing import KINDS, rebalance
+from zslpipe.scores.kinds import KINDS
+from zslpipe.scores.rebalancing import rebalance
 
 
 def named(part, **changes):

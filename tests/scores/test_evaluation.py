@@ -36,9 +36,8 @@ def random_case(seed, images=60, classes=9, levels=None):
     return scores, labels, seen
 
 
-CASES = [random_case(seed) for seed in range(4)] + [
-    random_case(seed, levels=3) for seed in range(4)
-]
+CASES = [random_case(seed) for seed in range(4)]
+CASES += [random_case(seed, levels=3) for seed in range(4)]
 
 
 def slow_group(predictions, labels, members):
@@ -208,12 +207,14 @@ def matrix(case, split_sizes=None):
     rows = {"test_seen": np.flatnonzero(seen[labels]), "test_unseen": np.flatnonzero(~seen[labels])}
     rows["trainval"] = np.empty(0, np.int64)
     rows |= split_sizes or {}
+    rows_of = {split: scores[kept] for split, kept in rows.items()}
+    labels_of = {split: labels[kept] for split, kept in rows.items()}
     return ScoreMatrix(
         *("demo", "dazle", "default", 0, "small", "att (unit)", "", "last epoch", "demo split"),
         classes=tuple(f"class {number}" for number in range(len(seen))),
         seen=seen,
-        scores={split: scores[kept] for split, kept in rows.items()},
-        labels={split: labels[kept] for split, kept in rows.items()},
+        scores=rows_of,
+        labels=labels_of,
         images=rows,
     )
 
@@ -296,5 +297,6 @@ def test_nothing_behind_the_score_matrix_imports_torch():
         "scores.comparison",
         "machine.status",
     )
-    code = f"import sys; {'; '.join(f'import zslpipe.{name}' for name in modules)}; sys.exit('torch' in sys.modules)"
+    imports = "; ".join(f"import zslpipe.{name}" for name in modules)
+    code = f"import sys; {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,13 +1,10 @@
-import itertools
 import math
 
 import numpy as np
 import pytest
 
-from tests.made_up.runs import CLASSES, SEEN, all_test_images, made_up, run
-from zslpipe.scores import gating
-from zslpipe.scores.accuracy import generalized
-from zslpipe.scores.evaluation import seen_unseen_curve
+from tests.made_up.runs import SEEN, all_test_images, run
+from zslpipe.scores import calibration, gating
 
 
 def softmax(row):
@@ -96,38 +93,6 @@ def test_mixtures_lie_between_their_images():
     assert not np.array_equal(found, gating.mixed(SMALL, irrelevant, 0.75, seed=6))
 
 
-@pytest.mark.parametrize("levels", [None, 4])
-@pytest.mark.parametrize("seed", range(4))
-def test_best_factor_equals_a_slow_sweep(seed, levels):
-    scores, labels = all_test_images(made_up(seed, SEEN, CLASSES, bias=1.5))
-    scores = scores.astype(np.float64) if levels is None else scores.round(0).clip(0, levels)
-    gaps = sorted({float(row[SEEN].max() - row[~SEEN].max()) for row in scores})
-    constants = [
-        gaps[0] - 1,
-        *((low + high) / 2 for low, high in itertools.pairwise(gaps)),
-        gaps[-1] + 1,
-    ]
-    best = max(generalized(scores - constant * SEEN, labels, SEEN)[2] for constant in constants)
-    factor, figure = gating.best_factor(scores, labels, SEEN)
-    assert figure == pytest.approx(best, abs=1e-12)
-    assert generalized(scores - factor * SEEN, labels, SEEN)[2] == pytest.approx(best, abs=1e-12)
-    unseen_curve, seen_curve = seen_unseen_curve(scores, labels, SEEN)
-    products = 2 * unseen_curve * seen_curve / np.maximum(unseen_curve + seen_curve, 1e-300)
-    assert figure == pytest.approx(products.max(), abs=1e-12)
-
-
-def test_best_factor_of_hopeless_scores():
-    scores = np.eye(9)[[1, 0, 5, 2]]
-    assert gating.best_factor(scores, np.array([0, 1, 2, 5]), SEEN) == (0.0, 0.0)
-
-
-def test_one_image_by_hand():
-    """Gaps 3 (seen image) and 1 (unseen image): any constant between them gets both right."""
-    seen = np.array([True, False])
-    scores = np.array([[4.0, 1.0], [2.0, 1.0]])
-    assert gating.best_factor(scores, np.array([0, 1]), seen) == (2.0, 1.0)
-
-
 def test_rounding_costs_nobody_its_place():
     """0.001 apart at 1e6: float32 cannot tell, the best has to stay the best."""
     given = np.array([[0.000, 0.001, 0.000, 0.001, 0.0, 0.001, 0.0, 0.0, 0.0]], np.float32)
@@ -135,6 +100,6 @@ def test_rounding_costs_nobody_its_place():
     assert len(set(changed[0])) == 1
     kept = gating.keep_best(given, changed, SEEN)
     for members, best in ((SEEN, 1), (~SEEN, 5)):
-        assert gating.best_of(kept, members) == gating.best_of(given, members) == [best]
+        assert calibration.best_of(kept, members) == calibration.best_of(given, members) == [best]
     assert np.abs(kept - changed).max() == np.spacing(np.float32(1e6))
     assert np.array_equal(gating.keep_best(given, given, SEEN), given)

@@ -3,17 +3,19 @@ import itertools
 import json
 import subprocess
 import sys
+import typing
 
 import numpy as np
 import pytest
 
 from tests.made_up.runs import CLASSES, FILES, SEEN, VALIDATION, all_test_images, run, write_run
-from zslpipe.formats.scores import PROBABILITIES, read_scores
+from zslpipe.formats.scores import read_scores
 from zslpipe.machine.errors import InputError
-from zslpipe.scores import gating
+from zslpipe.scores import calibration, gating
 from zslpipe.scores.accuracy import generalized, t1
 from zslpipe.scores.evaluation import evaluate
-from zslpipe.scores.rebalancing import KINDS, NEEDS, rebalance, rebalanced
+from zslpipe.scores.kinds import KINDS, PROBABILITIES, Given
+from zslpipe.scores.rebalancing import NEEDS, rebalance, rebalanced
 
 
 def applied(folder, kind, settings=None, seed=0):
@@ -26,7 +28,7 @@ def nearly_tied(scores, generator):
     """Scores where each group's best class is one step of float32 above a class before it."""
     tied = scores.copy()
     for members in (SEEN, ~SEEN):
-        for row, best in enumerate(gating.best_of(scores, members)):
+        for row, best in enumerate(calibration.best_of(scores, members)):
             before = generator.choice(np.flatnonzero(members))
             tied[row, [before, best]] = (
                 np.nextafter(tied[row, best], np.float32(-np.inf)),
@@ -43,23 +45,18 @@ def test_no_rebalancing_changes_t1(kind, near):
         generator = np.random.default_rng(0)
         tied = {split: nearly_tied(values, generator) for split, values in matrix.scores.items()}
         matrix = dataclasses.replace(matrix, scores=tied)
-    result = rebalanced(matrix, kind, made_settings(kind), validation, irrelevant)
+    result = rebalanced(KINDS[kind](), Given(matrix, validation, irrelevant))
     for split, given in matrix.scores.items():
         for members in (SEEN, ~SEEN):
             assert np.array_equal(
-                gating.best_of(result.scores[split], members), gating.best_of(given, members)
+                calibration.best_of(result.scores[split], members),
+                calibration.best_of(given, members),
             )
         assert result.scores[split].dtype == np.float32 and np.isfinite(result.scores[split]).all()
     labels = matrix.labels["test_unseen"]
     assert t1(result.scores["test_unseen"], labels, SEEN) == t1(
         matrix.scores["test_unseen"], labels, SEEN
     )
-
-
-def made_settings(kind):
-    from zslpipe.scores.rebalancing import _settings
-
-    return _settings(kind, {}, "test")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,7 +97,7 @@ def test_what_is_written(tmp_path, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_what_it_needs_is_asked_for(tmp_path, kind):
     paths = dict(zip(FILES, write_run(tmp_path, *run()), strict=True))
-    given = {name: path if name in NEEDS[kind] else None for name, path in paths.items()}
+    given = dict.fromkeys(FILES) | {name: paths[name] for name in NEEDS[kind]}
     rebalance(
         kind, paths["scores"], tmp_path / "out.h5", given["validation"], given["irrelevant"], {}
     )
@@ -130,7 +127,8 @@ def test_oracle_knows_the_group(tmp_path):
     for split in original.scores:
         members = SEEN if split != "test_unseen" else ~SEEN
         assert np.array_equal(
-            result.scores[split].argmax(axis=1), gating.best_of(original.scores[split], members)
+            result.scores[split].argmax(axis=1),
+            calibration.best_of(original.scores[split], members),
         )
         assert np.array_equal(result.scores[split][:, members], original.scores[split][:, members])
     figures = evaluate(result)
@@ -142,7 +140,7 @@ def test_calibrated_stacking_takes_the_factor_of_the_validation_classes(tmp_path
     result, (original, validation, _) = applied(tmp_path, "calibrated_stacking"), run()
     chosen = result.chosen["calibrated_stacking"]
     scores, labels = all_test_images(validation)
-    factor, figure = gating.best_factor(scores.astype(np.float64), labels, validation.seen)
+    factor, figure = calibration.best_factor(scores.astype(np.float64), labels, validation.seen)
     assert chosen == {"factor": factor, "validation_H": figure}
     expected = original.scores["test_seen"] - np.float32(factor) * SEEN
     np.testing.assert_allclose(result.scores["test_seen"], expected, rtol=1e-5, atol=1e-5)
@@ -225,6 +223,13 @@ def test_the_discriminator_reads_logits_as_the_paper_does(tmp_path):
     assert (chosen["reading"], chosen["mixup"]) == ("logits", 0.5) and "validation_H" not in chosen
 
 
+def columns_and_labels(matrix, columns, place):
+    """Scores and labels of a matrix of these columns; ``place`` is a class's new number."""
+    scores = {split: values[:, columns] for split, values in matrix.scores.items()}
+    labels = {split: place[numbers] for split, numbers in matrix.labels.items()}
+    return {"scores": scores, "labels": labels}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_permuting_classes_permutes_columns(kind):
     matrix, validation, irrelevant = run(seed=2)
@@ -235,22 +240,20 @@ def test_permuting_classes_permutes_columns(kind):
         matrix,
         classes=tuple(np.array(CLASSES)[order]),
         seen=SEEN[order],
-        scores={split: values[:, order] for split, values in matrix.scores.items()},
-        labels={split: place[labels] for split, labels in matrix.labels.items()},
+        **columns_and_labels(matrix, order, place),
     )
     choosing = dataclasses.replace(
         validation,
         classes=tuple(np.array(validation.classes)[within]),
         seen=VALIDATION[within],
-        scores={split: values[:, within] for split, values in validation.scores.items()},
-        labels={split: np.argsort(within)[labels] for split, labels in validation.labels.items()},
+        **columns_and_labels(validation, within, np.argsort(within)),
     )
     assert choosing.classes == tuple(np.array(permuted.classes)[permuted.seen])
     unrelated = dataclasses.replace(
         irrelevant, classes=permuted.classes, scores=irrelevant.scores[:, order]
     )
-    expected = rebalanced(matrix, kind, made_settings(kind), validation, irrelevant)
-    found = rebalanced(permuted, kind, made_settings(kind), choosing, unrelated)
+    expected = rebalanced(KINDS[kind](), Given(matrix, validation, irrelevant))
+    found = rebalanced(KINDS[kind](), Given(permuted, choosing, unrelated))
     for split, values in expected.scores.items():
         np.testing.assert_allclose(found.scores[split], values[:, order], rtol=1e-4, atol=1e-4)
 
@@ -291,13 +294,11 @@ def without(matrix, split):
 def only_seen(matrix):
     """The matrix with its seen classes only."""
     matrix = without(matrix, "test_unseen")
-    number = np.cumsum(matrix.seen) - 1
     return dataclasses.replace(
         matrix,
         classes=tuple(np.array(matrix.classes)[matrix.seen]),
         seen=np.ones(matrix.seen.sum(), bool),
-        scores={split: values[:, matrix.seen] for split, values in matrix.scores.items()},
-        labels={split: number[labels] for split, labels in matrix.labels.items()},
+        **columns_and_labels(matrix, matrix.seen, np.cumsum(matrix.seen) - 1),
     )
 
 
@@ -359,6 +360,48 @@ def test_chosen_values_are_plain_json(tmp_path):
         assert json.loads(json.dumps(applied(tmp_path, kind).chosen))["epochs"] == 4
 
 
+@dataclasses.dataclass(frozen=True)
+class Shifted:
+    """A kind of somebody's own: the class is all there is of it."""
+
+    name: typing.ClassVar[str] = "shifted"
+    log_probabilities: typing.ClassVar[bool] = False
+    by: float = 1.0
+
+    def __post_init__(self):
+        if self.by < 0:
+            raise ValueError(f"setting 'by' is {self.by}, 0 or more expected")
+
+    def needs(self):
+        return ()
+
+    def prepare(self, given):
+        return lambda scores, labels: scores - self.by * given.matrix.seen, {"by": self.by}
+
+
+def test_a_new_kind_is_one_class(tmp_path, monkeypatch):
+    monkeypatch.setitem(KINDS, Shifted.name, Shifted)
+    result = applied(tmp_path, "shifted", {"by": 2.5})
+    assert (result.rebalancing, result.chosen["shifted"]) == ("shifted", {"by": 2.5})
+    scores = run()[0].scores["test_seen"]
+    np.testing.assert_allclose(result.scores["test_seen"], scores - 2.5 * SEEN, atol=1e-6)
+    with pytest.raises(InputError, match="rebalancing 'shifted': setting 'by' is -1, 0 or more"):
+        applied(tmp_path, "shifted", {"by": -1})
+    with pytest.raises(InputError, match="rebalancing 'shifted': unknown setting 'bye'"):
+        applied(tmp_path, "shifted", {"bye": 1})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_declare_what_others_ask(kind):
+    assert KINDS[kind].name == kind and set(NEEDS[kind]) <= {"validation", "irrelevant"}
+    assert (kind in PROBABILITIES) is KINDS[kind].log_probabilities
+
+
+def test_a_given_factor_needs_no_file():
+    assert KINDS["calibrated_stacking"](factor=1.5).needs() == ()
+    assert NEEDS["calibrated_stacking"] == ("validation",)
+
+
 def test_importing_loads_neither_torch_nor_scikit_learn():
     modules = (
         "scores.rebalancing",
@@ -367,5 +410,6 @@ def test_importing_loads_neither_torch_nor_scikit_learn():
         "reports.figures.predictions",
     )
     loaded = "sys.exit(bool({'torch', 'sklearn'} & set(sys.modules)))"
-    code = f"import sys; {'; '.join(f'import zslpipe.{name}' for name in modules)}; {loaded}"
+    imports = "; ".join(f"import zslpipe.{name}" for name in modules)
+    code = f"import sys; {imports}; {loaded}"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -40,10 +40,6 @@ from zslpipe.machine.files import written_whole
 SPLITS = ("trainval", "test_seen", "test_unseen")
 TEXTS = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "protocol")
 IRRELEVANT_TEXTS = ("dataset", "method", "variant", "source")
-PROBABILITIES = (
-    "cosmo",
-    "discriminator",
-)  # kinds of rebalancing whose scores are log-probabilities
 Content = TypeVar("Content")
 
 

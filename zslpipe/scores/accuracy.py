@@ -17,7 +17,9 @@ def per_class_accuracy(predicted: np.ndarray, labels: np.ndarray, classes: int) 
     """
     images = np.bincount(labels, minlength=classes)
     correct = np.bincount(labels[predicted == labels], minlength=classes)
-    return np.divide(correct, images, out=np.full(classes, np.nan), where=images > 0)
+    accuracies = np.full(classes, np.nan)
+    np.divide(correct, images, out=accuracies, where=images > 0)
+    return accuracies
 
 
 def group_mean(accuracies: np.ndarray, members: np.ndarray) -> float:

@@ -1,18 +1,20 @@
 """Two results side by side: means, spreads, difference and how likely it is by chance."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.special import stdtr
+from scipy import stats
+from tabulate import tabulate
 
 from zslpipe.formats.metrics import IDENTITY, METRICS, read_metrics
 from zslpipe.machine.errors import InputError
 
 CONDITIONS = ("extractor", "semantics", "words", "selection", "rebalancing")
 COLUMNS = ("metric", "first", "std", "n", "second", "std", "n", "difference", "p Welch", "p paired")
+# Per cent (ours): accuracies are shares of counts, a smaller spread is what float64 has rounded.
+ROUNDING = 1e-9
 
 
 def metrics_of(folder: Path) -> list[Path]:
@@ -36,34 +38,31 @@ def compare(first: Sequence[Path], second: Sequence[Path]) -> str:
     splits get neither difference nor p. Raises InputError where a file is no metrics.json, a side
     is empty, mixes results or repeats a seed.
     """
-    sides = [_read_side(paths, name) for paths, name in ((first, "first"), (second, "second"))]
-    one, two = (next(iter(side.values())) for side in sides)
-    lines = [f"first:  {_describe(one, sides[0])}", f"second: {_describe(two, sides[1])}"]
-    differing = [name for name in ("dataset", "protocol") if one[name] != two[name]]
-    comparable = not differing
-    if "dataset" in differing:
-        lines.append("NOT COMPARABLE: different datasets, so no differences are given")
-    elif differing:
-        both = f"{one['protocol']!r} and {two['protocol']!r}"
-        lines.append(f"NOT COMPARABLE: different splits, {both}, so no differences are given")
+    one, two = _read_side(first, "first"), _read_side(second, "second")
+    some, other = next(iter(one.values())), next(iter(two.values()))
+    lines = [f"first:  {_describe(some, one)}", f"second: {_describe(other, two)}"]
+    apart = _not_comparable(some, other)
+    if apart is not None:
+        lines.append(f"NOT COMPARABLE: {apart}, so no differences are given")
     for name in CONDITIONS:
-        if one[name] != two[name]:
-            lines.append(
-                f"CAUTION: {name} differs: {one[name] or 'none'!r} and {two[name] or 'none'!r}"
-            )
-    rows = [COLUMNS, *(_row(name, sides[0], sides[1], comparable) for name in METRICS)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    table = [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
-    lines += [
-        "",
-        *table,
-        "",
-        "per cent; std: n - 1; p: two-sided t-tests over seeds, difference = second - first",
-    ]
-    return "\n".join(lines)
+        if some[name] != other[name]:
+            both = f"{some[name] or 'none'!r} and {other[name] or 'none'!r}"
+            lines.append(f"CAUTION: {name} differs: {both}")
+    rows = [_row(name, _values(one, name), _values(two, name), apart is None) for name in METRICS]
+    right = ["right"] * len(COLUMNS)
+    # titles as a row: tabulate would widen every column that they are the widest of
+    table = tabulate([COLUMNS, *rows], tablefmt="plain", disable_numparse=True, colalign=right)
+    told = "per cent; std: n - 1; p: two-sided t-tests over seeds, difference = second - first"
+    return "\n".join([*lines, "", table, "", told])
+
+
+def _not_comparable(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+    """Return why two results cannot be subtracted, None where they can."""
+    if first["dataset"] != second["dataset"]:
+        return "different datasets"
+    if first["protocol"] != second["protocol"]:
+        return f"different splits, {first['protocol']!r} and {second['protocol']!r}"
+    return None
 
 
 def _read_side(paths: Sequence[Path], name: str) -> dict[int, Mapping[str, Any]]:
@@ -78,9 +77,8 @@ def _read_side(paths: Sequence[Path], name: str) -> dict[int, Mapping[str, Any]]
         reference = next(iter(seeds.values()), metrics)
         differing = [key for key in IDENTITY if metrics[key] != reference[key]]
         if differing:
-            raise InputError(
-                f"{file}: the {name} result mixes runs of different {', '.join(differing)}; give one run"
-            )
+            told = f"the {name} result mixes runs of different {', '.join(differing)}"
+            raise InputError(f"{file}: {told}; give one run")
         if metrics["seed"] in seeds:
             raise InputError(f"{file}: seed {metrics['seed']} of the {name} result is given twice")
         seeds[metrics["seed"]] = metrics
@@ -94,35 +92,31 @@ def _describe(metrics: Mapping[str, Any], seeds: Mapping[int, Any]) -> str:
     return f"{who} ({conditions}), seeds {', '.join(str(seed) for seed in sorted(seeds))}"
 
 
+def _values(side: Mapping[int, Mapping[str, Any]], name: str) -> dict[int, float]:
+    """Return seed -> a metric in per cent; seeds that lack it are left out."""
+    return {seed: 100 * metrics[name] for seed, metrics in side.items() if name in metrics}
+
+
 def _row(
-    name: str,
-    first: Mapping[int, Mapping[str, Any]],
-    second: Mapping[int, Mapping[str, Any]],
-    comparable: bool,
+    name: str, first: Mapping[int, float], second: Mapping[int, float], comparable: bool
 ) -> tuple[str, ...]:
-    """Return the cells of one metric; seeds that lack it are left out, and n says so."""
-    sides = [
-        {seed: 100 * entry[name] for seed, entry in side.items() if name in entry}
-        for side in (first, second)
-    ]
-    cells = [name]
-    for values in (list(side.values()) for side in sides):
-        mean = f"{statistics.fmean(values):.2f}" if values else "-"
-        cells += [
-            mean,
-            f"{statistics.stdev(values):.2f}" if len(values) > 1 else "-",
-            str(len(values)),
-        ]
-    if not (comparable and all(sides)):
+    """Return the cells of one metric from its values by seed."""
+    one, two = list(first.values()), list(second.values())
+    cells = (name, *_summary(one), *_summary(two))
+    if not (comparable and one and two):
         return (*cells, "-", "-", "-")
-    one, two = (list(side.values()) for side in sides)
     paired = None
-    if sides[0].keys() == sides[1].keys():
-        paired = paired_p(
-            [sides[0][seed] for seed in sides[0]], [sides[1][seed] for seed in sides[0]]
-        )
+    if first.keys() == second.keys():
+        paired = paired_p(one, [second[seed] for seed in first])
     difference = statistics.fmean(two) - statistics.fmean(one)
     return (*cells, f"{difference:+.2f}", _format_p(welch_p(one, two)), _format_p(paired))
+
+
+def _summary(values: Sequence[float]) -> tuple[str, str, str]:
+    """Return the cells of mean, spread and number of values."""
+    mean = f"{statistics.fmean(values):.2f}" if values else "-"
+    spread = f"{statistics.stdev(values):.2f}" if len(values) > 1 else "-"
+    return mean, spread, str(len(values))
 
 
 def _format_p(value: float | None) -> str:
@@ -133,28 +127,29 @@ def _format_p(value: float | None) -> str:
 
 
 def welch_p(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Return the two-sided p-value of Welch's t-test; None below two values a side or without any
-    spread.
+    """Return the two-sided p-value of Welch's t-test of values in per cent; None below two values a
+    side or without any spread.
     """
     if min(len(first), len(second)) < 2:
         return None
-    parts = [statistics.variance(values) / len(values) for values in (first, second)]
-    total = sum(parts)
-    if total == 0:
+    spreads = statistics.stdev(first), statistics.stdev(second)
+    if max(spreads) < ROUNDING:
         return None
-    freedom = total**2 / sum(
-        part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)
-    )  # Welch-Satterthwaite
-    statistic = (statistics.fmean(first) - statistics.fmean(second)) / math.sqrt(total)
-    return float(2 * stdtr(freedom, -abs(statistic)))
+    # from means and spreads: scipy warns of values where one side alone has no spread, which is
+    # no fault here
+    test = stats.ttest_ind_from_stats(
+        *(statistics.fmean(first), spreads[0], len(first)),
+        *(statistics.fmean(second), spreads[1], len(second)),
+        equal_var=False,
+    )
+    return float(test.pvalue)
 
 
 def paired_p(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Return the two-sided p-value of the paired t-test; None below two pairs or where all
-    differences are equal.
+    """Return the two-sided p-value of the paired t-test of values in per cent; None below two pairs
+    or where all differences are equal.
     """
     differences = [one - two for one, two in zip(first, second, strict=True)]
-    if len(differences) < 2 or statistics.variance(differences) == 0:
+    if len(differences) < 2 or statistics.stdev(differences) < ROUNDING:
         return None
-    error = math.sqrt(statistics.variance(differences) / len(differences))
-    return float(2 * stdtr(len(differences) - 1, -abs(statistics.fmean(differences) / error)))
+    return float(stats.ttest_rel(first, second).pvalue)

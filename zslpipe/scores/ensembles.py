@@ -10,11 +10,11 @@ stand, without another softmax; the member with the lowest temperature then outw
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from zslpipe.formats.scores import (
-    PROBABILITIES,
     SPLITS,
     IrrelevantScores,
     ScoreMatrix,
@@ -25,14 +25,13 @@ from zslpipe.formats.scores import (
 )
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.gating import log_softmax
+from zslpipe.scores.kinds import PROBABILITIES
 
-SAME = (
-    "dataset",
-    "seed",
-    "protocol",
-    "rebalancing",
-    "classes",
-)  # what has to be equal in all members
+# what has to be equal in all members
+SAME = ("dataset", "seed", "protocol", "rebalancing", "classes")
+SAME_IRRELEVANT = ("dataset", "seed", "source", "classes")
+# what may differ, and is told of each
+TOLD = ("extractor", "semantics", "words", "selection")
 
 
 def ensemble(members: Sequence[Path], output: Path, method: str, variant: str) -> None:
@@ -48,32 +47,21 @@ def ensemble(members: Sequence[Path], output: Path, method: str, variant: str) -
     first = matrices[0]
     for path, matrix in zip(members, matrices, strict=True):
         _check_same(path, matrix, members[0], first, SAME)
-        same = np.array_equal(matrix.seen, first.seen)
-        for split in SPLITS:
-            same &= np.array_equal(matrix.images[split], first.images[split])
-            same &= np.array_equal(matrix.labels[split], first.labels[split])
-        if not same:
+        if not _same_images(matrix, first):
             raise InputError(
                 f"{path}: other images or labels than {members[0]}; an ensemble needs one index"
             )
-    scores = {split: _mean([_logarithms(matrix, split) for matrix in matrices]) for split in SPLITS}
-    chosen = {
-        f"{matrix.method} / {matrix.variant}": dict(matrix.chosen)
-        for matrix in matrices
-        if matrix.chosen
-    }
-    result = replace(
-        first,
-        method=method,
-        variant=variant,
-        extractor=_joined([matrix.extractor for matrix in matrices]),
-        semantics=_joined([matrix.semantics for matrix in matrices]),
-        words=_joined([matrix.words for matrix in matrices]),
-        selection=_joined([matrix.selection for matrix in matrices]),
-        scores=scores,
-        chosen=chosen,
-    )
-    write_scores(output, result)
+    scores = {}
+    for split in SPLITS:
+        scores[split] = _mean([_logarithms(matrix, split) for matrix in matrices])
+    chosen: dict[str, object] = {}
+    for matrix in matrices:
+        if matrix.chosen:
+            chosen[f"{matrix.method} / {matrix.variant}"] = dict(matrix.chosen)
+    changed: dict[str, Any] = {"method": method, "variant": variant}
+    for name in TOLD:
+        changed[name] = _joined([getattr(matrix, name) for matrix in matrices])
+    write_scores(output, replace(first, **changed, scores=scores, chosen=chosen))
 
 
 def ensemble_irrelevant(members: Sequence[Path], output: Path, method: str, variant: str) -> None:
@@ -83,9 +71,7 @@ def ensemble_irrelevant(members: Sequence[Path], output: Path, method: str, vari
     _check_count(members)
     found = [read_irrelevant(path) for path in members]
     for path, irrelevant in zip(members, found, strict=True):
-        _check_same(
-            path, irrelevant, members[0], found[0], ("dataset", "seed", "source", "classes")
-        )
+        _check_same(path, irrelevant, members[0], found[0], SAME_IRRELEVANT)
         if len(irrelevant.scores) != len(found[0].scores):
             raise InputError(
                 f"{path}: {len(irrelevant.scores)} images, {members[0]} has {len(found[0].scores)}"
@@ -111,29 +97,36 @@ def _check_same(
     for name in names:
         found, expected = getattr(member, name), getattr(first, name)
         if found != expected:
-            told = (
-                "other classes, or in another order,"
-                if name == "classes"
-                else f"{name} {found!r}, not {expected!r}"
-            )
-            raise InputError(
-                f"{path}: {told} as in {first_path}; members of an ensemble have to agree in it"[
-                    :300
-                ]
-            )
+            told = f"{name} {found!r}, not {expected!r}"
+            if name == "classes":
+                told = "other classes, or in another order,"
+            agree = "members of an ensemble have to agree in it"
+            raise InputError(f"{path}: {told} as in {first_path}; {agree}"[:300])
+
+
+def _same_images(matrix: ScoreMatrix, first: ScoreMatrix) -> bool:
+    """Return whether two score matrices have the same seen classes, images and labels."""
+    same = np.array_equal(matrix.seen, first.seen)
+    for split in SPLITS:
+        same &= np.array_equal(matrix.images[split], first.images[split])
+        same &= np.array_equal(matrix.labels[split], first.labels[split])
+    return same
 
 
 def _joined(texts: Sequence[str]) -> str:
-    """Return what members say of themselves: once where they agree, side by side where they differ."""
+    """Return what members say of themselves: once where they agree, else side by side."""
     return " + ".join(dict.fromkeys(text for text in texts if text))
 
 
 def _logarithms(matrix: ScoreMatrix, split: str) -> np.ndarray:
     """Return a split's (image, class) log-probabilities, float64."""
     scores = matrix.scores[split]
-    return scores.astype(np.float64) if matrix.rebalancing in PROBABILITIES else log_softmax(scores)
+    if matrix.rebalancing in PROBABILITIES:
+        return scores.astype(np.float64)
+    return log_softmax(scores)
 
 
 def _mean(logarithms: Sequence[np.ndarray]) -> np.ndarray:
     """Return the log of the mean of probabilities given as logarithms, float32 and finite."""
-    return (np.logaddexp.reduce(logarithms) - np.log(len(logarithms))).astype(np.float32)
+    mean: np.ndarray = np.logaddexp.reduce(logarithms) - np.log(len(logarithms))
+    return mean.astype(np.float32)

@@ -3,7 +3,7 @@ weighs scores.
 
 Pure functions on arrays: ``scores`` are (image, class), ``seen`` (class,) bool, ``odds`` (image,)
 the log-odds of an image to be of a seen class. Equations are those of
-:mod:`zslpipe.scores.rebalancing`.
+:mod:`zslpipe.scores.kinds`.
 """
 
 import itertools
@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy
+from zslpipe.scores.calibration import best_of
 
 # Temperatures tried, in standard deviations of the scores (ours): 5 % apart, from nearly hard to
 # nearly uniform.
@@ -24,28 +25,6 @@ SHARPNESSES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 Gate = Callable[[np.ndarray], np.ndarray]
 
 
-def best_of(scores: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Return (image,) the best class of the (class,) mask ``members``, the first of equals."""
-    columns = np.flatnonzero(members)
-    return columns[scores[:, columns].argmax(axis=1)]
-
-
-def gaps(scores: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, an image each, best seen class, best unseen class, and the seen one's score minus the
-    unseen one's.
-    """
-    best_seen, best_unseen, rows = (
-        best_of(scores, seen),
-        best_of(scores, ~seen),
-        np.arange(len(scores)),
-    )
-    return (
-        best_seen,
-        best_unseen,
-        scores[rows, best_seen].astype(np.float64) - scores[rows, best_unseen],
-    )
-
-
 def keep_best(given: np.ndarray, changed: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Return ``changed``, float32, with each group's best class of ``given`` raised by one step of
     float32 where rounding has cost it its place.
@@ -56,35 +35,6 @@ def keep_best(given: np.ndarray, changed: np.ndarray, seen: np.ndarray) -> np.nd
         lost = best != now
         kept[rows[lost], best[lost]] = np.nextafter(kept[rows[lost], now[lost]], np.float32(np.inf))
     return kept
-
-
-def best_factor(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
-    """Return the constant that, taken off the seen scores, gives the best H over (image,) labels,
-    and that H; exact.
-
-    As in :func:`zslpipe.scores.evaluation.seen_unseen_curve`, H changes only where the constant
-    passes an image's gap, best seen minus best unseen score: one sort of the gaps gives every H.
-    The constant is the middle between two gaps, the smallest of equally good ones.
-    """
-    best_seen, best_unseen, distances = gaps(scores, seen)
-    of_seen = seen[labels]
-    right = (
-        np.where(of_seen, best_seen, best_unseen) == labels
-    )  # a wrong image moves without changing U or S
-    if not right.any():
-        return 0.0, 0.0
-    images = np.bincount(labels, minlength=len(seen))
-    classes = np.where(of_seen, np.count_nonzero(images[seen]), np.count_nonzero(images[~seen]))
-    weights = 1.0 / (images[labels] * classes)
-    values, step = np.unique(distances[right], return_inverse=True)
-    lost = np.bincount(step, weights=(weights * of_seen)[right])
-    won = np.bincount(step, weights=(weights * ~of_seen)[right])
-    accuracies = zip(
-        np.append(0.0, won.cumsum()), np.append(lost[::-1].cumsum()[::-1], 0.0), strict=True
-    )
-    harmonic = np.array([harmonic_mean(unseen, seen) for unseen, seen in accuracies])
-    constants = np.concatenate([values[:1] - 1, (values[1:] + values[:-1]) / 2, values[-1:] + 1])
-    return float(constants[harmonic.argmax()]), float(harmonic.max())
 
 
 def harmonic_of(
@@ -100,9 +50,10 @@ def harmonic_of(
 
 def log_softmax(scores: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return (image, class) log-probabilities, float64, of scores divided by ``temperature``."""
-    scaled = scores.astype(np.float64) / temperature
+    scaled: np.ndarray = scores.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
-    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    scaled -= np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    return scaled
 
 
 def likeliest_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -121,18 +72,18 @@ def logistic(features: np.ndarray, positive: np.ndarray, regulariser: float) -> 
     """Return the log-odds, a function of (image, ?) features, of a logistic regression;
     ``regulariser`` is scikit-learn's C.
     """
-    from sklearn.linear_model import (
-        LogisticRegression,
-    )  # takes a second to import, and few jobs need it
+    # takes a second to import, and few jobs need it
+    from sklearn.linear_model import LogisticRegression
 
-    return (
-        LogisticRegression(C=regulariser, max_iter=5000).fit(features, positive).decision_function
-    )
+    fitted = LogisticRegression(C=regulariser, max_iter=5000).fit(features, positive)
+    odds: Gate = fitted.decision_function
+    return odds
 
 
 def log_sigmoid(odds: np.ndarray) -> np.ndarray:
     """Return the log of 1 / (1 + exp(-odds)), finite for finite odds."""
-    return -np.logaddexp(0.0, -odds)
+    logarithms: np.ndarray = -np.logaddexp(0.0, -odds)
+    return logarithms
 
 
 def smoothed_group(
@@ -141,7 +92,9 @@ def smoothed_group(
     """Return eq. 2 of one group from the log-probabilities within it, the log-odds of the group,
     its class count.
     """
-    return log_sigmoid(odds) + np.logaddexp(logarithms, log_sigmoid(-odds) - np.log(classes))
+    spread = log_sigmoid(-odds) - np.log(classes)
+    result: np.ndarray = log_sigmoid(odds) + np.logaddexp(logarithms, spread)
+    return result
 
 
 def smoothed(
@@ -172,14 +125,11 @@ def sharpened(
     best = (-1.0, 0.0, 1.0)
     for threshold, sharpness in itertools.product(THRESHOLDS, SHARPNESSES):
         odds = (probability - threshold) / sharpness
-        of_seen = smoothed_group(own, odds, seen.sum()) >= smoothed_group(
-            other, -odds, (~seen).sum()
-        )
-        best = max(
-            best,
-            (harmonic_of(of_seen, scores, labels, seen), threshold, sharpness),
-            key=lambda tried: tried[0],
-        )
+        best_seen = smoothed_group(own, odds, seen.sum())
+        best_unseen = smoothed_group(other, -odds, (~seen).sum())
+        found = harmonic_of(best_seen >= best_unseen, scores, labels, seen)
+        if found > best[0]:
+            best = found, threshold, sharpness
     figure, threshold, sharpness = best
     chosen = {"threshold": threshold, "sharpness": sharpness, "validation_H": figure}
     return lambda features: (np.exp(log_sigmoid(gate(features))) - threshold) / sharpness, chosen

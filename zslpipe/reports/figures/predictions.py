@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zslpipe.formats.index import Index, read_index
-from zslpipe.formats.scores import PROBABILITIES, ScoreMatrix, read_scores
+from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.style import STYLE, class_title, save_figure
@@ -129,17 +129,15 @@ def probabilities(
 ) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
     """Return split -> (image, class) probabilities before and after; rows sum to 1."""
     used = after.chosen.get(after.rebalancing)
-    temperature = (
-        float(used["temperature"]) if isinstance(used, Mapping) and "temperature" in used else 1.0
-    )
-    own = 1.0 if after.rebalancing in PROBABILITIES else temperature
-    return (
-        {
-            split: np.exp(log_softmax(scores, temperature))
-            for split, scores in before.scores.items()
-        },
-        {split: np.exp(log_softmax(scores, own)) for split, scores in after.scores.items()},
-    )
+    temperature = 1.0
+    if isinstance(used, Mapping) and "temperature" in used:
+        temperature = float(used["temperature"])
+    first, second = {}, {}
+    for split in before.scores:
+        first[split] = np.exp(log_softmax(before.scores[split], temperature))
+        # a kind that chooses a temperature has divided by it, the others keep the scores' unit
+        second[split] = np.exp(log_softmax(after.scores[split]))
+    return first, second
 
 
 def _draw_bars(

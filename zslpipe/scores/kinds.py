@@ -1,0 +1,304 @@
+"""Kinds of rebalancing, a class each: its name, its settings, what it needs and what it does.
+
+All work on what ``scores`` holds, with the margins or constants that a method has put in itself.
+The best class of either group stays the best of its group, so T1 is the same under all; numbers are
+ours::
+
+    none                  the scores as they are
+    calibrated_stacking   (1)  s_j - factor  for seen j
+    cosmo                 (2)  p_j = p_S (p(j|S) + p_U / |S|)  for seen j
+                               p_j = p_U (p(j|U) + p_S / |U|)  for unseen j, p_U = 1 - p_S
+    discriminator         (3)  p_j = p_D softmax(s / tau)_j  for seen j
+                               p_j = (1 - p_D) softmax(s / tau)_j  for unseen j
+    oracle                knows from the labels which images are of seen classes: an upper bound,
+                          not a method
+
+(1) Chao et al., ECCV 2016; (2) Atzmon and Chechik, CVPR 2019; (3) Classifier Crafting, eq. 2: "R".
+
+p_S and p_D are an image's probability to be of a seen class, from logistic regressions on its
+scores. cosmo and discriminator write log p_j, the others keep the unit of the scores. What has to
+be chosen is chosen on validation.h5, the same method trained on the problem of choosing: by H
+there, the temperature of a softmax by the likelihood there.
+
+A new kind is a new class here, named at the end of the file: a frozen dataclass of settings, each
+with a default, that raises ValueError for a value out of range, with the members of
+``Rebalancing``.
+
+Deviations
+    - calibrated_stacking: the factor is that of the validation problem, in the unit of the scores.
+      That problem's model has seen fewer images and classes; on 127 classes of CUB its factor is 10
+      to 40 % above the best one of the test.
+    - cosmo: one matrix is both experts, p(j|S) and p(j|U) its softmax over either group. The gate
+      learns from all test images of the validation problem; the public code keeps a third for
+      choosing.
+    - discriminator: the paper's D reads the logits class by class. Such a D learns what seen
+      classes look like rather than what doubt looks like: on its validation classes it told seen
+      from unseen images no better than chance. Here it reads the best seen and the best unseen
+      log-probability ("confidence"; ours); "logits" is the paper's. Mixup coefficient and tau,
+      which the paper does not give, are chosen on the validation classes.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from zslpipe.formats.scores import IrrelevantScores, ScoreMatrix
+from zslpipe.machine.errors import nearest
+from zslpipe.scores import gating
+from zslpipe.scores.calibration import best_factor, gaps
+
+READINGS = {"confidence": gating.confidence, "logits": gating.logits}
+# New scores (image, class) from old ones and labels (image,), float64, and what was chosen.
+Prepared = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The files of one run: scores.h5; validation.h5 and irrelevant.h5 where they are needed."""
+
+    matrix: ScoreMatrix
+    validation: ScoreMatrix | None = None
+    irrelevant: IrrelevantScores | None = None
+
+    def choosing(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return scores (image, class), float64, and labels (image,) of all test images of the
+        validation problem, and which of its classes (class,) are seen.
+        """
+        if self.validation is None:
+            raise ValueError("a kind that chooses has to name 'validation' among its needs")
+        splits = ("test_seen", "test_unseen")
+        scores = np.concatenate([self.validation.scores[split] for split in splits])
+        labels = np.concatenate([self.validation.labels[split] for split in splits])
+        return scores.astype(np.float64), labels, self.validation.seen
+
+    def unrelated(self) -> np.ndarray:
+        """Return scores (image, class), float64, of the task-irrelevant images."""
+        if self.irrelevant is None:
+            raise ValueError("a kind that reads them has to name 'irrelevant' among its needs")
+        return self.irrelevant.scores.astype(np.float64)
+
+
+class Rebalancing(Protocol):
+    """What every kind has."""
+
+    name: ClassVar[str]
+    log_probabilities: ClassVar[bool]  # what its scores are; else they keep their unit
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the files that it needs beside scores.h5: "validation", "irrelevant"."""
+
+    def prepare(self, given: Given) -> Prepared:
+        """Return what changes scores, and what was chosen, plain JSON."""
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The scores as they are."""
+
+    name: ClassVar[str] = "none"
+    log_probabilities: ClassVar[bool] = False
+
+    def needs(self) -> tuple[str, ...]:
+        """Return no file."""
+        return ()
+
+    def prepare(self, given: Given) -> Prepared:
+        """Change nothing."""
+        return lambda scores, labels: scores, {}
+
+
+@dataclass(frozen=True)
+class CalibratedStacking:
+    """Eq. 1, with the factor that is given or the best one of the validation problem."""
+
+    name: ClassVar[str] = "calibrated_stacking"
+    log_probabilities: ClassVar[bool] = False
+
+    # in the unit of the scores; chosen on the validation classes where absent
+    factor: float | None = None
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the validation problem, unless the factor is given."""
+        return ("validation",) if self.factor is None else ()
+
+    def prepare(self, given: Given) -> Prepared:
+        """Choose the factor and take it off the seen scores."""
+        seen = given.matrix.seen
+        if self.factor is not None:
+            factor, used = self.factor, {"factor": self.factor}
+        else:
+            factor, figure = best_factor(*given.choosing())
+            used = {"factor": factor, "validation_H": figure}
+        return lambda scores, labels: scores - factor * seen, used
+
+
+@dataclass(frozen=True)
+class Cosmo:
+    """Eq. 2; the gate is trained on the validation problem, its threshold and sharpness are chosen
+    there.
+    """
+
+    name: ClassVar[str] = "cosmo"
+    log_probabilities: ClassVar[bool] = True
+
+    top: int = 5  # code: sorted probabilities of either group that the gate reads
+    gate_temperature: float = 3.0  # code: of the seen probabilities that the gate reads
+    regulariser: float = 1.0  # code: scikit-learn's C
+
+    def __post_init__(self) -> None:
+        _check_above_zero("top", self.top)
+        _check_above_zero("gate_temperature", self.gate_temperature)
+        _check_above_zero("regulariser", self.regulariser)
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the validation problem."""
+        return ("validation",)
+
+    def prepare(self, given: Given) -> Prepared:
+        """Train the gate and choose how sharp it is."""
+        scores, labels, seen = given.choosing()
+        target = given.matrix.seen
+        top = min(self.top, *(int(group.sum()) for group in (seen, ~seen, target, ~target)))
+        temperature = gating.likeliest_temperature(scores, labels)
+        read = functools.partial(
+            gating.sorted_probabilities,
+            temperature=temperature,
+            gate_temperature=self.gate_temperature,
+            top=top,
+        )
+        features = read(scores, seen)
+        gate = gating.logistic(features, seen[labels], self.regulariser)
+        odds, chosen = gating.sharpened(gate, features, scores, labels, seen, temperature)
+
+        def change(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+            return gating.smoothed(scores, target, odds(read(scores, target)), temperature)
+
+        used = {"temperature": temperature, "top": top, "regulariser": self.regulariser}
+        return change, used | chosen
+
+
+@dataclass(frozen=True)
+class Discriminator:
+    """Eq. 3; D learns training images against mixtures of these with task-irrelevant ones. Of
+    several candidates the best on the validation classes is taken.
+    """
+
+    name: ClassVar[str] = "discriminator"
+    log_probabilities: ClassVar[bool] = True
+
+    reading: str = "confidence"  # ours (see the module's docstring); "logits": paper, sec. 2.2
+    # ours: share of the training image; flat above 0.9
+    mixup: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
+    # ours: tau of fig. 6, in likeliest temperatures
+    smoothing: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
+    regulariser: float = 1.0  # scikit-learn's default C
+
+    def __post_init__(self) -> None:
+        if self.reading not in READINGS:
+            raise ValueError(f"reading {self.reading!r}; {nearest(self.reading, READINGS)}")
+        _check_candidates("mixup", self.mixup)
+        if not (min(self.mixup) >= 0 and max(self.mixup) < 1):
+            told = "shares from 0 to below 1 expected"
+            raise ValueError(f"setting 'mixup' is {self.mixup}, {told}")
+        _check_candidates("smoothing", self.smoothing)
+        _check_above_zero("smoothing", *self.smoothing)
+        _check_above_zero("regulariser", self.regulariser)
+        if self.reading == "logits" and len(self.mixup + self.smoothing) > 2:
+            raise ValueError(
+                "reading 'logits' has nothing to choose on, other classes have other logits; give"
+                " one mixup and one smoothing"
+            )
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the validation problem and the task-irrelevant images."""
+        return ("validation", "irrelevant")
+
+    def prepare(self, given: Given) -> Prepared:
+        """Train D for each candidate and choose among them."""
+        scores, labels, seen = given.choosing()
+        target, read = given.matrix.seen, READINGS[self.reading]
+        likeliest = gating.likeliest_temperature(scores, labels)
+        gates = {share: self._gate(given, share, likeliest) for share in self.mixup}
+        distances = gaps(scores, seen)[2]
+
+        def figure(tried: tuple[float, float]) -> float:
+            share, smoothing = tried
+            odds = gates[share](read(scores, seen, likeliest))
+            of_seen = distances / (smoothing * likeliest) + odds >= 0
+            return gating.harmonic_of(of_seen, scores, labels, seen)
+
+        candidates = list(itertools.product(self.mixup, self.smoothing))
+        used: dict[str, Any] = {"reading": self.reading, "regulariser": self.regulariser}
+        share, smoothing = candidates[0]
+        if len(candidates) > 1:
+            figures = [figure(tried) for tried in candidates]
+            used["validation_H"] = max(figures)
+            share, smoothing = candidates[figures.index(used["validation_H"])]
+        temperature = smoothing * likeliest
+
+        def change(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+            odds = gates[share](read(scores, target, likeliest))
+            return gating.weighed(scores, target, odds, temperature)
+
+        return change, used | {"mixup": share, "temperature": temperature}
+
+    def _gate(self, given: Given, share: float, temperature: float) -> gating.Gate:
+        """Return D: training images against as many made-up unseen ones."""
+        matrix, read = given.matrix, READINGS[self.reading]
+        trainval = matrix.scores["trainval"].astype(np.float64)
+        unseen = gating.mixed(trainval, given.unrelated(), share, matrix.seed)
+        features = [read(scores, matrix.seen, temperature) for scores in (trainval, unseen)]
+        positive = np.repeat([True, False], len(trainval))
+        return gating.logistic(np.concatenate(features), positive, self.regulariser)
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """An upper bound: the labels say which images are of seen classes."""
+
+    name: ClassVar[str] = "oracle"
+    log_probabilities: ClassVar[bool] = False
+
+    def needs(self) -> tuple[str, ...]:
+        """Return no file."""
+        return ()
+
+    def prepare(self, given: Given) -> Prepared:
+        """Put every class of the wrong group below all of the right one."""
+        seen = given.matrix.seen
+
+        def change(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+            wrong = seen != seen[labels][:, None]
+            moved: np.ndarray = scores - wrong * (np.ptp(scores, axis=1, keepdims=True) + 1)
+            return moved
+
+        return change, {}
+
+
+def _check_above_zero(name: str, *numbers: float) -> None:
+    """Raise ValueError unless all numbers of a setting are above 0."""
+    if min(numbers) <= 0:
+        found = numbers[0] if len(numbers) == 1 else numbers
+        raise ValueError(f"setting {name!r} is {found}, numbers above 0 expected")
+
+
+def _check_candidates(name: str, candidates: tuple[float, ...]) -> None:
+    """Raise ValueError for a list without a candidate."""
+    if not candidates:
+        raise ValueError(f"setting {name!r} is an empty list; give at least one candidate")
+
+
+_ALL: tuple[type[Rebalancing], ...] = (
+    Unchanged,
+    CalibratedStacking,
+    Cosmo,
+    Discriminator,
+    Oracle,
+)
+KINDS: Mapping[str, type[Rebalancing]] = {kind.name: kind for kind in _ALL}
+# kinds whose scores are log-probabilities
+PROBABILITIES = tuple(name for name, kind in KINDS.items() if kind.log_probabilities)
