@@ -53,6 +53,17 @@ def test_table_means_and_spreads_by_hand(tmp_path):
     assert "& 54.0 $\\pm$ 4.6 &" in (tmp_path / "tables" / "localization.tex").read_text()
 
 
+def test_pairs_that_differ_between_seeds_are_not_told(tmp_path):
+    shares = [("overall", "", "seen"), ("overall", "", "unseen")]
+    paths = [result_file(tmp_path, seed, shares) for seed in range(2)]
+    content = json.loads(paths[1].read_text())
+    content["shares"][0]["pairs"] = 11
+    paths[1].write_text(json.dumps(content))
+    assert [row["pairs"] for row in table(tmp_path, *paths)] == ["", "10"]
+    lines = (tmp_path / "tables" / "localization.md").read_text().splitlines()[2:4]
+    assert [line.split("|")[8].strip() for line in lines] == ["", "10"]
+
+
 def test_table_rows_are_in_order_and_count_their_own_seeds(tmp_path):
     shares = [("overall", "", "seen"), ("overall", "", "unseen"), ("part", "tail", "unseen")]
     parts = [("overall", "", "unseen"), ("part", "beak", "unseen")]

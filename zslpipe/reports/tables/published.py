@@ -16,7 +16,9 @@ METRICS = ("T1", "U", "S", "H")
 @functools.cache
 def _papers() -> dict[str, Any]:
     """Return the content of published.yaml: method -> paper, semantics by dataset, rows."""
-    return yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
+    text = Path(__file__).with_name("published.yaml").read_text(encoding="utf-8")
+    papers: dict[str, Any] = yaml.safe_load(text)
+    return papers
 
 
 def _rows(method: str, variant: str, dataset: str, protocol: str) -> list[dict[str, Any]]:
@@ -44,14 +46,14 @@ def published(
     values: dict[str, float] = {}
     for row in _rows(method, variant, dataset, protocol):
         same = row.get("rebalancing", "none") == rebalancing
-        values |= {
-            name: float(row[name]) for name in METRICS if name in row and (same or name == "T1")
-        }
+        for name in METRICS:
+            if name in row and (same or name == "T1"):
+                values[name] = float(row[name])
     return values
 
 
 def source(method: str, variant: str, dataset: str, protocol: str) -> str:
-    """Return where the numbers are printed and on which class vectors, or "" where there are none."""
+    """Return where the numbers are printed and on which class vectors, "" where there are none."""
     rows = _rows(method, variant, dataset, protocol)
     if not rows:
         return ""

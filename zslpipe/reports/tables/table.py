@@ -1,0 +1,150 @@
+"""A table of results over their seeds, as csv, as padded Markdown and as booktabs.
+
+The csv has one number a cell, with two decimals; the others have one decimal and join mean and
+spread. A cell without a value is empty.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import SEPARATING_LINE, tabulate
+
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import written_whole
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What is written.
+
+    ``frame`` has a row a result and the csv's columns in order: texts, whole numbers, and numbers
+    in per cent, NaN where there is none. ``titles`` are the columns that are read by people, in
+    order: title -> column, or -> the stem of ``{stem}_mean`` and ``{stem}_std``, which are joined.
+    The first ``texts`` of them go left. Where a value in one of the columns ``blocks`` changes, the
+    tex has a rule.
+    """
+
+    frame: pd.DataFrame
+    titles: Mapping[str, str]
+    texts: int
+    blocks: Sequence[str]
+
+
+def read_once(
+    paths: Sequence[Path],
+    read: Callable[[Path], Mapping[str, Any]],
+    result: Sequence[str],
+    where: str,
+) -> list[Mapping[str, Any]]:
+    """Return what ``read`` makes of each file, one a seed.
+
+    Raises InputError for no file, for what ``read`` refuses, and for one seed twice of a result,
+    which the fields ``result`` tell from others; ``where`` begins the message about no file.
+    """
+    if not paths:
+        raise InputError(f"{where} given; at least one result is needed")
+    given: dict[tuple[str, ...], Path] = {}
+    contents = []
+    for path in paths:
+        content = read(path)
+        who = tuple(str(content[name]) for name in (*result, "seed"))
+        if who in given:
+            repeated = f"the same result and seed {content['seed']} as {given[who]}"
+            raise InputError(f"{path}: {repeated}; give each once")
+        given[who] = path
+        contents.append(content)
+    return contents
+
+
+def over_seeds(
+    values: pd.DataFrame, identity: Sequence[str], measures: Sequence[str]
+) -> pd.DataFrame:
+    """Return a row for each ``identity`` in the order of its first row: the identity, ``seeds``
+    (how many rows), ``{measure}_mean`` and ``{measure}_std``.
+
+    Spread: sample standard deviation (n - 1), NaN for a single seed. Both are NaN where a seed has
+    no value: a mean over fewer seeds than the row says would mislead.
+    """
+    groups = values.groupby(list(identity), sort=False)
+    measured = groups[list(measures)]
+    complete = measured.count().eq(groups.size(), axis=0)
+    means = measured.mean().where(complete).add_suffix("_mean")
+    spreads = measured.std(ddof=1).where(complete).add_suffix("_std")
+    seeds = groups.size().rename("seeds")
+    return pd.concat([seeds, means, spreads], axis=1).reset_index()
+
+
+def write_table(
+    table: Table, output_folder: Path, name: str, below: str, above: Sequence[str]
+) -> tuple[Path, ...]:
+    """Write name.csv, name.md and name.tex, each whole or not at all, and return their paths.
+
+    ``below`` stands under the Markdown, ``above`` are comments over the tabular.
+    """
+    texts = {
+        "csv": table.frame.to_csv(index=False, float_format="%.2f", lineterminator="\n"),
+        "md": f"{_markdown(table)}\n\n{below}\n",
+        "tex": _latex(table, above),
+    }
+    written = []
+    for suffix, text in texts.items():
+        path = output_folder / f"{name}.{suffix}"
+        with written_whole(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        written.append(path)
+    return tuple(written)
+
+
+def _markdown(table: Table) -> str:
+    """Return a padded Markdown table, numbers to the right."""
+    rows = []
+    for row in table.frame.to_dict("records"):
+        rows.append([cell.replace("|", "\\|") for cell in _cells(row, table)])
+    return _tabulated(rows, table, "pipe")
+
+
+def _latex(table: Table, above: Sequence[str]) -> str:
+    """Return a booktabs tabular below its comments."""
+    rows: list[list[str] | str] = []
+    last: list[Any] | None = None
+    for row in table.frame.to_dict("records"):
+        block = [row[name] for name in table.blocks]
+        if last not in (None, block):
+            rows.append(SEPARATING_LINE)
+        rows.append(_cells(row, table))
+        last = block
+    tabular = _tabulated(rows, table, "latex_booktabs").replace("±", "$\\pm$")
+    comments = [f"% {comment}" for comment in ("needs \\usepackage{booktabs}; per cent", *above)]
+    return "\n".join([*comments, tabular, ""])
+
+
+def _tabulated(rows: Sequence[Sequence[str]], table: Table, kind: str) -> str:
+    """Return cells under their titles, texts to the left and numbers to the right."""
+    numbers = len(table.titles) - table.texts
+    sides = ["left"] * table.texts + ["right"] * numbers
+    titles = list(table.titles)
+    return str(tabulate(rows, titles, tablefmt=kind, disable_numparse=True, colalign=sides))
+
+
+def _cells(row: Mapping[Hashable, Any], table: Table) -> list[str]:
+    """Return a row's cells in the order of the titles."""
+    return [_cell(row, name) for name in table.titles.values()]
+
+
+def _cell(row: Mapping[Hashable, Any], name: str) -> str:
+    """Return a text as it is, a whole number, or a number or a mean and its spread with one
+    decimal; "" where there is none.
+    """
+    value = row[f"{name}_mean"] if f"{name}_mean" in row else row[name]
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return ""
+    if isinstance(value, int):
+        return str(value)
+    spread = row.get(f"{name}_std", math.nan)
+    return f"{value:.1f}" if pd.isna(spread) else f"{value:.1f} ± {spread:.1f}"
