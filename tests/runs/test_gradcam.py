@@ -17,7 +17,9 @@ from zslpipe.formats.index import write_index
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.central_square import SIDE
 from zslpipe.methods.crafting import Config, Model
-from zslpipe.reports.figures.gradcam import CHANGE, grad_cam_maps, painted
+from zslpipe.reports.figures.gradcam import grad_cam_maps
+from zslpipe.reports.figures.overlays import painted
+from zslpipe.reports.figures.style import CHANGE
 from zslpipe.runs.attention import pick_images
 from zslpipe.runs.gradcam import grad_cam, removed_attributes, write_grad_cam
 from zslpipe.runs.image_inputs import ImageInputs

@@ -59,9 +59,9 @@ def test_a_parts_map_is_the_mean_of_stretched_maps():
 
 
 def test_parts_are_drawn_with_the_classes_attributes_counted(tmp_path):
-    dataset(
-        tmp_path
-    )  # of the means 1.5, 2, 3.5 class 2 (3, 5, 1) reaches the head's two, class 3 (1, 0, 9) the tail's
+    # of the means 1.5, 2, 3.5 class 2 (3, 5, 1) reaches the head's two, class 3 (1, 0, 9) the
+    # tail's
+    dataset(tmp_path)
     path = attention_file(tmp_path / "attention.h5")
     found = titles(
         is_drawn(part_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "parts"), 500)

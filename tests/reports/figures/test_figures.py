@@ -1,4 +1,5 @@
 import csv
+import itertools
 import json
 
 import numpy as np
@@ -14,7 +15,8 @@ from zslpipe.reports.figures.attributes import attention_maps, choose_attributes
 from zslpipe.reports.figures.curves import seen_unseen_curves
 from zslpipe.reports.figures.losses import _terms as terms
 from zslpipe.reports.figures.losses import loss_curves
-from zslpipe.reports.figures.overlays import overlay
+from zslpipe.reports.figures.overlays import greyed, painted, stretch
+from zslpipe.reports.figures.style import HEAT
 
 COLUMNS = (
     "phase",
@@ -217,16 +219,28 @@ def test_the_central_square_and_its_parts(tmp_path):
     assert np.isnan(load_square(index, 3, tmp_path)[1][1]).all()  # not annotated
 
 
+def over(picture, attention):
+    return painted(picture, stretch(attention), 1.0, HEAT)
+
+
 def test_the_overlay_is_brightest_where_the_map_is():
     grey = np.full((SIDE, SIDE, 3), 0.5)
     attention = np.zeros((7, 7), np.float32)
     attention[1, 5] = 3.0
-    difference = np.abs(overlay(grey, attention) - grey).sum(axis=2)
+    difference = np.abs(over(grey, attention) - grey).sum(axis=2)
     row, column = np.unravel_index(difference.argmax(), difference.shape)
     assert (row // 32, column // 32) == (1, 5)
     assert difference[SIDE // 2 :].max() == 0
-    assert np.array_equal(overlay(grey, np.full((7, 7), 0.3, np.float32)), grey)
-    assert np.allclose(overlay(grey, 5 * attention - 2), overlay(grey, attention))
+    assert np.array_equal(over(grey, np.full((7, 7), 0.3, np.float32)), grey)
+    assert np.allclose(over(grey, 5 * attention - 2), over(grey, attention))
+
+
+def test_a_greyed_picture_keeps_a_quarter_of_its_colours():
+    picture = np.zeros((2, 2, 3))
+    picture[0, 0] = (0.9, 0.3, 0.0)
+    found = greyed(picture)
+    assert found[0, 0] == pytest.approx([0.22 + 0.225, 0.22 + 0.075, 0.22])
+    assert not found[1].any()
 
 
 def test_bad_attention_is_refused(tmp_path):
@@ -264,8 +278,8 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         loss_curves(losses, tmp_path / folder / "losses")
         seen_unseen_curves(curves, tmp_path / folder / "curves")
     written = sorted((tmp_path / "first").iterdir())
-    assert [file.name for file in written] == [
-        f"{stem}.{kind}" for stem in ("curves", "losses", "maps") for kind in ("png", "svg")
-    ]
+    pairs = itertools.product(("curves", "losses", "maps"), ("png", "svg"))
+    names = [".".join(pair) for pair in pairs]
+    assert [file.name for file in written] == names
     for file in written:
         assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes(), file.name

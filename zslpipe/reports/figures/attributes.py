@@ -14,9 +14,14 @@ from zslpipe.formats.index import Index, read_index
 from zslpipe.maps.body_parts import attribute_strengths
 from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.overlays import draw_image, draw_map
-from zslpipe.reports.figures.style import STYLE, plain_name, save_figure
+from zslpipe.reports.figures.style import STYLE, plain_name, save_figure, write_around
 
 ATTRIBUTES = 4  # ours: maps an image; five pictures fill the width of a page
+KEY = (
+    "circle: annotated place of the attribute's part;"
+    " colours: each map from its lowest to its highest value"
+)
+SCORES = "score: above 0 found present, below 0 found absent"
 
 
 def attention_maps(
@@ -44,14 +49,8 @@ def attention_maps(
         grid = figure.subplots(len(rows), ATTRIBUTES + 1, squeeze=False)
         for axes, row in zip(grid, rows, strict=True):
             _draw_row(axes, contents, pictured, row, strengths, image_root)
-        figure.suptitle(pictured.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-        key = "circle: annotated place of the attribute's part; colours: each map from its lowest to its highest value"
-        key += (
-            ""
-            if pictured.scores is None
-            else "; score: above 0 found present, below 0 found absent"
-        )
-        figure.supxlabel(key, fontsize=7.5, color="#555555")
+        key = KEY if pictured.scores is None else f"{KEY}; {SCORES}"
+        write_around(figure, pictured.title, key)
         return save_figure(figure, output_stem)
 
 
@@ -86,11 +85,9 @@ def _draw_row(
     picture, places = load_square(index, int(pictured.images[row]), image_root)
     draw_image(axes[0], index, pictured, row, picture, places)
     visible = ~np.isnan(places).any(axis=1)
-    placed = (
-        (index.attribute_parts & visible).any(axis=1)
-        if len(places)
-        else np.zeros(strengths.shape[1], bool)
-    )
+    placed = np.zeros(strengths.shape[1], bool)
+    if len(places):
+        placed = (index.attribute_parts & visible).any(axis=1)
     chosen = choose_attributes(strengths[pictured.labels[row]], index.attribute_groups, placed)
     for position, attribute in zip(axes[1:], chosen, strict=False):
         marked = places[index.attribute_parts[attribute]] if len(places) else places

@@ -16,9 +16,14 @@ from zslpipe.machine.errors import InputError
 from zslpipe.maps.body_parts import BodyParts, body_parts, present_attributes
 from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.overlays import draw_image, draw_map, stretch
-from zslpipe.reports.figures.style import STYLE, save_figure
+from zslpipe.reports.figures.style import STYLE, save_figure, write_around
 
 PARTS = 5  # RSAN, fig. 7
+KEY = (
+    "circle: annotated place of the part (none: not in view);"
+    " colours: mean of the maps of the class's\n"
+    "attributes about the part, each from its lowest to its highest value"
+)
 
 
 def part_maps(
@@ -49,12 +54,7 @@ def part_maps(
         for row, axes in enumerate(figure.subplots(rows, columns, squeeze=False)):
             has = present[pictured.labels[row]][:, None] & about
             _draw_row(axes, contents, pictured, row, has, parts, chosen, image_root)
-        figure.suptitle(pictured.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-        key = (
-            "circle: annotated place of the part (none: not in view); colours: mean of the maps of the class's\n"
-            "attributes about the part, each from its lowest to its highest value"
-        )
-        figure.supxlabel(key, fontsize=7.5, color="#555555")
+        write_around(figure, pictured.title, KEY)
         return save_figure(figure, output_stem)
 
 
@@ -73,7 +73,8 @@ def part_map(maps: np.ndarray, attributes: np.ndarray) -> np.ndarray | None:
     """
     if not attributes.any():
         return None
-    return np.mean([stretch(attention) for attention in maps[attributes]], axis=0)
+    mean: np.ndarray = np.mean([stretch(attention) for attention in maps[attributes]], axis=0)
+    return mean
 
 
 def _draw_row(
@@ -96,7 +97,7 @@ def _draw_row(
         shown = places[parts.members[number]] if len(places) else places
         draw_map(position, picture, np.zeros((1, 1)) if attention is None else attention, shown)
         count = int(has[:, number].sum())
-        told = (
-            f"{count} attribute{'' if count == 1 else 's'}" if count else "none of its attributes"
-        )
+        told = f"{count} attributes" if count > 1 else "1 attribute"
+        if not count:
+            told = "none of its attributes"
         position.set_title(f"{parts.names[number]}\n{told}", loc="left", fontsize=7.5)

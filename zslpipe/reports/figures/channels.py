@@ -12,8 +12,12 @@ from zslpipe.formats.attention import check_pictured, read_pictured
 from zslpipe.formats.index import read_index
 from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.overlays import draw_image, draw_map
-from zslpipe.reports.figures.style import STYLE, save_figure
+from zslpipe.reports.figures.style import STYLE, save_figure, write_around
 
+KEY = (
+    "k-means: the groups of channels that each part began with;"
+    " colours: each map from its lowest to its highest value"
+)
 UNMARKED = np.empty((0, 2))  # no attribute says where such a map should lie
 
 
@@ -32,9 +36,8 @@ def channel_maps(
     check_pictured(pictured, contents, attention, index)
     rows, maps = pictured.maps.shape[:2]
     stacked = np.concatenate([pictured.channel_maps, pictured.maps], axis=1)
-    names = [
-        f"{kind}, part {number + 1}" for kind in ("k-means", "learnt") for number in range(maps)
-    ]
+    numbers = range(1, maps + 1)
+    names = [f"{kind}, part {number}" for kind in ("k-means", "learnt") for number in numbers]
     with mpl.rc_context(STYLE):
         figure = Figure(
             figsize=(1.75 * (2 * maps + 1) + 0.4, 2.05 * rows + 0.7), layout="constrained"
@@ -45,7 +48,5 @@ def channel_maps(
             for position, attention_map, name in zip(axes[1:], stacked[row], names, strict=True):
                 draw_map(position, picture, attention_map, UNMARKED)
                 position.set_title(name, loc="left", fontsize=7.5)
-        figure.suptitle(pictured.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-        key = "k-means: the groups of channels that each part began with; colours: each map from its lowest to its"
-        figure.supxlabel(f"{key} highest value", fontsize=7.5, color="#555555")
+        write_around(figure, pictured.title, KEY)
         return save_figure(figure, output_stem)

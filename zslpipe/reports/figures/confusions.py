@@ -11,9 +11,13 @@ from matplotlib.figure import Figure
 
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.machine.errors import InputError
-from zslpipe.reports.figures.style import COLOURS, STYLE, class_title, save_figure
+from zslpipe.reports.figures.style import COLOURS, STYLE, class_title, result_label, save_figure
 
 HATCHES = ("", "///", "...")  # the next round through the colours
+KEY = (
+    "the unseen class that is predicted as seen classes as often as the median unseen class;"
+    " first seed"
+)
 SIMILAR = 3  # RSAN, fig. 6: seen classes beside the class itself
 
 
@@ -27,37 +31,43 @@ def confusions(scores: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
     classes that most are predicted as by all methods together, as any other class. Raises
     InputError for no file, for several datasets, and for files of other classes or images.
     """
-    found: dict[str, ScoreMatrix] = {}
-    first: tuple[Path, ScoreMatrix] | None = None
-    for path in scores:
-        matrix = read_scores(path)
-        first = first or (path, matrix)
-        _check_same(path, matrix, *first)
-        names = (matrix.method, matrix.variant, matrix.rebalancing)
-        found.setdefault(
-            " / ".join(name for name in names if name not in ("default", "none")), matrix
-        )
-    if first is None:
-        raise InputError("confusions: no scores.h5 given; at least one result is needed")
-    matrix = first[1]
+    found = _read(scores)
+    matrix = next(iter(found.values()))
     shares = {name: predicted_shares(other) for name, other in found.items()}
     mean = np.mean(list(shares.values()), axis=0)
     chosen = median_class(mean, matrix.seen)
     groups = [chosen, *most_taken_for(mean[chosen], matrix.seen)]
-    bars = {
-        name: [*table[chosen][groups], 1 - table[chosen][groups].sum()]
-        for name, table in shares.items()
-    }
-    titles = [
-        f"{class_title(matrix.classes[number])}\n({_kind(number, chosen)})" for number in groups
-    ]
+    bars = {}
+    for name, table in shares.items():
+        shown = table[chosen][groups]
+        bars[name] = [*shown, 1 - shown.sum()]
+    names = [class_title(matrix.classes[number]) for number in groups]
+    kinds = ["itself", *["seen"] * (len(groups) - 1)]
+    titles = [f"{name}\n({kind})" for name, kind in zip(names, kinds, strict=True)]
     images = int((matrix.labels["test_unseen"] == chosen).sum())
-    title = f"{matrix.dataset}: {images} images of unseen class {class_title(matrix.classes[chosen])} predicted as"
+    title = f"{matrix.dataset}: {images} images of unseen class {names[0]} predicted as"
     return _draw(bars, [*titles, "any other\nclass"], title, output_stem)
 
 
+def _read(scores: Sequence[Path]) -> dict[str, ScoreMatrix]:
+    """Return label -> score matrix, the first file given of each result; InputError for no file and
+    for files that cannot stand in one figure.
+    """
+    if not scores:
+        raise InputError("confusions: no scores.h5 given; at least one result is needed")
+    found: dict[str, ScoreMatrix] = {}
+    for path in scores:
+        matrix = read_scores(path)
+        label = result_label(matrix.method, matrix.variant, matrix.rebalancing)
+        found.setdefault(label, matrix)
+        _check_same(path, matrix, scores[0], next(iter(found.values())))
+    return found
+
+
 def _check_same(path: Path, matrix: ScoreMatrix, first_path: Path, first: ScoreMatrix) -> None:
-    """Raise InputError unless two score matrices are about the same classes and unseen test images."""
+    """Raise InputError unless two score matrices are about the same classes and unseen test
+    images.
+    """
     if matrix.dataset != first.dataset:
         raise InputError(
             f"{path}: confusions of one dataset only, found {first.dataset} and {matrix.dataset}"
@@ -77,7 +87,9 @@ def predicted_shares(matrix: ScoreMatrix) -> np.ndarray:
     counts = np.zeros((len(matrix.classes), len(matrix.classes)))
     np.add.at(counts, (labels, predicted), 1)
     images = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, images, out=np.full_like(counts, np.nan), where=images > 0)
+    shares = np.full_like(counts, np.nan)
+    np.divide(counts, images, out=shares, where=images > 0)
+    return shares
 
 
 def median_class(shares: np.ndarray, seen: np.ndarray) -> int:
@@ -100,11 +112,6 @@ def most_taken_for(shares: np.ndarray, seen: np.ndarray) -> list[int]:
     return [int(number) for number in order if seen[number] and shares[number] > 0][:SIMILAR]
 
 
-def _kind(number: int, chosen: int) -> str:
-    """Return how a class stands to the chosen one."""
-    return "itself" if number == chosen else "seen"
-
-
 def _draw(
     bars: Mapping[str, Sequence[float]], titles: Sequence[str], title: str, output_stem: Path
 ) -> tuple[Path, Path]:
@@ -115,10 +122,8 @@ def _draw(
         width = 0.84 / len(bars)
         for number, (name, values) in enumerate(bars.items()):
             places = np.arange(len(titles)) - 0.42 + width * (number + 0.5)
-            colour, hatch = (
-                COLOURS[number % len(COLOURS)],
-                HATCHES[number // len(COLOURS) % len(HATCHES)],
-            )
+            colour = COLOURS[number % len(COLOURS)]
+            hatch = HATCHES[number // len(COLOURS) % len(HATCHES)]
             drawn = axes.bar(places, 100 * np.array(values), 0.94 * width, color=colour, label=name)
             for bar in drawn:
                 bar.set(hatch=hatch, edgecolor="white", linewidth=0)
@@ -126,10 +131,7 @@ def _draw(
         axes.set_xticks(range(len(titles)), titles)
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("images (%)")
-        rule = (
-            "the unseen class that is predicted as seen classes as often as the median unseen class"
-        )
-        axes.set_xlabel(f"{rule}; first seed", fontsize=7.5, color="#555555")
+        axes.set_xlabel(KEY, fontsize=7.5, color="#555555")
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
         figure.legend(loc="outside right center", fontsize=8)
         return save_figure(figure, output_stem)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from zslpipe.formats.metrics import read_metrics
 from zslpipe.machine.errors import InputError
-from zslpipe.reports.figures.style import COLOURS, DASHES, STYLE, save_figure
+from zslpipe.reports.figures.style import COLOURS, DASHES, STYLE, result_label, save_figure
 
 
 def seen_unseen_curves(metrics: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
@@ -22,35 +22,47 @@ def seen_unseen_curves(metrics: Sequence[Path], output_stem: Path) -> tuple[Path
     seed); a dot marks the operating point (no constant subtracted); grey lines of equal H. Raises
     InputError for several datasets, for none.
     """
+    found = _read(metrics)
+    curves = []
+    for entry in found.values():
+        curves.append(100 * np.asarray([entry["curve"]["U"], entry["curve"]["S"]]))
+    unseen, seen = zip(*curves, strict=True)
+    limits = _limit(unseen), _limit(seen)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.subplots()
+        _draw_harmonic_lines(axes, limits)
+        for number, (result, entry) in enumerate(found.items()):
+            _draw_curve(axes, curves[number], entry, result_label(*result), number)
+        axes.set(xlim=(0, limits[0]), ylim=(0, limits[1]), axisbelow=True)
+        dataset = next(iter(found.values()))["dataset"]
+        title = f"{dataset} (dot: operating point)"
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        axes.set(xlabel="U, unseen classes (%)", ylabel="S, seen classes (%)")
+        figure.legend(loc="outside right center", fontsize=8)
+        return save_figure(figure, output_stem)
+
+
+def _read(metrics: Sequence[Path]) -> dict[tuple[str, str, str], Mapping[str, Any]]:
+    """Return (method, variant, rebalancing) -> metrics, the first file given of each; InputError
+    for no file and for several datasets.
+    """
     found: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     for path in metrics:
         content = read_metrics(path)
         found.setdefault((content["method"], content["variant"], content["rebalancing"]), content)
-        datasets = sorted({entry["dataset"] for entry in (*found.values(), content)})
+        datasets = sorted({next(iter(found.values()))["dataset"], content["dataset"]})
         if len(datasets) > 1:
             raise InputError(f"{path}: curves of one dataset only, found {' and '.join(datasets)}")
     if not found:
         raise InputError("seen-unseen curves: no metrics.json given; at least one result is needed")
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-        axes = figure.subplots()
-        points = [
-            100 * np.asarray([entry["curve"]["U"], entry["curve"]["S"]]) for entry in found.values()
-        ]
-        limits = [
-            1.06 * max(1.0, *(max(curve[axis], default=1.0) for curve in points)) for axis in (0, 1)
-        ]
-        _draw_harmonic_lines(axes, limits)
-        for number, (names, entry) in enumerate(found.items()):
-            label = " / ".join(name for name in names if name not in ("default", "none"))
-            _draw_curve(axes, points[number], entry, label, number)
-        axes.set(xlim=(0, limits[0]), ylim=(0, limits[1]), axisbelow=True)
-        axes.set_title(
-            f"{datasets[0]} (dot: operating point)", loc="left", fontsize=10, fontweight="bold"
-        )
-        axes.set(xlabel="U, unseen classes (%)", ylabel="S, seen classes (%)")
-        figure.legend(loc="outside right center", fontsize=8)
-        return save_figure(figure, output_stem)
+    return found
+
+
+def _limit(values: Sequence[np.ndarray]) -> float:
+    """Return the end of an axis in per cent: a little above the highest of the curves' values."""
+    highest = [max(curve, default=1.0) for curve in values]
+    return 1.06 * max(1.0, *highest)
 
 
 def _draw_curve(
@@ -80,9 +92,7 @@ def _draw_harmonic_lines(axes: Axes, limits: Sequence[float]) -> None:
     at its right end.
     """
     for level in range(10, 100, 10):
-        if level >= 2 * limits[0] * limits[1] / sum(
-            limits
-        ):  # H of the upper right corner: no line beyond
+        if level >= 2 * limits[0] * limits[1] / sum(limits):  # H of the corner: no line beyond
             break
         unseen = np.linspace(level * limits[1] / (2 * limits[1] - level), limits[0], 200)
         seen = level * unseen / (2 * unseen - level)

@@ -1,5 +1,6 @@
 """Loss curves of a method's seeds, from history.csv alone."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from zslpipe.formats.history import read_history
 from zslpipe.machine.errors import InputError
-from zslpipe.reports.figures.style import COLOURS, STYLE, save_figure
+from zslpipe.reports.figures.style import COLOURS, STYLE, save_figure, write_title
 
 NOT_TERMS = ("phase", "stage", "epoch", "step", "seconds")
 Series = list[tuple[float, float]]
@@ -32,15 +33,14 @@ def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Pat
     tables = [read_history(path) for path in histories]
     phases = list(dict.fromkeys(_phase(row) for table in tables for row in table))
     panels = {phase: _terms(tables, phase) for phase in phases}
-    names = list(
-        dict.fromkeys(term for terms in panels.values() for term in terms)
-    )  # a term keeps its colour
+    # a term keeps its colour
+    names = list(dict.fromkeys(itertools.chain.from_iterable(panels.values())))
+    rows = max(len(phases), 1)
+    columns = max((len(terms) for terms in panels.values()), default=1)
     with mpl.rc_context(STYLE):
-        columns = max((len(terms) for terms in panels.values()), default=1)
-        figure = Figure(
-            figsize=(max(2.4 * columns, 3.6), 2.0 * max(len(phases), 1) + 0.5), layout="constrained"
-        )
-        grid = figure.subplots(max(len(phases), 1), columns, squeeze=False)
+        size = max(2.4 * columns, 3.6), 2.0 * rows + 0.5
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
         if not phases:
@@ -49,13 +49,7 @@ def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Pat
             for axes, (term, series) in zip(row, terms.items(), strict=False):
                 _draw_losses(axes, series, len(tables), COLOURS[names.index(term) % len(COLOURS)])
                 axes.set_title(f"{phase}: {term.replace('_', ' ')}", loc="left")
-        figure.suptitle(
-            _run_title(histories[0], len(histories)),
-            x=0.01,
-            ha="left",
-            fontsize=10,
-            fontweight="bold",
-        )
+        write_title(figure, _run_title(histories[0], len(histories)))
         return save_figure(figure, output_stem)
 
 
@@ -72,20 +66,37 @@ def _terms(tables: Sequence[Sequence[Mapping[str, str]]], phase: str) -> dict[st
     Settings that were tried (equal within each training, different between trainings) and text are
     no measurements.
     """
-    rows = [[row for row in table if _phase(row) == phase] for table in tables]
-    names = dict.fromkeys(
-        name for table in rows for row in table for name in row if name not in NOT_TERMS
-    )
-    found = {name: [series for table in rows for series in _series(table, name)] for name in names}
+    seeds = [_rows(table, phase) for table in tables]
+    rows = list(itertools.chain.from_iterable(seeds))
+    found = {}
+    for name in dict.fromkeys(itertools.chain.from_iterable(rows)):
+        trainings = _trainings(seeds, name)
+        if name not in NOT_TERMS and _measured(trainings):
+            found[name] = trainings
+    return found
 
-    def measured(series: list[Series]) -> bool:
-        within = {len({value for _, value in training}) for training in series}
-        between = {value for training in series for _, value in training}
-        return bool(series) and not (
-            within == {1} and len(between) > 1 and max(map(len, series)) > 1
-        )
 
-    return {name: series for name, series in found.items() if measured(series)}
+def _rows(table: Sequence[Mapping[str, str]], phase: str) -> list[Mapping[str, str]]:
+    """Return the rows of a phase."""
+    return [row for row in table if _phase(row) == phase]
+
+
+def _measured(trainings: Sequence[Series]) -> bool:
+    """Return whether a column was measured. Set is what is equal within each training and different
+    between trainings.
+    """
+    if not trainings:
+        return False
+    values: list[set[float]] = []
+    for training in trainings:
+        values.append({value for _, value in training})
+    equal = all(len(within) == 1 for within in values) and max(map(len, trainings)) > 1
+    return not (equal and len(set().union(*values)) > 1)
+
+
+def _trainings(seeds: Sequence[Sequence[Mapping[str, str]]], name: str) -> list[Series]:
+    """Return the trainings of all seeds."""
+    return [training for rows in seeds for training in _series(rows, name)]
 
 
 def _series(rows: Sequence[Mapping[str, str]], name: str) -> list[Series]:
@@ -123,15 +134,19 @@ def _draw_losses(axes: Axes, series: Sequence[Series], seeds: int, colour: str) 
             alpha=alpha,
         )
     if len(series) == seeds and seeds > 1:
-        epochs = sorted({epoch for training in series for epoch, _ in training})
-        values = [dict(training) for training in series]
-        means = [
-            float(np.mean([table[epoch] for table in values if epoch in table])) for epoch in epochs
-        ]
-        axes.plot(epochs, means, color=colour, linewidth=1.8)
+        axes.plot(*_mean_line(series), color=colour, linewidth=1.8)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def _mean_line(series: Sequence[Series]) -> tuple[list[float], list[float]]:
+    """Return all epochs and, for each, the mean of the trainings that reached it."""
+    reached: dict[float, list[float]] = {}
+    for epoch, value in itertools.chain.from_iterable(series):
+        reached.setdefault(epoch, []).append(value)
+    epochs = sorted(reached)
+    return epochs, [float(np.mean(reached[epoch])) for epoch in epochs]
 
 
 def _run_title(history: Path, seeds: int) -> str:
@@ -139,9 +154,7 @@ def _run_title(history: Path, seeds: int) -> str:
     other path.
     """
     parts = history.parts
-    count = f"{seeds} seed{'s' if seeds > 1 else ''}"
-    return (
-        f"{parts[-4]} / {parts[-3]} on {parts[-6]}, {count}"
-        if parts[-5:-4] == ("runs",) and len(parts) > 5
-        else ""
-    )
+    if len(parts) < 6 or parts[-5] != "runs":
+        return ""
+    count = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    return f"{parts[-4]} / {parts[-3]} on {parts[-6]}, {count}"

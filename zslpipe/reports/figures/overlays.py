@@ -11,13 +11,12 @@ from PIL import Image
 from zslpipe.formats.attention import Pictured
 from zslpipe.formats.index import Index
 from zslpipe.maps.central_square import SIDE
-from zslpipe.reports.figures.style import HEAT, RIGHT, WRONG, class_title, plain_name
+from zslpipe.reports.figures.style import CHANGE, HEAT, RIGHT, WRONG, class_title, plain_name
 
-LETTER = (
-    8,
-    13,
-)  # about the width of a letter and the height of a part's name, in the picture's pixels
+# about the width of a letter and the height of a part's name, in the picture's pixels
+LETTER = (8, 13)
 OUTLINE = [withStroke(linewidth=1.8, foreground="black")]
+Span = tuple[float, float, float]  # a written name: left end, right end, height
 
 
 def draw_image(
@@ -26,26 +25,27 @@ def draw_image(
     """Draw a (SIDE, SIDE, 3) picture with its parts (part, 2) and, above it, its true and its
     predicted class.
     """
-    label, predicted = int(pictured.labels[row]), int(pictured.predicted[row])
-    names, right = index.class_names, label == predicted
     show_picture(axes, picture)
     _mark_parts(axes, index.part_names, places)
-    text = f"true: {class_title(names[label])}\npredicted: {'the same' if right else class_title(names[predicted])}"
-    axes.set_title(text, color=RIGHT if right else WRONG, loc="left", fontsize=7.5)
+    label, predicted = int(pictured.labels[row]), int(pictured.predicted[row])
+    text, colour = class_lines(index.class_names, label, predicted)
+    axes.set_title(text, color=colour, loc="left", fontsize=7.5)
+
+
+def class_lines(names: Sequence[str], label: int, predicted: int) -> tuple[str, str]:
+    """Return an image's true and its predicted class as a title, and that title's colour."""
+    said = "the same" if label == predicted else class_title(names[predicted])
+    text = f"true: {class_title(names[label])}\npredicted: {said}"
+    return text, RIGHT if label == predicted else WRONG
 
 
 def draw_map(axes: Axes, picture: np.ndarray, attention: np.ndarray, places: np.ndarray) -> None:
-    """Draw an (h, w) map over the greyed picture and circle the ``places`` (n, 2) in its pixels;
-    NaN are left out.
+    """Draw an (h, w) map over the greyed picture, from its lowest value (transparent) to its
+    highest, and circle the ``places`` (n, 2) in its pixels; NaN are left out.
     """
-    grey = (
-        0.55 * picture.mean(axis=2, keepdims=True).repeat(3, axis=2) + 0.25 * picture
-    )  # colour would hide the heat
-    show_picture(axes, overlay(grey, attention))
-    for colour, width in (
-        ("black", 3.2),
-        ("white", 1.6),
-    ):  # seen on a white belly and on a black one
+    show_picture(axes, painted(greyed(picture), stretch(attention), 1.0, HEAT))
+    # seen on a white belly and on a black one
+    for colour, width in (("black", 3.2), ("white", 1.6)):
         axes.plot(places[:, 0], places[:, 1], "o", color="none", mec=colour, mew=width, ms=11)
 
 
@@ -61,48 +61,64 @@ def _mark_parts(axes: Axes, names: Sequence[str], places: np.ndarray) -> None:
     axes.plot(places[:, 0], places[:, 1], "o", color="white", mec="black", mew=0.7, ms=3.5)
     if len(names) > 8:  # ours: CUB's fifteen names would cover the bird
         return
-    visible = [
-        (y, x, plain_name(name))
-        for name, (x, y) in zip(names, places, strict=True)
-        if not np.isnan(x)
-    ]
-    written: list[tuple[float, float, float]] = []  # left end, right end, height
-    for y, x, name in sorted(
-        visible, reverse=True
-    ):  # from below, so that what is in the way goes up
-        side, width = (
-            ("right", -LETTER[0] * len(name)) if x > 0.7 * SIDE else ("left", LETTER[0] * len(name))
-        )
+    visible = []
+    for name, (x, y) in zip(names, places, strict=True):
+        if not np.isnan(x):
+            visible.append((y, x, plain_name(name)))
+    written: list[Span] = []
+    # from below, so that what is in the way goes up
+    for y, x, name in sorted(visible, reverse=True):
+        side = "right" if x > 0.7 * SIDE else "left"
         start = x + (9 if side == "left" else -9)  # beside the mark
-        left, right = min(start, start + width), max(start, start + width)
-        while any(
-            left < end and right > begin and abs(y - height) < LETTER[1]
-            for begin, end, height in written
-        ):
+        width = LETTER[0] * len(name)
+        left, right = (start, start + width) if side == "left" else (start - width, start)
+        while _taken(written, left, right, y):
             y -= LETTER[1]
         written.append((left, right, y))
         text = axes.text(start, y, name, ha=side, va="center")
         text.set(fontsize=6.5, color="white", path_effects=OUTLINE)
 
 
-def overlay(picture: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """Return the (side, side, 3) picture, 0..1, under the heat of an (h, w) map, enlarged
-    bilinearly.
+def _taken(written: Sequence[Span], left: float, right: float, y: float) -> bool:
+    """Return whether a name at this place would lie on another."""
+    for begin, end, height in written:
+        if left < end and right > begin and abs(y - height) < LETTER[1]:
+            return True
+    return False
 
-    The map is stretched from its lowest to its highest value; a constant map leaves the picture as
-    it is. The heat is transparent where the map is low.
+
+def greyed(picture: np.ndarray) -> np.ndarray:
+    """Return the (side, side, 3) picture, 0..1, nearly grey and darker: its colours would hide
+    those of values over it.
+    """
+    grey: np.ndarray = 0.55 * picture.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    return grey + 0.25 * picture
+
+
+def painted(picture: np.ndarray, values: np.ndarray, highest: float, colours: str) -> np.ndarray:
+    """Return the (side, side, 3) picture, 0..1, under the colours of (h, w) values between -highest
+    and highest, enlarged bilinearly; transparent where they are 0.
+
+    A map of changes uses both ends of ``colours`` (CHANGE), a map of values from 0 on all of them
+    (HEAT). A ``highest`` of 0 leaves the picture as it is.
     """
     size = picture.shape[1], picture.shape[0]
-    heat = np.asarray(
-        Image.fromarray(stretch(attention).astype(np.float32)).resize(
-            size, Image.Resampling.BILINEAR
-        )
-    )
-    alpha = (0.85 * heat)[..., None]
-    return (1 - alpha) * picture + alpha * mpl.colormaps[HEAT](heat)[..., :3]
+    shares = values / highest if highest > 0 else np.zeros_like(values)
+    small = Image.fromarray(shares.astype(np.float32))
+    large = np.asarray(small.resize(size, Image.Resampling.BILINEAR))
+    alpha = (0.85 * np.abs(large))[..., None]
+    place = (large + 1) / 2 if colours == CHANGE else large
+    heat = mpl.colormaps[colours](place)[..., :3]
+    covered: np.ndarray = (1 - alpha) * picture + alpha * heat
+    return covered
 
 
 def stretch(attention: np.ndarray) -> np.ndarray:
-    """Return a map stretched from its lowest value, 0, to its highest, 1; zeros for a constant map."""
+    """Return a map stretched from its lowest value, 0, to its highest, 1; zeros for a constant
+    map.
+    """
     spread = float(attention.max() - attention.min())
-    return (attention - attention.min()) / spread if spread > 0 else np.zeros_like(attention)
+    if not spread > 0:
+        return np.zeros_like(attention)
+    stretched: np.ndarray = (attention - attention.min()) / spread
+    return stretched

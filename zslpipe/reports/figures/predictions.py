@@ -2,6 +2,7 @@
 Crafting.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,16 +15,18 @@ from zslpipe.formats.index import Index, read_index
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.central_square import load_square
-from zslpipe.reports.figures.style import STYLE, class_title, save_figure
+from zslpipe.reports.figures.overlays import show_picture
+from zslpipe.reports.figures.style import STYLE, class_title, save_figure, write_around
 from zslpipe.scores.gating import log_softmax
 
 TOP = 3  # Classifier Crafting, fig. 6 and 8: predictions shown
 IMAGES = 4  # ours: of unseen and of seen classes each; two columns fill a page
-TRUE, OTHER = (
-    "#009E73",
-    "#BBBBBB",
-)  # Okabe and Ito (2008): bluish green; the true class is bold as well
+# Okabe and Ito (2008): bluish green; the true class is bold as well
+TRUE, OTHER = "#009E73", "#BBBBBB"
 STAR = "\N{BLACK STAR}"
+KEY = (
+    f"green: true class; {STAR}: unseen class; left: images of unseen classes, right: of seen ones"
+)
 
 
 def predictions(
@@ -41,19 +44,15 @@ def predictions(
     before, after, contents = read_scores(scores), read_scores(rebalanced), read_index(index)
     _check_pair(before, after, rebalanced)
     _check_index(before, contents, scores, index)
-    drawn = {
-        split: draw_images(before.labels[split], before.seed)
-        for split in ("test_unseen", "test_seen")
-    }
+    drawn = {}
+    for split in ("test_unseen", "test_seen"):
+        drawn[split] = draw_images(before.labels[split], before.seed)
     rows = max(len(numbers) for numbers in drawn.values())
     if not rows:
         raise InputError(f"{scores}: holds no test image")
     tables = probabilities(before, after)
-    highest = max(
-        float(table[split][numbers].max(initial=0))
-        for table in tables
-        for split, numbers in drawn.items()
-    )
+    pairs = itertools.product(tables, drawn.items())
+    highest = max(float(table[split][numbers].max(initial=0)) for table, (split, numbers) in pairs)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11.5, 1.45 * rows + 0.9), layout="constrained")
         grid = figure.subplots(rows, 6, squeeze=False, width_ratios=(1, 1.6, 1.6) * 2)
@@ -62,29 +61,23 @@ def predictions(
         for column, (split, numbers) in zip((0, 3), drawn.items(), strict=True):
             for axes, number in zip(grid[:, column : column + 3], numbers, strict=False):
                 label, image = int(before.labels[split][number]), int(before.images[split][number])
-                axes[0].imshow(load_square(contents, image, image_root)[0])
+                show_picture(axes[0], load_square(contents, image, image_root)[0])
                 name = _named(before, label)
                 axes[0].set_title(name, fontsize=7.5, color=TRUE, fontweight="bold", loc="left")
                 for panel, table in zip(axes[1:], tables, strict=True):
                     _draw_bars(panel, table[split][number], before, label, highest)
-        _write_around(figure, grid, before, after.rebalancing)
+        kind = after.rebalancing.replace("_", " ")
+        who = f"{before.method} / {before.variant} on {before.dataset}"
+        write_around(figure, f"{who}: before and after rebalancing by {kind}", KEY)
+        _write_headings(grid)
         return save_figure(figure, output_stem)
 
 
-def _write_around(figure: Figure, grid: np.ndarray, matrix: ScoreMatrix, kind: str) -> None:
-    """Write title, headings of the columns and key."""
-    title = (
-        f"{matrix.method} / {matrix.variant} on {matrix.dataset}: before and after rebalancing by "
-    )
-    figure.suptitle(
-        title + kind.replace("_", " "), x=0.01, ha="left", fontsize=10, fontweight="bold"
-    )
+def _write_headings(grid: np.ndarray) -> None:
+    """Write above the columns of bars which they are."""
     for column, heading in ((1, "before"), (2, "after"), (4, "before"), (5, "after")):
-        grid[0, column].text(
-            0, 1.04, heading, transform=grid[0, column].transAxes, fontsize=8, fontweight="bold"
-        )
-    key = f"green: true class; {STAR}: unseen class; left: images of unseen classes, right: of seen ones"
-    figure.supxlabel(key, fontsize=7.5, color="#555555")
+        axes = grid[0, column]
+        axes.text(0, 1.04, heading, transform=axes.transAxes, fontsize=8, fontweight="bold")
 
 
 def _check_pair(before: ScoreMatrix, after: ScoreMatrix, path: Path) -> None:
@@ -110,9 +103,8 @@ def _check_index(matrix: ScoreMatrix, index: Index, scores: Path, index_path: Pa
     """Raise InputError unless the index has the matrix's classes and images."""
     highest = max(int(rows.max(initial=-1)) for rows in matrix.images.values())
     if index.class_names != matrix.classes or highest >= len(index.paths):
-        raise InputError(
-            f"{scores}: does not belong to {index_path}: other classes or images; run the scoring again"
-        )
+        told = "other classes or images; run the scoring again"
+        raise InputError(f"{scores}: does not belong to {index_path}: {told}")
 
 
 def draw_images(labels: np.ndarray, seed: int) -> list[int]:

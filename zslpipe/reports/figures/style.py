@@ -11,11 +11,11 @@ from zslpipe.machine.files import written_whole
 # Okabe and Ito (2008): told apart under the common colour-vision deficiencies; black first, the
 # pale yellow left out
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-RIGHT, WRONG = (
-    "#0072B2",
-    "#D55E00",
-)  # Okabe and Ito (2008): blue and vermillion, told apart by everybody
+# Okabe and Ito (2008): blue and vermillion, told apart by everybody
+RIGHT, WRONG = "#0072B2", "#D55E00"
 HEAT = "inferno"  # even in lightness, so it reads in grey and under colour-vision deficiencies
+# less: purple, more: orange; told apart under the common colour-vision deficiencies
+CHANGE = "PuOr_r"
 DASHES = ("-", "--", ":")  # the next round through the colours
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs on every machine
@@ -26,6 +26,17 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.hashsalt": "zslpipe",  # matplotlib's element names are random without it
 }
+
+
+def write_around(figure: Figure, title: str, key: str) -> None:
+    """Write a figure's title above it and what its signs mean below it."""
+    write_title(figure, title)
+    figure.supxlabel(key, fontsize=7.5, color="#555555")
+
+
+def write_title(figure: Figure, title: str) -> None:
+    """Write a figure's title above it."""
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
 
 
 def save_figure(figure: Figure, output_stem: Path) -> tuple[Path, Path]:
@@ -46,6 +57,12 @@ def plain_name(name: str) -> str:
     shape: dagger".
     """
     return name.removeprefix("has_").replace("::", ": ").replace("_", " ")
+
+
+def result_label(method: str, variant: str, rebalancing: str) -> str:
+    """Return a result's name for a legend: what is as usual is left out."""
+    names = (method, variant, rebalancing)
+    return " / ".join(name for name in names if name not in ("default", "none"))
 
 
 def class_title(name: str) -> str:
