@@ -1,8 +1,17 @@
-"""Score matrices of a made-up method, its validation problem and task-irrelevant images."""
+"""Score matrices of a made-up method, its validation problem and task-irrelevant images, and what
+rebalancing makes of them.
+"""
 
 import numpy as np
 
-from zslpipe.formats.scores import IrrelevantScores, ScoreMatrix, write_irrelevant, write_scores
+from zslpipe.formats.scores import (
+    IrrelevantScores,
+    ScoreMatrix,
+    read_scores,
+    write_irrelevant,
+    write_scores,
+)
+from zslpipe.scores.rebalancing import rebalance
 
 SEEN = np.array([True, True, False, True, True, False, True, False, True])
 VALIDATION = np.array(
@@ -13,7 +22,7 @@ FILES = ("scores", "validation", "irrelevant")
 
 
 def made_up(seed, seen, classes, images=20, bias=3.0):
-    """A method that knows its classes, favours seen ones, and is surest about its training images."""
+    """A method that knows its classes, favours seen ones, and is surest about training images."""
     generator = np.random.default_rng(seed)
     labels = {
         "trainval": np.repeat(np.flatnonzero(seen), images),
@@ -62,7 +71,19 @@ def write_run(folder, matrix, validation, irrelevant):
 def all_test_images(matrix):
     """Scores and labels of test_seen and test_unseen, one behind the other."""
     splits = ("test_seen", "test_unseen")
-    return [
-        np.concatenate([getattr(matrix, name)[split] for split in splits])
-        for name in ("scores", "labels")
-    ]
+    scores = np.concatenate([matrix.scores[split] for split in splits])
+    return [scores, np.concatenate([matrix.labels[split] for split in splits])]
+
+
+def applied(folder, kind, settings=None, seed=0):
+    """The made-up run after rebalancing by a kind, from file to file."""
+    scores, validation, irrelevant = write_run(folder, *run(seed))
+    rebalance(kind, scores, folder / "out.h5", validation, irrelevant, settings or {})
+    return read_scores(folder / "out.h5")
+
+
+def columns_and_labels(matrix, columns, place):
+    """Scores and labels of a matrix of these columns; ``place`` is a class's new number."""
+    scores = {split: values[:, columns] for split, values in matrix.scores.items()}
+    labels = {split: place[numbers] for split, numbers in matrix.labels.items()}
+    return {"scores": scores, "labels": labels}

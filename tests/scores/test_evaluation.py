@@ -120,12 +120,8 @@ def test_area_with_ties_by_hand():
     labels = np.array([0, 0, 1, 1])
     unseen_curve, seen_curve = seen_unseen_curve(scores, labels, seen)
     # The gaps of 1 move together: the seen image is lost and the unseen one won in one step.
-    assert unseen_curve.tolist() == [0.0, 0.5, 1.0, 1.0] and seen_curve.tolist() == [
-        1.0,
-        1.0,
-        0.5,
-        0.0,
-    ]
+    assert unseen_curve.tolist() == [0.0, 0.5, 1.0, 1.0]
+    assert seen_curve.tolist() == [1.0, 1.0, 0.5, 0.0]
     assert ausuc(scores, labels, seen) == 0.5 * 1.0 + 0.5 * 0.75
 
 
