@@ -292,13 +292,7 @@ def _check_candidates(name: str, candidates: tuple[float, ...]) -> None:
         raise ValueError(f"setting {name!r} is an empty list; give at least one candidate")
 
 
-_ALL: tuple[type[Rebalancing], ...] = (
-    Unchanged,
-    CalibratedStacking,
-    Cosmo,
-    Discriminator,
-    Oracle,
-)
+_ALL: tuple[type[Rebalancing], ...] = (Unchanged, CalibratedStacking, Cosmo, Discriminator, Oracle)
 KINDS: Mapping[str, type[Rebalancing]] = {kind.name: kind for kind in _ALL}
 # kinds whose scores are log-probabilities
 PROBABILITIES = tuple(name for name, kind in KINDS.items() if kind.log_probabilities)
