@@ -32,7 +32,7 @@ from zslpipe.formats.features import FeatureFile
 from zslpipe.methods.sgma import Config, Model, stored_first_stage
 from zslpipe.networks.backbones import folded
 from zslpipe.networks.cropping import BLOB, CONTRAST
-from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.contract import Batch, Classes, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
 IMAGES, SIDE, ATTRIBUTES, CLASSES, SEEN = 16, 224, 312, 200, 150
@@ -67,7 +67,9 @@ def case(folder: Path) -> Case:
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     measure_statistics(model.trunk, pictures)
     rows, labels = torch.arange(IMAGES), torch.randint(SEEN, (IMAGES,))
-    data = TrainingData(Held(pictures), rows, labels, classes, Run(0, torch.device("cpu"), folder))
+    data = TrainingData(
+        Held(pictures), rows, labels, classes, TrainingRun(0, torch.device("cpu"), folder)
+    )
     training = copy.deepcopy(model)
     training.trunk = folded(training.trunk).requires_grad_(False)
     return Case(model, training, data.batch(rows), stored_first_stage(training, data))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zslpipe.networks.backbones import Trunk
 from zslpipe.provenance import PACKAGE, syntax_tree
 from zslpipe.study.declarations import method_names, read_method
-from zslpipe.training.contract import Classes, Images, Pooled, Regions, Run, TrainingData
+from zslpipe.training.contract import Classes, Images, Pooled, Regions, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -100,7 +100,7 @@ def trained(case: Case, folder: Path, classes: Classes, numbers: Tensor) -> nn.M
     torch.manual_seed(0)
     model = case.module.Model(config, classes, inputs.shape)
     data = TrainingData(
-        inputs, torch.arange(IMAGES), labels, classes, Run(0, torch.device("cpu"), folder)
+        inputs, torch.arange(IMAGES), labels, classes, TrainingRun(0, torch.device("cpu"), folder)
     )
     case.module.train(model, config, data)
     return model.eval()

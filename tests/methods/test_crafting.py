@@ -17,7 +17,7 @@ from zslpipe.methods.crafting import (
     train,
 )
 from zslpipe.networks.backbones import build_trunk
-from zslpipe.training.contract import Batch, Classes, Images, Pooled, Run, TrainingData
+from zslpipe.training.contract import Batch, Classes, Images, Pooled, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -52,7 +52,7 @@ def model_of(config: Config, kind: str, classes: Classes | None = None) -> Model
 
 
 def data_of(folder, kind: str, classes: Classes | None = None) -> TrainingData:
-    run = Run(0, torch.device("cpu"), folder)
+    run = TrainingRun(0, torch.device("cpu"), folder)
     return TrainingData(inputs_of(kind), torch.arange(IMAGES), LABELS, classes or classes_of(), run)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from zslpipe.methods.dazle import PUBLISHED, Config, Model, discriminative_attributes, train
-from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.contract import Batch, Classes, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -170,7 +170,7 @@ def trained(config: Config, folder) -> tuple[Model, Model]:
     inputs = Held(torch.randn(12, REGIONS, WIDTH, generator=generator, dtype=torch.float64))
     labels = torch.tensor([0, 1, 3]).repeat(4)
     data = TrainingData(
-        inputs, torch.arange(12), labels, classes(), Run(0, torch.device("cpu"), folder)
+        inputs, torch.arange(12), labels, classes(), TrainingRun(0, torch.device("cpu"), folder)
     )
     train(after, config, data)
     return before, after

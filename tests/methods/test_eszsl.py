@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from zslpipe.methods.eszsl import Config, Model, train
-from zslpipe.training.contract import Classes, Run, TrainingData
+from zslpipe.training.contract import Classes, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -26,7 +26,11 @@ def solved(config: Config, tmp_path) -> Model:
     classes, features, labels = case()
     model = Model(config, classes, (WIDTH,))
     data = TrainingData(
-        Held(features), torch.arange(IMAGES), labels, classes, Run(0, torch.device("cpu"), tmp_path)
+        Held(features),
+        torch.arange(IMAGES),
+        labels,
+        classes,
+        TrainingRun(0, torch.device("cpu"), tmp_path),
     )
     train(model, config, data)
     return model
@@ -108,7 +112,11 @@ def test_labels_are_one_for_the_own_class_and_zero_for_others(tmp_path):
     model = Model(Config(1e-9, 1e-9), classes, (3,))
     labels = torch.tensor([2, 0, 1])
     data = TrainingData(
-        Held(torch.eye(3)), torch.arange(3), labels, classes, Run(0, torch.device("cpu"), tmp_path)
+        Held(torch.eye(3)),
+        torch.arange(3),
+        labels,
+        classes,
+        TrainingRun(0, torch.device("cpu"), tmp_path),
     )
     train(model, Config(1e-9, 1e-9), data)
     expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zslpipe.methods.mlis import PUBLISHED, Config, Model, train, with_synthetic
-from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.contract import Batch, Classes, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -49,7 +49,11 @@ def features_of(seed: int = 1, images: int = IMAGES) -> Tensor:
 def data_of(folder: Path) -> TrainingData:
     inputs = Held(5 * features_of(2, 12) - 1)
     return TrainingData(
-        inputs, torch.arange(12), LABELS.repeat(2), classes(), Run(0, torch.device("cpu"), folder)
+        inputs,
+        torch.arange(12),
+        LABELS.repeat(2),
+        classes(),
+        TrainingRun(0, torch.device("cpu"), folder),
     )
 
 

@@ -18,7 +18,7 @@ from zslpipe.methods.rsan import (
     places,
     train,
 )
-from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.contract import Batch, Classes, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -367,7 +367,7 @@ def trained(config: Config, folder, images: bool = False) -> tuple[Model, Model,
         torch.arange(12),
         torch.tensor([0, 1, 3]).repeat(4),
         classes(),
-        Run(0, torch.device("cpu"), folder),
+        TrainingRun(0, torch.device("cpu"), folder),
     )
     models = []
     for _ in range(2):

@@ -21,7 +21,7 @@ from zslpipe.methods.sgma import (
     stored_first_stage,
     train,
 )
-from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.contract import Batch, Classes, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -294,7 +294,7 @@ def problem(folder: Path, stamp: str = "", side: int = SIDE, **run) -> tuple[Cou
     inputs = Counted(images_of(len(LABELS), side).float())
     rows = torch.arange(len(LABELS)) + 2
     return inputs, TrainingData(
-        inputs, rows, LABELS, classes(), Run(0, torch.device("cpu"), folder, stamp, **run)
+        inputs, rows, LABELS, classes(), TrainingRun(0, torch.device("cpu"), folder, stamp, **run)
     )
 
 
@@ -524,7 +524,7 @@ def test_an_interrupted_first_stage_is_completed(tmp_path):
     """257 images are two blocks; the first is safe when the images of the second cannot be read."""
     values = images_of(257, 32).float()
     rows, labels = torch.arange(257), torch.arange(257) % 2
-    run = Run(0, torch.device("cpu"), tmp_path)
+    run = TrainingRun(0, torch.device("cpu"), tmp_path)
     model = fresh(replace(DEMO, batch_size=64), side=32)
 
     class Broken(Counted):

@@ -23,7 +23,7 @@ from zslpipe.reports.figures.style import CHANGE
 from zslpipe.runs.attention import pick_images
 from zslpipe.runs.gradcam import grad_cam, removed_attributes, write_grad_cam
 from zslpipe.runs.image_inputs import ImageInputs
-from zslpipe.runs.models import Source
+from zslpipe.runs.models import RunInputs
 from zslpipe.runs.problems import classes_of
 
 torch.set_num_threads(1)
@@ -62,7 +62,7 @@ def save(folder: Path, config: Config, model: Model, shape=(3, SIZE, SIZE), **ch
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory) -> Source:
+def run_inputs(tmp_path_factory) -> RunInputs:
     """The miniature dataset with noise for images."""
     folder, generator = tmp_path_factory.mktemp("gradcam"), np.random.default_rng(0)
     index = miniature_index(generator)
@@ -71,13 +71,15 @@ def source(tmp_path_factory) -> Source:
         pixels = generator.integers(0, 255, (SIZE, SIZE + row % 9, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(folder / index.paths[row])
     mean, deviation = (torch.full((1, 3, 1, 1), value) for value in (0.5, 0.25))
-    return Source(index, ImageInputs(folder, index, SIZE, mean, deviation, CPU, 0), CPU, "")
+    return RunInputs(index, ImageInputs(folder, index, SIZE, mean, deviation, CPU, 0), CPU, "")
 
 
 @pytest.fixture(scope="module")
-def written(source, tmp_path_factory) -> Path:
+def written(run_inputs, tmp_path_factory) -> Path:
     folder, config = tmp_path_factory.mktemp("written"), Config(backbone="demo")
-    write_grad_cam(save(folder, config, model_of(config)), source, 3, folder / "gradcam.h5", COUNT)
+    write_grad_cam(
+        save(folder, config, model_of(config)), run_inputs, 3, folder / "gradcam.h5", COUNT
+    )
     return folder / "gradcam.h5"
 
 
@@ -130,9 +132,9 @@ def test_the_removed_attributes_are_the_outstanding_and_the_ordinary():
         assert ordinary == min(strong, key=lambda a, excess=excess: abs(excess[a]))
 
 
-def test_the_file_holds_maps_with_and_without(written, source):
+def test_the_file_holds_maps_with_and_without(written, run_inputs):
     model = model_of(Config(backbone="demo"))
-    rows = pick_images(source.index, COUNT)
+    rows = pick_images(run_inputs.index, COUNT)
     with h5py.File(written) as file:
         found = {name: file[name][()] for name in file}
         attributes = dict(file.attrs)
@@ -140,10 +142,13 @@ def test_the_file_holds_maps_with_and_without(written, source):
         "seed": 3,
         "complete": True,
     }
-    assert found["images"].tolist() == rows.tolist() and set(source.index.labels[rows]) == {2, 6}
-    assert found["labels"].tolist() == source.index.labels[rows].tolist()
+    assert found["images"].tolist() == rows.tolist() and set(run_inputs.index.labels[rows]) == {
+        2,
+        6,
+    }
+    assert found["labels"].tolist() == run_inputs.index.labels[rows].tolist()
     assert found["maps"].dtype == found["maps_without"].dtype == np.float32
-    images = source.inputs.take(torch.from_numpy(rows))
+    images = run_inputs.inputs.take(torch.from_numpy(rows))
     with torch.no_grad():
         assert found["predicted"].tolist() == model.scores(images).argmax(1).tolist()
     for row, label in enumerate(found["labels"]):
@@ -168,18 +173,18 @@ def test_removing_what_a_class_does_not_have_changes_nothing():
     assert torch.equal(grad_cam(model, images, again), grad_cam(model, images, rules))
 
 
-def test_the_number_of_batches_does_not_count(written, source, tmp_path, monkeypatch):
+def test_the_number_of_batches_does_not_count(written, run_inputs, tmp_path, monkeypatch):
     monkeypatch.setattr("zslpipe.runs.gradcam.BATCH", 1)
     config = Config(backbone="demo")
     write_grad_cam(
-        save(tmp_path, config, model_of(config)), source, 3, tmp_path / "gradcam.h5", COUNT
+        save(tmp_path, config, model_of(config)), run_inputs, 3, tmp_path / "gradcam.h5", COUNT
     )
     with h5py.File(written) as first, h5py.File(tmp_path / "gradcam.h5") as second:
         for name in first:
             np.testing.assert_allclose(second[name][()], first[name][()], rtol=1e-4, atol=1e-6)
 
 
-def test_other_weights_are_refused(source, tmp_path):
+def test_other_weights_are_refused(run_inputs, tmp_path):
     config = Config(backbone="demo")
     cases = {
         "visual rules; an attribute": (replace(config, rule="visual"), (3, SIZE, SIZE)),
@@ -188,9 +193,10 @@ def test_other_weights_are_refused(source, tmp_path):
     for message, (changed, shape) in cases.items():
         weights = save(tmp_path, changed, model_of(changed, shape), shape)
         with pytest.raises(InputError, match=message):
-            write_grad_cam(weights, source, 0, tmp_path / "gradcam.h5", COUNT)
+            write_grad_cam(weights, run_inputs, 0, tmp_path / "gradcam.h5", COUNT)
     fewer = replace(
-        source, index=replace(source.index, attribute_names=("a", "b"), attribute_groups=("", ""))
+        run_inputs,
+        index=replace(run_inputs.index, attribute_names=("a", "b"), attribute_groups=("", "")),
     )
     with pytest.raises(InputError, match="rules of 'att' have 5 numbers, the dataset 2 attributes"):
         write_grad_cam(
@@ -206,14 +212,14 @@ def titles(svg: Path) -> list[str]:
     ]
 
 
-def draw(path: Path, source: Source, stem: Path) -> tuple[Path, Path]:
-    folder = source.inputs.root
+def draw(path: Path, run_inputs: RunInputs, stem: Path) -> tuple[Path, Path]:
+    folder = run_inputs.inputs.root
     return grad_cam_maps(path, folder / "index.h5", folder, stem)
 
 
 @pytest.fixture(scope="module")
-def drawn(written, source) -> tuple[Path, Path]:
-    return draw(written, source, written.parent / "drawn" / "picture")
+def drawn(written, run_inputs) -> tuple[Path, Path]:
+    return draw(written, run_inputs, written.parent / "drawn" / "picture")
 
 
 def test_a_row_names_its_classes_attributes_and_largest_changes(written, drawn):
@@ -239,11 +245,13 @@ def test_a_row_names_its_classes_attributes_and_largest_changes(written, drawn):
         assert picture.width > 1000
 
 
-def test_an_empty_map_is_drawn_as_none(written, source, tmp_path):
+def test_an_empty_map_is_drawn_as_none(written, run_inputs, tmp_path):
     with h5py.File(written) as file:
         maps = file["maps"][()]
     maps[1] = 0
-    _, svg = draw(copied(written, tmp_path / "empty.h5", maps=maps), source, tmp_path / "gradcam")
+    _, svg = draw(
+        copied(written, tmp_path / "empty.h5", maps=maps), run_inputs, tmp_path / "gradcam"
+    )
     assert sum("no map" in text for text in titles(svg)) == 2
 
 
@@ -266,15 +274,15 @@ def test_what_is_painted_is_in_proportion_to_the_values():
     assert np.array_equal(painted(grey, values * 0, 0.0, CHANGE), grey)
 
 
-def copied(source: Path, target: Path, **changes) -> Path:
-    with h5py.File(source) as file, h5py.File(target, "w") as copy:
+def copied(original: Path, target: Path, **changes) -> Path:
+    with h5py.File(original) as file, h5py.File(target, "w") as copy:
         for name in file:
             copy[name] = changes.get(name, file[name][()])
         copy.attrs.update(dict(file.attrs))
     return target
 
 
-def test_bad_files_are_refused(written, source, tmp_path):
+def test_bad_files_are_refused(written, run_inputs, tmp_path):
     cases = {
         "absent": (None, "no such file"),
         "other": (
@@ -307,12 +315,12 @@ def test_bad_files_are_refused(written, source, tmp_path):
     cases["empty"] = (copied(written, tmp_path / "empty.h5", **empty), "holds no image")
     for name, (_, message) in cases.items():
         with pytest.raises(InputError, match=message):
-            draw(tmp_path / f"{name}.h5", source, tmp_path / "picture")
+            draw(tmp_path / f"{name}.h5", run_inputs, tmp_path / "picture")
     assert not list(tmp_path.glob("picture*"))
 
 
-def test_the_same_file_gives_the_same_bytes(written, source, drawn, tmp_path):
-    again = draw(written, source, tmp_path / "picture")
+def test_the_same_file_gives_the_same_bytes(written, run_inputs, drawn, tmp_path):
+    again = draw(written, run_inputs, tmp_path / "picture")
     assert [path.name for path in again] == ["picture.png", "picture.svg"]
     assert all(
         one.read_bytes() == other.read_bytes() for one, other in zip(drawn, again, strict=True)

@@ -22,7 +22,7 @@ from zslpipe.machine.interruption import EXIT_CODE
 from zslpipe.networks.backbones import build_trunk
 from zslpipe.provenance import canonical
 from zslpipe.runs.models import build_model, configured
-from zslpipe.runs.opening import open_source
+from zslpipe.runs.opening import open_run_inputs
 from zslpipe.runs.problems import classes_of
 from zslpipe.runs.train import run_method
 from zslpipe.runs.weights import load_model
@@ -59,8 +59,8 @@ def paths(tmp_path_factory) -> dict[str, Path]:
     return paths | {"images": folder}
 
 
-def source_of(paths: dict[str, Path], spec: dict = SPEC, weights: Path | None = None):
-    return open_source(spec, paths["index"], paths["features"], paths["images"], weights, CPU)
+def run_inputs_of(paths: dict[str, Path], spec: dict = SPEC, weights: Path | None = None):
+    return open_run_inputs(spec, paths["index"], paths["features"], paths["images"], weights, CPU)
 
 
 def test_an_end_to_end_run_trains_the_pretrained_network(paths, tmp_path):
@@ -74,15 +74,15 @@ def test_an_end_to_end_run_trains_the_pretrained_network(paths, tmp_path):
     network = {name.removeprefix("body."): value for name, value in changed.items()}
     whole = network | {"classifier.weight": torch.zeros(1, 192), "classifier.bias": torch.zeros(1)}
     torch.save(whole, tmp_path / "weights.pt")
-    source = source_of(paths, weights=tmp_path / "weights.pt")
-    index, words = source.index, read_words(paths["words"])[0]
+    run_inputs = run_inputs_of(paths, weights=tmp_path / "weights.pt")
+    index, words = run_inputs.index, read_words(paths["words"])[0]
     module = importlib.import_module("zslpipe.methods.rsan")
     classes = classes_of(index, "att", "unit", words)
-    before = build_model(module, configured(module, SPEC), classes, source)
+    before = build_model(module, configured(module, SPEC), classes, run_inputs)
     for name, value in changed.items():
         assert torch.equal(before.trunk.state_dict()[name], value), name
 
-    run_method(SPEC, 0, source, paths["words"], tmp_path / "seed0", CPU)
+    run_method(SPEC, 0, run_inputs, paths["words"], tmp_path / "seed0", CPU)
     _, after, spec = load_model(tmp_path / "seed0" / "weights.pt", index, words)
     assert spec == SPEC
     moved = [
@@ -94,7 +94,7 @@ def test_an_end_to_end_run_trains_the_pretrained_network(paths, tmp_path):
     matrix = read_scores(tmp_path / "seed0" / "scores.h5")
     with torch.inference_mode():
         for split, rows in matrix.images.items():
-            scores = after.scores(source.inputs.take(torch.from_numpy(rows)))
+            scores = after.scores(run_inputs.inputs.take(torch.from_numpy(rows)))
             assert scores.shape[1] == CLASSES
             np.testing.assert_allclose(matrix.scores[split], scores.numpy(), atol=1e-4)
 
@@ -113,8 +113,8 @@ def test_the_extractor_says_which_network(paths):
 
 
 def test_another_network_or_another_index_is_another_source(paths, tmp_path):
-    first = source_of(paths)
-    assert source_of(paths).identity == first.identity
+    first = run_inputs_of(paths)
+    assert run_inputs_of(paths).identity == first.identity
     state = {
         name: value + 1 for name, value in build_trunk("demo", "random").body.state_dict().items()
     }
@@ -122,17 +122,19 @@ def test_another_network_or_another_index_is_another_source(paths, tmp_path):
         state | {"classifier.weight": torch.zeros(1, 192), "classifier.bias": torch.zeros(1)},
         tmp_path / "w.pt",
     )
-    assert source_of(paths, weights=tmp_path / "w.pt").identity != first.identity
+    assert run_inputs_of(paths, weights=tmp_path / "w.pt").identity != first.identity
     other = write_miniature(tmp_path, seed=1)
     with pytest.raises(InputError, match="no such file"):
-        open_source(SPEC, other["index"].with_name("absent.h5"), None, tmp_path, None, CPU)
-    assert open_source(SPEC, other["index"], None, tmp_path, None, CPU).identity != first.identity
+        open_run_inputs(SPEC, other["index"].with_name("absent.h5"), None, tmp_path, None, CPU)
+    assert (
+        open_run_inputs(SPEC, other["index"], None, tmp_path, None, CPU).identity != first.identity
+    )
 
 
 def test_cached_inputs_are_regions_or_their_mean(paths):
     cached = SPEC | {"trunk": None}
-    regions = source_of(paths, cached | {"input": "regions"}).inputs
-    pooled = source_of(paths, cached | {"input": "pooled"}).inputs
+    regions = run_inputs_of(paths, cached | {"input": "regions"}).inputs
+    pooled = run_inputs_of(paths, cached | {"input": "pooled"}).inputs
     rows = torch.tensor([3, 0])
     assert len(regions.shape) == 2 and pooled.shape == regions.shape[1:]
     torch.testing.assert_close(regions.take(rows).mean(1), pooled.take(rows), atol=2e-3, rtol=0)
@@ -163,7 +165,7 @@ def test_sigterm_gives_the_exit_code_and_the_same_command_goes_on(paths, tmp_pat
     monkeypatch.setattr(module.Model, "loss", loss)
     assert cli.main(command) == 0
     resumed = read_scores(tmp_path / "seed0" / "scores.h5")
-    run_method(SPEC, 0, source_of(paths), paths["words"], tmp_path / "whole", CPU)
+    run_method(SPEC, 0, run_inputs_of(paths), paths["words"], tmp_path / "whole", CPU)
     expected = read_scores(tmp_path / "whole" / "scores.h5")
     for split in expected.scores:
         assert np.array_equal(resumed.scores[split], expected.scores[split])

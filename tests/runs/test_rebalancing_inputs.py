@@ -15,7 +15,7 @@ from zslpipe.formats.image_list import read_irrelevant_images
 from zslpipe.formats.index import images_hash, read_index
 from zslpipe.formats.scores import read_irrelevant, read_scores
 from zslpipe.machine.devices import Compute
-from zslpipe.runs.opening import open_source
+from zslpipe.runs.opening import open_run_inputs
 from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores, write_validation_scores
 from zslpipe.runs.train import run_method
 from zslpipe.runs.weights import load_model
@@ -48,13 +48,13 @@ def files(tmp_path_factory) -> dict[str, Path]:
     """Return the files of a run with all that a rebalancing may need."""
     folder = tmp_path_factory.mktemp("miniature")
     paths = write_miniature(folder)
-    source = open_source(SPEC, paths["index"], paths["features"], folder, None, CPU)
+    run_inputs = open_run_inputs(SPEC, paths["index"], paths["features"], folder, None, CPU)
     run = folder / "seed0"
-    run_method(SPEC, 0, source, None, run, CPU)
+    run_method(SPEC, 0, run_inputs, None, run, CPU)
     files = {name: run / f"{name}.h5" for name in ("scores", "validation", "irrelevant")}
-    write_validation_scores(run / "weights.pt", source, None, 0, files["validation"], CPU)
+    write_validation_scores(run / "weights.pt", run_inputs, None, 0, files["validation"], CPU)
     listed, features = irrelevant_features(folder)
-    unrelated = open_source(SPEC, listed, features, folder, None, CPU, read_irrelevant_images)
+    unrelated = open_run_inputs(SPEC, listed, features, folder, None, CPU, read_irrelevant_images)
     write_irrelevant_scores(
         run / "weights.pt", paths["index"], unrelated, None, 0, files["irrelevant"]
     )

@@ -15,11 +15,11 @@ from zslpipe.formats.history import write_history
 from zslpipe.formats.index import read_index
 from zslpipe.methods import eszsl
 from zslpipe.runs.cached_inputs import CachedInputs
-from zslpipe.runs.models import Source, score_rows
+from zslpipe.runs.models import RunInputs, score_rows
 from zslpipe.runs.problems import HELD_OUT, classes_of, validation_problem, whole_problem
 from zslpipe.runs.selection import choose
 from zslpipe.scores.accuracy import generalized, t1
-from zslpipe.training.contract import Run
+from zslpipe.training.contract import TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -46,8 +46,8 @@ def inputs(paths):
     return CachedInputs(FeatureFile(paths["features"]), pooled=True, device=CPU)
 
 
-def run_of(folder) -> Run:
-    return Run(0, CPU, folder, stamp="a")
+def run_of(folder) -> TrainingRun:
+    return TrainingRun(0, CPU, folder, stamp="a")
 
 
 def test_no_test_image_and_no_unseen_class_takes_part(index, problem):
@@ -120,7 +120,7 @@ class Planted(nn.Module):
         return scores + self.config.shift * (~self.seen)
 
 
-def labelled(problem) -> Source:
+def labelled(problem) -> RunInputs:
     """Return inputs that give away label and rank: pictures of what a perfect method would know."""
     answers = torch.zeros(int(problem.test_rows.max()) + 1, 2)
     for number in range(len(problem.classes.names)):
@@ -128,11 +128,11 @@ def labelled(problem) -> Source:
         answers[rows] = torch.stack(
             [torch.full((len(rows),), number), torch.arange(len(rows)) / len(rows)], dim=1
         )
-    return source_of(Held(answers))
+    return run_inputs_of(Held(answers))
 
 
-def source_of(inputs) -> Source:
-    return Source(None, inputs, CPU, "as it is")
+def run_inputs_of(inputs) -> RunInputs:
+    return RunInputs(None, inputs, CPU, "as it is")
 
 
 def planted(train=lambda model, config, data: None, config=Config) -> SimpleNamespace:
@@ -163,7 +163,7 @@ def test_the_figure_is_that_of_the_validation_problem(problem, inputs, tmp_path)
             candidates,
             criterion,
             problem,
-            source_of(inputs),
+            run_inputs_of(inputs),
             run_of(tmp_path),
         )
         best = (-1.0, None)

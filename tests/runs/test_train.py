@@ -21,7 +21,7 @@ from zslpipe.methods import dazle, eszsl
 from zslpipe.runs.attention import attend, pick_images
 from zslpipe.runs.cached_inputs import CachedInputs
 from zslpipe.runs.models import configured
-from zslpipe.runs.opening import open_source
+from zslpipe.runs.opening import open_run_inputs
 from zslpipe.runs.train import run_method
 from zslpipe.runs.weights import load_model
 
@@ -69,8 +69,10 @@ def paths(tmp_path_factory):
 
 def run(spec: dict, paths: dict[str, Path], output: Path, seed: int = 0) -> Path:
     words = paths["words"] if spec["words"] else None
-    source = open_source(spec, paths["index"], paths["features"], paths["index"].parent, None, CPU)
-    run_method(spec, seed, source, words, output, CPU)
+    run_inputs = open_run_inputs(
+        spec, paths["index"], paths["features"], paths["index"].parent, None, CPU
+    )
+    run_method(spec, seed, run_inputs, words, output, CPU)
     return output
 
 
@@ -234,10 +236,10 @@ def test_settings_come_from_the_method_then_the_paper_then_the_user():
 
 def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
     output = tmp_path / "attention.h5"
-    source = open_source(
+    run_inputs = open_run_inputs(
         SPECS["dazle"], paths["index"], paths["features"], paths["index"].parent, None, CPU
     )
-    attend(runs["dazle"] / "weights.pt", source, paths["words"], 0, output, 3)
+    attend(runs["dazle"] / "weights.pt", run_inputs, paths["words"], 0, output, 3)
     index, words = read_index(paths["index"]), read_words(paths["words"])[0]
     with h5py.File(output) as file:
         maps, images = file["maps"][()], file["images"][()]
@@ -265,7 +267,7 @@ def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
     assert scores.shape == (3, ATTRIBUTES) and scores.dtype == np.float32
     assert tested.tolist() == [*index.splits["test_seen"], *index.splits["test_unseen"]]
     with torch.inference_mode():
-        everything = model.attention(source.inputs.take(torch.from_numpy(tested))).numpy()
+        everything = model.attention(run_inputs.inputs.take(torch.from_numpy(tested))).numpy()
     for image, attribute in np.ndindex(*everything.shape[:2]):
         row, column = np.unravel_index(everything[image, attribute].argmax(), (GRID, GRID))
         assert found[image, attribute].tolist() == [(column + 0.5) / GRID, (row + 0.5) / GRID]

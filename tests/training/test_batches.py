@@ -13,7 +13,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from zslpipe.training.batches import class_balanced_batches, episodes
-from zslpipe.training.contract import Batch, Classes, Inputs, Run, TrainingData
+from zslpipe.training.contract import Batch, Classes, Inputs, TrainingData, TrainingRun
 from zslpipe.training.fit import Objective, fit
 from zslpipe.training.held import Held, Unaugmented
 
@@ -154,7 +154,7 @@ def test_unaugmented_inputs_draw_nothing():
 def training_data(tmp_path) -> TrainingData:
     """Return four training images, rows 8, 6, 4 and 2 of the index."""
     classes = Classes(("x", "y"), torch.eye(2), torch.ones(2, dtype=torch.bool), ("a", "b"))
-    run = Run(0, torch.device("cpu"), tmp_path)
+    run = TrainingRun(0, torch.device("cpu"), tmp_path)
     rows, labels = torch.tensor([8, 6, 4, 2]), torch.tensor([0, 1, 1, 0])
     return TrainingData(Shifted(torch.arange(10.0)[:, None]), rows, labels, classes, run)
 
@@ -205,7 +205,9 @@ def line_data(folder: Path) -> TrainingData:
     )
     values = torch.linspace(-50, 50, 120).view(20, 6).sin()
     rows = torch.arange(20)
-    return TrainingData(Held(values), rows, rows % 3, classes, Run(0, torch.device("cpu"), folder))
+    return TrainingData(
+        Held(values), rows, rows % 3, classes, TrainingRun(0, torch.device("cpu"), folder)
+    )
 
 
 def in_order(size: int) -> Callable[[Tensor, torch.Generator], list[Tensor]]:

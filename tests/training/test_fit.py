@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tests.made_up.places import SCRIPT
 from zslpipe.formats.history import write_history
 from zslpipe.training.batches import class_balanced_batches, random_batches
-from zslpipe.training.contract import Batch, Classes, Run, TrainingData
+from zslpipe.training.contract import Batch, Classes, TrainingData, TrainingRun
 from zslpipe.training.fit import NonFiniteLossError, Objective, fit
 from zslpipe.training.held import Held
 
@@ -48,7 +48,7 @@ class Net(nn.Module):
 
 
 def data_of(folder: Path, stamp: str = "a", checkpoint_seconds: float = 0.0) -> TrainingData:
-    run = Run(7, torch.device("cpu"), folder, stamp, checkpoint_seconds=checkpoint_seconds)
+    run = TrainingRun(7, torch.device("cpu"), folder, stamp, checkpoint_seconds=checkpoint_seconds)
     classes = Classes(
         ("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c")
     )

@@ -22,7 +22,7 @@ from tests.made_up.places import SCRIPT
 from zslpipe.machine.interruption import EXIT_CODE, InterruptedTraining, stop_requests
 from zslpipe.runs.image_inputs import ImageInputs
 from zslpipe.training.batches import random_batches
-from zslpipe.training.contract import Batch, Classes, Inputs, Run, TrainingData
+from zslpipe.training.contract import Batch, Classes, Inputs, TrainingData, TrainingRun
 from zslpipe.training.fit import Objective, fit
 from zslpipe.training.held import Held
 
@@ -108,7 +108,7 @@ def data_of(
     told otherwise.
     """
     values = torch.linspace(-1, 1, WIDTH * IMAGES).view(IMAGES, WIDTH).mul(50).sin()
-    run = Run(7, CPU, folder, "stamp", checkpoint_seconds=checkpoint_seconds)
+    run = TrainingRun(7, CPU, folder, "stamp", checkpoint_seconds=checkpoint_seconds)
     classes = Classes(
         ("x", "y", "z"), torch.eye(3), torch.ones(3, dtype=torch.bool), ("a", "b", "c")
     )

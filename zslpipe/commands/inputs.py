@@ -14,7 +14,7 @@ from zslpipe.machine.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from zslpipe.machine.devices import Compute
-    from zslpipe.runs.models import Source
+    from zslpipe.runs.models import RunInputs
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -152,13 +152,13 @@ def run_inputs(
     images: Path,
     trunk: Path | None,
     compute: "Compute",
-) -> "Source":
+) -> "RunInputs":
     """Return what a run reads: ``features``, or the folder ``images`` for the network of
     ``trunk``.
     """
-    from zslpipe.runs.opening import open_source
+    from zslpipe.runs.opening import open_run_inputs
 
-    return open_source(spec, index, features, images, trunk, compute)
+    return open_run_inputs(spec, index, features, images, trunk, compute)
 
 
 def module_named(room: str, name: str, option: str) -> ModuleType:

@@ -163,13 +163,13 @@ def score_irrelevant(
 ) -> None:
     """Score task-irrelevant images by a trained method."""
     from zslpipe.formats.image_list import read_irrelevant_images
-    from zslpipe.runs.opening import open_source
+    from zslpipe.runs.opening import open_run_inputs
     from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores
     from zslpipe.runs.weights import read_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     listed = (irrelevant, features, folder, trunk, chosen, read_irrelevant_images)
-    inputs = open_source(read_spec(weights), *listed)
+    inputs = open_run_inputs(read_spec(weights), *listed)
     write_irrelevant_scores(weights, index, inputs, words, seed, output)
 
 

@@ -25,31 +25,36 @@ from torch import Tensor
 from zslpipe.formats.index import Index
 from zslpipe.formats.words import read_words
 from zslpipe.machine.files import written_whole
-from zslpipe.runs.models import Source
+from zslpipe.runs.models import RunInputs
 from zslpipe.runs.weights import load_model
 from zslpipe.training.contract import Model
 
 
 def attend(
-    weights: Path, source: Source, words_path: Path | None, seed: int, output: Path, count: int
+    weights: Path,
+    run_inputs: RunInputs,
+    words_path: Path | None,
+    seed: int,
+    output: Path,
+    count: int,
 ) -> None:
     """Write ``attention.h5``: the maps of ``count`` unseen test images, chosen from seed 0 before
     anything is scored, and the peaks of every test image's maps.
     """
-    index = source.index
+    index = run_inputs.index
     words, _ = read_words(words_path)
     _, model, spec = load_model(weights, index, words)
-    model.to(source.device)
+    model.to(run_inputs.device)
     # Of attributes where the model's class has such maps, else of the parts that it finds itself.
     of_attributes = getattr(type(model), "attention", None) is not None
     maps_of = model.attention if of_attributes else model.part_attention
     tested = np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]])
     with torch.inference_mode():
-        arrays = _pictured(model, of_attributes, source, pick_images(index, count))
-        arrays |= {"test/images": tested, "test/peaks": _peaks(maps_of, source, tested)}
+        arrays = _pictured(model, of_attributes, run_inputs, pick_images(index, count))
+        arrays |= {"test/images": tested, "test/peaks": _peaks(maps_of, run_inputs, tested)}
         if not of_attributes:
             trained = index.splits["trainval"]
-            arrays |= {"train/images": trained, "train/peaks": _peaks(maps_of, source, trained)}
+            arrays |= {"train/images": trained, "train/peaks": _peaks(maps_of, run_inputs, trained)}
     with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
         for name, values in arrays.items():
             file[name] = values
@@ -61,13 +66,13 @@ def attend(
 
 
 def _pictured(
-    model: Model, of_attributes: bool, source: Source, rows: np.ndarray
+    model: Model, of_attributes: bool, run_inputs: RunInputs, rows: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return what is drawn of the images ``rows``: maps, scores where there are some, true and
     predicted classes.
     """
-    batch = source.inputs.take(torch.from_numpy(rows))
-    arrays = {"images": rows, "labels": source.index.labels[rows]}
+    batch = run_inputs.inputs.take(torch.from_numpy(rows))
+    arrays = {"images": rows, "labels": run_inputs.index.labels[rows]}
     arrays["predicted"] = model.scores(batch).argmax(1).cpu().numpy()
     if of_attributes:
         arrays["maps"] = model.attention(batch).half().cpu().numpy()
@@ -79,9 +84,11 @@ def _pictured(
     return arrays
 
 
-def _peaks(maps_of: Callable[[Tensor], Tensor], source: Source, rows: np.ndarray) -> np.ndarray:
+def _peaks(
+    maps_of: Callable[[Tensor], Tensor], run_inputs: RunInputs, rows: np.ndarray
+) -> np.ndarray:
     """Return :func:`peaks` of the images ``rows`` (n, m, 2) float32."""
-    inputs = source.inputs
+    inputs = run_inputs.inputs
     streamed = inputs.stream(torch.from_numpy(rows).split(inputs.at_once))
     return torch.cat([peaks(maps_of(batch)).cpu() for batch in streamed]).numpy()
 

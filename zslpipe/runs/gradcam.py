@@ -17,28 +17,30 @@ from torch import Tensor
 from zslpipe.formats.gradcam import write_explained
 from zslpipe.machine.errors import InputError
 from zslpipe.runs.attention import pick_images
-from zslpipe.runs.models import Source
+from zslpipe.runs.models import RunInputs
 from zslpipe.runs.weights import load_model
 from zslpipe.training.contract import Model
 
 BATCH = 16  # ours: images at once, 1.5 GB of a ResNet-101's activations at 224 px
 
 
-def write_grad_cam(weights: Path, source: Source, seed: int, output: Path, count: int) -> None:
+def write_grad_cam(
+    weights: Path, run_inputs: RunInputs, seed: int, output: Path, count: int
+) -> None:
     """Write ``gradcam.h5`` of ``count`` unseen test images, chosen from seed 0 before anything is
     scored.
 
     Raises InputError for weights of another method, of visual rules, of rules that are not one
     number an attribute, or of a training on cached features.
     """
-    _, model, spec = load_model(weights, source.index, None)
-    _check(model, spec, len(source.index.attribute_names), weights)
-    model.to(source.device)
-    rows = pick_images(source.index, count)
-    labels = source.index.labels[rows]
+    _, model, spec = load_model(weights, run_inputs.index, None)
+    _check(model, spec, len(run_inputs.index.attribute_names), weights)
+    model.to(run_inputs.device)
+    rows = pick_images(run_inputs.index, count)
+    labels = run_inputs.index.labels[rows]
     removed = removed_attributes(model.rules.cpu().numpy(), labels)
     arrays = {"images": rows, "labels": labels, "attributes": removed}
-    parts = [_maps(model, source, *part) for part in _batches(rows, labels, removed)]
+    parts = [_maps(model, run_inputs, *part) for part in _batches(rows, labels, removed)]
     for name, values in zip(
         ("maps", "maps_without", "predicted"), zip(*parts, strict=True), strict=True
     ):
@@ -89,15 +91,15 @@ def _batches(*arrays: np.ndarray) -> list[tuple[np.ndarray, ...]]:
 
 
 def _maps(
-    model: Model, source: Source, rows: np.ndarray, labels: np.ndarray, removed: np.ndarray
+    model: Model, run_inputs: RunInputs, rows: np.ndarray, labels: np.ndarray, removed: np.ndarray
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return maps (b, h, w) with the whole rules, maps (b, 2, h, w) without each attribute, and
     predictions (b).
     """
-    images = source.inputs.take(torch.from_numpy(rows))
-    rules = model.rules[torch.from_numpy(labels).to(source.device)]
+    images = run_inputs.inputs.take(torch.from_numpy(rows))
+    rules = model.rules[torch.from_numpy(labels).to(run_inputs.device)]
     without = []
-    for attributes in torch.from_numpy(removed).to(source.device).T:
+    for attributes in torch.from_numpy(removed).to(run_inputs.device).T:
         without.append(grad_cam(model, images, rules.scatter(1, attributes[:, None], 0.0)))
     with torch.no_grad():
         predicted = model.scores(images).argmax(1)

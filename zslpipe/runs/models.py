@@ -10,11 +10,11 @@ from torch import Tensor
 
 from zslpipe.formats.index import Index
 from zslpipe.runs.problems import Problem
-from zslpipe.training.contract import Classes, Inputs, Model, Run, TrainingData
+from zslpipe.training.contract import Classes, Inputs, Model, TrainingData, TrainingRun
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class RunInputs:
     """A dataset as a run reads it on ``device``: ``identity`` changes when the index or the inputs
     do; ``trunk`` is the pretrained network of an end-to-end method, None for cached features.
     """
@@ -39,25 +39,27 @@ def configured(module: Any, spec: Mapping[str, Any]) -> Any:
     return replace(config, **spec["settings"])
 
 
-def build_model(module: Any, config: Any, classes: Classes, source: Source) -> Model:
-    """Return a new model on the source's device; an end-to-end method's network has the pretrained
+def build_model(module: Any, config: Any, classes: Classes, run_inputs: RunInputs) -> Model:
+    """Return a new model on the run's device; an end-to-end method's network has the pretrained
     weights and lies channels-last.
     """
-    model = module.Model(config, classes, source.inputs.shape)
-    if source.trunk is not None:
-        model.trunk.load_state_dict(source.trunk.state_dict())
+    model = module.Model(config, classes, run_inputs.inputs.shape)
+    if run_inputs.trunk is not None:
+        model.trunk.load_state_dict(run_inputs.trunk.state_dict())
         model.to(memory_format=torch.channels_last)
-    return model.to(source.device)
+    return model.to(run_inputs.device)
 
 
-def train_model(module: Any, config: Any, problem: Problem, source: Source, run: Run) -> Model:
+def train_model(
+    module: Any, config: Any, problem: Problem, run_inputs: RunInputs, run: TrainingRun
+) -> Model:
     """Return a model of ``config`` trained on ``problem``; everything random in it comes from the
     run's seed.
     """
     torch.manual_seed(run.seed)
-    model = build_model(module, config, problem.classes, source)
+    model = build_model(module, config, problem.classes, run_inputs)
     data = TrainingData(
-        source.inputs, problem.train_rows, problem.train_labels, problem.classes, run
+        run_inputs.inputs, problem.train_rows, problem.train_labels, problem.classes, run
     )
     module.train(model, config, data)
     return model

@@ -15,10 +15,10 @@ from zslpipe.networks.backbones import build_trunk, state_hash
 from zslpipe.provenance import file_hash, settings_hash
 from zslpipe.runs.cached_inputs import CachedInputs, open_features
 from zslpipe.runs.image_inputs import ImageInputs
-from zslpipe.runs.models import Source
+from zslpipe.runs.models import RunInputs
 
 
-def open_source(
+def open_run_inputs(
     spec: Mapping[str, Any],
     index_path: Path,
     features: Path | None,
@@ -26,7 +26,7 @@ def open_source(
     weights: Path | None,
     compute: Compute,
     read: Callable[[Path], Index] = read_index,
-) -> Source:
+) -> RunInputs:
     """Return what a run reads: ``features`` (a feature file), or ``images`` (a folder) for the
     network with ``weights`` (a file; None where ``spec`` names weights of the library). ``read``
     reads the index.
@@ -48,7 +48,7 @@ def open_source(
                 else file.path.stat().st_mtime_ns
             )
         identity = settings_hash([file_hash(index_path), made])
-        return Source(
+        return RunInputs(
             index, CachedInputs(file, spec["input"] == "pooled", device), device, identity
         )
     trunk = build_trunk(
@@ -61,6 +61,6 @@ def open_source(
     inputs = ImageInputs(
         images, index, spec["trunk"]["size"], trunk.mean, trunk.deviation, device, workers
     )
-    return Source(
+    return RunInputs(
         index, inputs, device, settings_hash([file_hash(index_path), state_hash(trunk)]), trunk
     )

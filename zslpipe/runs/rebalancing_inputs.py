@@ -13,7 +13,7 @@ from zslpipe.formats.index import read_index
 from zslpipe.formats.scores import IrrelevantScores, write_irrelevant, write_scores
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
-from zslpipe.runs.models import Source, score_rows, train_model
+from zslpipe.runs.models import RunInputs, score_rows, train_model
 from zslpipe.runs.problems import classes_of, validation_problem
 from zslpipe.runs.train import prepare_run, score_matrix
 from zslpipe.runs.weights import load_model, read_config, read_spec
@@ -21,7 +21,7 @@ from zslpipe.runs.weights import load_model, read_config, read_spec
 
 def write_validation_scores(
     weights: Path,
-    source: Source,
+    run_inputs: RunInputs,
     words_path: Path | None,
     seed: int,
     output: Path,
@@ -35,38 +35,38 @@ def write_validation_scores(
     spec = read_spec(weights)
     words, words_source = read_words(words_path)
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
-    classes = classes_of(source.index, spec["semantics"], spec["normalisation"], words)
-    problem = validation_problem(source.index, classes, seed)
-    run = prepare_run(spec, seed, source, words, output.with_suffix(""), compute)
+    classes = classes_of(run_inputs.index, spec["semantics"], spec["normalisation"], words)
+    problem = validation_problem(run_inputs.index, classes, seed)
+    run = prepare_run(spec, seed, run_inputs, words, output.with_suffix(""), compute)
     model = train_model(
-        module, read_config(weights, module), problem, source, replace(run, phase="validation")
+        module, read_config(weights, module), problem, run_inputs, replace(run, phase="validation")
     )
-    write_scores(output, score_matrix(model, source, problem, spec, seed, words_source, {}))
+    write_scores(output, score_matrix(model, run_inputs, problem, spec, seed, words_source, {}))
     shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def write_irrelevant_scores(
     weights: Path,
     index_path: Path,
-    source: Source,
+    run_inputs: RunInputs,
     words_path: Path | None,
     seed: int,
     output: Path,
 ) -> None:
-    """Write ``irrelevant.h5``: the scores of all images of ``source`` (whose index is the list of
+    """Write ``irrelevant.h5``: the scores of all images of ``run_inputs`` (its index is the list of
     task-irrelevant images) against the classes of the dataset ``index_path``.
     """
     index, (words, _) = read_index(index_path), read_words(words_path)
     _, model, spec = load_model(weights, index, words)
     scores = score_rows(
-        model.to(source.device), source.inputs, torch.arange(len(source.index.paths))
+        model.to(run_inputs.device), run_inputs.inputs, torch.arange(len(run_inputs.index.paths))
     )
     run = IrrelevantScores(
         dataset=spec["dataset"],
         method=spec["method"],
         variant=spec["variant"],
         seed=seed,
-        source=source.index.dataset,
+        source=run_inputs.index.dataset,
         classes=index.class_names,
         scores=scores,
     )

@@ -9,10 +9,10 @@ from dataclasses import fields, replace
 from types import ModuleType
 from typing import Any
 
-from zslpipe.runs.models import Source, score_rows, train_model
+from zslpipe.runs.models import RunInputs, score_rows, train_model
 from zslpipe.runs.problems import Problem
 from zslpipe.scores.accuracy import generalized, t1
-from zslpipe.training.contract import Model, Run
+from zslpipe.training.contract import Model, TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ def choose(
     candidates: Mapping[str, list],
     criterion: str,
     problem: Problem,
-    source: Source,
-    run: Run,
+    run_inputs: RunInputs,
+    run: TrainingRun,
 ) -> tuple[Any, dict[str, Any]]:
     """Return ``config`` with what does best on the validation classes, and a dict of what was
     chosen.
@@ -40,7 +40,7 @@ def choose(
             run, folder=run.folder / f"validation{number}", phase="validation", history=[]
         )
         for epochs, figure in _figures(
-            module, replace(config, **changes), criterion, problem, source, trial
+            module, replace(config, **changes), criterion, problem, run_inputs, trial
         ):
             chosen = changes | ({"epochs": epochs} if epochs else {})
             if figure > best[0]:
@@ -53,7 +53,12 @@ def choose(
 
 
 def _figures(
-    module: ModuleType, config: Any, criterion: str, problem: Problem, source: Source, run: Run
+    module: ModuleType,
+    config: Any,
+    criterion: str,
+    problem: Problem,
+    run_inputs: RunInputs,
+    run: TrainingRun,
 ) -> list[tuple[int, float]]:
     """Train one candidate and return (epochs done, figure on the validation problem) pairs; epochs
     0 where it has none.
@@ -61,7 +66,7 @@ def _figures(
 
     def measure(model: Model, _: int) -> dict[str, float]:
         """Return the criterion on the validation problem, by its name in the history."""
-        scores = score_rows(model, source.inputs, problem.test_rows)
+        scores = score_rows(model, run_inputs.inputs, problem.test_rows)
         labels, seen = problem.test_labels.numpy(), problem.classes.seen.numpy()
         unseen_images = ~seen[labels]
         figure = (
@@ -73,7 +78,7 @@ def _figures(
 
     has_epochs = any(field.name == "epochs" for field in fields(config))
     run = replace(run, after_epoch=measure if has_epochs else None)
-    model = train_model(module, config, problem, source, run)
+    model = train_model(module, config, problem, run_inputs, run)
     if not has_epochs or not run.history:  # a closed form, whatever the settings are
         return [(0, measure(model, 0)[f"validation_{criterion}"])]
     # Epochs are those of the last stage, where a method has several.

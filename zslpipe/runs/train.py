@@ -17,10 +17,10 @@ from zslpipe.formats.scores import SPLITS, ScoreMatrix, write_scores
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.provenance import code_hash, settings_hash
-from zslpipe.runs.models import Source, configured, score_rows, train_model
+from zslpipe.runs.models import RunInputs, configured, score_rows, train_model
 from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
 from zslpipe.runs.weights import save_weights
-from zslpipe.training.contract import Model, Run
+from zslpipe.training.contract import Model, TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 def run_method(
     spec: Mapping[str, Any],
     seed: int,
-    source: Source,
+    run_inputs: RunInputs,
     words_path: Path | None,
     output: Path,
     compute: Compute,
@@ -43,25 +43,25 @@ def run_method(
     words, words_source = read_words(words_path)
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
     config = configured(module, spec)
-    classes = classes_of(source.index, spec["semantics"], spec["normalisation"], words)
-    run = prepare_run(spec, seed, source, words, output, compute)
+    classes = classes_of(run_inputs.index, spec["semantics"], spec["normalisation"], words)
+    run = prepare_run(spec, seed, run_inputs, words, output, compute)
     chosen: dict[str, Any] = {}
     if spec["selection"] == "validation":
         from zslpipe.runs.selection import choose
 
-        validation = validation_problem(source.index, classes, seed)
+        validation = validation_problem(run_inputs.index, classes, seed)
         config, chosen = choose(
-            module, config, spec["choose"], spec["criterion"], validation, source, run
+            module, config, spec["choose"], spec["criterion"], validation, run_inputs, run
         )
         logger.info("chosen on the validation classes: %s", chosen)
     trial = replace(run, history=[])
-    problem = whole_problem(source.index, classes)
-    model = train_model(module, config, problem, source, trial)
+    problem = whole_problem(run_inputs.index, classes)
+    model = train_model(module, config, problem, run_inputs, trial)
     run.history.extend(trial.history)
     output.mkdir(parents=True, exist_ok=True)
-    save_weights(model, config, spec, source.inputs.shape, output / "weights.pt")
+    save_weights(model, config, spec, run_inputs.inputs.shape, output / "weights.pt")
     write_history(run.history, output / "history.csv")
-    matrix = score_matrix(model, source, problem, spec, seed, words_source, chosen)
+    matrix = score_matrix(model, run_inputs, problem, spec, seed, words_source, chosen)
     write_scores(output / "scores.h5", matrix)
     shutil.rmtree(run.folder, ignore_errors=True)
 
@@ -69,21 +69,21 @@ def run_method(
 def prepare_run(
     spec: Mapping[str, Any],
     seed: int,
-    source: Source,
+    run_inputs: RunInputs,
     words: np.ndarray | None,
     output: Path,
     compute: Compute,
-) -> Run:
+) -> TrainingRun:
     """Return how a training runs, with the stamp of all that its checkpoints depend on: settings,
     code, inputs and word vectors.
     """
     code = code_hash(f"zslpipe.methods.{spec['method']}", "zslpipe.runs.train")
     word_bytes = "" if words is None else settings_hash(words.tolist())
-    return Run(
+    return TrainingRun(
         seed=seed,
-        device=source.device,
+        device=run_inputs.device,
         folder=output.parent / f".{output.name}.work",
-        stamp=settings_hash([dict(spec), seed, code, source.identity, word_bytes]),
+        stamp=settings_hash([dict(spec), seed, code, run_inputs.identity, word_bytes]),
         precision=spec["precision"],
         compiled=compute.compile,
         checkpoint_seconds=compute.checkpoint_seconds,
@@ -92,7 +92,7 @@ def prepare_run(
 
 def score_matrix(
     model: Model,
-    source: Source,
+    run_inputs: RunInputs,
     problem: Problem,
     spec: Mapping[str, Any],
     seed: int,
@@ -112,11 +112,11 @@ def score_matrix(
         semantics=f"{spec['semantics']} ({spec['normalisation']})",
         words=words,
         selection="validation classes" if spec["selection"] == "validation" else "last epoch",
-        protocol=source.index.protocol,
+        protocol=run_inputs.index.protocol,
         classes=problem.classes.names,
         seen=problem.classes.seen.numpy(),
         scores={
-            split: score_rows(model, source.inputs, part)
+            split: score_rows(model, run_inputs.inputs, part)
             for split, part in zip(SPLITS, rows, strict=True)
         },
         labels={split: part.numpy() for split, part in zip(SPLITS, labels, strict=True)},

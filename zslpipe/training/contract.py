@@ -85,7 +85,7 @@ class Batch:
 
 @runtime_checkable
 class Inputs(Protocol):
-    """A source of inputs: the feature cache, images, or a tensor."""
+    """What a method's inputs are read from: the feature cache, images, or a tensor."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,7 +96,7 @@ class Inputs(Protocol):
         """Return how many rows are scored together."""
 
     def __hash__(self) -> int:
-        """Return what tells one source from another, so that what is computed from it can be kept."""
+        """Return what tells these inputs from others: what is computed from them can be kept."""
 
     def take(self, rows: Tensor) -> Tensor:
         """Return the inputs of the images ``rows`` (numbers in the index), float32 on the device of
@@ -115,7 +115,7 @@ class Inputs(Protocol):
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """How a training runs: seed, device, where its checkpoints lie; ``history`` collects one row an
     epoch.
 
@@ -146,7 +146,7 @@ class TrainingData:
     rows: Tensor
     labels: Tensor
     classes: Classes
-    run: Run
+    run: TrainingRun
 
     def batch(self, positions: Tensor) -> Batch:
         """Return the training images at ``positions`` (numbers below n) as one batch on the run's
