@@ -2,8 +2,8 @@
 
 Axis legend, the same letters in every einsum and every docstring::
 
-    b image in a batch    r region    d visual feature    c class    a attribute    v word-vector dimension
-    n image               h, w height and width of a map
+    b image in a batch    n image                  r region    d visual feature    c class
+    a attribute           v word-vector dimension  h, w height and width of a map
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ class Regions:
 
 @dataclass(frozen=True)
 class Pooled:
-    """Input of a light head: (b, d) features, the mean over the regions of images at ``size`` px."""
+    """Input of a light head: (b, d) features, means over the regions of images at ``size`` px."""
 
     size: int
 

@@ -1,21 +1,22 @@
-"""fit(): the only optimisation loop. Any device, resumable at any step, one history row an epoch."""
+"""fit(): the only optimisation loop. Any device, resumable at any step, a history row an epoch."""
 
 import logging
+import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import written_whole
 from zslpipe.machine.interruption import InterruptedTraining, StopRequest, stop_requests
 from zslpipe.machine.progress import REPORT_SECONDS, write_progress
-from zslpipe.training.contract import Batch, Model, TrainingData
+from zslpipe.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from zslpipe.training.contract import Batch, TrainingData
+from zslpipe.training.optimisers import Schedule, step_schedule, take_step, weights_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +44,14 @@ class Objective:
 
     loss: Callable[[Batch], dict[str, Tensor]]
     optimizer: torch.optim.Optimizer
-    schedule: LRScheduler | ReduceLROnPlateau | None = None
+    schedule: Schedule | None = None
     every: int = 1
     accumulate: int = 1
     largest_gradient: float | None = None
 
 
 def fit(
-    model: Model,
+    model: nn.Module,
     data: TrainingData,
     sampler: Sampler,
     objectives: Objective | Sequence[Objective],
@@ -71,10 +72,12 @@ def fit(
         loop = _Loop(model, data, listed, epochs, stage, request)
         loop.resume()
         model.train()
-        while loop.epoch < epochs:
-            generator = torch.Generator().manual_seed(_epoch_seed(data.run.seed, stage, loop.epoch))
-            batches = sampler(data.labels, generator)
-            for batch in loop.remaining(data.batches(batches, generator, loop.step), len(batches)):
+        while loop.state.epoch < epochs:
+            seed = _epoch_seed(data.run.seed, stage, loop.state.epoch)
+            generator = torch.Generator().manual_seed(seed)
+            positions = sampler(data.labels, generator)
+            batches = data.batches(positions, generator, loop.state.step)
+            for batch in loop.remaining(batches, len(positions)):
                 loop.update(batch)
             loop.finish_epoch()
     model.eval()
@@ -89,39 +92,51 @@ def _epoch_seed(seed: int, stage: str, epoch: int) -> int:
 
 
 class _Loop:
-    """Where an optimisation stands: what a checkpoint holds, and the steps that change it."""
+    """The steps that change a training's state, and the moments at which it is kept."""
 
     def __init__(
         self,
-        model: Model,
+        model: nn.Module,
         data: TrainingData,
         objectives: tuple[Objective, ...],
         epochs: int,
         stage: str,
         request: StopRequest,
     ):
-        self.model, self.objectives, self.run = model, objectives, data.run
+        self.objectives, self.run = objectives, data.run
         self.epochs, self.stage, self.request = epochs, stage, request
-        self.losses = [
-            torch.compile(one.loss) if self.run.compiled else one.loss for one in objectives
-        ]
+        self.losses = [one.loss for one in objectives]
+        if self.run.compiled:
+            self.losses = [torch.compile(loss) for loss in self.losses]
+        optimizers = [one.optimizer for one in objectives]
+        schedules = [one.schedule for one in objectives]
+        self.state = TrainingState(model, optimizers, schedules, self.run.history)
         self.path = data.run.folder / f"{data.run.phase}.{stage}.checkpoint.pt"
-        self.epoch, self.step = 0, 0
-        self.seconds = 0.0
-        # Of every term: the sum over the epoch's steps, and over how many; an objective is not met
-        # at each step.
-        self.sums: dict[str, tuple[float, int]] = {}
+        # Step, name and value of the losses whose values have not been asked for.
         self.pending: list[tuple[int, str, Tensor]] = []
         self.saved = self.started = self.reported = time.monotonic()
+
+    @property
+    def label(self) -> str:
+        """Phase and stage, as messages name them."""
+        return f"{self.run.phase} {self.stage}"
+
+    def resume(self) -> None:
+        """Continue from the checkpoint where there is one of the same stamp."""
+        load_checkpoint(self.path, self.state, self.run)
 
     def remaining(self, batches: Iterator[Batch], count: int) -> Iterator[Batch]:
         """Yield the batches of the epoch that are still to do, with a progress bar and regular
         checkpoints.
         """
         self.started = time.monotonic()
-        label = f"{self.run.phase} {self.stage} epoch {self.epoch + 1}/{self.epochs}"
         with tqdm(
-            total=count, desc=label, initial=self.step, mininterval=1.0, leave=False, disable=None
+            total=count,
+            desc=f"{self.label} epoch {self.state.epoch + 1}/{self.epochs}",
+            initial=self.state.step,
+            mininterval=1.0,
+            leave=False,
+            disable=None,
         ) as bar:
             for batch in batches:
                 yield batch
@@ -130,34 +145,11 @@ class _Loop:
                 if time.monotonic() - self.reported >= REPORT_SECONDS:
                     self._report(count)
 
-    def _keep(self) -> None:
-        """Save when it is time, or stop when SIGTERM asks for it; not between accumulated batches,
-        whose gradients are not kept.
-        """
-        if any(
-            self.step % (one.every * one.accumulate)
-            for one in self.objectives
-            if one.accumulate > 1
-        ):
-            return
-        self._save_if(time.monotonic() - self.saved >= self.run.checkpoint_seconds)
-
-    def _save_if(self, due: bool) -> None:
-        """Save where it is ``due``; after SIGTERM save and raise InterruptedTraining."""
-        asked = self.request.made  # read once: a signal after this line is the next step's
-        if due or asked:
-            self.save()
-        if asked:
-            raise InterruptedTraining(
-                f"{self.run.phase} {self.stage}: told to stop at epoch {self.epoch + 1}, step {self.step}; "
-                "the checkpoint is written and the same command goes on from there"
-            )
-
     def update(self, batch: Batch) -> None:
         """Take one step on ``batch``: every objective whose turn it is."""
-        self.step += 1
+        self.state.step += 1
         for objective, loss in zip(self.objectives, self.losses, strict=True):
-            if self.step % objective.every == 0:
+            if self.state.step % objective.every == 0:
                 self._minimise(objective, loss, batch)
         if self.run.device.type == "cpu" or len(self.pending) >= STEPS_BETWEEN_CHECKS:
             self._collect()
@@ -168,19 +160,19 @@ class _Loop:
         """Add the gradients of one objective and, when enough batches are accumulated, step its
         optimiser.
         """
-        with torch.autocast(
-            self.run.device.type, torch.bfloat16, enabled=self.run.precision == "bfloat16"
-        ):
+        step = self.state.step
+        mixed = self.run.precision == "bfloat16"
+        with torch.autocast(self.run.device.type, torch.bfloat16, enabled=mixed):
             terms = loss(batch)
             total = torch.stack(list(terms.values())).sum()
-        turn = (self.step // objective.every - 1) % objective.accumulate
+        turn = (step // objective.every - 1) % objective.accumulate
         if turn == 0:
             objective.optimizer.zero_grad(set_to_none=True)
         # Only its own weights: others may be accumulating theirs.
-        (total / objective.accumulate).backward(inputs=_weights(objective))
-        self.pending.extend((self.step, name, term.detach()) for name, term in terms.items())
+        (total / objective.accumulate).backward(inputs=weights_of(objective.optimizer))
+        self.pending.extend((step, name, term.detach()) for name, term in terms.items())
         if turn == objective.accumulate - 1:
-            _take_step(objective)
+            take_step(objective.optimizer, objective.largest_gradient)
 
     def _collect(self) -> None:
         """Add the pending losses to the epoch's sums; raises NonFiniteLossError at the first bad
@@ -190,138 +182,106 @@ class _Loop:
             return
         values = torch.stack([term.float() for _, _, term in self.pending]).double().tolist()
         for (step, name, _), value in zip(self.pending, values, strict=True):
-            if value - value != 0:  # NaN or infinite
+            if not math.isfinite(value):
                 raise NonFiniteLossError(
-                    f"{self.run.phase} {self.stage}: loss term {name!r} is {value} at epoch {self.epoch + 1}, "
+                    f"{self.label}: loss term {name!r} is {value} at epoch {self.state.epoch + 1}, "
                     f"step {step}; a smaller learning rate is the usual remedy"
                 )
-            total, count = self.sums.get(name, (0.0, 0))
-            self.sums[name] = (total + value, count + 1)
+            total, count = self.state.sums.get(name, (0.0, 0))
+            self.state.sums[name] = (total + value, count + 1)
         self.pending.clear()
 
     def finish_epoch(self) -> None:
-        """Append the epoch's mean losses to the history, step the schedules and save a checkpoint."""
+        """Append the epoch's mean losses to the history, step the schedules, save a checkpoint."""
         self._collect()
+        self._complete_groups()
+        self._count_seconds()
+        row = self._history_row()
         for objective in self.objectives:
-            left = (self.step // objective.every) % objective.accumulate
-            if left:  # the batches that complete it do not come
-                _take_step(objective, objective.accumulate / left)
-        self.seconds += time.monotonic() - self.started
-        means = {name: total / count for name, (total, count) in self.sums.items()}
-        row = {
+            step_schedule(objective.schedule, row["loss"])
+        if self.run.after_epoch is not None:
+            self.state.model.eval()
+            row |= self.run.after_epoch(self.state.model, self.state.epoch + 1)
+            self.state.model.train()
+        self.state.history.append(row)
+        logger.info("%s", " ".join(map(_shown, row, row.values())))
+        self.state.epoch += 1
+        self.state.step, self.state.seconds, self.state.sums = 0, 0.0, {}
+        self.started = time.monotonic()
+        due = time.monotonic() - self.saved >= self.run.checkpoint_seconds
+        self._save_if(due or self.state.epoch == self.epochs)
+        self._report(0)
+
+    def _complete_groups(self) -> None:
+        """Take the step of every group of accumulated batches whose last batches do not come."""
+        for objective in self.objectives:
+            left = (self.state.step // objective.every) % objective.accumulate
+            if left:
+                factor = objective.accumulate / left
+                take_step(objective.optimizer, objective.largest_gradient, factor)
+
+    def _history_row(self) -> dict[str, Any]:
+        """Return the history's row of the epoch that ends: the mean of every loss term."""
+        means = {name: total / count for name, (total, count) in self.state.sums.items()}
+        return {
             "phase": self.run.phase,
             "stage": self.stage,
-            "epoch": self.epoch + 1,
-            "step": self.step,
+            "epoch": self.state.epoch + 1,
+            "step": self.state.step,
+            "loss": sum(means.values()),
+            **means,
+            "seconds": round(self.state.seconds, 3),
         }
-        row |= {"loss": sum(means.values()), **means, "seconds": round(self.seconds, 3)}
-        for objective in self.objectives:
-            _step_schedule(objective.schedule, sum(means.values()))
-        if self.run.after_epoch is not None:
-            self.model.eval()
-            row |= self.run.after_epoch(self.model, self.epoch + 1)
-            self.model.train()
-        self.run.history.append(row)
-        shown = (
-            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in row.items()
-        )
-        logger.info("%s", " ".join(shown))
-        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
-        self.started = time.monotonic()
-        self.sums = {}
-        due = time.monotonic() - self.saved >= self.run.checkpoint_seconds
-        self._save_if(due or self.epoch == self.epochs)
-        self._report(0)
+
+    def _count_seconds(self) -> None:
+        """Add the time since this was last done to the epoch's seconds."""
+        now = time.monotonic()
+        self.state.seconds += now - self.started
+        self.started = now
+
+    def _keep(self) -> None:
+        """Save when it is time, or stop when SIGTERM asks for it; not between accumulated batches,
+        whose gradients are not kept.
+        """
+        accumulating = [one for one in self.objectives if one.accumulate > 1]
+        if any(self.state.step % (one.every * one.accumulate) for one in accumulating):
+            return
+        self._save_if(time.monotonic() - self.saved >= self.run.checkpoint_seconds)
+
+    def _save_if(self, due: bool) -> None:
+        """Save where it is ``due``; after SIGTERM save and raise InterruptedTraining."""
+        asked = self.request.made  # read once: a signal after this line is the next step's
+        if due or asked:
+            self._save()
+        if asked:
+            raise InterruptedTraining(
+                f"{self.label}: told to stop at epoch {self.state.epoch + 1}, step "
+                f"{self.state.step}; the checkpoint is written and the same command goes on from "
+                "there"
+            )
+
+    def _save(self) -> None:
+        """Write the checkpoint, with the losses and seconds up to now."""
+        self._collect()
+        self._count_seconds()
+        save_checkpoint(self.path, self.state, self.run)
+        self.saved = time.monotonic()
 
     def _report(self, steps: int) -> None:
         """Leave word of how far the training is, for ``zslpipe status``."""
-        loss = self.run.history[-1]["loss"] if self.run.history else None
-        state = {
-            "phase": f"{self.run.phase} {self.stage}",
-            "epoch": self.epoch,
+        history = self.state.history
+        standing = {
+            "phase": self.label,
+            "epoch": self.state.epoch,
             "epochs": self.epochs,
+            "step": self.state.step,
+            "steps": steps,
+            "loss": history[-1]["loss"] if history else None,
         }
-        write_progress(self.run.folder, {**state, "step": self.step, "steps": steps, "loss": loss})
+        write_progress(self.run.folder, standing)
         self.reported = time.monotonic()
 
-    def save(self) -> None:
-        """Write the checkpoint whole or not at all: a kill at any moment leaves the last one."""
-        self._collect()
-        state = {
-            "stamp": self.run.stamp,
-            "model": self.model.state_dict(),
-            "optimizers": [one.optimizer.state_dict() for one in self.objectives],
-            "schedules": [
-                one.schedule.state_dict() if one.schedule else {} for one in self.objectives
-            ],
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds + time.monotonic() - self.started,
-            "sums": self.sums,
-            "history": self.run.history,
-            "random": torch.get_rng_state(),
-            "random_gpu": torch.cuda.get_rng_state(self.run.device)
-            if self.run.device.type == "cuda"
-            else None,
-        }
-        with written_whole(self.path) as temporary:
-            torch.save(state, temporary)
-        self.saved = time.monotonic()
 
-    def resume(self) -> None:
-        """Continue from the checkpoint where there is one of the same stamp; another stamp's is
-        left behind.
-        """
-        if not self.path.is_file():
-            return
-        state = torch.load(self.path, map_location=self.run.device, weights_only=True)
-        if state["stamp"] != self.run.stamp:
-            logger.info(
-                "%s belongs to other settings, code or data: starting afresh", self.path.name
-            )
-            return
-        self.model.load_state_dict(state["model"])
-        for objective, optimizer, schedule in zip(
-            self.objectives, state["optimizers"], state["schedules"], strict=True
-        ):
-            objective.optimizer.load_state_dict(optimizer)
-            if objective.schedule is not None:
-                objective.schedule.load_state_dict(schedule)
-        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
-        self.sums = state["sums"]
-        self.run.history[:] = state["history"]
-        torch.set_rng_state(state["random"].cpu())
-        if state["random_gpu"] is not None:
-            torch.cuda.set_rng_state(state["random_gpu"].cpu(), self.run.device)
-        logger.info("resumed %s at epoch %d, step %d", self.path.name, self.epoch + 1, self.step)
-
-
-def _weights(objective: Objective) -> list[Tensor]:
-    """Return what an objective's optimiser changes."""
-    groups = objective.optimizer.param_groups
-    return [weight for group in groups for weight in group["params"] if weight.requires_grad]
-
-
-def _take_step(objective: Objective, factor: float = 1.0) -> None:
-    """Multiply the gradients by ``factor``, clip them where the objective says so, and step its
-    optimiser.
-    """
-    if factor != 1.0:
-        for weight in _weights(objective):
-            if weight.grad is not None:
-                weight.grad.mul_(factor)
-    if objective.largest_gradient is not None:
-        torch.nn.utils.clip_grad_norm_(_weights(objective), objective.largest_gradient)
-    objective.optimizer.step()
-
-
-def _step_schedule(schedule: LRScheduler | ReduceLROnPlateau | None, loss: float) -> None:
-    """Step a schedule once; a plateau looks at the epoch's ``loss``."""
-    if isinstance(schedule, ReduceLROnPlateau):
-        schedule.step(loss)
-    elif schedule is not None:
-        with warnings.catch_warnings():
-            # The epoch's steps may have been another process's, before an interruption.
-            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
-            schedule.step()
+def _shown(name: str, value: object) -> str:
+    """Return a figure of the history as the log shows it."""
+    return f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"

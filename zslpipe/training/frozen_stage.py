@@ -2,8 +2,9 @@
 while it trains.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,11 +36,19 @@ def stored(
         if block not in writer.done:
             with torch.inference_mode():
                 pieces = [compute(inputs) for inputs in batch.inputs.split(size)]
-            columns = [
-                [part for part in column if part is not None]
-                for column in zip(*pieces, strict=True)
-            ]
-            named = zip(shapes, columns, strict=False)
-            writer.write(block, {name: torch.cat(column).cpu().numpy() for name, column in named})
+            writer.write(block, _joined(pieces, shapes))
     writer.finish(path)
     return FeatureFile(path)
+
+
+def _joined(
+    pieces: Sequence[Sequence[Tensor | None]], names: Iterable[str]
+) -> dict[str, np.ndarray]:
+    """Return the results of all ``pieces`` of a block joined, by name; those beyond the names are
+    left out.
+    """
+    joined = {}
+    for name, column in zip(names, zip(*pieces, strict=True), strict=False):
+        parts = [part for part in column if part is not None]
+        joined[name] = torch.cat(parts).cpu().numpy()
+    return joined

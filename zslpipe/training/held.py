@@ -11,7 +11,7 @@ from zslpipe.training.contract import Inputs
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """Inputs held as one tensor (n, ...): what a method makes itself, such as synthetic features."""
+    """Inputs held as one tensor (n, ...): what a method makes itself, say synthetic features."""
 
     values: Tensor
     at_once: int = 256
@@ -36,7 +36,7 @@ class Held:
 
 @dataclass(frozen=True, eq=False)
 class Unaugmented:
-    """The same inputs, never augmented: for a training that keeps what it computed from each image."""
+    """The same inputs, never augmented: for a training that keeps what it makes of each image."""
 
     inputs: Inputs
 
