@@ -25,11 +25,21 @@ RANDOM_SEED = 0
 # matching prefix of its name. DenseNet's last map is its final ReLU, which has no module of its
 # own.
 LAST_MAP = {
-    "alexnet": "features", "convnext": "features", "densenet": "relu", "efficientnet": "features",
-    "googlenet": "inception5b", "mnasnet": "layers", "mobilenet": "features", "regnet": "trunk_output",
-    "resnet": "layer4", "resnext": "layer4", "shufflenet": "conv5", "squeezenet": "features", "vgg": "features",
+    "alexnet": "features",
+    "convnext": "features",
+    "densenet": "relu",
+    "efficientnet": "features",
+    "googlenet": "inception5b",
+    "mnasnet": "layers",
+    "mobilenet": "features",
+    "regnet": "trunk_output",
+    "resnet": "layer4",
+    "resnext": "layer4",
+    "shufflenet": "conv5",
+    "squeezenet": "features",
+    "vgg": "features",
     "wide_resnet": "layer4",
-}  # fmt: skip
+}
 
 
 class Trunk(nn.Module):
@@ -55,7 +65,8 @@ class Trunk(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the map of the layer."""
-        return self.body(images)["map"]
+        features: Tensor = self.body(images)["map"]
+        return features
 
 
 def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
@@ -97,20 +108,20 @@ def _network(backbone: str, weights: str) -> nn.Module:
 
 
 def _torchvision_network(name: str, weights: str | None) -> nn.Module:
-    """Return a torchvision classifier; raises InputError for an unknown name of network or weights."""
+    """Return a torchvision classifier; raises InputError for an unknown network or weights."""
     known = models.list_models(module=models)
     if name not in known:
         raise InputError(
-            f"no torchvision network {name!r}; {nearest(name, known)} (timm networks are written timm/NAME)"
+            f"no torchvision network {name!r}; {nearest(name, known)} (timm networks are written "
+            "timm/NAME)"
         )
-    if weights is None:
-        return models.get_model(name)
-    offered = models.get_model_weights(name)
-    if weights not in offered.__members__:
+    offered = models.get_model_weights(name).__members__
+    if weights is not None and weights not in offered:
         raise InputError(
-            f"weights {weights!r} of {name}: neither a .pt file nor one of {', '.join(offered.__members__)}"
+            f"weights {weights!r} of {name}: neither a .pt file nor one of {', '.join(offered)}"
         )
-    return models.get_model(name, weights=weights)
+    network: nn.Module = models.get_model(name, weights=weights)
+    return network
 
 
 def _timm_network(name: str, pretrained: bool) -> nn.Module:
@@ -119,7 +130,10 @@ def _timm_network(name: str, pretrained: bool) -> nn.Module:
 
     if not timm.is_model(name):
         raise InputError(f"no timm network {name!r}; {nearest(name, timm.list_models())}")
-    return timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+    network: nn.Module = timm.create_model(
+        name, pretrained=pretrained, num_classes=0, global_pool=""
+    )
+    return network
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
@@ -137,7 +151,8 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         ) from None
     if not isinstance(state, dict):
         raise InputError(f"weights file {path} holds no state dict; save network.state_dict()")
-    return state.get("state_dict", state)
+    tensors: dict[str, Tensor] = state.get("state_dict", state)
+    return tensors
 
 
 def _load(network: nn.Module, state: dict[str, Tensor], backbone: str, weights: str) -> None:
@@ -147,10 +162,10 @@ def _load(network: nn.Module, state: dict[str, Tensor], backbone: str, weights: 
         name for name in expected if name not in state or state[name].shape != expected[name].shape
     ]
     if wrong:
-        missing = (
-            f"{len(wrong)} of {len(expected)} tensors missing or of another shape, first {wrong[0]}"
+        raise InputError(
+            f"weights {weights} do not fit {backbone}: {len(wrong)} of {len(expected)} tensors "
+            f"missing or of another shape, first {wrong[0]}"
         )
-        raise InputError(f"weights {weights} do not fit {backbone}: {missing}")
     network.load_state_dict({name: state[name] for name in expected})
 
 
@@ -160,7 +175,7 @@ def _normalisation(backbone: str, network: nn.Module) -> tuple[Sequence[float], 
     """
     if not backbone.startswith("timm/"):
         return MEAN, DEVIATION
-    from timm.data import resolve_model_data_config
+    from timm.data.config import resolve_model_data_config
 
     settings = resolve_model_data_config(network)
     return settings["mean"], settings["std"]
@@ -187,7 +202,8 @@ def last_map(backbone: str, network: nn.Module) -> str:
         return "features"
     if backbone.startswith("timm/"):
         stages = getattr(network, "feature_info", None) or [{}]
-        known = {backbone: stages[-1]["module"]} if stages[-1].get("module") else {}
+        named: str | None = stages[-1].get("module")
+        known = {backbone: named} if named else {}
     else:
         known = {family: layer for family, layer in LAST_MAP.items() if backbone.startswith(family)}
     if not known:

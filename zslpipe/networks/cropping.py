@@ -65,13 +65,13 @@ class ChannelAttention(nn.Module):
         summed = torch.einsum("bmd,brd->bmr", self.weights(regions), regions)
         lowest, highest = summed.amin(2, keepdim=True), summed.amax(2, keepdim=True)
         stretched = (summed - lowest) / (highest - lowest).clamp_min(1e-12)
-        return CONTRAST * (stretched - 0.5).unflatten(2, (self.cells, self.cells))
+        return CONTRAST * torch.unflatten(stretched - 0.5, 2, (self.cells, self.cells))
 
     def cluster_maps(self, regions: Float[Tensor, "b r d"]) -> Float[Tensor, "b m h w"]:
         """Return the mean response of each cluster's channels."""
         members = F.one_hot(self.clusters, 2).to(regions)
         maps = regions @ (members / members.sum(0).clamp_min(1))
-        return maps.transpose(1, 2).unflatten(2, (self.cells, self.cells))
+        return torch.unflatten(maps.transpose(1, 2), 2, (self.cells, self.cells))
 
 
 class Cropping(nn.Module):
@@ -125,14 +125,12 @@ def channel_clusters(regions: np.ndarray, seed: int) -> Int[Tensor, " d"]:
 
     ``regions`` (n, r, d) may be a memory map: it is read in blocks.
     """
-    blocks = (
-        torch.from_numpy(np.array(block))
-        for block in np.array_split(regions, -(-len(regions) // BLOCK))
-    )
-    peaks = torch.cat([channel_peaks(block.float()) for block in blocks])
-    numbers = KMeans(2, n_init=10, random_state=seed).fit_predict(
-        peaks.transpose(0, 1).flatten(1).numpy()
-    )
+    found = []
+    for block in np.array_split(regions, -(-len(regions) // BLOCK)):
+        found.append(channel_peaks(torch.from_numpy(np.array(block)).float()))
+    peaks = torch.cat(found)
+    described = peaks.transpose(0, 1).flatten(1).numpy()
+    numbers = KMeans(2, n_init=10, random_state=seed).fit_predict(described)
     heights = [peaks[:, numbers == number, 1].mean() for number in (0, 1)]
     return torch.from_numpy(numbers != int(heights[1] < heights[0])).long()
 
@@ -142,10 +140,9 @@ def soft_peaks(
 ) -> Float[Tensor, "b m 2"]:
     """Return x and y of each map's peak: the mean position under softmax(sharpness * logits)."""
     height, width = logits.shape[2:]
-    weights = (sharpness * logits).flatten(2).softmax(2).unflatten(2, (height, width))
-    columns, rows = (
-        torch.arange(length, device=weights.device).to(weights) for length in (width, height)
-    )
+    weights = (sharpness * logits).flatten(2).softmax(2).view(logits.shape)
+    columns = torch.arange(width, device=weights.device).to(weights)
+    rows = torch.arange(height, device=weights.device).to(weights)
     return torch.stack([weights.sum(2) @ columns, weights.sum(3) @ rows], dim=2)
 
 
@@ -157,9 +154,8 @@ def blobs(maps: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w"]:
     place = maps.flatten(2).argmax(2, keepdim=True)
     columns = torch.arange(width, device=maps.device) - place % width
     rows = torch.arange(height, device=maps.device) - place // width
-    return torch.exp(
-        -(rows.unsqueeze(3) ** 2 + columns.unsqueeze(2) ** 2).to(maps) / (2 * (BLOB * width) ** 2)
-    )
+    squared = (rows.unsqueeze(3) ** 2 + columns.unsqueeze(2) ** 2).to(maps)
+    return torch.exp(-squared / (2 * (BLOB * width) ** 2))
 
 
 def inside(squares: Float[Tensor, "b m 3"], cells: int) -> Float[Tensor, "b m 3"]:
@@ -198,13 +194,12 @@ def zoomed(
     x, y, side = squares.unsqueeze(3).unbind(2)
     offsets = side * steps  # (b, m, size)
     shape = (*offsets.shape, size)
-    columns, rows = (
-        (x + offsets).unsqueeze(2).expand(shape),
-        (y + offsets).unsqueeze(3).expand(shape),
-    )
+    columns = (x + offsets).unsqueeze(2).expand(shape)
+    rows = (y + offsets).unsqueeze(3).expand(shape)
     # In grid_sample's coordinates the image spans -1 to 1.
     grid = (2 * torch.stack([columns, rows], dim=4) + 1) / cells - 1
     pixels = F.grid_sample(images, grid.flatten(1, 2), padding_mode="border", align_corners=False)
     mask = boxcar(offsets, side, steepness)
     mask = mask.unsqueeze(3) * mask.unsqueeze(2)
-    return pixels.unflatten(2, (-1, size)).transpose(1, 2) * mask.unsqueeze(2)
+    crops = torch.unflatten(pixels, 2, (-1, size)).transpose(1, 2)
+    return crops * mask.unsqueeze(2)

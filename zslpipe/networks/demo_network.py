@@ -53,4 +53,5 @@ class DemoNetwork(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return class logits (b, classes) of normalised images (b, 3, h, w)."""
-        return self.classifier(self.features(images).mean(dim=(2, 3)))
+        logits: torch.Tensor = self.classifier(self.features(images).mean(dim=(2, 3)))
+        return logits

@@ -1,4 +1,4 @@
-"""Channel means and deviations of ImageNet's training images, red, green, blue; pixels from 0 to 1."""
+"""Channel means and deviations of ImageNet's training images: red, green, blue, from 0 to 1."""
 
 # torchvision's weights (their transforms), and timm's IMAGENET_DEFAULT_MEAN and
 # IMAGENET_DEFAULT_STD.

@@ -31,7 +31,8 @@ def open_features(path: Path, index: Index) -> FeatureFile:
     file = FeatureFile(path)
     if file.attributes.get("images_hash") != images_hash(index):
         raise InputError(
-            f"{path}: made from other images than dataset {index.dataset!r} lists; delete it and run again"
+            f"{path}: made from other images than dataset {index.dataset!r} lists; delete it and "
+            "run again"
         )
     return file
 
@@ -45,41 +46,38 @@ class CachedInputs:
         self.map = file.maps(pooled)
         self.device = device
         self.shape = self.map.shape[1:]
-        self.held = self._hold(file.path.name)
+        self.held = self._hold() if self._fits(file.path.name) else None
 
-    def _hold(self, name: str) -> Tensor | None:
-        """Return all features on the device where they fit into half of its free memory, else None;
-        the log says which.
+    def _fits(self, name: str) -> bool:
+        """Return whether the features fit into half of the device's free memory; the log says where
+        batches come from.
         """
-        size = self.map.nbytes
-        free = free_memory(self.device)
+        size, free = self.map.nbytes, free_memory(self.device)
         fits = size <= SHARE_OF_FREE_MEMORY * free
-        place = (
-            ("GPU memory" if self.device.type == "cuda" else "RAM")
-            if fits
-            else "the disk, through a memory map"
-        )
+        memory = "GPU memory" if self.device.type == "cuda" else "RAM"
         logger.info(
             "features %s: %.2f GiB, %.2f GiB free: batches come from %s",
             name,
             size / 2**30,
             free / 2**30,
-            place,
+            memory if fits else "the disk, through a memory map",
         )
-        if not fits:
-            return None
-        held = torch.empty(
-            self.map.shape, dtype=TORCH_TYPES[self.map.dtype.name], device=self.device
-        )
+        return fits
+
+    def _hold(self) -> Tensor:
+        """Return all features on the device, in the file's type."""
+        dtype = TORCH_TYPES[self.map.dtype.name]
+        held = torch.empty(self.map.shape, dtype=dtype, device=self.device)
         # Block by block: a GPU's copy does not pass through a second one in RAM.
         for start in range(0, len(held), BLOCK):
-            held[start : start + BLOCK] = torch.from_numpy(
-                np.array(self.map[start : start + BLOCK])
-            )
+            block = np.array(self.map[start : start + BLOCK])
+            held[start : start + BLOCK] = torch.from_numpy(block)
         return held
 
     def take(self, rows: Tensor) -> Tensor:
-        """Return the features of the images ``rows`` (numbers in the index), float32 on the device."""
+        """Return the features of the images ``rows`` (numbers in the index), float32 on the
+        device.
+        """
         if self.held is not None:
             # Plain indexing of float16 rows takes 1.6 times as long on a CPU.
             return self.held.index_select(0, rows.to(self.device)).float()

@@ -8,7 +8,9 @@ class stands out by and one that is strong in it and in the others alike. Nothin
 without the attribute: its number in the rule becomes 0.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,21 +43,24 @@ def write_grad_cam(
     removed = removed_attributes(model.rules.cpu().numpy(), labels)
     arrays = {"images": rows, "labels": labels, "attributes": removed}
     parts = [_maps(model, run_inputs, *part) for part in _batches(rows, labels, removed)]
-    for name, values in zip(
-        ("maps", "maps_without", "predicted"), zip(*parts, strict=True), strict=True
-    ):
-        arrays[name] = torch.cat(values).cpu().numpy()
+    maps, without, predicted = map(torch.cat, zip(*parts, strict=True))
+    arrays |= {
+        "maps": maps.cpu().numpy(),
+        "maps_without": without.cpu().numpy(),
+        "predicted": predicted.cpu().numpy(),
+    }
     write_explained(output, arrays, spec, seed)
 
 
-def _check(model: Model, spec: dict, attributes: int, weights: Path) -> None:
+def _check(model: Model, spec: Mapping[str, Any], attributes: int, weights: Path) -> None:
     """Raise InputError unless the model is an S-CC network with its backbone, its rules one number
     an attribute.
     """
     if spec["method"] != "crafting" or model.config.rule != "semantic":
         what = "visual rules" if spec["method"] == "crafting" else f"method {spec['method']!r}"
         raise InputError(
-            f"{weights}: {what}; an attribute can be taken away from semantic rules of 'crafting' alone"
+            f"{weights}: {what}; an attribute can be taken away from semantic rules of 'crafting' "
+            "alone"
         )
     if model.rules.shape[1] != attributes:
         found = f"rules of {spec['semantics']!r} have {model.rules.shape[1]} numbers"
@@ -82,12 +87,13 @@ def removed_attributes(rules: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.stack([excess[labels].argmax(axis=1), ordinary[labels].argmin(axis=1)], axis=1)
 
 
-def _batches(*arrays: np.ndarray) -> list[tuple[np.ndarray, ...]]:
-    """Return arrays of one length cut into batches."""
-    return [
-        tuple(array[start : start + BATCH] for array in arrays)
-        for start in range(0, len(arrays[0]), BATCH)
-    ]
+def _batches(
+    rows: np.ndarray, labels: np.ndarray, removed: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the arrays (k, ...) cut into batches."""
+    for start in range(0, len(rows), BATCH):
+        batch = slice(start, start + BATCH)
+        yield rows[batch], labels[batch], removed[batch]
 
 
 def _maps(
@@ -115,9 +121,10 @@ def grad_cam(model: Model, images: Tensor, rules: Tensor) -> Tensor:
     from captum.attr import LayerGradCam
 
     def class_scores(images: Tensor, rules: Tensor) -> Tensor:
-        return (model.features(images) * rules).sum(1) / model.config.temperature
+        scores: Tensor = (model.features(images) * rules).sum(1) / model.config.temperature
+        return scores
 
-    explained = LayerGradCam(class_scores, model.trunk).attribute(
+    explained: Tensor = LayerGradCam(class_scores, model.trunk).attribute(
         images, additional_forward_args=(rules,), relu_attributions=True
     )
     return explained.detach().squeeze(1).float()

@@ -33,14 +33,16 @@ AHEAD = 2
 Key = tuple[int, float, float]
 
 
-class _Crops(Dataset):
+class _Crops(Dataset[tuple[Tensor, str]]):
     """Crops of image files."""
 
     def __init__(self, files: ImageFiles, size: int):
         self.files, self.size = files, size
 
     def __getitem__(self, key: Key) -> tuple[Tensor, str]:
-        """Return (size, size, 3) uint8 and an empty text, or zeros and what is wrong with the file."""
+        """Return (size, size, 3) uint8 and an empty text, or zeros and what is wrong with the
+        file.
+        """
         row, above, left = key
         image, fault = self.files[row]
         height, width = image.shape[-2:]
@@ -73,16 +75,16 @@ class ImageInputs:
         self.root, self.device, self.workers = root, device, workers
         self.shape = (3, size, size)
         self.mean, self.deviation = mean.to(device), deviation.to(device)
-        self.squares, self.larger = (
-            ImageFiles(root, index.paths, index.boxes, size) for _ in range(2)
-        )
+        self.squares = ImageFiles(root, index.paths, index.boxes, size)
+        self.larger = ImageFiles(root, index.paths, index.boxes, size)
         self.larger.transform = v2.Compose([v2.Resize(round(size * ROOM_TO_CROP), antialias=True)])
 
     def take(self, rows: Tensor) -> Tensor:
         """Return the test view of the images ``rows`` (numbers in the index); raises InputError as
         ``stream`` does.
         """
-        return next(self._read(self.squares, [[(row, 0.0, 0.0) for row in rows.tolist()]], None, 0))
+        keys: list[Key] = [(row, 0.0, 0.0) for row in rows.tolist()]
+        return next(self._read(self.squares, [keys], None, 0))
 
     def stream(
         self, batches: Sequence[Tensor], generator: torch.Generator | None = None, start: int = 0
@@ -98,10 +100,7 @@ class ImageInputs:
         shape = (sum(lengths), 3)
         draws = torch.zeros(shape) if generator is None else torch.rand(shape, generator=generator)
         parts = draws.split(lengths)[start:]
-        keys = [
-            list(zip(rows.tolist(), *part[:, :2].T.tolist(), strict=True))
-            for rows, part in zip(batches[start:], parts, strict=True)
-        ]
+        keys = [_keys(rows, part) for rows, part in zip(batches[start:], parts, strict=True)]
         if generator is None:
             return self._read(self.squares, keys, None, self.workers)
         mirrored = [(part[:, 2] < 0.5).nonzero()[:, 0].to(self.device) for part in parts]
@@ -115,9 +114,8 @@ class ImageInputs:
         workers: int,
     ) -> Iterator[Tensor]:
         """Yield each batch of keys as images on the device; ``mirrored``: places in each batch."""
-        for number, (pixels, faults) in enumerate(
-            self._loader(files, batches, min(workers, len(batches)))
-        ):
+        loader = self._loader(files, batches, min(workers, len(batches)))
+        for number, (pixels, faults) in enumerate(loader):
             self._refuse(list(filter(None, faults)), len(faults))
             images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
             if mirrored is not None:
@@ -126,7 +124,9 @@ class ImageInputs:
                 images[mirrored[number]] = functional.horizontal_flip(images[mirrored[number]])
             yield normalise(images, self.mean, self.deviation)
 
-    def _loader(self, files: ImageFiles, batches: list[list[Key]], workers: int) -> DataLoader:
+    def _loader(
+        self, files: ImageFiles, batches: list[list[Key]], workers: int
+    ) -> DataLoader[tuple[Tensor, str]]:
         """Return a loader of ((b, size, size, 3) uint8, texts of what is wrong) over the batches of
         keys.
         """
@@ -152,6 +152,12 @@ class ImageInputs:
                 f"{len(faults)} of {count} images of a batch cannot be read under {self.root}: "
                 f"{'; '.join(faults[:5])}; put whole files there and run again"
             )
+
+
+def _keys(rows: Tensor, draws: Tensor) -> list[Key]:
+    """Return each row with the first two of its three draws."""
+    above, left = draws[:, :2].T.tolist()
+    return list(zip(rows.tolist(), above, left, strict=True))
 
 
 def _obey_parent_only(worker: int) -> None:

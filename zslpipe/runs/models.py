@@ -32,10 +32,9 @@ def configured(module: Any, spec: Mapping[str, Any]) -> Any:
     :class:`zslpipe.study.config.Run` as a dict.
     """
     config = getattr(module, "PUBLISHED", {}).get(spec["settings_of"], module.Config())
-    if spec["trunk"] is not None:
-        config = replace(
-            config, backbone=spec["trunk"]["backbone"], layer=spec["trunk"].get("layer", "")
-        )
+    trunk = spec["trunk"]
+    if trunk is not None:
+        config = replace(config, backbone=trunk["backbone"], layer=trunk.get("layer", ""))
     return replace(config, **spec["settings"])
 
 
@@ -69,7 +68,6 @@ def score_rows(model: Model, inputs: Inputs, rows: Tensor) -> np.ndarray:
     """Return ``model.scores`` (image, class) float32 of the images ``rows``, in inference mode."""
     model.eval()
     with torch.inference_mode():
-        parts = [
-            model.scores(part).float().cpu() for part in inputs.stream(rows.split(inputs.at_once))
-        ]
+        streamed = inputs.stream(rows.split(inputs.at_once))
+        parts = [model.scores(part).float().cpu() for part in streamed]
     return torch.cat(parts).numpy()

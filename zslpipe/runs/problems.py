@@ -65,11 +65,11 @@ def validation_problem(index: Index, classes: Classes, seed: int) -> Problem:
     number = torch.full((len(index.class_names),), -1)
     number[chosen] = torch.arange(len(chosen))
     generator = torch.Generator().manual_seed(seed)
-    train, validation = (torch.from_numpy(index.splits[name]) for name in ("train", "val"))
+    train = torch.from_numpy(index.splits["train"])
+    validation = torch.from_numpy(index.splits["val"])
     order = train[torch.randperm(len(train), generator=generator)]
-    held_out, kept = order.split(
-        [round(HELD_OUT * len(train)), len(train) - round(HELD_OUT * len(train))]
-    )
+    aside = round(HELD_OUT * len(train))
+    held_out, kept = order[:aside], order[aside:]
     labels = number[torch.from_numpy(index.labels)]
     test = torch.cat([held_out, validation])
     kept = kept.sort().values

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 def choose(
     module: ModuleType,
     config: Any,
-    candidates: Mapping[str, list],
+    candidates: Mapping[str, list[Any]],
     criterion: str,
     problem: Problem,
     run_inputs: RunInputs,
@@ -36,13 +36,11 @@ def choose(
     best: tuple[float, dict[str, Any]] = (-1.0, {})
     for number, values in enumerate(itertools.product(*candidates.values())):
         changes = dict(zip(candidates, values, strict=True))
-        trial = replace(
-            run, folder=run.folder / f"validation{number}", phase="validation", history=[]
-        )
-        for epochs, figure in _figures(
-            module, replace(config, **changes), criterion, problem, run_inputs, trial
-        ):
-            chosen = changes | ({"epochs": epochs} if epochs else {})
+        folder = run.folder / f"validation{number}"
+        trial = replace(run, folder=folder, phase="validation", history=[])
+        candidate = replace(config, **changes)
+        for epochs, figure in _figures(module, candidate, criterion, problem, run_inputs, trial):
+            chosen = {**changes, "epochs": epochs} if epochs else changes
             if figure > best[0]:
                 best = (figure, chosen)
         logger.info("validation classes: %s gives at best %s %.4f", changes, criterion, best[0])
@@ -68,13 +66,10 @@ def _figures(
         """Return the criterion on the validation problem, by its name in the history."""
         scores = score_rows(model, run_inputs.inputs, problem.test_rows)
         labels, seen = problem.test_labels.numpy(), problem.classes.seen.numpy()
-        unseen_images = ~seen[labels]
-        figure = (
-            generalized(scores, labels, seen)[2]
-            if criterion == "H"
-            else t1(scores[unseen_images], labels[unseen_images], seen)
-        )
-        return {f"validation_{criterion}": figure}
+        if criterion == "H":
+            return {f"validation_{criterion}": generalized(scores, labels, seen)[2]}
+        unseen = ~seen[labels]
+        return {f"validation_{criterion}": t1(scores[unseen], labels[unseen], seen)}
 
     has_epochs = any(field.name == "epochs" for field in fields(config))
     run = replace(run, after_epoch=measure if has_epochs else None)

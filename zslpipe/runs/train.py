@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from zslpipe.formats.history import write_history
 from zslpipe.formats.scores import SPLITS, ScoreMatrix, write_scores
@@ -101,8 +103,8 @@ def score_matrix(
 ) -> ScoreMatrix:
     """Return the scores of a problem's training and test images against all its classes."""
     unseen = ~problem.classes.seen[problem.test_labels]
-    rows = (problem.train_rows, problem.test_rows[~unseen], problem.test_rows[unseen])
-    labels = (problem.train_labels, problem.test_labels[~unseen], problem.test_labels[unseen])
+    rows = _by_split(problem.train_rows, problem.test_rows, unseen)
+    labels = _by_split(problem.train_labels, problem.test_labels, unseen)
     return ScoreMatrix(
         dataset=spec["dataset"],
         method=spec["method"],
@@ -116,10 +118,16 @@ def score_matrix(
         classes=problem.classes.names,
         seen=problem.classes.seen.numpy(),
         scores={
-            split: score_rows(model, run_inputs.inputs, part)
-            for split, part in zip(SPLITS, rows, strict=True)
+            split: score_rows(model, run_inputs.inputs, torch.from_numpy(part))
+            for split, part in rows.items()
         },
-        labels={split: part.numpy() for split, part in zip(SPLITS, labels, strict=True)},
-        images={split: part.numpy() for split, part in zip(SPLITS, rows, strict=True)},
+        labels=labels,
+        images=rows,
         chosen=chosen,
     )
+
+
+def _by_split(trained: Tensor, tested: Tensor, unseen: Tensor) -> dict[str, np.ndarray]:
+    """Return a figure of training images and one of test images, some ``unseen``, by split."""
+    parts = (trained, tested[~unseen], tested[unseen])
+    return {split: part.numpy() for split, part in zip(SPLITS, parts, strict=True)}
