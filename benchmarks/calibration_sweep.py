@@ -12,10 +12,11 @@ import statistics
 import time
 from collections.abc import Callable
 
+# Libraries count their threads when they are imported.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-import numpy as np  # noqa: E402  the thread count has to be set first
+import numpy as np
 
 from zslpipe.scores.accuracy import group_mean, per_class_accuracy
 from zslpipe.scores.evaluation import ausuc
@@ -30,12 +31,9 @@ def random_case(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     generator = np.random.default_rng(seed)
     seen = generator.permutation(np.arange(200) < 150)
-    labels = np.concatenate(
-        [
-            generator.choice(np.flatnonzero(seen), 1764),
-            generator.choice(np.flatnonzero(~seen), 2967),
-        ]
-    )
+    of_seen = generator.choice(np.flatnonzero(seen), 1764)
+    of_unseen = generator.choice(np.flatnonzero(~seen), 2967)
+    labels = np.concatenate([of_seen, of_unseen])
     scores = generator.normal(size=(len(labels), len(seen))).astype(np.float32)
     scores[np.arange(len(labels)), labels] += 3.0
     scores[:, seen] += 0.5
@@ -51,7 +49,7 @@ def factors(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def sweep_loop(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> float:
-    """Return the area of a sweep as it is commonly written: subtract, arg max, a loop over classes."""
+    """Return the area of a sweep as it is often written: subtract, arg max, a loop over classes."""
     points = []
     for factor in factors(scores, seen):
         predicted = (scores - factor * seen).argmax(axis=1)

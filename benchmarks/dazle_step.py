@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+# Libraries count their threads when they are imported.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-import torch  # noqa: E402  the thread count has to be set first
-import torch.nn.functional as F  # noqa: E402
-from torch import Tensor  # noqa: E402
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from zslpipe.methods.dazle import Config, Model
 from zslpipe.training.contract import Batch, Classes
@@ -134,13 +135,8 @@ def agreement() -> float:
     gradients = []
     for step in (package_step, plain_step):
         step(model, batch)
-        gradients.append(
-            [
-                torch.clone(parameter.grad)
-                for parameter in model.parameters()
-                if parameter.grad is not None
-            ]
-        )
+        changed = [one for one in model.parameters() if one.grad is not None]
+        gradients.append([torch.clone(parameter.grad) for parameter in changed])
     return max(
         float((ours - theirs).abs().max() / theirs.abs().max())
         for ours, theirs in zip(*gradients, strict=True)
@@ -164,21 +160,16 @@ def peak_growth(name: str) -> float:
 
 def resident_peak() -> float:
     """Return the peak resident size of this process in MiB."""
-    line = next(
-        line
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmHWM")
-    )
-    return int(line.split()[1]) / 1024
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def peak_growth_elsewhere(name: str) -> float:
-    """Return :func:`peak_growth` of a fresh process, which returns every freed array beyond 64 KiB."""
+    """Return :func:`peak_growth` of a fresh process that gives back every freed array of 64 KiB."""
     command = [sys.executable, __file__, "--memory", name]
     variables = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    return float(
-        subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
-    )
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
+    return float(done.stdout)
 
 
 def report(forms: dict[str, Callable], rounds: int, aim: float, floor: float) -> None:
@@ -187,8 +178,11 @@ def report(forms: dict[str, Callable], rounds: int, aim: float, floor: float) ->
     memory = {name: peak_growth_elsewhere(name) for name in forms}
     first = next(iter(forms))
     for name in forms:
-        ratios = f"{seconds[name] / seconds[first]:6.2f} x time {memory[name] / memory[first]:6.1f} x memory"
-        print(f"{name:24} {1e3 * seconds[name]:8.1f} ms {memory[name]:8.1f} MiB {ratios}")
+        slower, larger = seconds[name] / seconds[first], memory[name] / memory[first]
+        print(
+            f"{name:24} {1e3 * seconds[name]:8.1f} ms {memory[name]:8.1f} MiB "
+            f"{slower:6.2f} x time {larger:6.1f} x memory"
+        )
     print(f"aim {aim}, floor {floor} in time; {MEMORY_AIM} and {MEMORY_FLOOR} in memory")
 
 

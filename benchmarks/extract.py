@@ -65,7 +65,7 @@ def index_of(names: list[str]) -> Index:
 def batches(count: int, size: int, batch_size: int) -> list[Tensor]:
     """Return ready batches, normalised floats."""
     pixels = torch.randint(256, (min(count, batch_size), 3, size, size), dtype=torch.uint8)
-    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
+    mean, deviation = torch.tensor([MEAN, DEVIATION]).view(2, 1, 3, 1, 1)
     return [normalise(pixels, mean, deviation).contiguous()] * -(-count // batch_size)
 
 
@@ -105,12 +105,10 @@ def forms_of(
     """
     weights = write_weights(network, size, folder / "weights.pt")
     extractor = Extractor(
-        network, network, weights, size, grid_of(network, size), batch_size=batch_size
+        network, network, weights, size, grid_of(network, size), 1, batch_size=batch_size
     )
     ready = batches(count, size, extractor.batch_size)
-    channels_last = [
-        batch.contiguous(memory_format=torch.channels_last) for batch in ready[:1]
-    ] * len(ready)
+    channels_last = [ready[0].contiguous(memory_format=torch.channels_last)] * len(ready)
     eager, quick = build_trunk(network, weights), folded(build_trunk(network, weights))
     index = index_of(write_images(folder, count))
     output, device = folder / "features.h5", torch.device("cpu")
@@ -142,6 +140,19 @@ def in_turns(forms: dict[str, Callable[[], object]], rounds: int) -> dict[str, n
     return {name: np.median(values, axis=0) for name, values in seconds.items()}
 
 
+def report(seconds: dict[str, np.ndarray], images: int) -> None:
+    """Print rates of the forms, given their (wall, CPU) seconds for ``images``, and ratios."""
+    start, whole = seconds.pop("start"), seconds["extraction"]
+    for name, value in seconds.items():
+        rates, shares, later = images / value, value / whole, value / (whole - start)
+        print(
+            f"{name:28} {rates[0]:7.1f} images/s, {rates[1]:6.1f} a CPU second; extraction's share "
+            f"of this rate: wall {shares[0]:.2f}, CPU {shares[1]:.2f}, without its start "
+            f"{later[0]:.2f}, {later[1]:.2f}"
+        )
+    print(f"start {start[0]:.2f} s; floor {FLOOR}, aim {AIM} of the folded trunk")
+
+
 def main() -> None:
     """Time the forms and print images per second and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -164,18 +175,10 @@ def main() -> None:
             arguments.batch_size,
         )
         seconds = in_turns(forms, arguments.rounds)
-    print(
-        f"{arguments.network} at {arguments.size} px, {arguments.images} images in batches of {arguments.batch_size}"
-    )
+    print(f"{arguments.network} at {arguments.size} px, ", end="")
+    print(f"{arguments.images} images in batches of {arguments.batch_size}")
     print(f"{arguments.threads} threads, {workers} readers")
-    start, whole = seconds.pop("start"), seconds["extraction"]
-    for name, value in seconds.items():
-        rates, shares, later = arguments.images / value, value / whole, value / (whole - start)
-        print(
-            f"{name:28} {rates[0]:7.1f} images/s, {rates[1]:6.1f} a CPU second; extraction's share of this rate: wall "
-            f"{shares[0]:.2f}, CPU {shares[1]:.2f}, without its start {later[0]:.2f}, {later[1]:.2f}"
-        )
-    print(f"start {start[0]:.2f} s; floor {FLOOR}, aim {AIM} of the folded trunk")
+    report(seconds, arguments.images)
 
 
 if __name__ == "__main__":

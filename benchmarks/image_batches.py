@@ -64,7 +64,7 @@ def index_of(names: list[str]) -> Index:
     )
 
 
-class Plain(Dataset):
+class Plain(Dataset[Tensor]):
     """What a tutorial writes: PIL images through a Compose, floats from the workers."""
 
     def __init__(self, folder: Path, names: list[str], size: int):
@@ -91,7 +91,7 @@ class Plain(Dataset):
 
 def inputs_of(folder: Path, names: list[str], size: int, workers: int) -> ImageInputs:
     """Return the images as inputs on the CPU."""
-    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
+    mean, deviation = torch.tensor([MEAN, DEVIATION]).view(2, 1, 3, 1, 1)
     return ImageInputs(folder, index_of(names), size, mean, deviation, torch.device("cpu"), workers)
 
 
@@ -101,16 +101,12 @@ def forms_of(
     """Return what is timed, by name; each form reads every image once and returns how many there
     were.
     """
-    inputs, batches = (
-        inputs_of(folder, names, size, workers),
-        list(torch.arange(len(names)).split(batch)),
-    )
+    inputs = inputs_of(folder, names, size, workers)
+    batches = list(torch.arange(len(names)).split(batch))
     plain = DataLoader(Plain(folder, names, size), batch, shuffle=True, num_workers=workers)
     return {
-        "PIL and Compose": lambda: sum(len(images) for images in plain),
-        "ImageInputs.stream": lambda: sum(
-            len(images) for images in inputs.stream(batches, torch.Generator())
-        ),
+        "PIL and Compose": lambda: sum(map(len, plain)),
+        "ImageInputs.stream": lambda: sum(map(len, inputs.stream(batches, torch.Generator()))),
     }
 
 
@@ -148,9 +144,8 @@ def loader_share(inputs: ImageInputs, batch: int, steps: int) -> tuple[float, fl
         images = next(stream)
         ready = time.perf_counter()
         optimizer.zero_grad()
-        nn.functional.cross_entropy(
-            network(images), torch.zeros(len(images), dtype=torch.long)
-        ).backward()
+        labels = torch.zeros(len(images), dtype=torch.long)
+        nn.functional.cross_entropy(network(images), labels).backward()
         optimizer.step()
         waits.append(ready - start)
         spans.append(time.perf_counter() - start)
@@ -160,28 +155,19 @@ def loader_share(inputs: ImageInputs, batch: int, steps: int) -> tuple[float, fl
 def main() -> None:
     """Time the forms and print images per second, ratios and the loader's share."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, number in (
-        ("images", 256),
-        ("size", 224),
-        ("batch", 32),
-        ("workers", 1),
-        ("rounds", 5),
-        ("steps", 8),
-    ):
+    defaults = {"images": 256, "size": 224, "batch": 32, "workers": 1, "rounds": 5, "steps": 8}
+    for name, number in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=number)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         names = write_images(Path(folder), given.images)
-        seconds = in_turns(
-            forms_of(Path(folder), names, given.size, given.batch, given.workers), given.rounds
-        )
-        share, step = loader_share(
-            inputs_of(Path(folder), names, given.size, given.workers), given.batch, given.steps
-        )
-    print(
-        f"{given.images} images at {given.size} px in batches of {given.batch}, {given.workers} workers"
-    )
+        forms = forms_of(Path(folder), names, given.size, given.batch, given.workers)
+        seconds = in_turns(forms, given.rounds)
+        inputs = inputs_of(Path(folder), names, given.size, given.workers)
+        share, step = loader_share(inputs, given.batch, given.steps)
+    print(f"{given.images} images at {given.size} px in batches of {given.batch}, ", end="")
+    print(f"{given.workers} workers")
     base = seconds["PIL and Compose"]
     for name, value in seconds.items():
         rates, ratios = given.images / value, base / value
@@ -191,7 +177,7 @@ def main() -> None:
         )
     print(f"floor {FLOOR}, aim {AIM} (CPU)")
     print(
-        f"waiting for batches: {100 * share:.1f} % of mobilenet_v2's step of {step:.2f} s", end="; "
+        f"waiting for batches: {100 * share:.1f} % of mobilenet_v2's step of {step:.2f} s; ", end=""
     )
     print(f"at most {100 * SHARE_FLOOR:.0f} %, aim {100 * SHARE_AIM:.0f} %")
 

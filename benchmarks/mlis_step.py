@@ -11,11 +11,12 @@ import statistics
 import time
 from collections.abc import Callable
 
+# Libraries count their threads when they are imported.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-import torch  # noqa: E402  the thread count has to be set first
-from torch import Tensor  # noqa: E402
+import torch
+from torch import Tensor
 
 from zslpipe.methods.mlis import BETAS, Config, Model
 from zslpipe.training.contract import Batch, Classes
@@ -29,7 +30,7 @@ class Case:
 
     def __init__(self, device: str):
         torch.manual_seed(0)
-        names, attributes = (tuple(map(str, range(count))) for count in (CLASSES, ATTRIBUTES))
+        names, attributes = tuple(map(str, range(CLASSES))), tuple(map(str, range(ATTRIBUTES)))
         classes = Classes(
             names, torch.rand(CLASSES, ATTRIBUTES), torch.arange(CLASSES) < 150, attributes
         )
@@ -37,14 +38,17 @@ class Case:
         self.batch = Batch(
             torch.rand(IMAGES, WIDTH, device=device), torch.randint(150, (IMAGES,)).to(device)
         )
-        self.critic, self.generator = (
-            torch.optim.Adam(part.parameters(), lr=1e-4, betas=BETAS, fused=True)
-            for part in (self.model.critic, self.model.generator)
-        )
+        self.critic = optimizer_of(self.model.critic)
+        self.generator = optimizer_of(self.model.generator)
+
+
+def optimizer_of(part: torch.nn.Module) -> torch.optim.Optimizer:
+    """Return the optimiser of a part of the model."""
+    return torch.optim.Adam(part.parameters(), lr=1e-4, betas=BETAS, fused=True)
 
 
 def plain_critic_loss(model: Model, batch: Batch) -> Tensor:
-    """Return equation (2) with a third pass through the critic and the gradient taken by autograd."""
+    """Return equation (2) with a third pass through the critic, its gradient taken by autograd."""
     with torch.no_grad():
         synthetic = model.generate(batch.labels)
     vectors = model.attributes[batch.labels]
@@ -108,18 +112,11 @@ def agreement() -> float:
         case.critic.zero_grad()
         torch.manual_seed(1)
         form(case.model, case.batch).backward()
-        gradients.append(
-            [
-                torch.clone(part.grad)
-                for part in case.model.critic.parameters()
-                if part.grad is not None
-            ]
-        )
+        changed = [part for part in case.model.critic.parameters() if part.grad is not None]
+        gradients.append([torch.clone(part.grad) for part in changed])
     largest = max(float(part.abs().max()) for part in gradients[1])
-    return (
-        max(float((ours - theirs).abs().max()) for ours, theirs in zip(*gradients, strict=True))
-        / largest
-    )
+    pairs = zip(*gradients, strict=True)
+    return max(float((ours - theirs).abs().max()) for ours, theirs in pairs) / largest
 
 
 def main() -> None:
@@ -132,9 +129,8 @@ def main() -> None:
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         seconds = in_turns(device, arguments.rounds)
         for name, value in seconds.items():
-            print(
-                f"{device:5} {name:16} {1e3 * value:8.1f} ms {value / seconds['closed form']:6.2f} x time"
-            )
+            slower = value / seconds["closed form"]
+            print(f"{device:5} {name:16} {1e3 * value:8.1f} ms {slower:6.2f} x time")
     print(f"aim {AIM}, floor {FLOOR} on a CPU")
 
 

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+# Libraries count their threads when they are imported.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-import numpy as np  # noqa: E402  the thread count has to be set first
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
+import numpy as np
+import torch
+from torch import Tensor
 
 from zslpipe.formats.features import BLOCK, BlockWriter, FeatureFile
 from zslpipe.runs import cached_inputs
@@ -29,18 +30,13 @@ FLOOR, AIM = 1.5, 1.15  # ours: at most this many times the take with its cast
 
 def write_features(folder: Path, count: int) -> Path:
     """Write a feature file of random half-zero values."""
-    writer = BlockWriter(
-        folder / "work",
-        {"regions": ((count, REGIONS, WIDTH), "float16")},
-        {"extractor": "benchmark"},
-    )
+    shapes = {"regions": ((count, REGIONS, WIDTH), "float16")}
+    writer = BlockWriter(folder / "work", shapes, {"extractor": "benchmark"})
     generator = np.random.default_rng(0)
     for block in range(-(-count // BLOCK)):
         rows = min(BLOCK, count - block * BLOCK)
-        writer.write(
-            block,
-            {"regions": generator.standard_normal((rows, REGIONS, WIDTH), np.float32).clip(0)},
-        )
+        regions = generator.standard_normal((rows, REGIONS, WIDTH), np.float32).clip(0)
+        writer.write(block, {"regions": regions})
     writer.finish(folder / "features.h5")
     return folder / "features.h5"
 
@@ -52,11 +48,13 @@ def forms_of(path: Path) -> dict[str, Callable[[Tensor], object]]:
     cached_inputs.SHARE_OF_FREE_MEMORY = 0.0
     mapped = cached_inputs.CachedInputs(file, False, device)
     raw = file.maps(pooled=False)
+
+    def taken(rows: Tensor) -> np.ndarray:
+        return raw.take(rows.numpy(), axis=0)
+
     return {
-        "np.memmap take": lambda rows: raw.take(rows.numpy(), axis=0),
-        "np.memmap take, cast": lambda rows: torch.from_numpy(
-            raw.take(rows.numpy(), axis=0)
-        ).float(),
+        "np.memmap take": taken,
+        "np.memmap take, cast": lambda rows: torch.from_numpy(taken(rows)).float(),
         "CachedInputs, memory map": mapped.take,
         "CachedInputs, held in RAM": held.take,
     }

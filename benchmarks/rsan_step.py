@@ -18,22 +18,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# Libraries count their threads when they are imported.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-import torch  # noqa: E402  the thread count has to be set first
-import torch.nn.functional as F  # noqa: E402
-from torch import Tensor  # noqa: E402
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from zslpipe.methods.rsan import Config, Model, concentrate_loss
 from zslpipe.training.contract import Batch, Classes
 
 IMAGES, SIDE, WIDTH, ATTRIBUTES, CLASSES, WORD_WIDTH = 32, 14, 1280, 312, 200, 300
 REGIONS = SIDE * SIDE
-CONCENTRATE_AIM, CONCENTRATE_FLOOR = (
-    150,
-    50,
-)  # ours: targets of the concentrate loss alone, against the loops
+# Ours: targets of the concentrate loss alone, against the loops.
+CONCENTRATE_AIM, CONCENTRATE_FLOOR = 150, 50
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Case:
 
 
 def case(images: int = IMAGES) -> Case:
-    """Return a fresh model, its optimiser, a batch of random features and the maps of that batch."""
+    """Return a fresh model, its optimiser, a batch of random features and that batch's maps."""
     torch.manual_seed(0)
     seen = torch.arange(CLASSES) < 150
     names = tuple(str(number) for number in range(CLASSES))
@@ -84,20 +83,15 @@ def plain_loss(model: Model, batch: Batch) -> Tensor:
         distances = (i - peak_i[:, None, None]) ** 2 + (j - peak_j[:, None, None]) ** 2
         predicted.append(strongest)
         concentrate.append((maps.sigmoid() * distances).mean())
-    scores = model.config.scale * F.cosine_similarity(
-        torch.stack(predicted, 1)[:, None], model.attributes, dim=2
-    )
-    classification = F.cross_entropy(
-        scores[:, model.seen], batch.labels
-    )  # the first 150 classes are the seen ones
+    cosines = F.cosine_similarity(torch.stack(predicted, 1)[:, None], model.attributes, dim=2)
+    scores = model.config.scale * cosines
+    # The first 150 classes are the seen ones.
+    classification = F.cross_entropy(scores[:, model.seen], batch.labels)
     attribute_maps = F.conv2d(features.permute(0, 3, 1, 2), model.kernels).relu()
     regressed = F.max_pool2d(attribute_maps, SIDE).flatten(1)
     regression = (regressed - model.attributes[batch.labels]).square().sum(1).mean()
-    return (
-        classification
-        + model.config.concentrate_weight * sum(concentrate) / ATTRIBUTES
-        + regression
-    )
+    concentrated = model.config.concentrate_weight * sum(concentrate) / ATTRIBUTES
+    return classification + concentrated + regression
 
 
 def package_step(given: Case) -> None:
@@ -124,9 +118,8 @@ def package_concentrate(given: Case) -> None:
     """Take the concentrate loss and its gradient with the package, the search of the peaks
     included.
     """
-    backward(
-        concentrate_loss(given.saliency, given.saliency.max(1).indices, given.model.places), given
-    )
+    peaks = given.saliency.max(1).indices
+    backward(concentrate_loss(given.saliency, peaks, given.model.places), given)
 
 
 def masked_concentrate(given: Case) -> None:
@@ -181,9 +174,8 @@ def agreement(forms: dict[str, Callable[[Case], None]]) -> float:
     gradients = []
     for form in forms.values():
         form(given)
-        gradients.append(
-            [torch.clone(weight.grad) for weight in weights if weight.grad is not None]
-        )
+        changed = [weight for weight in weights if weight.grad is not None]
+        gradients.append([torch.clone(weight.grad) for weight in changed])
     return max(
         float((mine - theirs).abs().max() / theirs.abs().max())
         for others in gradients[1:]
@@ -208,21 +200,16 @@ def peak_growth(name: str) -> float:
 
 def resident_peak() -> float:
     """Return the peak resident size of this process in MiB."""
-    line = next(
-        line
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmHWM")
-    )
-    return int(line.split()[1]) / 1024
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def peak_growth_elsewhere(name: str) -> float:
-    """Return :func:`peak_growth` of a fresh process, which returns every freed array beyond 64 KiB."""
+    """Return :func:`peak_growth` of a fresh process that gives back every freed array of 64 KiB."""
     command = [sys.executable, __file__, "--memory", name]
     variables = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    return float(
-        subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
-    )
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
+    return float(done.stdout)
 
 
 def report(forms: dict[str, Callable[[Case], None]], rounds: int) -> None:
@@ -232,8 +219,11 @@ def report(forms: dict[str, Callable[[Case], None]], rounds: int) -> None:
     memory = {name: peak_growth_elsewhere(name) for name in forms}
     first = next(iter(forms))
     for name in forms:
-        ratios = f"{seconds[name] / seconds[first]:6.1f} x time {memory[name] / memory[first]:6.1f} x memory"
-        print(f"{name:24} {1e3 * seconds[name]:8.1f} ms {memory[name]:8.1f} MiB {ratios}")
+        slower, larger = seconds[name] / seconds[first], memory[name] / memory[first]
+        print(
+            f"{name:24} {1e3 * seconds[name]:8.1f} ms {memory[name]:8.1f} MiB "
+            f"{slower:6.1f} x time {larger:6.1f} x memory"
+        )
 
 
 def main() -> None:
@@ -250,9 +240,8 @@ def main() -> None:
         return
     report(STEPS, arguments.rounds)
     report(CONCENTRATE, arguments.rounds)
-    print(
-        f"concentrate loss against the loop over maps: aim {CONCENTRATE_AIM}, floor {CONCENTRATE_FLOOR} in time"
-    )
+    print("concentrate loss against the loop over maps, in time: ", end="")
+    print(f"aim {CONCENTRATE_AIM}, floor {CONCENTRATE_FLOOR}")
 
 
 if __name__ == "__main__":

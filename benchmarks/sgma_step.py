@@ -21,12 +21,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# Libraries count their threads when they are imported.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-import torch  # noqa: E402  the thread count has to be set first
-import torch.nn.functional as F  # noqa: E402
-from torch import Tensor  # noqa: E402
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from zslpipe.formats.features import FeatureFile
 from zslpipe.methods.sgma import Config, Model, stored_first_stage
@@ -87,15 +88,18 @@ def measure_statistics(trunk: torch.nn.Module, pictures: Tensor) -> None:
     trunk.eval()
 
 
+def plain_boxcar(offsets: Tensor, side: Tensor, steepness: float) -> Tensor:
+    """Return one axis of the mask of equation (4)."""
+    before = torch.sigmoid(steepness * (offsets + side / 2))
+    return before - torch.sigmoid(steepness * (offsets - side / 2))
+
+
 def plain_crop(image: Tensor, square: Tensor, cells: int, size: int, steepness: float) -> Tensor:
     """Return one zoomed crop (1, 3, size, size) of an image that equation (4) has masked."""
     pixels = (torch.arange(image.shape[2]) + 0.5) * cells / image.shape[2] - 0.5
     x, y, side = square
-    along_x, along_y = (
-        torch.sigmoid(steepness * (pixels - middle + side / 2))
-        - torch.sigmoid(steepness * (pixels - middle - side / 2))
-        for middle in (x, y)
-    )
+    along_x = plain_boxcar(pixels - x, side, steepness)
+    along_y = plain_boxcar(pixels - y, side, steepness)
     steps = side * ((torch.arange(size) + 0.5) / size - 0.5)
     rows, columns = torch.meshgrid(y + steps, x + steps, indexing="ij")
     grid = (2 * torch.stack([columns, rows], dim=2) + 1) / cells - 1
@@ -119,13 +123,10 @@ def plain_loss(model: Model, batch: Batch) -> Tensor:
         logits.append(CONTRAST * ((summed - lowest) / (highest - lowest) - 0.5))
     squares = model.cropping.squares(torch.stack(logits, dim=1))
     for part in range(2):
-        crops = torch.cat(
-            [
-                plain_crop(image, square, cells, model.view, config.steepness)
-                for image, square in zip(batch.inputs, squares[:, part], strict=True)
-            ]
-        )
-        theta = F.normalize(model.trunk(crops).mean((2, 3)), dim=1)
+        crops = []
+        for image, square in zip(batch.inputs, squares[:, part], strict=True):
+            crops.append(plain_crop(image, square, cells, model.view, config.steepness))
+        theta = F.normalize(model.trunk(torch.cat(crops)).mean((2, 3)), dim=1)
         embedding = embedding + config.feature_length * theta @ model.W
     maps = [part.sigmoid() for part in logits]
     return plain_terms(model, embedding, maps, batch.labels)
@@ -228,21 +229,16 @@ def peak_growth(name: str, folder: Path) -> float:
 
 def resident_peak() -> float:
     """Return the peak resident size of this process in MiB."""
-    line = next(
-        line
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmHWM")
-    )
-    return int(line.split()[1]) / 1024
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def peak_growth_elsewhere(name: str) -> float:
-    """Return :func:`peak_growth` of a fresh process, which returns every freed array beyond 64 KiB."""
+    """Return :func:`peak_growth` of a fresh process that gives back every freed array of 64 KiB."""
     command = [sys.executable, __file__, "--memory", name]
     variables = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    return float(
-        subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
-    )
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
+    return float(done.stdout)
 
 
 def report(given: Case, rounds: int) -> None:
@@ -252,8 +248,11 @@ def report(given: Case, rounds: int) -> None:
     memory = {name: peak_growth_elsewhere(name) for name in STEPS}
     first = next(iter(STEPS))
     for name in STEPS:
-        ratios = f"{seconds[name] / seconds[first]:6.2f} x time {memory[name] / memory[first]:6.1f} x memory"
-        print(f"{name:24} {1e3 * seconds[name]:8.1f} ms {memory[name]:8.1f} MiB {ratios}")
+        slower, larger = seconds[name] / seconds[first], memory[name] / memory[first]
+        print(
+            f"{name:24} {1e3 * seconds[name]:8.1f} ms {memory[name]:8.1f} MiB "
+            f"{slower:6.2f} x time {larger:6.1f} x memory"
+        )
     print(f"aim {AIM}, floor {FLOOR} in time; {MEMORY_AIM} and {MEMORY_FLOOR} in memory")
 
 

@@ -168,7 +168,8 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(InputError) as caught:
         build_trunk("resnet18", str(tmp_path / "x.pt"))
     assert str(caught.value).endswith(
-        "x.pt do not fit resnet18: 2 of 122 tensors missing or of another shape, first layer1.0.conv1.weight"
+        "x.pt do not fit resnet18: 2 of 122 tensors missing or of another shape, "
+        "first layer1.0.conv1.weight"
     )
 
 

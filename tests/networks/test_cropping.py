@@ -1,22 +1,15 @@
-"""Peaks, squares and crops against loops over images, maps and pixels, in float64."""
+"""Squares and crops against loops over images and pixels, in float64."""
 
 import math
 
 import pytest
 import torch
-from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from zslpipe.networks.cropping import (
-    START,
-    ChannelAttention,
     Cropping,
-    blobs,
     boxcar,
-    channel_clusters,
-    channel_peaks,
     inside,
-    soft_peaks,
     zoomed,
 )
 
@@ -30,166 +23,6 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 def logistic(x: float) -> float:
     return 1 / (1 + math.exp(-x))
-
-
-def attention_of(seed: int = 0) -> ChannelAttention:
-    """Return a channel attention in which every weight is random."""
-    attention = ChannelAttention(CHANNELS, CELLS).double()
-    for number, parameter in enumerate(attention.parameters()):
-        parameter.data.copy_(random(*parameter.shape, seed=seed + number))
-    return attention
-
-
-def test_channel_weights_and_maps_are_equations_1_to_3():
-    attention, regions = attention_of(), random(IMAGES, CELLS**2, CHANNELS).relu()
-    logits = attention(regions)
-    for image in range(IMAGES):
-        p = [
-            sum(regions[image, z, c].item() for z in range(CELLS**2)) / CELLS**2
-            for c in range(CHANNELS)
-        ]
-        for part in range(PARTS):
-            hidden = [
-                max(0.0, sum(w.item() * value for w, value in zip(row, p, strict=True)))
-                for row in attention.W1[part]
-            ]
-            weights = [
-                logistic(
-                    sum(w.item() * value for w, value in zip(row, hidden, strict=True))
-                    + bias.item()
-                )
-                for row, bias in zip(attention.W2[part], attention.bias[part], strict=True)
-            ]
-            assert attention.weights(regions)[image, part].tolist() == pytest.approx(
-                weights, abs=1e-12
-            )
-            summed = [
-                sum(a * b.item() for a, b in zip(weights, regions[image, z], strict=True))
-                for z in range(CELLS**2)
-            ]
-            stretched = [(value - min(summed)) / (max(summed) - min(summed)) for value in summed]
-            assert logits[image, part].flatten().tolist() == pytest.approx(
-                [10 * (u - 0.5) for u in stretched], abs=1e-10
-            )
-
-
-def test_shapes_in_signatures_are_checked():
-    with pytest.raises(TypeCheckError):
-        soft_peaks(random(PARTS, CELLS, CELLS))
-    with pytest.raises(TypeCheckError):
-        inside(random(IMAGES, PARTS, 2), CELLS)
-
-
-def test_the_attention_starts_at_the_indicators_of_the_clusters():
-    attention, regions = (
-        ChannelAttention(CHANNELS, CELLS).double(),
-        random(IMAGES, CELLS**2, CHANNELS),
-    )
-    clusters = torch.tensor([0, 1, 1, 0, 1, 0])
-    attention.start(clusters)
-    high, low = logistic(START), logistic(-START)
-    expected = [[high if cluster == part else low for cluster in clusters] for part in range(PARTS)]
-    torch.testing.assert_close(
-        attention.weights(regions), torch.tensor(expected).double().expand(IMAGES, -1, -1)
-    )
-    assert (round(high, 2), round(low, 2)) == (0.9, 0.1)
-
-
-def test_maps_at_the_start_follow_neither_scale_nor_offset_of_the_features():
-    attention, regions = (
-        ChannelAttention(CHANNELS, CELLS).double(),
-        random(IMAGES, CELLS**2, CHANNELS),
-    )
-    attention.start(torch.tensor([0, 1, 1, 0, 1, 0]))
-    torch.testing.assert_close(attention(7 * regions + 3), attention(regions))
-
-
-def test_a_constant_map_gives_finite_logits_and_gradients():
-    attention, regions = attention_of(), torch.zeros(1, CELLS**2, CHANNELS).double()
-    logits = attention(regions)
-    logits.sum().backward()
-    assert torch.equal(logits, torch.full_like(logits, -5))
-    assert all(torch.isfinite(parameter.grad).all() for parameter in attention.parameters())
-
-
-def test_cluster_maps_are_mean_responses():
-    attention, regions = attention_of(), random(IMAGES, CELLS**2, CHANNELS)
-    clusters = [0, 1, 1, 1, 0, 1]
-    attention.start(torch.tensor(clusters))
-    maps = attention.cluster_maps(regions)
-    for part in range(PARTS):
-        members = [channel for channel in range(CHANNELS) if clusters[channel] == part]
-        expected = sum(regions[:, :, channel] for channel in members) / len(members)
-        torch.testing.assert_close(maps[:, part].flatten(1), expected)
-
-
-def test_channel_peaks_are_found_where_a_channel_varies():
-    regions = torch.zeros(2, CELLS**2, 3).double()
-    regions[0, 5, 0] = 2.0  # x 1, y 1
-    regions[0, 14, 1] = 3.0  # x 2, y 3
-    regions[1, :, 1] = 4.0  # constant, not zero
-    regions[1, 3, 2] = -1.0  # the highest is the first of the zeros: x 0, y 0
-    expected = [[[1, 1], [2, 3], [1.5, 2]], [[0, 0], [0, 0], [0, 0]]]
-    assert channel_peaks(regions).tolist() == expected
-    assert channel_peaks(torch.ones(1, CELLS**2, 2)).tolist() == [[[0, 0], [0, 0]]]
-
-
-def test_channel_peaks_equal_a_loop():
-    regions = random(IMAGES, CELLS**2, CHANNELS, seed=4)
-    peaks = channel_peaks(regions)
-    for image in range(IMAGES):
-        for channel in range(CHANNELS):
-            place = max(range(CELLS**2), key=lambda z: regions[image, z, channel].item())
-            assert peaks[image, channel].tolist() == [place % CELLS, place // CELLS]
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_k_means_separates_channels_by_their_peaks_and_numbers_them_from_above(seed):
-    """Channels peak around one of two regions, x 3, y 5 and x 4, y 1, in each image with some
-    deviation.
-    """
-    below = torch.tensor([True, False, True, True, False, False, True, False])
-    generator = torch.Generator().manual_seed(seed)
-    regions = torch.zeros(300, 49, 8)
-    for image in regions:
-        middle = torch.where(below[:, None], torch.tensor([3, 5]), torch.tensor([4, 1]))
-        x, y = (middle + torch.randint(-1, 2, (8, 2), generator=generator)).T
-        image[7 * y + x, torch.arange(8)] = 1.0
-    assert channel_clusters(regions.half().numpy(), seed).tolist() == below.long().tolist()
-
-
-def test_soft_peaks_are_mean_positions():
-    logits = random(IMAGES, PARTS, CELLS, CELLS)
-    peaks = soft_peaks(logits, 1.5)
-    for image in range(IMAGES):
-        for part in range(PARTS):
-            weights = {
-                (x, y): math.exp(1.5 * logits[image, part, y, x])
-                for x in range(CELLS)
-                for y in range(CELLS)
-            }
-            total = sum(weights.values())
-            expected = [
-                sum(w * place[axis] for place, w in weights.items()) / total for axis in (0, 1)
-            ]
-            assert peaks[image, part].tolist() == pytest.approx(expected, abs=1e-12)
-    places = logits.flatten(2).argmax(2)
-    sharp = torch.stack([places % CELLS, places // CELLS], dim=2).double()
-    torch.testing.assert_close(soft_peaks(logits, 1e4), sharp)
-
-
-def test_blobs_are_gaussians_around_the_highest_value():
-    maps = random(IMAGES, PARTS, CELLS, CELLS)
-    found = blobs(maps)
-    for image in range(IMAGES):
-        for part in range(PARTS):
-            values = maps[image, part].flatten().tolist()
-            top, left = divmod(values.index(max(values)), CELLS)
-            expected = [
-                [math.exp(-((x - left) ** 2 + (y - top) ** 2) / (2 * 0.16)) for x in range(CELLS)]
-                for y in range(CELLS)
-            ]
-            torch.testing.assert_close(found[image, part], torch.tensor(expected).to(found))
 
 
 def test_squares_are_moved_into_the_image_and_no_further():

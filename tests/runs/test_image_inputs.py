@@ -169,10 +169,12 @@ def test_the_test_view_is_the_square_that_extraction_reads(folder):
 
 @pytest.mark.parametrize("augmented", [True, False])
 def test_the_number_of_workers_changes_nothing(folder, augmented):
-    alone, one, two = (
-        list(inputs_of(folder, workers).stream(epoch(), seeded() if augmented else None))
-        for workers in (0, 1, 2)
-    )
+
+    def read(workers: int) -> list[Tensor]:
+        generator = seeded() if augmented else None
+        return list(inputs_of(folder, workers).stream(epoch(), generator))
+
+    alone, one, two = read(0), read(1), read(2)
     for batch, *others in zip(alone, one, two, strict=True):
         assert all(torch.equal(batch, other) for other in others)
 

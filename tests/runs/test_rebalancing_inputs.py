@@ -136,9 +136,8 @@ def test_irrelevant_scores_are_the_models(files):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_rebalancing_can_be_attached(files, tmp_path, kind):
-    given = {
-        name: files[name] if name in NEEDS[kind] else None for name in ("validation", "irrelevant")
-    }
+    given = dict.fromkeys(("validation", "irrelevant"))
+    given |= {name: files[name] for name in NEEDS[kind]}
     rebalance(kind, files["scores"], tmp_path / "scores.h5", **given, settings={})
     before, after = read_scores(files["scores"]), read_scores(tmp_path / "scores.h5")
     assert after.rebalancing == kind

@@ -239,9 +239,8 @@ def test_the_best_number_of_epochs_is_chosen_and_the_trials_are_in_the_history(p
     )
     assert (config.epochs, config.gain) == (3, 0.3)
     assert chosen["epochs"] == 3
-    assert [(row["phase"], row["epoch"], row["gain"]) for row in run.history] == [
-        ("validation", epoch, gain) for gain in (0.1, 0.3) for epoch in range(1, 6)
-    ]
+    trials = [(row["phase"], row["epoch"], row["gain"]) for row in run.history]
+    assert trials == [("validation", epoch, gain) for gain in (0.1, 0.3) for epoch in range(1, 6)]
     assert max(row["validation_H"] for row in run.history) == pytest.approx(
         chosen["validation_H"], abs=1e-6
     )

@@ -157,9 +157,8 @@ def test_the_history_has_a_row_for_each_epoch(runs):
             "seconds",
         ]
         rows = list(reader)
-    assert [(row["phase"], row["epoch"], row["step"]) for row in rows] == [
-        ("train", str(epoch), "8") for epoch in (1, 2, 3)
-    ]
+    epochs = [(row["phase"], row["epoch"], row["step"]) for row in rows]
+    assert epochs == [("train", str(epoch), "8") for epoch in (1, 2, 3)]
     for row in rows:
         assert float(row["loss"]) == pytest.approx(
             float(row["cross_entropy"]) + float(row["calibration"])

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from tests.made_up.miniature import miniature_index
 from tests.made_up.places import SCRIPT
-from zslpipe.machine.interruption import EXIT_CODE, InterruptedTraining, stop_requests
+from zslpipe.machine.interruption import EXIT_CODE, InterruptedTraining
 from zslpipe.runs.image_inputs import ImageInputs
 from zslpipe.training.batches import random_batches
 from zslpipe.training.contract import Batch, Classes, Inputs, TrainingData, TrainingRun
@@ -143,7 +142,10 @@ def weight_bytes(model: nn.Module) -> bytes:
 
 
 def without_seconds(history: list[dict]) -> list[dict]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+    kept = [dict(row) for row in history]
+    for row in kept:
+        del row["seconds"]
+    return kept
 
 
 @pytest.mark.parametrize(
@@ -253,36 +255,6 @@ def test_a_stop_of_all_processes_of_a_job_is_one_of_the_training(tmp_path, pictu
     )
     assert weight_bytes(resumed) == weight_bytes(expected)
     assert resumed.steps == EPOCHS * STEPS - 9
-
-
-def test_sigterm_means_what_it_did_before_once_the_block_is_left():
-    received = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
-    try:
-        with stop_requests() as request:
-            assert request.made is False
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert request.made is True
-        assert received == []
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert received == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_a_training_in_another_thread_leaves_sigterm_alone():
-    handlers = [signal.getsignal(signal.SIGTERM)]
-
-    def listen() -> None:
-        with stop_requests() as request:
-            handlers.append(signal.getsignal(signal.SIGTERM))
-            assert request.made is False
-        handlers.append("left")
-
-    thread = threading.Thread(target=listen)
-    thread.start()
-    thread.join()
-    assert handlers == [handlers[0], handlers[0], "left"]
 
 
 def interrupt(folder: Path, stop: int, pictures: Path) -> None:
