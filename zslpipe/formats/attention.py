@@ -1,17 +1,35 @@
-"""Read ``attention.h5``, where a trained method looks; the layout stands in
-``zslpipe.runs.attention``, which writes it.
+"""``attention.h5``: where a trained method looks. Layout::
+
+    attrs             dataset, method, variant, seed, kind ("attributes" or "parts"), complete
+    images            (k,)           rows of index.h5: unseen test images that are drawn, each of
+                                     another class
+    labels, predicted (k,)           true and predicted class (all classes as label space)
+    maps              (k, a, h, w)   float16, kind "attributes": a map an attribute
+    scores            (k, a)         float32, where the method has attribute scores
+    part_maps         (k, m, h, w)   float16, kind "parts": maps of parts that the method finds
+                                     itself
+    channel_maps      (k, m, h, w)   float16, the groups of channels they began with
+    test/images       (n,)           rows of all test images
+    test/peaks        (n, a or m, 2) float32: x, y of each map's highest value as fractions of the
+                                     square that the network sees
+    train/images, train/peaks        the same of the training images, kind "parts"
+
+Which part of the body a found part stands for is told on the training images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
+from zslpipe.formats.hdf5 import array, attribute, dataset, identity, read_stamped, stamped
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
 
+WRITER = "the rule 'attend'"
 KINDS = {"attributes": "maps", "parts": "part_maps"}  # kind -> name of its maps
 
 
@@ -54,36 +72,61 @@ class Peaks:
     train_peaks: np.ndarray
 
 
+def write_attention(
+    output: Path,
+    arrays: Mapping[str, np.ndarray],
+    spec: Mapping[str, Any],
+    seed: int,
+    kind: str,
+) -> None:
+    """Write ``arrays``, by the names of the layout, of the run ``spec``; whole or not at all."""
+    with stamped(output) as file:
+        for name, values in arrays.items():
+            file[name] = values
+        for name in ("dataset", "method", "variant"):
+            file.attrs[name] = spec[name]
+        file.attrs["seed"], file.attrs["kind"] = seed, kind
+
+
 def read_pictured(path: Path, kind: str) -> Pictured:
     """Read what is drawn from attention.h5, of maps of ``kind``.
 
     Raises InputError where the file is absent, damaged, not complete or of the other kind, holds no
     image, or where its parts disagree.
     """
-    with _open(path) as file:
-        try:
-            identity, found = _identity(file)
-            if found != kind:
-                raise InputError(f"{path}: holds maps of {found}, this figure draws maps of {kind}")
-            arrays = [_array(file, name) for name in (KINDS[kind], "images", "labels", "predicted")]
-            scores = _array(file, "scores") if "scores" in file else None
-            channels = _array(file, "channel_maps") if kind == "parts" else arrays[0][:, :0]
-        except (OSError, KeyError) as error:
-            raise _unreadable(path, error) from None
-    maps, images, labels, predicted = arrays
-    lengths = [len(array) for array in arrays]
-    agree = maps.ndim == 4 and len(set(lengths)) == 1
+    pictured = read_stamped(path, _read_pictured, "attention.h5", WRITER)
+    maps, scores, channels = pictured.maps, pictured.scores, pictured.channel_maps
+    if pictured.kind != kind:
+        raise InputError(f"{path}: holds maps of {pictured.kind}, this figure draws maps of {kind}")
+    lengths = [len(values) for values in (pictured.images, pictured.labels, pictured.predicted)]
+    agree = maps.ndim == 4 and set(lengths) == {len(maps)}
     agree &= scores is None or scores.shape == maps.shape[:2]
     agree &= kind == "attributes" or channels.shape == maps.shape
     if not agree:
         raise InputError(
-            f"{path}: maps {maps.shape} and {lengths[1:]} images, labels, predictions disagree"
+            f"{path}: maps {maps.shape} and {lengths} images, labels, predictions disagree"
         )
     if not len(maps):
         raise InputError(f"{path}: holds no image; delete it and run again")
-    title = f"{identity[1]} / {identity[2]} on {identity[0]}"
-    maps, channels = maps.astype(np.float32), channels.astype(np.float32)
-    return Pictured(title, kind, maps, images, labels, predicted, scores, channels)
+    return pictured
+
+
+def _read_pictured(file: h5py.File) -> Pictured:
+    """Read what is drawn from an open file; raises KeyError where a part is missing."""
+    kind = _kind(file)
+    name, method, variant = identity(file)
+    maps = array(file, KINDS[kind]).astype(np.float32)
+    channels = array(file, "channel_maps").astype(np.float32) if kind == "parts" else maps[:, :0]
+    return Pictured(
+        title=f"{method} / {variant} on {name}",
+        kind=kind,
+        maps=maps,
+        images=array(file, "images"),
+        labels=array(file, "labels"),
+        predicted=array(file, "predicted"),
+        scores=array(file, "scores") if "scores" in file else None,
+        channel_maps=channels,
+    )
 
 
 def read_peaks(path: Path) -> Peaks:
@@ -91,96 +134,74 @@ def read_peaks(path: Path) -> Peaks:
 
     Raises InputError where the file is absent, damaged, not complete, or where its parts disagree.
     """
-    with _open(path) as file:
-        try:
-            identity, kind = _identity(file)
-            shape = file[KINDS[kind]].shape
-            arrays = [_array(file, f"test/{name}") for name in ("images", "peaks")]
-            if kind == "parts":
-                arrays += [_array(file, f"train/{name}") for name in ("images", "peaks")]
-            seed = int(file.attrs["seed"])
-        except (OSError, KeyError) as error:
-            raise _unreadable(path, error) from None
-    _check_peaks(path, shape, arrays)
-    images, peaks, *training = arrays
-    train_images, train_peaks = training or (images[:0], peaks[:0])
-    middles = [_middles(places, shape[3], shape[2]) for places in (peaks, train_peaks)]
+    return read_stamped(path, _read_peaks, "attention.h5", WRITER)
+
+
+def _read_peaks(file: h5py.File) -> Peaks:
+    """Read the peaks from an open file; raises KeyError where a part is missing, ValueError where
+    parts disagree.
+    """
+    kind = _kind(file)
+    shape = dataset(file, KINDS[kind]).shape
+    if len(shape) != 4:
+        raise ValueError(f"maps of shape {shape}, expected (image, map, height, width)")
+    images, peaks = _images_and_peaks(file, "test", shape)
+    train_images, train_peaks = images[:0], peaks[:0]
+    if kind == "parts":
+        train_images, train_peaks = _images_and_peaks(file, "train", shape)
     return Peaks(
-        identity, seed, kind, (shape[2], shape[3]), images, middles[0], train_images, middles[1]
+        identity=identity(file),
+        seed=int(attribute(file, "seed")),
+        kind=kind,
+        shape=(shape[2], shape[3]),
+        images=images,
+        peaks=peaks,
+        train_images=train_images,
+        train_peaks=train_peaks,
     )
+
+
+def _images_and_peaks(
+    file: h5py.File, group: str, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (n,) and exact peaks (n, m, 2) of a group, of maps of ``shape`` (k, m, h, w).
+
+    Raises ValueError unless they agree in number and peaks are middles of cells of the maps.
+    """
+    images, peaks = array(file, f"{group}/images"), array(file, f"{group}/peaks")
+    if peaks.shape != (len(images), shape[1], 2):
+        raise ValueError(f"maps {shape}, {len(images)} images and peaks {peaks.shape} disagree")
+    inside = ((peaks > 0) & (peaks < 1)).all()  # false for NaN
+    middles = _middles(peaks, shape[3], shape[2])
+    if not (inside and np.allclose(peaks, middles, rtol=0, atol=1e-5)):
+        size = f"{shape[2]} x {shape[3]}"
+        raise ValueError(f"peaks that are no middles of cells of the {size} maps")
+    return images, middles
 
 
 def check_pictured(pictured: Pictured, index: Index, path: Path, index_path: Path) -> None:
-    """Raise InputError unless the drawn images and maps of attention.h5 (``path``) fit the index."""
+    """Raise InputError unless images and maps of attention.h5 (``path``) fit the index."""
     maps, last = pictured.maps.shape[1], int(pictured.images.max())
-    attributes = pictured.kind == "parts" or maps == len(index.attribute_names)
-    classes = max(int(pictured.labels.max()), int(pictured.predicted.max())) < len(
-        index.class_names
-    )
-    if not (attributes and classes and last < len(index.paths)):
+    largest = max(int(pictured.labels.max()), int(pictured.predicted.max()))
+    fits = largest < len(index.class_names) and last < len(index.paths)
+    fits &= pictured.kind == "parts" or maps == len(index.attribute_names)
+    if not fits:
         found = f"{maps} {pictured.kind}, images up to {last}"
         raise InputError(
             f"{path}: does not belong to {index_path}: it has {found}; run the scoring again"
         )
 
 
-def _open(path: Path) -> h5py.File:
-    """Open attention.h5; InputError where it is absent, no HDF5 file or not complete."""
-    try:
-        file = h5py.File(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the rule 'attend' writes it") from None
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    if not file.attrs.get("complete", False):
-        file.close()
-        raise InputError(
-            f"{path}: not stamped complete; its writer stopped early: delete it and run again"
-        )
-    return file
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    """Return the error of a file that lacks something or cannot be read."""
-    reason = str(error).strip("\"'")
-    return InputError(f"{path}: not a readable attention.h5 ({reason}); delete it and run again")
-
-
-def _identity(file: h5py.File) -> tuple[tuple[str, str, str], str]:
-    """Return (dataset, method, variant) and the kind of maps; raises KeyError where one is absent
-    or unknown.
-    """
-    kind = str(file.attrs["kind"])
+def _kind(file: h5py.File) -> str:
+    """Return the kind of maps; raises KeyError where it is absent or unknown."""
+    kind = str(attribute(file, "kind"))
     if kind not in KINDS:
         raise KeyError(f"maps of unknown kind {kind}")
-    return (str(file.attrs["dataset"]), str(file.attrs["method"]), str(file.attrs["variant"])), kind
-
-
-def _array(file: h5py.File, name: str) -> np.ndarray:
-    """Return a whole dataset; raises KeyError where there is none of that name."""
-    return np.asarray(file[name][()])
-
-
-def _check_peaks(path: Path, shape: Sequence[int], arrays: Sequence[np.ndarray]) -> None:
-    """Raise InputError unless (images, peaks, images, peaks ...) agree in number and peaks lie in
-    the square.
-    """
-    for images, peaks in zip(arrays[::2], arrays[1::2], strict=True):
-        if len(shape) != 4 or peaks.shape != (len(images), shape[1], 2):
-            raise InputError(
-                f"{path}: maps {tuple(shape)}, {len(images)} images and peaks {peaks.shape} disagree"
-            )
-        inside = ((peaks > 0) & (peaks < 1)).all()  # false for NaN
-        if not (
-            inside and np.allclose(peaks, _middles(peaks, shape[3], shape[2]), rtol=0, atol=1e-5)
-        ):
-            size = f"{shape[2]} x {shape[3]}"
-            raise InputError(
-                f"{path}: peaks that are no middles of cells of the {size} maps; delete it and run again"
-            )
+    return kind
 
 
 def _middles(peaks: np.ndarray, width: int, height: int) -> np.ndarray:
     """Return float32 peaks as the exact middles, float64, of the cells that they lie in."""
     cells = np.array([width, height])
-    return (np.floor(peaks.astype(np.float64) * cells) + 0.5) / cells
+    middles: np.ndarray = (np.floor(peaks.astype(np.float64) * cells) + 0.5) / cells
+    return middles

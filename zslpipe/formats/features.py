@@ -2,6 +2,8 @@
 
 ``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled``
 (n, d) float32, their mean over the grid; a file without images' regions has only ``/pooled``.
+Attributes: extractor, weights, images_hash (of which images, in which order, cropped how), what
+else the extraction is made of, complete (true, written last).
 Contiguous because list-indexing a chunked dataset costs about 18 ms a row, and because a block can
 be written at its offset by ``pwrite`` and resumed after a kill.
 """
@@ -12,10 +14,12 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
+from zslpipe.formats.hdf5 import read_hdf5, read_stamped, stamped
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
 from zslpipe.provenance import settings_hash
@@ -24,6 +28,7 @@ from zslpipe.provenance import settings_hash
 BLOCK = 256
 # The datasets that hold features.
 SLABS = ("regions", "pooled")
+KIND, WRITER = "feature file", "the rule 'extract'"
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,8 @@ class Slab:
 def create_slabs(
     path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]
 ) -> dict[str, Slab]:
-    """Create an HDF5 file of empty contiguous datasets ``{name: (shape, dtype)}``, space allocated;
-    return where they lie.
+    """Create an HDF5 file of empty contiguous datasets ``{name: (shape, dtype)}``, space
+    allocated; return where they lie.
 
     All metadata is written now, ``complete`` as False and room for the blocks' checksums included,
     so that finishing changes a few bytes in place and a kill at any moment leaves a readable file.
@@ -67,22 +72,31 @@ def create_slabs(
 
 
 def locate_slabs(path: Path) -> dict[str, Slab]:
-    """Return the contiguous datasets of an HDF5 file by name; raises InputError where the file
-    cannot be read.
+    """Return the contiguous datasets of a feature file, finished or not, by name; raises InputError
+    where the file cannot be read.
     """
-    try:
-        with h5py.File(path) as file:
-            return {
-                name: Slab(file[name].shape, file[name].dtype, file[name].id.get_offset())
-                for name in SLABS
-                if name in file
-            }
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such feature file; the rule 'extract' writes it") from None
-    except OSError as error:
-        raise InputError(
-            f"{path}: not a readable feature file ({error}); delete it and run snakemake again"
-        ) from None
+    return read_hdf5(path, _slabs, KIND, WRITER)
+
+
+def _slabs(file: h5py.File) -> dict[str, Slab]:
+    """Return the contiguous datasets of an open file by name."""
+    return {
+        name: Slab(file[name].shape, file[name].dtype, file[name].id.get_offset())
+        for name in SLABS
+        if name in file
+    }
+
+
+def write_pooled_features(
+    output: Path, pooled: np.ndarray, attributes: Mapping[str, object]
+) -> None:
+    """Write a feature file of ``pooled`` (n, d) alone, float32, whole or not at all; ``attributes``
+    as in the layout.
+    """
+    with stamped(output) as file:
+        file["pooled"] = np.asarray(pooled, np.float32)
+        for name, value in attributes.items():
+            file.attrs[name] = value
 
 
 class BlockWriter:
@@ -103,9 +117,8 @@ class BlockWriter:
         self.folder, self.path, self.journal = folder, folder / "features.h5", folder / "journal"
         folder.mkdir(parents=True, exist_ok=True)
         self.done: dict[int, int] = {}
-        stamp = settings_hash(
-            {name: str(value) for name, value in {**attributes, **shapes}.items()}
-        )
+        described = {**attributes, **shapes}
+        stamp = settings_hash({name: str(value) for name, value in described.items()})
         if self._journal_stamp() == stamp and self.path.is_file():
             self.slabs = locate_slabs(self.path)
             self.done = self._intact_blocks()
@@ -138,18 +151,15 @@ class BlockWriter:
             for name in sorted(self.slabs):
                 slab = self.slabs[name]
                 rows = min(BLOCK, slab.shape[0] - block * BLOCK)
-                checksum = zlib.crc32(
-                    os.pread(
-                        file.fileno(),
-                        rows * slab.row_bytes,
-                        slab.offset + block * BLOCK * slab.row_bytes,
-                    ),
-                    checksum,
-                )
+                start = slab.offset + block * BLOCK * slab.row_bytes
+                data = os.pread(file.fileno(), rows * slab.row_bytes, start)
+                checksum = zlib.crc32(data, checksum)
         return checksum
 
     def write(self, block: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write one block's rows of every slab, make them safe, then note the block in the journal."""
+        """Write one block's rows of every slab, make them safe, then note the block in the
+        journal.
+        """
         checksum = 0
         with self.path.open("r+b") as file:
             for name in sorted(arrays):
@@ -174,9 +184,8 @@ class BlockWriter:
                 raise RuntimeError(
                     f"{self.path}: {len(missing)} blocks were not written, first block {missing[0]}"
                 )
-            file["checksums"][:] = np.array(
-                [self.done[block] for block in sorted(self.done)], np.uint32
-            )
+            checksums = [self.done[block] for block in sorted(self.done)]
+            file["checksums"][:] = np.array(checksums, np.uint32)
             file.attrs.modify("complete", np.True_)
         output.parent.mkdir(parents=True, exist_ok=True)
         self.path.replace(output)
@@ -192,28 +201,19 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 class FeatureFile:
     """A complete feature file, open for reading; ``regions`` and ``pooled`` are memory maps (None
-    where absent).
+    where absent). Raises InputError where the file is absent, damaged or not complete.
     """
 
     def __init__(self, path: Path):
-        slabs = locate_slabs(path)
-        with h5py.File(path) as file:
-            self.attributes = dict(file.attrs)
-        if not self.attributes.get("complete", False):
-            raise InputError(
-                f"{path}: the extraction did not finish; delete it and run snakemake again"
-            )
-        if not slabs:
-            raise InputError(
-                f"{path}: holds neither /regions nor /pooled; delete it and run snakemake again"
-            )
         self.path = path
-        self.regions, self.pooled = (
-            self._map(slabs[name]) if name in slabs else None for name in ("regions", "pooled")
-        )
+        slabs, self.attributes = read_stamped(path, _read, KIND, WRITER)
+        self.regions = self._map(slabs.get("regions"))
+        self.pooled = self._map(slabs.get("pooled"))
 
-    def _map(self, slab: Slab) -> np.memmap:
-        """Return a read-only memory map of a slab."""
+    def _map(self, slab: Slab | None) -> np.memmap | None:
+        """Return a read-only memory map of a slab, None where there is none."""
+        if slab is None:
+            return None
         return np.memmap(self.path, slab.dtype, "r", slab.offset, slab.shape)
 
     def maps(self, pooled: bool) -> np.memmap:
@@ -222,7 +222,16 @@ class FeatureFile:
         """
         found = self.pooled if pooled else self.regions
         if found is None:
+            kind = "pooled" if pooled else "region"
             raise InputError(
-                f"{self.path}: holds no {'pooled' if pooled else 'region'} features; name an extractor that has them"
+                f"{self.path}: holds no {kind} features; name an extractor that has them"
             )
         return found
+
+
+def _read(file: h5py.File) -> tuple[dict[str, Slab], dict[str, Any]]:
+    """Return slabs and attributes of an open file; raises KeyError where it has no slab."""
+    slabs = _slabs(file)
+    if not slabs:
+        raise KeyError("it holds neither /regions nor /pooled")
+    return slabs, dict(file.attrs)

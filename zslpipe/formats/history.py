@@ -1,44 +1,46 @@
-"""``history.csv``: what a training went through, one row an epoch. Imports no torch."""
+"""``history.csv``: what a training went through, one row an epoch, a column each of phase, stage,
+epoch, step, loss, what else rows hold, seconds. Imports no torch.
+"""
 
 import csv
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import read_complete, written_whole
+
+FIRST, LAST = ("phase", "stage", "epoch", "step", "loss"), "seconds"
+NEEDED = ("epoch", "loss", "phase")
 
 
-def write_history(history: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write ``history.csv``: one row an epoch, the union of all rows' columns; only the header
-    without epochs.
+def write_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write ``history.csv``, whole or not at all: one row an epoch, the union of all rows' columns;
+    only the header without epochs.
     """
-    columns = ["phase", "stage", "epoch", "step", "loss"]
-    columns += [
-        name
-        for name in dict.fromkeys(key for row in history for key in row)
-        if name not in [*columns, "seconds"]
-    ]
-    with path.open("w", newline="", encoding="utf8") as file:
-        writer = csv.DictWriter(file, [*columns, "seconds"], restval="")
+    further = dict.fromkeys(itertools.chain(*history))
+    columns = [*FIRST, *(name for name in further if name not in (*FIRST, LAST)), LAST]
+    with (
+        written_whole(path) as temporary,
+        temporary.open("w", newline="", encoding="utf8") as file,
+    ):
+        writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(history)
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
     """Read a history.csv into one dict an epoch; InputError where it is absent or no history."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            rows = list(reader)
-            absent = {"phase", "epoch", "loss"} - set(reader.fieldnames or ())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; training a method writes it") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: not a readable history.csv ({error}); delete it and run again"
-        ) from None
+    damage = (KeyError, UnicodeDecodeError, csv.Error)
+    return read_complete(path, _read, "history.csv", "training a method", damage)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    """Read the rows; raises KeyError where a column that everyone asks for is missing."""
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, restval="")
+        rows = list(reader)
+    absent = [name for name in NEEDED if name not in (reader.fieldnames or ())]
     if absent:
-        raise InputError(
-            f"{path}: not a history.csv, it lacks the columns {', '.join(sorted(absent))}"
-        )
+        raise KeyError(f"it lacks the columns {', '.join(absent)}")
     return rows

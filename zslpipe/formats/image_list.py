@@ -1,5 +1,7 @@
-"""A list of task-irrelevant images. Layout: attrs source, settings (JSON), complete; ``paths``
-relative to the folder.
+"""A list of task-irrelevant images. Layout::
+
+    attrs    source (how the images are called), settings (JSON: how they were chosen), complete
+    paths    (image,)    relative to the folder of images
 
 It reads back as an index without classes or splits, which is all that an extraction or a scoring
 asks for.
@@ -13,9 +15,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from zslpipe.formats.hdf5 import attribute, read_stamped, stamped, texts, write_texts
 from zslpipe.formats.index import SPLITS, Index
-from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import written_whole
 
 
 def write_image_list(
@@ -24,11 +25,10 @@ def write_image_list(
     """Write the list of ``paths`` of the images that are called ``source``, whole or not at all;
     ``settings`` says how they were chosen.
     """
-    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
+    with stamped(output) as file:
         file.attrs["source"] = source
         file.attrs["settings"] = json.dumps(settings, sort_keys=True)
-        file.create_dataset("paths", data=list(paths), dtype=h5py.string_dtype())
-        file.attrs["complete"] = True
+        write_texts(file, "paths", paths)
 
 
 def read_irrelevant_images(path: Path) -> Index:
@@ -37,22 +37,12 @@ def read_irrelevant_images(path: Path) -> Index:
 
     Raises InputError where the file is absent, damaged or no such list.
     """
-    try:
-        with h5py.File(path) as file:
-            if not file.attrs.get("complete", False):
-                raise InputError(
-                    f"{path}: not stamped complete; its writer stopped early: delete it and run again"
-                )
-            source, paths = str(file.attrs["source"]), tuple(file["paths"].asstr()[()])
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; listing the task-irrelevant images writes it"
-        ) from None
-    except (OSError, KeyError) as error:
-        reason = str(error).strip("\"'")
-        raise InputError(
-            f"{path}: not a readable list of images ({reason}); delete it and run again"
-        ) from None
+    return read_stamped(path, _read, "list of images", "listing the task-irrelevant images")
+
+
+def _read(file: h5py.File) -> Index:
+    """Read an open list; raises KeyError where a part is missing."""
+    source, paths = str(attribute(file, "source")), texts(file, "paths")
     nothing = np.empty(0, np.int64)
     return Index(
         dataset=source,

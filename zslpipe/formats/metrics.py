@@ -1,5 +1,11 @@
-"""``metrics.json``: the figures of merit of one score matrix (:mod:`zslpipe.scores.evaluation` says
-which).
+"""``metrics.json``: the figures of merit of one score matrix, as fractions. Layout::
+
+dataset, method, variant, seed, extractor, semantics, words, selection, rebalancing, protocol
+T1, U, S, H, AUSUC    what they are: :mod:`zslpipe.scores.evaluation`; one that no test image
+                      defines is absent
+curve                 {"U": [...], "S": [...]}, the points of the seen-unseen curve
+per_class             {"T1", "U", "S": {class: accuracy}}
+images                {"test_seen", "test_unseen": number of images}
 """
 
 import json
@@ -7,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import read_complete, written_whole
 
 METRICS = ("T1", "U", "S", "H", "AUSUC")
 IDENTITY = (
@@ -23,23 +29,25 @@ IDENTITY = (
 )
 
 
+def write_metrics(output: Path, metrics: Mapping[str, Any]) -> None:
+    """Write metrics.json, whole or not at all; raises ValueError for a number that is not finite."""
+    text = json.dumps(metrics, indent=1, allow_nan=False)
+    with written_whole(output) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
 def read_metrics(path: Path) -> Mapping[str, Any]:
     """Read metrics.json; InputError where it is absent, not JSON, or does not say what it belongs
     to.
     """
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the evaluation of a scores.h5 writes it") from None
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a readable metrics.json ({error}); delete it and run again"
-        ) from None
-    absent = [
-        name for name in (*IDENTITY, "seed") if not isinstance(metrics, dict) or name not in metrics
-    ]
+    return read_complete(path, _read, "metrics.json", "the evaluation of a scores.h5")
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Read the file; raises KeyError where it lacks what says whose it is."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    metrics = found if isinstance(found, dict) else {}
+    absent = [name for name in (*IDENTITY, "seed") if name not in metrics]
     if absent:
-        raise InputError(
-            f"{path}: not a metrics.json, it lacks {', '.join(absent)}; delete it and run again"
-        )
+        raise KeyError(f"it lacks {', '.join(absent)}")
     return metrics

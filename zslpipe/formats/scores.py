@@ -19,28 +19,26 @@ with the splits trainval, test_seen, test_unseen.
 (``seen`` false). ``irrelevant.h5`` holds the scores of images that belong to no class of the
 dataset, under the weights of one scores.h5::
 
-    attrs                 dataset, method, variant, seed, source (whose images), complete (true, written last)
+    attrs                 dataset, method, variant, seed, source (whose images), complete (true,
+                          written last)
     classes               (class,)          as in that scores.h5
     scores                (image, class)    float32
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import h5py
 import numpy as np
 
+from zslpipe.formats.hdf5 import array, attribute, read_stamped, stamped, texts, write_texts
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import written_whole
 
 SPLITS = ("trainval", "test_seen", "test_unseen")
 TEXTS = ("dataset", "method", "variant", "extractor", "semantics", "words", "selection", "protocol")
 IRRELEVANT_TEXTS = ("dataset", "method", "variant", "source")
-Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +100,8 @@ def check_scores(matrix: ScoreMatrix, where: str) -> None:
             raise InputError(f"{where}: {split} has {len(scores)} rows of scores but {found}")
         bad = ~np.isfinite(scores).all(axis=1)
         if bad.any():
-            first = int(images[bad][0])
-            raise InputError(
-                f"{where}: {split} has {bad.sum()} images with NaN or infinite scores, first image {first}"
-            )
+            found = f"{bad.sum()} images with NaN or infinite scores"
+            raise InputError(f"{where}: {split} has {found}, first image {int(images[bad][0])}")
         _check_labels(matrix, split, where)
 
 
@@ -143,9 +139,8 @@ def _check_labels(matrix: ScoreMatrix, split: str, where: str) -> None:
     wrong = labels[matrix.seen[labels] != (split != "test_unseen")]
     if len(wrong):
         kind = "seen" if split == "test_unseen" else "unseen"
-        raise InputError(
-            f"{where}: {len(wrong)} images of {kind} classes in {split}, first {matrix.classes[wrong[0]]}"
-        )
+        found = f"{len(wrong)} images of {kind} classes"
+        raise InputError(f"{where}: {found} in {split}, first {matrix.classes[wrong[0]]}")
 
 
 def write_scores(path: Path, matrix: ScoreMatrix) -> None:
@@ -153,12 +148,12 @@ def write_scores(path: Path, matrix: ScoreMatrix) -> None:
     at all.
     """
     check_scores(matrix, str(path))
-    with _stamped(path) as file:
+    with stamped(path) as file:
         for name in (*TEXTS, "rebalancing"):
             file.attrs[name] = getattr(matrix, name)
         file.attrs["seed"] = matrix.seed
         file.attrs["chosen"] = json.dumps(dict(matrix.chosen), sort_keys=True)
-        _write_classes(file, matrix.classes)
+        write_texts(file, "classes", matrix.classes)
         file["seen"] = matrix.seen.astype(bool)
         for split in SPLITS:
             file[f"{split}/scores"] = np.asarray(matrix.scores[split], np.float32)
@@ -171,26 +166,11 @@ def write_irrelevant(path: Path, irrelevant: IrrelevantScores) -> None:
     not at all.
     """
     check_irrelevant(irrelevant, str(path))
-    with _stamped(path) as file:
+    with stamped(path) as file:
         for name in (*IRRELEVANT_TEXTS, "seed"):
             file.attrs[name] = getattr(irrelevant, name)
-        _write_classes(file, irrelevant.classes)
+        write_texts(file, "classes", irrelevant.classes)
         file["scores"] = np.asarray(irrelevant.scores, np.float32)
-
-
-@contextmanager
-def _stamped(path: Path) -> Iterator[h5py.File]:
-    """Yield a new file that appears whole at ``path``, stamped complete, where nothing goes wrong."""
-    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
-        yield file
-        file.attrs["complete"] = True
-
-
-def _write_classes(file: h5py.File, classes: tuple[str, ...]) -> None:
-    """Write the classes' names as UTF-8 text."""
-    file.create_dataset(
-        "classes", data=list(classes), shape=(len(classes),), dtype=h5py.string_dtype()
-    )
 
 
 def read_scores(path: Path) -> ScoreMatrix:
@@ -199,50 +179,26 @@ def read_scores(path: Path) -> ScoreMatrix:
     Raises InputError in one line: absent, cut off or no HDF5 file, not stamped complete, a part
     missing, non-finite scores, shapes or labels that disagree.
     """
-    matrix = _read_complete(path, _read, "a readable scores.h5", "training a method")
+    matrix = read_stamped(path, _read, "scores.h5", "training a method")
     check_scores(matrix, str(path))
     return matrix
 
 
 def read_irrelevant(path: Path) -> IrrelevantScores:
-    """Read and check ``irrelevant.h5``; raises InputError in one line as :func:`read_scores` does."""
-    irrelevant = _read_complete(
-        path,
-        _read_irrelevant,
-        "a readable irrelevant.h5",
-        "scoring the task-irrelevant images with a trained method",
-    )
+    """Read and check ``irrelevant.h5``; InputError in one line as :func:`read_scores`."""
+    writer = "scoring the task-irrelevant images with a trained method"
+    irrelevant = read_stamped(path, _read_irrelevant, "irrelevant.h5", writer)
     check_irrelevant(irrelevant, str(path))
     return irrelevant
-
-
-def _read_complete(
-    path: Path, read: Callable[[h5py.File], Content], kind: str, writer: str
-) -> Content:
-    """Return ``read`` of the open file; raises InputError where it is absent, not complete or not
-    ``kind``.
-    """
-    try:
-        with h5py.File(path) as file:
-            if not file.attrs.get("complete", False):
-                raise InputError(
-                    f"{path}: not stamped complete; its writer stopped early: delete it and run again"
-                )
-            return read(file)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; {writer} writes it") from None
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        reason = str(error).strip("\"'")
-        raise InputError(f"{path}: not {kind} ({reason}); delete it and run again") from None
 
 
 def _read_irrelevant(file: h5py.File) -> IrrelevantScores:
     """Read an open file; raises KeyError where a part is missing."""
     return IrrelevantScores(
-        **{name: str(file.attrs[name]) for name in IRRELEVANT_TEXTS},
-        seed=int(file.attrs["seed"]),
-        classes=tuple(_dataset(file, "classes").asstr()[()]),
-        scores=_dataset(file, "scores")[()],
+        **{name: str(attribute(file, name)) for name in IRRELEVANT_TEXTS},
+        seed=int(attribute(file, "seed")),
+        classes=texts(file, "classes"),
+        scores=array(file, "scores"),
     )
 
 
@@ -250,24 +206,16 @@ def _read(file: h5py.File) -> ScoreMatrix:
     """Read an open file; raises KeyError where a part is missing."""
 
     def by_split(name: str) -> dict[str, np.ndarray]:
-        return {split: _dataset(file, f"{split}/{name}")[()] for split in SPLITS}
+        return {split: array(file, f"{split}/{name}") for split in SPLITS}
 
     return ScoreMatrix(
-        **{name: str(file.attrs[name]) for name in TEXTS},
-        seed=int(file.attrs["seed"]),
-        classes=tuple(_dataset(file, "classes").asstr()[()]),
-        seen=_dataset(file, "seen")[()].astype(bool),
+        **{name: str(attribute(file, name)) for name in TEXTS},
+        seed=int(attribute(file, "seed")),
+        classes=texts(file, "classes"),
+        seen=array(file, "seen").astype(bool),
         scores=by_split("scores"),
         labels=by_split("labels"),
         images=by_split("images"),
-        chosen=json.loads(file.attrs["chosen"]),
+        chosen=json.loads(attribute(file, "chosen")),
         rebalancing=str(file.attrs.get("rebalancing", "none")),
     )
-
-
-def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """Return a dataset of an open file; raises KeyError where there is none of that name."""
-    found = file[name]
-    if not isinstance(found, h5py.Dataset):
-        raise KeyError(f"{name} is a group, expected a dataset")
-    return found

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from zslpipe.formats.hdf5 import array, attribute, read_hdf5, write_texts
 from zslpipe.machine.files import written_whole
 
 
@@ -26,9 +27,7 @@ def write_words_file(
     """
     with written_whole(output) as temporary, h5py.File(temporary, "w", libver="latest") as file:
         file["vectors"] = vectors
-        file.create_dataset(
-            "attributes", data=list(names), shape=(len(names),), dtype=h5py.string_dtype()
-        )
+        write_texts(file, "attributes", names)
         file.attrs["source"] = source
         file.attrs["report"] = json.dumps(report)
 
@@ -36,8 +35,14 @@ def write_words_file(
 def read_words(path: Path | None) -> tuple[np.ndarray | None, str]:
     """Return the word vectors (a, v) of ``words.h5`` and the name of their source; (None, "") for a
     method that reads none.
+
+    Raises InputError where the file is absent, cut off, or lacks a part.
     """
     if path is None:
         return None, ""
-    with h5py.File(path) as file:
-        return file["vectors"][()], str(file.attrs["source"])
+    return read_hdf5(path, _read, "words.h5", "the rule 'words'")
+
+
+def _read(file: h5py.File) -> tuple[np.ndarray, str]:
+    """Read an open file; raises KeyError where a part is missing."""
+    return array(file, "vectors"), str(attribute(file, "source"))

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong; the message says what, where and what to do, in one line."""
+    """Something the user gave is wrong; one line says what, where and what to do."""
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error of a library says, in one line of at most 160 characters (ours); its
+    type where it says nothing.
+    """
+    said = " ".join(str(error).split()).strip("\"'")
+    return said[:160] or type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

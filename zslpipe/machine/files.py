@@ -1,14 +1,19 @@
-"""Files that appear whole or not at all, and folders that one process uses at a time."""
+"""Files that appear whole or not at all, are read whole or refused in one line, and folders that
+one process uses at a time.
+"""
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
-from zslpipe.machine.errors import InputError
+from zslpipe.machine.errors import InputError, one_line
+
+Content = TypeVar("Content")
 
 
 def temporary_name(path: Path) -> Path:
@@ -35,6 +40,38 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_complete(
+    path: Path,
+    read: Callable[[Path], Content],
+    kind: str,
+    writer: str,
+    damage: tuple[type[Exception], ...] = (KeyError, ValueError),
+) -> Content:
+    """Return ``read(path)``; whatever keeps the file from being read is one line, an InputError.
+
+    ``kind`` is what the file should be ("scores.h5"), ``writer`` who writes it ("the rule
+    'extract'"). ``damage``: what ``read`` raises where the file is not of its kind, cut off, or
+    lacks something; for HDF5 also an OSError without a number. A number is the system's own word: a
+    lock or a missing permission is no damage, and nothing is told to be deleted for it.
+    """
+    try:
+        return read(path)
+    except InputError:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path}: no such file; {writer} writes it") from None
+    except BlockingIOError:
+        raise InputError(
+            f"{path}: in use, another process writes to it; run again when that has ended"
+        ) from None
+    except (OSError, *damage) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{path}: cannot be read: {os.strerror(error.errno)}") from None
+        raise InputError(
+            f"{path}: not a readable {kind} ({one_line(error)}); delete it and run again"
+        ) from None
 
 
 def work_folder(output: Path) -> Path:

@@ -26,8 +26,10 @@ def body_parts(index: Index) -> BodyParts:
     """
     plain = [name.removeprefix(SIDES[0]).removeprefix(SIDES[1]) for name in index.part_names]
     names = tuple(dict.fromkeys(plain))
-    members = np.array([[part == name for part in plain] for name in names], bool)
-    return BodyParts(names, members.reshape(len(names), len(plain)))
+    members = np.zeros((len(names), len(plain)), bool)
+    for part, name in enumerate(plain):
+        members[names.index(name), part] = True
+    return BodyParts(names, members)
 
 
 def attribute_strengths(index: Index) -> np.ndarray:
@@ -40,7 +42,8 @@ def attribute_strengths(index: Index) -> np.ndarray:
         if kind in index.semantics and index.semantics[kind].shape[1] == len(index.attribute_names):
             return np.asarray(index.semantics[kind], np.float64)
     raise InputError(
-        f"dataset {index.dataset!r}: no class vectors with one column an attribute; maps have no meaning"
+        f"dataset {index.dataset!r}: no class vectors with one column an attribute; nobody knows "
+        "which attributes a class has"
     )
 
 
@@ -49,4 +52,5 @@ def present_attributes(index: Index) -> np.ndarray:
     on average over classes (ours). InputError as ``attribute_strengths``.
     """
     strengths = attribute_strengths(index)
-    return strengths >= strengths.mean(axis=0)
+    present: np.ndarray = strengths >= strengths.mean(axis=0)
+    return present

@@ -1,5 +1,5 @@
 """Do attribute maps look where the attribute is? ``attention.h5`` and the annotated parts to
-``localization.json``.
+``localization.json`` (:mod:`zslpipe.formats.localization`).
 
 Counted are pairs of a test image and an attribute that its class has (at least as strong as on
 average over classes) and of whose parts one is annotated inside the square that the network sees. A
@@ -14,20 +14,11 @@ most often on training images; counted are pairs of a test image and a map.
 Beside each share stand two chances: of a peak in a cell drawn evenly (the exact expectation over
 all cells of the map), and of a peak in the centre of the square; and the best that the map's grid
 allows: the middle of a coarse cell may lie further from a part than a tenth of the object.
-localization.json::
-
-    dataset, method, variant, seed, kind
-    assigned    part maps only: the body part of each map, "" for a map that is never near any
-    shares      list of {"images": "seen" | "unseen", "of": "overall" | "group" | "part", "name", "pairs",
-                and, as fractions, "tenth", "fifth", and both after "random_", "centre_" and
-                "best_"}
 
 Groups are those of the attributes; a part's pairs are those whose attribute is about it and in
 whose image it is annotated (a hit is as above: an attribute of belly and breast may hit either).
-What has no pair has no entry.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +28,14 @@ import numpy as np
 
 from zslpipe.formats.attention import Peaks, read_peaks
 from zslpipe.formats.index import Index, read_index
-from zslpipe.formats.localization import IDENTITY, LIMITS, MEASURES, POINTS
+from zslpipe.formats.localization import (
+    IDENTITY,
+    LIMITS,
+    MEASURES,
+    POINTS,
+    write_localization,
+)
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import written_whole
 from zslpipe.maps.body_parts import BodyParts, body_parts, present_attributes
 from zslpipe.maps.central_square import central_squares, image_sizes, places_in_square
 
@@ -73,8 +69,7 @@ class Sought:
 
 
 def localize(attention: Path, index: Path, image_root: Path, output: Path) -> None:
-    """Write ``localization.json``, whole or not at all; of image files only the headers are read,
-    for their sizes.
+    """Write ``localization.json``; of image files only the headers are read, for their sizes.
 
     Raises InputError for an absent or damaged file, a dataset without annotated parts, an
     attention.h5 that does not belong to the index, and missing images.
@@ -83,24 +78,21 @@ def localize(attention: Path, index: Path, image_root: Path, output: Path) -> No
     _check(peaks, contents, attention, index)
     parts = body_parts(contents)
     annotated = annotate(contents, peaks.images, image_root)
-    result: dict[str, Any] = dict(
-        zip(IDENTITY, (*peaks.identity, peaks.seed, peaks.kind), strict=True)
-    )
+    whose = (*peaks.identity, peaks.seed, peaks.kind)
+    result: dict[str, Any] = dict(zip(IDENTITY, whose, strict=True))
     if peaks.kind == "attributes":
         has = present_attributes(contents)[contents.labels[peaks.images]]
         sought = seek(annotated, contents.attribute_parts, has, contents.attribute_groups)
     else:
-        chosen = assign(
-            peaks.train_peaks, annotate(contents, peaks.train_images, image_root), parts
-        )
-        result["assigned"] = ["" if number is None else parts.names[number] for number in chosen]
+        trained = annotate(contents, peaks.train_images, image_root)
+        chosen = assign(peaks.train_peaks, trained, parts)
+        named: dict[int | None, str] = {None: "", **dict(enumerate(parts.names))}
+        result["assigned"] = [named[number] for number in chosen]
         sought = _seek_parts(annotated, chosen, parts)
     seen = contents.seen[contents.labels[peaks.images]]
-    result["shares"] = shares(
-        measure(peaks.peaks, peaks.shape, annotated, sought), annotated, sought, parts, seen
-    )
-    with written_whole(output) as temporary:
-        temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    measured = measure(peaks.peaks, peaks.shape, annotated, sought)
+    result["shares"] = shares(measured, annotated, sought, parts, seen)
+    write_localization(output, result)
 
 
 def _seek_parts(annotated: Annotated, chosen: Sequence[int | None], parts: BodyParts) -> Sought:
@@ -108,17 +100,17 @@ def _seek_parts(annotated: Annotated, chosen: Sequence[int | None], parts: BodyP
     None.
     """
     nothing = np.zeros(parts.members.shape[1], bool)
-    related = np.array([nothing if number is None else parts.members[number] for number in chosen])
-    return seek(
-        annotated, related, np.ones((len(annotated.sizes), len(chosen)), bool), ("",) * len(chosen)
-    )
+    members: dict[int | None, np.ndarray] = {None: nothing, **dict(enumerate(parts.members))}
+    related = np.array([members[number] for number in chosen])
+    has = np.ones((len(annotated.sizes), len(chosen)), bool)
+    return seek(annotated, related, has, ("",) * len(chosen))
 
 
 def _check(peaks: Peaks, index: Index, attention: Path, index_path: Path) -> None:
     """Raise InputError unless the index has parts and attention.h5 belongs to it."""
     if index.part_locations is None or np.isnan(index.part_locations).all():
         raise InputError(
-            f"{index_path}: dataset {index.dataset!r} has no annotated parts: nothing to localise against"
+            f"{index_path}: dataset {index.dataset!r} has no annotated parts to localise against"
         )
     if peaks.kind == "attributes" and not index.attribute_parts.any():
         raise InputError(
@@ -129,9 +121,10 @@ def _check(peaks: Peaks, index: Index, attention: Path, index_path: Path) -> Non
     fits &= peaks.kind == "parts" or peaks.peaks.shape[1] == len(index.attribute_names)
     fits &= bool(np.isin(peaks.train_images, index.splits["trainval"]).all())
     if not fits:
-        found = f"dataset {peaks.identity[0]!r}, {peaks.peaks.shape[1]} maps of {len(peaks.images)} test images"
+        maps = f"{peaks.peaks.shape[1]} maps of {len(peaks.images)} test images"
         raise InputError(
-            f"{attention}: does not belong to {index_path}: it has {found}; run the scoring again"
+            f"{attention}: does not belong to {index_path}: it has dataset {peaks.identity[0]!r}, "
+            f"{maps}; run the scoring again"
         )
 
 
@@ -141,10 +134,8 @@ def annotate(index: Index, rows: np.ndarray, image_root: Path) -> Annotated:
     """
     if index.part_locations is None:
         raise InputError(f"dataset {index.dataset!r} has no annotated parts")
-    locations, sizes = (
-        index.part_locations[rows].astype(np.float64),
-        image_sizes(index, rows, image_root),
-    )
+    locations = index.part_locations[rows].astype(np.float64)
+    sizes = image_sizes(index, rows, image_root)
     return Annotated(places_in_square(locations, sizes), object_sizes(locations, sizes))
 
 
@@ -160,7 +151,8 @@ def object_sizes(locations: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     low = np.where(absent, np.inf, locations).min(axis=1, initial=np.inf)
     high = np.where(absent, -np.inf, locations).max(axis=1, initial=-np.inf)
     longer = ((high - low) * sizes).max(axis=1) / central_squares(sizes)[1][:, 0]
-    return np.where(longer > 0, longer, np.nan)
+    known: np.ndarray = np.where(longer > 0, longer, np.nan)
+    return known
 
 
 def seek(
@@ -179,7 +171,8 @@ def near(points: np.ndarray, annotated: Annotated, limit: float) -> np.ndarray:
     ``limit`` times the object's size; False where the part or the size is unknown.
     """
     distances = np.linalg.norm(points[:, :, None] - annotated.places[:, None], axis=3)
-    return distances < limit * annotated.sizes[:, None, None]
+    nearer: np.ndarray = distances < limit * annotated.sizes[:, None, None]
+    return nearer
 
 
 def assign(peaks: np.ndarray, annotated: Annotated, parts: BodyParts) -> list[int | None]:
@@ -188,7 +181,10 @@ def assign(peaks: np.ndarray, annotated: Annotated, parts: BodyParts) -> list[in
     """
     hits = near(peaks, annotated, LIMITS["fifth"]) @ parts.members.T
     counts = hits.sum(axis=0)  # (m, body part)
-    return [int(row.argmax()) if row.any() else None for row in counts]
+    chosen: list[int | None] = []
+    for row in counts:
+        chosen.append(int(row.argmax()) if row.any() else None)
+    return chosen
 
 
 def measure(
@@ -219,9 +215,8 @@ def _measure_block(
 ) -> tuple[np.ndarray, ...]:
     """Return ``measure`` of some images at one limit, in the order of POINTS, each (n, m)."""
     hits = (near(peaks, annotated, limit) & related).any(axis=2)
-    sets, which = np.unique(
-        related, axis=0, return_inverse=True
-    )  # many attributes, few sets of parts
+    # Many attributes, few sets of parts.
+    sets, which = np.unique(related, axis=0, return_inverse=True)
     targets = sets.T.astype(np.float32)
     cells = near(cell_middles(shape)[None], annotated, limit).astype(np.float32) @ targets > 0
     centre = near(np.full((1, 1, 2), 0.5), annotated, limit).astype(np.float32) @ targets > 0
@@ -231,7 +226,7 @@ def _measure_block(
 
 
 def cell_middles(shape: tuple[int, int]) -> np.ndarray:
-    """Return x, y (height * width, 2) of the middles of a map's cells as fractions of the square."""
+    """Return x, y (height * width, 2) of the middles of a map's cells, fractions of the square."""
     rows, columns = np.indices(shape).reshape(2, -1) + 0.5
     return np.stack([columns / shape[1], rows / shape[0]], axis=1)
 
@@ -252,10 +247,8 @@ def shares(
             counted = pairs & rows[:, None]
             if counted.any():
                 values = {measure: float(measured[measure][counted].mean()) for measure in MEASURES}
-                entries.append(
-                    {"images": images, "of": kind, "name": name, "pairs": int(counted.sum())}
-                    | values
-                )
+                entry: dict[str, Any] = {"images": images, "of": kind, "name": name}
+                entries.append(entry | {"pairs": int(counted.sum())} | values)
     return entries
 
 

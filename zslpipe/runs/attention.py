@@ -1,30 +1,17 @@
-"""Where a trained method looks: ``weights.pt`` and its inputs to ``attention.h5``. Layout::
-
-    attrs             dataset, method, variant, seed, kind ("attributes" or "parts"), complete
-    images            (k,)           rows of index.h5: unseen test images that are drawn, each of another class
-    labels, predicted (k,)           true and predicted class (all classes as label space)
-    maps              (k, a, h, w)   float16, kind "attributes": a map an attribute
-    scores            (k, a)         float32, where the method has attribute scores
-    part_maps         (k, m, h, w)   float16, kind "parts": maps of parts that the method finds itself
-    channel_maps      (k, m, h, w)   float16, the groups of channels they began with
-    test/images       (n,)           rows of all test images; test/peaks (n, a or m, 2) float32: x, y of each map's
-                                     highest value as fractions of the square that the network sees
-    train/images, train/peaks        the same of the training images, kind "parts"
-
-Which part of the body a found part stands for is told on the training images.
+"""Where a trained method looks: ``weights.pt`` and its inputs to ``attention.h5``
+(:mod:`zslpipe.formats.attention`).
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
+from zslpipe.formats.attention import write_attention
 from zslpipe.formats.index import Index
 from zslpipe.formats.words import read_words
-from zslpipe.machine.files import written_whole
 from zslpipe.runs.models import RunInputs
 from zslpipe.runs.weights import load_model
 from zslpipe.training.contract import Model
@@ -55,14 +42,8 @@ def attend(
         if not of_attributes:
             trained = index.splits["trainval"]
             arrays |= {"train/images": trained, "train/peaks": _peaks(maps_of, run_inputs, trained)}
-    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
-        for name, values in arrays.items():
-            file[name] = values
-        for name in ("dataset", "method", "variant"):
-            file.attrs[name] = spec[name]
-        file.attrs["seed"] = seed
-        file.attrs["kind"] = "attributes" if of_attributes else "parts"
-        file.attrs["complete"] = True
+    kind = "attributes" if of_attributes else "parts"
+    write_attention(output, arrays, spec, seed, kind)
 
 
 def _pictured(

@@ -12,15 +12,13 @@ A class without test images is left out of every mean. A group (seen or unseen) 
 image has no mean: NaN here, no key in metrics.json. The first class wins ties.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zslpipe.formats.metrics import IDENTITY
+from zslpipe.formats.metrics import IDENTITY, write_metrics
 from zslpipe.formats.scores import ScoreMatrix, read_scores
-from zslpipe.machine.files import written_whole
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
 from zslpipe.scores.calibration import states
 
@@ -100,10 +98,6 @@ def _by_class(
     }
 
 
-def write_metrics(scores_path: Path, output: Path) -> None:
-    """Evaluate ``scores.h5`` and write metrics.json; whole or not at all. InputError as
-    ``read_scores``.
-    """
-    text = json.dumps(evaluate(read_scores(scores_path)), indent=1, allow_nan=False)
-    with written_whole(output) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+def evaluate_file(scores_path: Path, output: Path) -> None:
+    """Evaluate ``scores.h5`` and write metrics.json; InputError as ``read_scores``."""
+    write_metrics(output, evaluate(read_scores(scores_path)))

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import h5py
 import numpy as np
 
 from zslpipe.datasets.reading import attributes, image_files, splits
 from zslpipe.datasets.reading.class_names import class_vectors, labels_by_name
 from zslpipe.datasets.reading.matfile import read_mat, required, texts, zero_based
 from zslpipe.datasets.reading.text_files import existing_file, read_lines
+from zslpipe.formats.features import write_pooled_features
 from zslpipe.formats.index import (
     OWN_SPLIT,
     PROPOSED_SPLIT,
@@ -28,7 +28,6 @@ from zslpipe.formats.index import (
     write_index,
 )
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import written_whole
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -317,8 +316,5 @@ def write_pooled(
         raise InputError(
             f"{path}: features of {len(bad)} images are not finite, first image {bad[0] + 1}"
         )
-    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
-        file["pooled"] = pooled
-        file.attrs["extractor"], file.attrs["weights"] = output.stem, f"from {path.name}"
-        file.attrs["images_hash"] = images_hash(index)
-        file.attrs["complete"] = True
+    stamps = {"extractor": output.stem, "weights": f"from {path.name}"}
+    write_pooled_features(output, pooled, stamps | {"images_hash": images_hash(index)})

@@ -1,0 +1,97 @@
+"""What the HDF5 files of this room share: one way to stamp, to open and to take out of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h5py
+import numpy as np
+
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import read_complete, written_whole
+
+Content = TypeVar("Content")
+# What h5py raises on damaged bytes (files with random bytes changed), beside OSError.
+DAMAGE = (KeyError, ValueError, RuntimeError)
+
+
+@contextmanager
+def stamped(path: Path) -> Iterator[h5py.File]:
+    """Yield a new file that appears whole at ``path``, stamped complete, or not at all."""
+    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+        yield file
+        file.attrs["complete"] = True
+
+
+def read_stamped(
+    path: Path, read: Callable[[h5py.File], Content], kind: str, writer: str
+) -> Content:
+    """Return ``read`` of the open file, which has to be stamped complete; InputError, in one line,
+    as :func:`zslpipe.machine.files.read_complete`.
+    """
+
+    def read_finished(file: h5py.File) -> Content:
+        if not file.attrs.get("complete", False):
+            raise InputError(
+                f"{path}: not stamped complete, its writer stopped early; delete it and run again"
+            )
+        return read(file)
+
+    return read_hdf5(path, read_finished, kind, writer)
+
+
+def read_hdf5(path: Path, read: Callable[[h5py.File], Content], kind: str, writer: str) -> Content:
+    """Return ``read`` of the open file, of a kind without a stamp; InputError as
+    :func:`read_stamped`. ``read`` raises KeyError for a part that is missing.
+    """
+
+    def opened(path: Path) -> Content:
+        with h5py.File(path) as file:
+            return read(file)
+
+    return read_complete(path, opened, kind, writer, DAMAGE)
+
+
+def array(file: h5py.File, name: str) -> np.ndarray:
+    """Return a whole dataset; raises KeyError where there is none of that name."""
+    return np.asarray(dataset(file, name)[()])
+
+
+def texts(file: h5py.File, name: str) -> tuple[str, ...]:
+    """Return a dataset of texts; raises KeyError where there is none of that name."""
+    found = dataset(file, name)
+    if h5py.check_string_dtype(found.dtype) is None:
+        raise KeyError(f"{name} holds no texts")
+    return tuple(found.asstr()[()])
+
+
+def write_texts(file: h5py.File, name: str, values: Sequence[str]) -> None:
+    """Write texts as a dataset of UTF-8 of any length."""
+    file.create_dataset(name, data=list(values), shape=(len(values),), dtype=h5py.string_dtype())
+
+
+def dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """Return a dataset of an open file; raises KeyError where there is none of that name."""
+    if name not in file:
+        raise KeyError(f"it lacks {name}")
+    found = file[name]
+    if not isinstance(found, h5py.Dataset):
+        raise KeyError(f"{name} is a group, expected a dataset")
+    return found
+
+
+def attribute(file: h5py.File, name: str) -> Any:
+    """Return an attribute of the file; raises KeyError where there is none of that name."""
+    if name not in file.attrs:
+        raise KeyError(f"it lacks the attribute {name}")
+    return file.attrs[name]
+
+
+def identity(file: h5py.File) -> tuple[str, str, str]:
+    """Return the attributes dataset, method and variant; raises KeyError where one is absent."""
+    return (
+        str(attribute(file, "dataset")),
+        str(attribute(file, "method")),
+        str(attribute(file, "variant")),
+    )
