@@ -14,8 +14,8 @@ from zslpipe.scores.evaluation import (
     CURVE_POINTS,
     ausuc,
     evaluate,
-    evaluate_file,
     seen_unseen_curve,
+    write_metrics,
 )
 
 
@@ -218,7 +218,7 @@ def matrix(case, split_sizes=None):
 def test_metrics_file_holds_what_the_functions_say(tmp_path):
     scores, labels, seen = CASES[2]
     write_scores(tmp_path / "scores.h5", matrix(CASES[2]))
-    evaluate_file(tmp_path / "scores.h5", tmp_path / "metrics.json")
+    write_metrics(tmp_path / "scores.h5", tmp_path / "metrics.json")
     metrics = read_metrics(tmp_path / "metrics.json")
     values = [metrics[name] for name in ("T1", "U", "S", "H", "AUSUC")]
     assert values == pytest.approx(all_metrics(scores, labels, seen), abs=1e-12)

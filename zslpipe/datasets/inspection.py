@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from zslpipe.datasets.reading import splits
 from zslpipe.formats.index import SPLITS, Index
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
+from zslpipe.pictures import load_picture
 
 WIDTH = 100  # ours: columns of the page
 PICTURES = 10
@@ -176,18 +176,8 @@ def sample_picture(index: Index, image_root: Path, output: Path, seed: int = 0) 
 
 def _pixels(index: Index, image_root: Path, row: int) -> np.ndarray:
     """Return one image as (height, width, 3) uint8, cropped to its box."""
-    path = image_root / index.paths[row]
-    try:
-        with Image.open(path) as image:
-            pixels = image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a readable image ({' '.join(str(error).split())[:80]})"
-        ) from None
-    if index.boxes is not None:
-        left, top, right, bottom = (int(side) for side in index.boxes[row])
-        pixels = pixels.crop((left, top, right, bottom))
-    return np.asarray(pixels)
+    box = None if index.boxes is None else index.boxes[row]
+    return np.asarray(load_picture(image_root, index.paths[row], box))
 
 
 def _split_of(index: Index, row: int) -> str:

@@ -1,5 +1,5 @@
-"""Images from files: decoded once, cropped to their box, as uint8; normalised on the device that
-computes.
+"""Images from files as tensors: decoded once, cropped to their box, as uint8; normalised on the
+device that computes.
 """
 
 from collections.abc import Sequence
@@ -7,26 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
+
+from zslpipe.pictures import FAULTS, fault, open_picture
 
 
 def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
     """Return an image as (3, height, width) uint8 RGB, cropped to ``box`` (left, top, right, bottom
     in pixels) if given.
 
-    Greyscale, palette and RGBA files become RGB. Pillow decodes because it refuses a truncated
-    file, which faster decoders fill with grey. Raises OSError for a file that is missing, cut off
-    or no image.
+    Raises one of :data:`zslpipe.pictures.FAULTS` for a file that is missing, cut off or no image.
     """
-    with Image.open(path) as image:
-        pixels = image.convert("RGB")
-    if box is not None:
-        left, top, right, bottom = (int(side) for side in box)
-        pixels = pixels.crop((left, top, right, bottom))
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(open_picture(path, box))).permute(2, 0, 1)
 
 
 def square(size: int) -> v2.Compose:
@@ -46,13 +40,12 @@ def normalise(images: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     # long.
     rows = images.permute(0, 2, 3, 1).contiguous().flatten(2).float()
     width = images.shape[3]
-    rows.sub_((255.0 * mean).flatten().repeat(width)).div_(
-        (255.0 * deviation).flatten().repeat(width)
-    )
-    return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
+    rows.sub_((255.0 * mean).flatten().repeat(width))
+    rows.div_((255.0 * deviation).flatten().repeat(width))
+    return rows.view(len(rows), images.shape[2], width, 3).permute(0, 3, 1, 2)
 
 
-class ImageFiles(Dataset):
+class ImageFiles(Dataset[tuple[Tensor, str]]):
     """The squares of image files in order; a file that cannot be read gives its error's text
     instead of pixels.
     """
@@ -66,18 +59,10 @@ class ImageFiles(Dataset):
         return len(self.paths)
 
     def __getitem__(self, row: int) -> tuple[Tensor, str]:
+        box = None if self.boxes is None else self.boxes[row]
         try:
-            image = read_image(
-                self.root / self.paths[row], None if self.boxes is None else self.boxes[row]
-            )
-        except (
-            OSError,
-            UnidentifiedImageError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-        ) as error:
-            return torch.zeros(
-                3, self.size, self.size, dtype=torch.uint8
-            ), f"{self.paths[row]} ({error})"
+            image = read_image(self.root / self.paths[row], box)
+        except FAULTS as error:
+            nothing = torch.zeros(3, self.size, self.size, dtype=torch.uint8)
+            return nothing, f"{self.paths[row]} ({fault(error)})"
         return self.transform(image), ""

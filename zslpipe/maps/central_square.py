@@ -9,6 +9,7 @@ from PIL import Image
 
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
+from zslpipe.pictures import FAULTS, load_picture, picture_size
 
 SIDE = 224  # pixels of a drawn picture: the usual input side; keeps the svg small
 
@@ -20,20 +21,18 @@ def image_sizes(index: Index, rows: np.ndarray, image_root: Path) -> np.ndarray:
     Raises InputError for files that are missing or no images.
     """
     if index.boxes is not None:
-        boxes = index.boxes[rows].astype(np.float64)
+        boxes: np.ndarray = index.boxes[rows].astype(np.float64)
         return boxes[:, 2:] - boxes[:, :2]
     sizes, failed = [], []
     for row in rows.tolist():
         try:
-            with Image.open(image_root / index.paths[row]) as file:
-                sizes.append(file.size)
-        except OSError:  # Pillow's own error for what is no image is one of these
+            sizes.append(picture_size(image_root / index.paths[row]))
+        except FAULTS:
             failed.append(index.paths[row])
     if failed:
+        found = f"{len(failed)} images missing or not readable"
         first = ", ".join(failed[:5])
-        raise InputError(
-            f"{image_root}: {len(failed)} images missing or not readable, first {first}; the right folder?"
-        )
+        raise InputError(f"{image_root}: {found}, first {first}; the right folder?")
     return np.array(sizes, np.float64).reshape(-1, 2)
 
 
@@ -64,25 +63,13 @@ def load_square(index: Index, image: int, image_root: Path) -> tuple[np.ndarray,
     Parts that are not annotated or lie outside the square are NaN. Raises InputError for a missing
     or damaged file.
     """
-    path = image_root / index.paths[image]
-    try:
-        with Image.open(path) as file:
-            picture = file.convert("RGB")
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such image; is {image_root} the dataset's image folder?"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path}: not a readable image ({error})") from None
-    if index.boxes is not None:
-        left, top, right, bottom = index.boxes[image].tolist()
-        picture = picture.crop((left, top, right, bottom))
+    cropped = None if index.boxes is None else index.boxes[image]
+    picture = load_picture(image_root, index.paths[image], cropped)
     size = np.array([picture.size], np.float64)
     corners, sides = central_squares(size)
     box = (*corners[0], *(corners[0] + sides[0]))
-    square = (
-        np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box), np.float64) / 255
-    )
+    resized = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box)
+    square = np.asarray(resized, np.float64) / 255
     if index.part_locations is None:
         return square, np.empty((0, 2))
     return square, places_in_square(index.part_locations[image][None], size)[0] * SIDE - 0.5

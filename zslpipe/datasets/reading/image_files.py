@@ -4,15 +4,14 @@ locations read.
 
 import csv
 import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from zslpipe.datasets.reading.text_files import read_lines
 from zslpipe.machine.errors import InputError
+from zslpipe.pictures import FAULTS, picture_size
 
 logger = logging.getLogger(__name__)
 
@@ -72,16 +71,10 @@ def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
     missing, unreadable = [], []
     for path in dict.fromkeys(paths):
         try:
-            sizes[path] = _size(root / path)
+            sizes[path] = picture_size(root / path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             missing.append(path)
-        except (
-            OSError,
-            UnidentifiedImageError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-        ):
+        except FAULTS:
             unreadable.append(path)
     for wrong, fault in ((missing, "are missing"), (unreadable, "are no images that can be read")):
         if wrong:
@@ -91,16 +84,6 @@ def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
                 f"{where}: {len(wrong)} of {total} image files under {root} {fault}: {named}"
             )
     return np.array([sizes[path] for path in paths], np.int64)
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Return an image file's width and height without decoding its pixels."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # odd metadata; very large pictures are an error only when decoded
-        with Image.open(path) as image:
-            return image.size
 
 
 def read_boxes(files: Sequence[Path], paths: Sequence[str], sizes: np.ndarray | None) -> np.ndarray:
