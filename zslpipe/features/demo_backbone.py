@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from zslpipe.features.demo_training import EPOCHS, RESIZED, SEED, read_picture, train
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import written_whole
+from zslpipe.machine.files import held_folder, work_folder, written_whole
 from zslpipe.machine.progress import write_progress
 from zslpipe.networks.demo_network import DemoNetwork
 
@@ -27,27 +27,29 @@ def pretrain(images: Path, output: Path, device: str) -> None:
     whole or not at all.
 
     The weights are always the same on a CPU with the same number of threads. Raises InputError
-    where ``images`` holds no class folders with pictures.
+    where ``images`` holds no class folders with pictures, or where another process writes the same.
     """
+    folder = work_folder(output)
+    with held_folder(folder):
+        _train_and_save(images, output, device, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _train_and_save(images: Path, output: Path, device: str, folder: Path) -> None:
+    """Do what :func:`pretrain` promises, telling its progress in ``folder``, which is held."""
     pictures, labels = read_pictures(images)
     classes = int(labels.max()) + 1
     torch.manual_seed(SEED)
     network = DemoNetwork(classes).to(device).to(memory_format=torch.channels_last)
-    folder = output.parent / f".{output.stem}.work"
-    epochs = tqdm(
-        train(network, pictures, labels, device), desc="backbone", unit="epoch", total=EPOCHS
-    )
     accuracies = []
-    for accuracy in epochs:
+    epochs = train(network, pictures, labels, device)
+    for accuracy in tqdm(epochs, desc="backbone", unit="epoch", total=EPOCHS):
         accuracies.append(accuracy)
         write_progress(folder, {"what": "backbone", "epoch": len(accuracies), "epochs": EPOCHS})
     logger.info("backbone: %d classes, accuracy %.3f in the last epoch", classes, accuracies[-1])
+    state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     with written_whole(output) as temporary:
-        torch.save(
-            {name: value.cpu().contiguous() for name, value in network.state_dict().items()},
-            temporary,
-        )
-    shutil.rmtree(folder)
+        torch.save(state, temporary)
 
 
 def read_pictures(images: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,7 +59,7 @@ def read_pictures(images: Path) -> tuple[torch.Tensor, torch.Tensor]:
     paths = sorted(images.glob("*/*.png"))
     if not paths:
         raise InputError(
-            f"{images}: no class folders with PNG pictures; the rule 'render' of the demo writes them"
+            f"{images}: no class folders with PNG pictures; the demo's rule 'render' writes them"
         )
     folders = sorted({path.parent.name for path in paths})
     labels = torch.tensor([folders.index(path.parent.name) for path in paths])

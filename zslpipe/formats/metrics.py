@@ -29,8 +29,8 @@ IDENTITY = (
 )
 
 
-def write_metrics(output: Path, metrics: Mapping[str, Any]) -> None:
-    """Write metrics.json, whole or not at all; raises ValueError for a number that is not finite."""
+def write_metrics_file(output: Path, metrics: Mapping[str, Any]) -> None:
+    """Write metrics.json, whole or not at all; raises ValueError where a number is not finite."""
     text = json.dumps(metrics, indent=1, allow_nan=False)
     with written_whole(output) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ from zslpipe.formats.index import read_index
 from zslpipe.formats.scores import IrrelevantScores, write_irrelevant, write_scores
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
+from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.runs.models import RunInputs, score_rows, train_model
 from zslpipe.runs.problems import classes_of, validation_problem
 from zslpipe.runs.train import prepare_run, score_matrix
@@ -32,12 +33,25 @@ def write_validation_scores(
 
     Resumable as a run is; raises as :func:`zslpipe.runs.train.run_method`.
     """
+    with held_folder(work_folder(output)):
+        _train_for_validation(weights, run_inputs, words_path, seed, output, compute)
+
+
+def _train_for_validation(
+    weights: Path,
+    run_inputs: RunInputs,
+    words_path: Path | None,
+    seed: int,
+    output: Path,
+    compute: Compute,
+) -> None:
+    """Do what :func:`write_validation_scores` promises, its work folder held."""
     spec = read_spec(weights)
     words, words_source = read_words(words_path)
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
     classes = classes_of(run_inputs.index, spec["semantics"], spec["normalisation"], words)
     problem = validation_problem(run_inputs.index, classes, seed)
-    run = prepare_run(spec, seed, run_inputs, words, output.with_suffix(""), compute)
+    run = prepare_run(spec, seed, run_inputs, words, output, compute)
     model = train_model(
         module, read_config(weights, module), problem, run_inputs, replace(run, phase="validation")
     )

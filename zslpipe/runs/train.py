@@ -18,6 +18,7 @@ from zslpipe.formats.history import write_history
 from zslpipe.formats.scores import SPLITS, ScoreMatrix, write_scores
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
+from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.provenance import code_hash, settings_hash
 from zslpipe.runs.models import RunInputs, configured, score_rows, train_model
 from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
@@ -39,9 +40,22 @@ def run_method(
     ``output`` the folder of the seed.
 
     Writes ``weights.pt``, ``history.csv`` and ``scores.h5``. State to resume from lies in ``.{seed
-    folder}.work`` until all is written. Raises InputError for what does not fit,
-    InterruptedTraining after SIGTERM.
+    folder}.work`` until all is written. Raises InputError for what does not fit and where another
+    process trains the same, InterruptedTraining after SIGTERM.
     """
+    with held_folder(work_folder(output)):
+        _train_and_score(spec, seed, run_inputs, words_path, output, compute)
+
+
+def _train_and_score(
+    spec: Mapping[str, Any],
+    seed: int,
+    run_inputs: RunInputs,
+    words_path: Path | None,
+    output: Path,
+    compute: Compute,
+) -> None:
+    """Do what :func:`run_method` promises, its work folder held."""
     words, words_source = read_words(words_path)
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
     config = configured(module, spec)
@@ -76,15 +90,15 @@ def prepare_run(
     output: Path,
     compute: Compute,
 ) -> TrainingRun:
-    """Return how a training runs, with the stamp of all that its checkpoints depend on: settings,
-    code, inputs and word vectors.
+    """Return how the training that writes ``output`` runs, with the stamp of all that its
+    checkpoints depend on: settings, code, inputs and word vectors.
     """
     code = code_hash(f"zslpipe.methods.{spec['method']}", "zslpipe.runs.train")
     word_bytes = "" if words is None else settings_hash(words.tolist())
     return TrainingRun(
         seed=seed,
         device=run_inputs.device,
-        folder=output.parent / f".{output.name}.work",
+        folder=work_folder(output),
         stamp=settings_hash([dict(spec), seed, code, run_inputs.identity, word_bytes]),
         precision=spec["precision"],
         compiled=compute.compile,

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from zslpipe.formats.index import Index
-from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import written_whole
+from zslpipe.machine.files import read_complete, written_whole
 from zslpipe.runs.problems import classes_of
 from zslpipe.training.contract import Model
 
@@ -51,12 +50,21 @@ def read_config(path: Path, module: Any) -> Any:
 
 def _saved(path: Path) -> dict[str, Any]:
     """Return what ``weights.pt`` holds; raises InputError where it cannot be read."""
+    damage = (RuntimeError, KeyError)
+    return read_complete(path, _load, "weights.pt", "training a method", damage)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Read the file; raises RuntimeError where it is cut off, KeyError where it is none of ours."""
     try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(
-            f"{path}: weights cannot be read ({type(error).__name__}); delete it and run snakemake again"
-        ) from None
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, KeyError):  # their texts speak of other things
+        raise KeyError("not what torch writes") from None
+    found = saved if isinstance(saved, dict) else {}
+    absent = [name for name in ("state", "config", "run", "input_shape") if name not in found]
+    if absent:
+        raise KeyError(f"it lacks {', '.join(absent)}")
+    return found
 
 
 def load_model(

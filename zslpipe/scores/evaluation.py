@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from zslpipe.formats.metrics import IDENTITY, write_metrics
+from zslpipe.formats.metrics import IDENTITY, write_metrics_file
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
 from zslpipe.scores.calibration import states
@@ -98,6 +98,6 @@ def _by_class(
     }
 
 
-def evaluate_file(scores_path: Path, output: Path) -> None:
+def write_metrics(scores_path: Path, output: Path) -> None:
     """Evaluate ``scores.h5`` and write metrics.json; InputError as ``read_scores``."""
-    write_metrics(output, evaluate(read_scores(scores_path)))
+    write_metrics_file(output, evaluate(read_scores(scores_path)))

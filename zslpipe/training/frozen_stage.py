@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zslpipe.formats.features import BLOCK, BlockWriter, FeatureFile
+from zslpipe.machine.files import work_folder
 from zslpipe.training.contract import TrainingData
 
 # What a method gets back: arrays of all its training images, read through memory maps.
@@ -31,7 +32,7 @@ def stored(
     path = data.run.folder / f"{data.run.phase}.first_stage.h5"
     if path.is_file() and FeatureFile(path).attributes["stamp"] == data.run.stamp:
         return FeatureFile(path)
-    writer = BlockWriter(path.with_suffix(".work"), shapes, {"stamp": data.run.stamp})
+    writer = BlockWriter(work_folder(path), shapes, {"stamp": data.run.stamp})
     for block, batch in enumerate(data.in_order(BLOCK)):
         if block not in writer.done:
             with torch.inference_mode():
