@@ -364,7 +364,8 @@ def run_and_die(images: Path, output: Path, blocks: str) -> None:
         write(self, block, arrays)
         written.append(block)
         if blocks == "stopped":
-            print("one block", flush=True)
+            sys.stdout.write("one block\n")
+            sys.stdout.flush()
             signal.pause()
         if len(written) == int(blocks):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -22,6 +22,10 @@ SEEN = np.array([True, False, True, False])
 def matrix(**changes):
     generator = np.random.default_rng(0)
     labels = {"trainval": [0, 2, 2], "test_seen": [2, 0], "test_unseen": [1, 3, 3, 1]}
+    scores, images = {}, {}
+    for split, rows in labels.items():
+        scores[split] = generator.normal(size=(len(rows), 4)).astype(np.float32)
+        images[split] = np.arange(len(rows)) + 10
     made = ScoreMatrix(
         dataset="demo",
         method="dazle",
@@ -34,12 +38,9 @@ def matrix(**changes):
         protocol="demo split",
         classes=("heron", "wren", "Käuzchen", "ibis"),
         seen=SEEN,
-        scores={
-            split: generator.normal(size=(len(rows), 4)).astype(np.float32)
-            for split, rows in labels.items()
-        },
+        scores=scores,
         labels={split: np.array(rows) for split, rows in labels.items()},
-        images={split: np.arange(len(rows)) + 10 for split, rows in labels.items()},
+        images=images,
         chosen={"epochs": 4},
     )
     return dataclasses.replace(made, **changes)

@@ -9,7 +9,13 @@ import pytest
 
 from tests.made_up.places import PACKAGE
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import held_folder, temporary_name, work_folder, written_whole
+from zslpipe.machine.files import (
+    held_folder,
+    read_complete,
+    temporary_name,
+    work_folder,
+    written_whole,
+)
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -65,13 +71,84 @@ def test_work_folders_are_named_after_outputs(tmp_path):
     assert work_folder(tmp_path / "features.irrelevant.h5").name == ".features.irrelevant.work"
 
 
+def refused(folder, holder):
+    message = rf"^{folder}: process {holder} on \S+ writes here; wait for its end, or stop it, and "
+    with pytest.raises(InputError, match=message) as caught, held_folder(folder):
+        pass
+    assert "\n" not in str(caught.value)
+
+
 def test_a_held_folder_is_refused_with_its_holder_and_free_afterwards(tmp_path):
     folder = tmp_path / ".x.work"
     with held_folder(folder):
-        with (
-            pytest.raises(InputError, match=rf"process {os.getpid()} on .* writes here"),
-            held_folder(folder),
-        ):
-            pass
+        refused(folder, os.getpid())
     with held_folder(folder):
         pass
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from zslpipe.machine.files import held_folder
+with held_folder(Path(sys.argv[1])):
+    sys.stdout.write("held\\n")
+    sys.stdout.flush()
+    time.sleep(600)
+"""
+
+
+def test_a_folder_is_free_when_its_holder_was_killed(tmp_path):
+    folder = tmp_path / ".x.work"
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        try:
+            refused(folder, holder.pid)
+        finally:
+            holder.kill()
+    with held_folder(folder):
+        pass
+
+
+def raising(error):
+    def read(path):
+        raise error
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (FileNotFoundError(2, "x"), "no such file; the rule 'evaluate' writes it"),
+        (NotADirectoryError(20, "x"), "no such file; the rule 'evaluate' writes it"),
+        (BlockingIOError(11, "x"), "in use, another process writes to it; run again when that has"),
+        (PermissionError(13, "x"), "cannot be read: Permission denied"),
+        (IsADirectoryError(21, "x"), "cannot be read: Is a directory"),
+        (OSError(5, "x"), "cannot be read: Input/output error"),
+        (OSError("truncated\nfile"), "not a readable metrics.json (truncated file); delete it and"),
+        (KeyError("it lacks seed"), "not a readable metrics.json (it lacks seed); delete it and"),
+        (ValueError(), "not a readable metrics.json (ValueError); delete it and run again"),
+        (InputError("its own words"), "its own words"),
+    ],
+)
+def test_what_keeps_a_file_from_being_read_is_named_in_one_line(tmp_path, error, message):
+    """Nobody is told to delete a file that is locked, or that another user owns."""
+    with pytest.raises(InputError) as caught:
+        read_complete(tmp_path / "m.json", raising(error), "metrics.json", "the rule 'evaluate'")
+    told = str(caught.value)
+    where = "" if isinstance(error, InputError) else f"{tmp_path / 'm.json'}: "
+    assert told.startswith(where + message)
+    assert "\n" not in told
+    assert ("delete" in told) == ("not a readable" in told)
+
+
+def test_mistakes_of_ours_are_no_damage(tmp_path):
+    with pytest.raises(TypeError):
+        read_complete(tmp_path / "m.json", raising(TypeError()), "metrics.json", "nobody")
+
+
+def test_what_is_read_comes_back(tmp_path):
+    path = tmp_path / "m.json"
+    path.write_text("7")
+    assert read_complete(path, lambda found: int(found.read_text()), "number", "nobody") == 7

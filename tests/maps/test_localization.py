@@ -41,11 +41,8 @@ def in_pixels(index, image):
     places = [(float(x) * width, float(y) * height) for x, y in index.part_locations[image]]
     shown = [place for place in places if not np.isnan(place[0])]
     size = 0.0
-    if shown:
-        size = max(
-            max(place[axis] for place in shown) - min(place[axis] for place in shown)
-            for axis in (0, 1)
-        )
+    for along in zip(*shown, strict=True):
+        size = max(size, max(along) - min(along))
     inside = [
         not np.isnan(x) and 0 <= x - corner[0] <= side and 0 <= y - corner[1] <= side
         for x, y in places
@@ -100,18 +97,14 @@ def test_every_share_against_plain_loops(tmp_path, seed):
     for images, seen in (("seen", True), ("unseen", False)):
         mine = [pair for pair in pairs if (index.labels[tests[pair[0]]] < 2) == seen]
         expected = {("overall", ""): mine}
-        expected |= {
-            ("group", name): [p for p in mine if GROUPS[p[1]] == name]
-            for name in ("head", "tail", "size")
-        }
+        for name in ("head", "tail", "size"):
+            expected["group", name] = [pair for pair in mine if GROUPS[pair[1]] == name]
         for name, members in merged.items():
-            expected["part", name] = [
-                p
-                for p in mine
-                if any(
-                    ABOUT[p[1]][part] and in_pixels(index, tests[p[0]])[3][part] for part in members
-                )
-            ]
+            expected["part", name] = []
+            for pair in mine:
+                inside = in_pixels(index, tests[pair[0]])[3]
+                if any(ABOUT[pair[1]][part] and inside[part] for part in members):
+                    expected["part", name].append(pair)
         for key, chosen in expected.items():
             if not chosen:
                 assert (images, *key) not in found
@@ -149,9 +142,8 @@ def test_mirrored_images_give_the_same(tmp_path):
     turned = by_name(localized(tmp_path, other, mirrored(peaks)))
     assert plain.keys() == turned.keys()
     for key, share in plain.items():
-        assert [turned[key][name] for name in MEASURES] == pytest.approx(
-            [share[name] for name in MEASURES]
-        ), key
+        for name in MEASURES:
+            assert turned[key][name] == pytest.approx(share[name]), (key, name)
 
 
 def test_places_and_sizes_by_hand():

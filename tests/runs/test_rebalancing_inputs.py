@@ -15,6 +15,8 @@ from zslpipe.formats.image_list import read_irrelevant_images
 from zslpipe.formats.index import images_hash, read_index
 from zslpipe.formats.scores import read_irrelevant, read_scores
 from zslpipe.machine.devices import Compute
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.runs.opening import open_run_inputs
 from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores, write_validation_scores
 from zslpipe.runs.train import run_method
@@ -114,6 +116,15 @@ def test_its_settings_are_those_chosen_for_the_run(files):
         "validation.h5",
         "weights.pt",
     ]
+
+
+def test_a_second_process_is_told_who_trains_for_the_validation_classes(files, tmp_path):
+    output = tmp_path / "validation.h5"
+    with (
+        held_folder(work_folder(output)),
+        pytest.raises(InputError, match=r"\.validation\.work: process \d+ on \S+ writes here"),
+    ):
+        write_validation_scores(files["weights"], None, None, 0, output, CPU)
 
 
 def test_irrelevant_scores_are_the_models(files):

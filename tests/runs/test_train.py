@@ -17,6 +17,7 @@ from zslpipe.formats.scores import read_scores
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.methods import dazle, eszsl
 from zslpipe.runs.attention import attend, pick_images
 from zslpipe.runs.cached_inputs import CachedInputs
@@ -296,3 +297,17 @@ def test_a_run_is_told_by_its_weights(runs):
     assert json.loads(saved["run"]) == SPECS["dazle"]
     assert saved["config"]["epochs"] == 3
     assert saved["input_shape"] == [GRID**2, 12]
+
+
+def test_a_second_process_is_told_who_trains_the_same_run(paths, tmp_path):
+    """The choosing's trainings lie in the run's folder: held once, by the run."""
+    message = r"\.seed0\.work: process \d+ on \S+ writes here"
+    with (
+        held_folder(work_folder(tmp_path / "seed0")),
+        pytest.raises(InputError, match=message) as caught,
+    ):
+        run(SPECS["eszsl"], paths, tmp_path / "seed0")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "seed0").exists()
+    run(SELECTING, paths, tmp_path / "seed0")
+    assert [path.name for path in tmp_path.iterdir()] == ["seed0"]

@@ -7,6 +7,7 @@ one block.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -27,13 +28,10 @@ def pack(features: Path, archive: Path) -> None:
     if archive.exists():
         raise InputError(f"{archive} exists already; delete it or name another archive")
     file = FeatureFile(features)
-    slabs = {
-        name: rows
-        for name, rows in (("regions", file.regions), ("pooled", file.pooled))
-        if rows is not None
-    }
     group = zarr.open_group(archive, mode="w")
-    for name, rows in slabs.items():
+    for name, rows in (("regions", file.regions), ("pooled", file.pooled)):
+        if rows is None:
+            continue
         chunks = (min(BLOCK, rows.shape[0]), *rows.shape[1:])
         codec = ZstdCodec(level=ZSTD_LEVEL)
         array = group.create_array(
@@ -57,9 +55,8 @@ def unpack(archive: Path, features: Path) -> None:
             f"{archive}: the archive is not complete; make it again from its feature file"
         )
     arrays = dict(group.arrays())
-    shapes = {
-        name: (arrays[name].shape, str(arrays[name].dtype)) for name in sorted(arrays, reverse=True)
-    }
+    in_order = sorted(arrays, reverse=True)  # as an extraction lays them out: regions first
+    shapes = {name: (arrays[name].shape, str(arrays[name].dtype)) for name in in_order}
     with held_folder(work_folder(features)):
         writer = BlockWriter(work_folder(features), shapes, attributes)
         for block in range(-(-next(iter(arrays.values())).shape[0] // BLOCK)):
@@ -68,6 +65,6 @@ def unpack(archive: Path, features: Path) -> None:
         writer.finish(features)
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     """Return an HDF5 attribute as JSON can hold it."""
     return value.item() if isinstance(value, np.generic) else value

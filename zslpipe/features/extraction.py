@@ -7,6 +7,7 @@ missing block and ends with the same bytes.
 """
 
 import collections
+import itertools
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -70,9 +71,8 @@ def extract_features(
 
     Raises InputError as :func:`extract` does.
     """
-    chosen = {
-        key: value for key, value in settings.items() if key in Extractor.__dataclass_fields__
-    }
+    names = Extractor.__dataclass_fields__
+    chosen = {key: value for key, value in settings.items() if key in names}
     extractor = Extractor(**{**chosen, "weights": str(weights or settings["weights"])})
     device = device_of(compute)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
@@ -110,9 +110,8 @@ def extract(
         with torch.inference_mode():
             broken = _run(trunk, images, extractor, writer, device, workers)
         if broken:
-            raise InputError(
-                f"{len(broken)} of {len(images)} images under {image_root} cannot be read: {'; '.join(broken)}"
-            )
+            found = f"{len(broken)} of {len(images)} images under {image_root} cannot be read"
+            raise InputError(f"{found}: {'; '.join(broken)}")
         writer.finish(output)
 
 
@@ -120,6 +119,7 @@ def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, A
     """Return the provenance that is stamped on the feature file, from a trunk before folding;
     blocks of another stamp are not continued.
     """
+    of_timm = extractor.backbone.startswith("timm/")
     return {
         "extractor": extractor.name,
         "backbone": extractor.backbone,
@@ -137,7 +137,7 @@ def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, A
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
         "pillow": PIL.__version__,
-        **({"timm": version("timm")} if extractor.backbone.startswith("timm/") else {}),
+        **({"timm": version("timm")} if of_timm else {}),
     }
 
 
@@ -145,13 +145,15 @@ def _map_width(trunk: Trunk, extractor: Extractor, device: torch.device) -> int:
     """Return d; raises InputError where the map is not grid x grid."""
     with torch.inference_mode():
         shape = trunk(torch.zeros(1, 3, extractor.size, extractor.size, device=device)).shape
-    if len(shape) != 4 or shape[2:] != (extractor.grid, extractor.grid):
-        found = "x".join(str(side) for side in shape[2:]) or "no"
+    grid = extractor.grid
+    if len(shape) != 4 or shape[2:] != (grid, grid):
+        found = "x".join(map(str, shape[2:])) or "no"
+        network = f"{extractor.backbone} at {extractor.size} px"
         raise InputError(
-            f"extractor {extractor.name!r}: {extractor.backbone} at {extractor.size} px has a {found} map, "
-            f"the configuration says {extractor.grid}x{extractor.grid}; change its size, grid or layer"
+            f"extractor {extractor.name!r}: {network} has a {found} map, the configuration says "
+            f"{grid}x{grid}; change its size, grid or layer"
         )
-    return shape[1]
+    return int(shape[1])
 
 
 def _run(
@@ -165,15 +167,13 @@ def _run(
     """Read, map and write the missing blocks; return the error texts of broken images."""
     blocks = [block for block in range(-(-len(images) // BLOCK)) if block not in writer.done]
     if writer.done:
-        logger.info(
-            "resuming: %d of %d blocks are done", len(writer.done), len(writer.done) + len(blocks)
-        )
+        done = len(writer.done)
+        logger.info("resuming: %d of %d blocks are done", done, done + len(blocks))
     broken: list[str] = []
     waiting: collections.deque[Future[None]] = collections.deque()
+    mapped = _map_blocks(trunk, images, extractor, blocks, device, workers, writer.folder)
     with ThreadPoolExecutor(1, "writer") as thread:
-        for block, arrays, errors in _map_blocks(
-            trunk, images, extractor, blocks, device, workers, writer.folder
-        ):
+        for block, arrays, errors in mapped:
             broken.extend(errors)
             if not errors:
                 waiting.append(thread.submit(writer.write, block, arrays))
@@ -197,35 +197,35 @@ def _map_blocks(
     """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so
     that its bytes do not depend on resuming.
     """
-    rows = [list(range(block * BLOCK, min((block + 1) * BLOCK, len(images)))) for block in blocks]
-    batches = [
-        part[start : start + extractor.batch_size]
-        for part in rows
-        for start in range(0, len(part), extractor.batch_size)
-    ]
-    loader = iter(_loader(images, batches, workers, device))
-    done, total, reported = 0, sum(map(len, rows)), float("-inf")
+    batches = {block: _batches(block, len(images), extractor.batch_size) for block in blocks}
+    in_order = list(itertools.chain(*batches.values()))
+    loader = iter(_loader(images, in_order, workers, device))
+    told, total = f"extraction {extractor.name}", sum(map(len, in_order))
+    done, reported = 0, float("-inf")
     with tqdm(total=total, unit="image", desc=extractor.name, mininterval=1.0, disable=None) as bar:
-        for block, part in zip(blocks, rows, strict=True):
-            maps, errors = [], []
-            for _ in range(-(-len(part) // extractor.batch_size)):
-                pixels, texts = next(loader)
+        for block, parts in batches.items():
+            maps: list[Tensor] = []
+            errors: list[str] = []
+            for pixels, texts in itertools.islice(loader, len(parts)):
                 maps.append(_regions(trunk, pixels, extractor, device))
-                errors += [text for text in texts if text]
+                errors += filter(None, texts)
                 bar.update(len(pixels))
                 done += len(pixels)  # the bar counts nothing where it is not shown
                 if time.monotonic() - reported >= REPORT_SECONDS:
-                    write_progress(
-                        folder,
-                        {"what": f"extraction {extractor.name}", "step": done, "steps": total},
-                    )
+                    write_progress(folder, {"what": told, "step": done, "steps": total})
                     reported = time.monotonic()
             yield block, _arrays(torch.cat(maps), extractor), errors
 
 
+def _batches(block: int, images: int, size: int) -> list[list[int]]:
+    """Return the numbers of a block's images in batches of ``size``, the last one shorter."""
+    rows = list(range(block * BLOCK, min((block + 1) * BLOCK, images)))
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
 def _loader(
     images: ImageFiles, batches: list[list[int]], workers: int, device: torch.device
-) -> DataLoader:
+) -> DataLoader[tuple[Tensor, str]]:
     """Return a loader of (uint8 images, error texts) over the given batches of image numbers."""
     return DataLoader(
         images, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda"
@@ -241,7 +241,8 @@ def _regions(trunk: Trunk, pixels: Tensor, extractor: Extractor, device: torch.d
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         maps = trunk(batch)
     # A channels-last map is region-major in memory already: no transpose happens here.
-    return maps.float().permute(0, 2, 3, 1).flatten(1, 2)
+    regions: Tensor = maps.float().permute(0, 2, 3, 1).flatten(1, 2)
+    return regions
 
 
 def _arrays(regions: Tensor, extractor: Extractor) -> dict[str, np.ndarray]:

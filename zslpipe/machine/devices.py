@@ -32,16 +32,16 @@ def device_of(compute: Compute) -> torch.device:
         return torch.device("cpu")
     if compute.device.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(
-            f"compute.device is {compute.device!r} and this machine has no usable GPU; write cpu or auto"
+            f"compute.device is {compute.device!r} and this machine has no usable GPU; "
+            "write cpu or auto"
         )
     if compute.device.startswith("cuda:") or compute.device == "cpu":
         return torch.device(compute.device)
     if assigned_by_scheduler(os.environ):
         return torch.device("cuda")
     number = claim(torch.cuda.device_count())
-    torch.cuda.set_device(
-        number
-    )  # threads of the job would open a context on the first GPU otherwise
+    # Threads of the job would open a context on the first GPU otherwise.
+    torch.cuda.set_device(number)
     return torch.device("cuda", number)
 
 
@@ -50,12 +50,11 @@ def free_memory(device: torch.device) -> int:
     SLURM or a control group limits the job.
     """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    limits = [psutil.virtual_memory().available, *_control_group_free()]
+        return int(torch.cuda.mem_get_info(device)[0])
+    limits: list[int] = [psutil.virtual_memory().available, *_control_group_free()]
     if "SLURM_MEM_PER_NODE" in os.environ:  # in MB
-        limits.append(
-            int(os.environ["SLURM_MEM_PER_NODE"]) * 2**20 - psutil.Process().memory_info().rss
-        )
+        allowed = int(os.environ["SLURM_MEM_PER_NODE"]) * 2**20
+        limits.append(allowed - psutil.Process().memory_info().rss)
     return max(0, min(limits))
 
 

@@ -56,6 +56,7 @@ def read_complete(
     lacks something; for HDF5 also an OSError without a number. A number is the system's own word: a
     lock or a missing permission is no damage, and nothing is told to be deleted for it.
     """
+    faults: tuple[type[Exception], ...] = (OSError, *damage)
     try:
         return read(path)
     except InputError:
@@ -66,7 +67,7 @@ def read_complete(
         raise InputError(
             f"{path}: in use, another process writes to it; run again when that has ended"
         ) from None
-    except (OSError, *damage) as error:
+    except faults as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{path}: cannot be read: {os.strerror(error.errno)}") from None
         raise InputError(

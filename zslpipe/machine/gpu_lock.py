@@ -45,9 +45,8 @@ def claim(count: int, folder: Path | None = None) -> int:
         raise InputError(
             "no GPU to claim: this machine shows none; write compute.device cpu or auto"
         )
-    paths = [
-        (folder or Path(tempfile.gettempdir())) / name for name in _lock_names(count, os.environ)
-    ]
+    folder = folder or Path(tempfile.gettempdir())
+    paths = [folder / name for name in _lock_names(count, os.environ)]
     number = _first_free(paths)
     if number is None:
         logger.info("all %d GPUs are taken by other jobs: waiting for one", count)
@@ -75,13 +74,13 @@ def _open(path: Path) -> FileIO:
     """Open a lock file, made where it is missing; InputError where somebody else's file or link is
     in the way.
     """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return FileIO(
-            os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+"
-        )
+        return FileIO(os.open(path, flags, 0o600), "r+")
     except OSError as error:
         raise InputError(
-            f"{path}: no lock file can be opened here ({error.strerror}); set TMPDIR to a folder of yours"
+            f"{path}: no lock file can be opened here ({error.strerror}); "
+            "set TMPDIR to a folder of yours"
         ) from None
 
 
@@ -92,12 +91,9 @@ def _lock_names(count: int, environment: Mapping[str, str]) -> list[str]:
     CUDA_VISIBLE_DEVICES gives the GPU, since each of two workflows that were given different GPUs
     counts its own from 0; and for the same reason the job of SLURM, which keeps jobs apart itself.
     """
-    listed = _named(environment, "CUDA_VISIBLE_DEVICES")
-    devices = (
-        [re.sub(r"\W", "-", name) for name in listed]
-        if len(listed) == count
-        else list(map(str, range(count)))
-    )
+    devices = [re.sub(r"\W", "-", name) for name in _named(environment, "CUDA_VISIBLE_DEVICES")]
+    if len(devices) != count:
+        devices = list(map(str, range(count)))
     job = f"-job{environment['SLURM_JOB_ID']}" if "SLURM_JOB_ID" in environment else ""
     return [f"zslpipe-{os.getuid()}{job}-gpu{device}.lock" for device in devices]
 

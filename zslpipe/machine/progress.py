@@ -17,7 +17,9 @@ REPORT_SECONDS = 10.0
 
 
 def write_progress(folder: Path, state: Mapping[str, object]) -> None:
-    """Write ``state`` with time, process and host to ``folder/progress.json``, whole or not at all."""
+    """Write ``state`` with time, process and host to ``folder/progress.json``, whole or not at
+    all.
+    """
     told = {**state, "updated": time.time(), "pid": os.getpid(), "host": platform.node()}
     with written_whole(folder / "progress.json") as temporary:
         temporary.write_text(json.dumps(told))

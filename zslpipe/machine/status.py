@@ -15,12 +15,11 @@ import h5py
 
 from zslpipe.machine.errors import InputError
 
-# ours: a running job writes progress.json every ten seconds (training.REPORT_SECONDS); two minutes
-# are twelve missed
+# Ours: a running job writes progress.json every ten seconds (progress.REPORT_SECONDS); two minutes
+# are twelve missed.
 FRESH_SECONDS = 120
-WORK_FOLDER = re.compile(
-    r"^\.(.*?)\.?work$"
-)  # .seed0.work holds the state of seed0, .work that of its folder
+# .seed0.work holds the state of seed0, .work that of its folder.
+WORK_FOLDER = re.compile(r"^\.(.*?)\.?work$")
 RUN_DEPTH = 5  # {dataset}/runs/{method}/{variant}/seed{n}
 
 
@@ -42,31 +41,32 @@ def status(results: Path, now: float | None = None) -> str:
     jobs: dict[str, list[Path]] = {}
     for path in sorted(results.rglob("progress.json")):
         jobs.setdefault(_owner(path, results), []).append(path)
-    runs = {
-        path.relative_to(results).as_posix()
-        for path in results.glob("*/runs/*/*/seed*")
-        if path.is_dir()
-    }
-    runs |= {owner for owner in jobs if _is_run(owner)}
-    caches = {
-        path.relative_to(results).with_suffix("").as_posix(): path
-        for path in sorted(results.glob("*/features/*.h5"))
-    }
-    states = {run: _run_state(results / run, jobs.get(run, []), moment) for run in sorted(runs)}
-    others = {
-        owner: _other_state(caches.get(owner), jobs.get(owner, []), moment)
-        for owner in {*caches, *jobs} - runs
-    }
-    counts = {
-        kind: sum(_kind(state) == kind for state in states.values())
-        for kind in ("done", "running", "not done")
-    }
+    runs = _runs(results) | set(filter(_is_run, jobs))
+    caches = _caches(results)
+    lines = []
+    for owner in sorted({*caches, *jobs} - runs):
+        state = _other_state(caches.get(owner), jobs.get(owner, []), moment)
+        lines.append(f"{owner}: {state}")
+    counts = dict.fromkeys(("done", "running", "not done"), 0)
+    for run in sorted(runs):
+        state = _run_state(results / run, jobs.get(run, []), moment)
+        lines.append(f"{run}: {state}")
+        counts[_kind(state)] += 1
     summary = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    lines = [
-        f"{name}: {state}" for table in (others, states) for name, state in sorted(table.items())
-    ]
     lines.append(f"runs: {summary or 'none yet'}")
     return "\n".join(lines)
+
+
+def _runs(results: Path) -> set[str]:
+    """Return the folders of seeds that lie under ``results``, relative to it."""
+    folders = filter(Path.is_dir, results.glob("*/runs/*/*/seed*"))
+    return {folder.relative_to(results).as_posix() for folder in folders}
+
+
+def _caches(results: Path) -> dict[str, Path]:
+    """Return the feature files under ``results`` by their names relative to it, without suffix."""
+    files = results.glob("*/features/*.h5")
+    return {path.relative_to(results).with_suffix("").as_posix(): path for path in files}
 
 
 def _owner(progress: Path, results: Path) -> str:
@@ -150,11 +150,9 @@ def _job_state(path: Path, now: float) -> str:
         return f"stopped at {_position(content)} (no update for {_duration(age)})"
     if not _lives(content):
         return f"stopped at {_position(content)} (process {content['pid']} is gone)"
-    clock = (
-        f"updated {_duration(age)} ago"
-        if age >= 0
-        else f"clock {_duration(-age)} ahead of this machine's"
-    )
+    clock = f"updated {_duration(age)} ago"
+    if age < 0:
+        clock = f"clock {_duration(-age)} ahead of this machine's"
     return f"running, {_position(content)} ({clock})"
 
 
@@ -163,9 +161,8 @@ def _position(content: Mapping[str, Any]) -> str:
     parts = [str(content[name]) for name in ("what", "phase") if content.get(name)]
     for name, total in (("epoch", "epochs"), ("step", "steps")):
         if content.get(name) is not None:
-            parts.append(
-                f"{name} {content[name]}" + (f"/{content[total]}" if content.get(total) else "")
-            )
+            of_total = f"/{content[total]}" if content.get(total) else ""
+            parts.append(f"{name} {content[name]}{of_total}")
     if isinstance(content.get("loss"), int | float):
         parts.append(f"loss {content['loss']:.4g}")
     return ", ".join(parts) or "an unknown place"
@@ -193,4 +190,6 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"

@@ -21,8 +21,9 @@ def image_sizes(index: Index, rows: np.ndarray, image_root: Path) -> np.ndarray:
     Raises InputError for files that are missing or no images.
     """
     if index.boxes is not None:
-        boxes: np.ndarray = index.boxes[rows].astype(np.float64)
-        return boxes[:, 2:] - boxes[:, :2]
+        boxes = index.boxes[rows].astype(np.float64)
+        extents: np.ndarray = boxes[:, 2:] - boxes[:, :2]
+        return extents
     sizes, failed = [], []
     for row in rows.tolist():
         try:

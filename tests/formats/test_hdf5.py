@@ -1,0 +1,162 @@
+"""Every HDF5 file of the chain is refused in one line where it is absent, damaged, lacks a part, or
+is in use.
+"""
+
+import fcntl
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.formats.test_scores import irrelevant, matrix
+from tests.made_up.parts import attention_file, cell_peaks, made_up_index
+from zslpipe.formats.attention import read_peaks, read_pictured, write_attention
+from zslpipe.formats.features import FeatureFile, locate_slabs, write_pooled_features
+from zslpipe.formats.gradcam import read_explained, write_explained
+from zslpipe.formats.hdf5 import read_stamped, stamped, texts
+from zslpipe.formats.image_list import read_irrelevant_images, write_image_list
+from zslpipe.formats.index import read_index, write_index
+from zslpipe.formats.scores import read_irrelevant, read_scores, write_irrelevant, write_scores
+from zslpipe.formats.words import read_words, write_words_file
+from zslpipe.machine.errors import InputError
+
+SPEC = {"dataset": "made up", "method": "rsan", "variant": "default", "further": "not written"}
+
+
+def explained():
+    generator = np.random.default_rng(0)
+    arrays = {"images": np.arange(3), "labels": np.arange(3), "predicted": np.arange(3)}
+    arrays |= {"attributes": np.zeros((3, 2), int), "maps": generator.random((3, 4, 4))}
+    return arrays | {"maps_without": generator.random((3, 2, 4, 4))}
+
+
+def attention(path):
+    attention_file(path, made_up_index(), cell_peaks(np.random.default_rng(0), 36, 5))
+
+
+# Each file: how it is written and read, a dataset and an attribute that it cannot do without.
+FILES = {
+    "index": (lambda path: write_index(made_up_index(), path), read_index, "parts/name", "notes"),
+    "words": (
+        lambda path: write_words_file(path, np.ones((2, 3)), ["a", "b"], "GloVe", {}),
+        read_words,
+        "vectors",
+        "source",
+    ),
+    "scores": (lambda path: write_scores(path, matrix()), read_scores, "seen", "chosen"),
+    "irrelevant": (
+        lambda path: write_irrelevant(path, irrelevant()),
+        read_irrelevant,
+        "classes",
+        "source",
+    ),
+    "attention": (attention, read_peaks, "test/peaks", "kind"),
+    "gradcam": (
+        lambda path: write_explained(path, explained(), SPEC, 0),
+        read_explained,
+        "maps",
+        "variant",
+    ),
+    "list": (
+        lambda path: write_image_list(path, "VOC", {}, ["a.jpg"]),
+        read_irrelevant_images,
+        "paths",
+        "source",
+    ),
+    "features": (
+        lambda path: write_pooled_features(path, np.ones((3, 2)), {"extractor": "x"}),
+        FeatureFile,
+        "pooled",
+        "complete",
+    ),
+}
+
+
+@pytest.fixture(params=FILES)
+def file(request, tmp_path):
+    """Return a whole file, its reader, a dataset and an attribute of it."""
+    write, read, dataset, attribute = FILES[request.param]
+    write(tmp_path / "x.h5")
+    read(tmp_path / "x.h5")
+    return tmp_path / "x.h5", read, dataset, attribute
+
+
+def refused(path, read, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_absent_file_is_said_to_be_absent_and_who_writes_it(file):
+    path, read, _, _ = file
+    path.unlink()
+    refused(path, read, r"no such file; .+ writes it$")
+
+
+@pytest.mark.parametrize("kept", [0, 50, 600, -8])
+def test_a_file_that_was_cut_off_is_to_be_deleted(file, kept):
+    path, read, _, _ = file
+    path.write_bytes(path.read_bytes()[:kept])
+    refused(path, read, r"not a readable .*; delete it and run again$")
+
+
+def test_a_missing_part_is_named(file):
+    path, read, dataset, attribute = file
+    with h5py.File(path, "r+") as opened:
+        del opened.attrs[attribute]
+    refused(path, read, f"lacks the attribute {attribute}|not stamped complete")
+    with h5py.File(path, "r+") as opened:
+        opened.attrs[attribute] = "parts" if attribute == "kind" else "[]"
+        del opened[dataset]
+    refused(path, read, r"not a readable .*it (lacks|holds neither)")
+
+
+def test_a_file_that_another_process_writes_to_is_in_use_and_not_damaged(file):
+    path, read, _, _ = file
+    with path.open("r+b") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # what HDF5 does to a file that it opens for writing
+        refused(path, read, "in use, another process writes to it")
+    read(path)
+
+
+def test_only_a_finished_writer_stamps(tmp_path):
+    with pytest.raises(RuntimeError, match="stopped"), stamped(tmp_path / "x.h5") as opened:
+        opened["a"] = 1
+        raise RuntimeError("stopped")
+    assert list(tmp_path.iterdir()) == []
+    with h5py.File(tmp_path / "x.h5", "w") as opened:
+        opened["a"] = 1
+    with pytest.raises(InputError, match="not stamped complete, its writer stopped early"):
+        read_stamped(tmp_path / "x.h5", lambda opened: None, "file", "nobody")
+
+
+def test_numbers_are_no_texts(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as opened:
+        opened["a"] = [1, 2]
+        with pytest.raises(KeyError, match="a holds no texts"):
+            texts(opened, "a")
+
+
+def test_attention_comes_back(tmp_path):
+    path, maps = tmp_path / "new" / "attention.h5", np.ones((2, 3, 4, 4), np.float16)
+    arrays = {"images": np.array([7, 9]), "labels": np.array([0, 1]), "predicted": np.array([1, 1])}
+    write_attention(path, arrays | {"maps": maps}, SPEC, 5, "attributes")
+    found = read_pictured(path, "attributes")
+    assert found.title == "rsan / default on made up"
+    assert found.scores is None
+    assert np.array_equal(found.maps, maps)
+    assert found.images.tolist() == [7, 9]
+    stamps = {name: SPEC[name] for name in ("dataset", "method", "variant")}
+    with h5py.File(path) as opened:
+        assert dict(opened.attrs) == stamps | {"seed": 5, "kind": "attributes", "complete": True}
+    with pytest.raises(
+        InputError, match="holds maps of attributes, this figure draws maps of part"
+    ):
+        read_pictured(path, "parts")
+
+
+def test_an_unfinished_feature_file_shows_where_its_slabs_lie(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as opened:
+        opened["pooled"] = np.ones((3, 2), np.float32)
+    assert locate_slabs(tmp_path / "x.h5")["pooled"].row_bytes == 8
