@@ -12,7 +12,10 @@ def feature_file(folder, images=300):
     regions = random.normal(size=(images, 4, 8)).astype(np.float16)
     pooled = regions.astype(np.float32).mean(1)
     shapes = {"regions": (regions.shape, "float16"), "pooled": (pooled.shape, "float32")}
-    writer = BlockWriter(folder / ".m.work", shapes, {"extractor": "m", "grid": 2})
+    # As an extraction's: texts, numbers and means of channels as float32, in no alphabet's order.
+    attributes = {"extractor": "m", "backbone": "demo", "grid": 2}
+    attributes["deviation"] = np.array([0.229, 0.224], np.float32)
+    writer = BlockWriter(folder / ".m.work", shapes, attributes)
     for block in range(-(-images // features.BLOCK)):
         part = slice(block * features.BLOCK, (block + 1) * features.BLOCK)
         writer.write(block, {"regions": regions[part], "pooled": pooled[part]})
@@ -30,6 +33,7 @@ def test_an_archive_gives_the_feature_file_back(tmp_path):
     assert np.array_equal(again.pooled, pooled)
     assert again.attributes["extractor"] == "m"
     assert again.attributes["grid"] == 2
+    assert again.attributes["deviation"].dtype == np.float32
 
 
 def test_archives_are_not_overwritten_and_half_ones_refused(tmp_path):

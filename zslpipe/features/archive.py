@@ -49,7 +49,7 @@ def unpack(archive: Path, features: Path) -> None:
     if not archive.is_dir():
         raise InputError(f"{archive}: no such archive")
     group = zarr.open_group(archive, mode="r")
-    attributes = dict(group.attrs)
+    attributes = {name: _restored(value) for name, value in group.attrs.items()}
     if not attributes.pop("complete", False):
         raise InputError(
             f"{archive}: the archive is not complete; make it again from its feature file"
@@ -66,5 +66,12 @@ def unpack(archive: Path, features: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return an HDF5 attribute as JSON can hold it."""
+    """Return an HDF5 attribute as JSON can hold it; an array becomes its type and its values."""
+    if isinstance(value, np.ndarray):
+        return {"type": value.dtype.name, "values": value.tolist()}
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _restored(value: Any) -> Any:
+    """Return an attribute as it was before ``_plain``."""
+    return np.array(value["values"], value["type"]) if isinstance(value, dict) else value

@@ -19,7 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from zslpipe.formats.hdf5 import read_hdf5, read_stamped, stamped
+from zslpipe.formats.hdf5 import all_attributes, read_hdf5, read_stamped, stamped
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
 from zslpipe.provenance import settings_hash
@@ -234,4 +234,4 @@ def _read(file: h5py.File) -> tuple[dict[str, Slab], dict[str, Any]]:
     slabs = _slabs(file)
     if not slabs:
         raise KeyError("it holds neither /regions nor /pooled")
-    return slabs, dict(file.attrs)
+    return slabs, all_attributes(file)

@@ -88,6 +88,19 @@ def attribute(file: h5py.File, name: str) -> Any:
     return file.attrs[name]
 
 
+def all_attributes(file: h5py.File) -> dict[str, Any]:
+    """Return all attributes of the file, in the order in which they lie there."""
+    names: list[str] = []
+    # Of h5py's own listing the order is the alphabet's.
+    h5py.h5a.iterate(
+        file.id,
+        lambda name: names.append(name.decode()),
+        index_type=h5py.h5.INDEX_NAME,
+        order=h5py.h5.ITER_NATIVE,
+    )
+    return {name: file.attrs[name] for name in names}
+
+
 def identity(file: h5py.File) -> tuple[str, str, str]:
     """Return the attributes dataset, method and variant; raises KeyError where one is absent."""
     return (
