@@ -59,7 +59,7 @@ def test_temporary_names_are_a_processs_own(tmp_path):
 
 
 def test_no_other_module_has_an_idiom_of_its_own():
-    own = [path for path in PACKAGE.rglob("*.py") if ".partial" in path.read_text(encoding="utf8")]
+    own = [path for path in PACKAGE.rglob("*.py") if '.partial"' in path.read_text(encoding="utf8")]
     assert own == [PACKAGE / "machine" / "files.py"]
 
 

@@ -48,8 +48,9 @@ def _train_and_save(images: Path, output: Path, device: str, folder: Path) -> No
         write_progress(folder, {"what": "backbone", "epoch": len(accuracies), "epochs": EPOCHS})
     logger.info("backbone: %d classes, accuracy %.3f in the last epoch", classes, accuracies[-1])
     state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    with written_whole(output) as temporary:
-        torch.save(state, temporary)
+    # An open file: torch would write the temporary name into it.
+    with written_whole(output) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
 
 
 def read_pictures(images: Path) -> tuple[torch.Tensor, torch.Tensor]:

@@ -201,12 +201,16 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 class FeatureFile:
     """A complete feature file, open for reading; ``regions`` and ``pooled`` are memory maps (None
-    where absent). Raises InputError where the file is absent, damaged or not complete.
+    where absent), ``contents`` changes with them: the checksums of the blocks, or the time of
+    modification where the file holds none.
+
+    Raises InputError where the file is absent, damaged or not complete.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        slabs, self.attributes = read_stamped(path, _read, KIND, WRITER)
+        slabs, checksums, self.attributes = read_stamped(path, _read, KIND, WRITER)
+        self.contents = checksums or [path.stat().st_mtime_ns]
         self.regions = self._map(slabs.get("regions"))
         self.pooled = self._map(slabs.get("pooled"))
 
@@ -229,9 +233,12 @@ class FeatureFile:
         return found
 
 
-def _read(file: h5py.File) -> tuple[dict[str, Slab], dict[str, Any]]:
-    """Return slabs and attributes of an open file; raises KeyError where it has no slab."""
+def _read(file: h5py.File) -> tuple[dict[str, Slab], list[int], dict[str, Any]]:
+    """Return slabs, checksums of blocks (none in a file of stored features) and attributes of an
+    open file; raises KeyError where it has no slab.
+    """
     slabs = _slabs(file)
     if not slabs:
         raise KeyError("it holds neither /regions nor /pooled")
-    return slabs, all_attributes(file)
+    stored = file["checksums"][()] if "checksums" in file else ()
+    return slabs, [int(checksum) for checksum in stored], all_attributes(file)

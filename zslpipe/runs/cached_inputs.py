@@ -37,6 +37,16 @@ def open_features(path: Path, index: Index) -> FeatureFile:
     return file
 
 
+def open_cache(
+    path: Path, index: Index, pooled: bool, device: torch.device
+) -> tuple["CachedInputs", list[int]]:
+    """Return the pooled or the region features of a file as inputs, and what changes with its
+    contents; InputError as :func:`open_features`.
+    """
+    file = open_features(path, index)
+    return CachedInputs(file, pooled, device), file.contents
+
+
 class CachedInputs:
     """Rows of a feature file, float32 on ``device``; ``shape`` is one image's: (r, d) or (d,)."""
 

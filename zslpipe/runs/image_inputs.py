@@ -10,8 +10,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from torchvision.transforms.v2 import functional
 from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
+from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
 
 # While training the shorter side is this much longer than the crop (family: 512 px for crops of
 # 448).
@@ -31,6 +33,28 @@ ROOM_TO_CROP = 512 / 448
 AHEAD = 2
 # Row, share of the room above a crop and share of the room to its left, both in [0, 1).
 Key = tuple[int, float, float]
+
+
+def open_images(
+    described: Mapping[str, Any],
+    weights: Path | None,
+    root: Path,
+    index: Index,
+    device: torch.device,
+    workers: int,
+) -> tuple["ImageInputs", Trunk, str]:
+    """Return images as inputs, the pretrained network that a run trains on them, and a hash of its
+    weights.
+
+    ``described`` is an extractor's section; ``weights`` the file of the network's weights, None
+    where the section names weights of the library. Raises InputError where there are no such
+    weights.
+    """
+    named = str(weights or described["weights"])
+    trunk = build_trunk(described["backbone"], named, described.get("layer"))
+    size = described["size"]
+    inputs = ImageInputs(root, index, size, trunk.mean, trunk.deviation, device, workers)
+    return inputs, trunk, state_hash(trunk)
 
 
 class _Crops(Dataset[tuple[Tensor, str]]):

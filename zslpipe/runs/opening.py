@@ -6,15 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from zslpipe.formats.index import Index, read_index
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
-from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
 from zslpipe.provenance import file_hash, settings_hash
-from zslpipe.runs.cached_inputs import CachedInputs, open_features
-from zslpipe.runs.image_inputs import ImageInputs
+from zslpipe.runs.cached_inputs import open_cache
+from zslpipe.runs.image_inputs import open_images
 from zslpipe.runs.models import RunInputs
 
 
@@ -35,37 +32,17 @@ def open_run_inputs(
     """
     device = device_of(compute)
     index = read(index_path)
-    if spec["input"] != "images":
-        if features is None:
-            raise InputError(
-                f"{spec['method']} reads {spec['input']}: give its feature file with --features"
-            )
-        file = open_features(features, index)
-        cached = CachedInputs(file, spec["input"] == "pooled", device)
-        identity = settings_hash([file_hash(index_path), _contents(file.path)])
-        return RunInputs(index, cached, device, identity)
-    trunk = _pretrained(spec["trunk"], weights)
-    # On a CPU half of the cores decode and all compute, as in an extraction.
-    workers = compute.threads if device.type == "cuda" else compute.threads // 2
-    read_again = ImageInputs(
-        images, index, spec["trunk"]["size"], trunk.mean, trunk.deviation, device, workers
-    )
-    identity = settings_hash([file_hash(index_path), state_hash(trunk)])
-    return RunInputs(index, read_again, device, identity, trunk)
-
-
-def _pretrained(trunk: Mapping[str, Any], weights: Path | None) -> Trunk:
-    """Return the network that a run's ``trunk`` describes, with the weights of the file where there
-    is one.
-    """
-    return build_trunk(trunk["backbone"], str(weights or trunk["weights"]), trunk.get("layer"))
-
-
-def _contents(features: Path) -> list[int] | int:
-    """Return what changes with a feature file's contents: the checksums of its blocks, or its time
-    of modification where it holds none.
-    """
-    with h5py.File(features) as file:
-        if "checksums" in file:
-            return [int(checksum) for checksum in file["checksums"][()]]
-    return features.stat().st_mtime_ns
+    if spec["input"] == "images":
+        # On a CPU half of the cores decode and all compute, as in an extraction.
+        workers = compute.threads if device.type == "cuda" else compute.threads // 2
+        read_again, trunk, contents = open_images(
+            spec["trunk"], weights, images, index, device, workers
+        )
+        identity = settings_hash([file_hash(index_path), contents])
+        return RunInputs(index, read_again, device, identity, trunk)
+    if features is None:
+        raise InputError(
+            f"{spec['method']} reads {spec['input']}: give its feature file with --features"
+        )
+    cached, checksums = open_cache(features, index, spec["input"] == "pooled", device)
+    return RunInputs(index, cached, device, settings_hash([file_hash(index_path), checksums]))

@@ -30,8 +30,9 @@ def save_weights(
         "run": json.dumps(dict(spec)),
         "input_shape": list(shape),
     }
-    with written_whole(path) as temporary:
-        torch.save(saved, temporary)
+    # An open file: torch would write the temporary name into it.
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        torch.save(saved, file)
 
 
 def read_spec(path: Path) -> dict[str, Any]:

@@ -42,14 +42,16 @@ import functools
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from zslpipe.formats.scores import IrrelevantScores, ScoreMatrix
 from zslpipe.machine.errors import nearest
 from zslpipe.scores import gating
 from zslpipe.scores.calibration import best_factor, gaps
+
+if TYPE_CHECKING:  # the workflow asks for kinds before any job and needs no HDF5 for that
+    from zslpipe.formats.scores import IrrelevantScores, ScoreMatrix
 
 READINGS = {"confidence": gating.confidence, "logits": gating.logits}
 # New scores (image, class) from old ones and labels (image,), float64, and what was chosen.
@@ -60,9 +62,9 @@ Prepared = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], dict[str, Any]]
 class Given:
     """The files of one run: scores.h5; validation.h5 and irrelevant.h5 where they are needed."""
 
-    matrix: ScoreMatrix
-    validation: ScoreMatrix | None = None
-    irrelevant: IrrelevantScores | None = None
+    matrix: "ScoreMatrix"
+    validation: "ScoreMatrix | None" = None
+    irrelevant: "IrrelevantScores | None" = None
 
     def choosing(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return scores (image, class), float64, and labels (image,) of all test images of the

@@ -9,7 +9,7 @@ from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.provenance import canonical
-from zslpipe.scores.rebalancing import NEEDS
+from zslpipe.scores.kinds import KINDS
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.paths import PATHS
@@ -103,7 +103,7 @@ class Results:
     @property
     def kinds(self) -> list[str]:
         """Every kind of rebalancing that is not the scores as they are."""
-        return [kind for kind in NEEDS if kind != "none"]
+        return [kind for kind in KINDS if kind != "none"]
 
     def member_files(self, wildcards: Any) -> list[str]:
         """Return the files of an ensemble's members that are averaged."""
@@ -113,8 +113,8 @@ class Results:
 
     def needed(self, wildcards: Any) -> dict[str, str]:
         """Return what a rebalancing needs besides the scores: validation.h5, irrelevant.h5."""
-        settings = self.config["rebalancing"].get(wildcards.rebalancing, {})
-        names = [] if "factor" in settings else NEEDS[wildcards.rebalancing]
+        kind = wildcards.rebalancing
+        names = KINDS[kind](**self.config["rebalancing"].get(kind, {})).needs()
         folder = PATHS.run.format(dataset=wildcards.dataset, run=wildcards.run, seed=wildcards.seed)
         return {name: f"{folder}/{name}.h5" for name in names}
 

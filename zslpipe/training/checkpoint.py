@@ -55,8 +55,9 @@ def save_checkpoint(path: Path, state: TrainingState, run: TrainingRun) -> None:
         "random": torch.get_rng_state(),
         "random_gpu": torch.cuda.get_rng_state(run.device) if on_gpu else None,
     }
-    with written_whole(path) as temporary:
-        torch.save(saved, temporary)
+    # An open file: torch would write the temporary name into it.
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        torch.save(saved, file)
 
 
 def _schedule_state(schedule: Schedule | None) -> dict[str, Any]:
