@@ -1,74 +1,173 @@
-"""A dataset's or a word table's settings as they come from the configuration: known keys, right
-types.
+"""Frozen dataclasses filled from what a user wrote: known names, right types, numbers in range.
+
+A number's range stands in the dataclass beside its default, in pydantic's terms
+(``lr: PositiveFloat = 0.1``). What is checked is what JSON can hold: a list is a tuple, a section
+of YAML a dataclass or a mapping, a whole number is a float too; nothing else is turned into
+anything, and no number is infinite or nan.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from zslpipe.machine.errors import InputError, nearest
 
 Settings = TypeVar("Settings")
 
+RULES = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+SHOWN = 60  # characters of a wrong value in a message
+# What pydantic calls a wrong type: what was expected.
+EXPECTED = {
+    "bool_type": "of type bool",
+    "int_type": "of type int",
+    "float_type": "of type float",
+    "string_type": "of type str",
+    "tuple_type": "a list",
+    "dict_type": "a section of keys with values",
+    "dataclass_type": "a section of keys with values",
+    "finite_number": "a finite number",
+}
+# What pydantic calls a number out of range: the sentence, and the name of its limit.
+LIMITS = {
+    "greater_than": ("is not above", "gt"),
+    "greater_than_equal": ("is below", "ge"),
+    "less_than": ("is not below", "lt"),
+    "less_than_equal": ("is above", "le"),
+}
+EMPTY = ("too_short", "string_too_short")
 
-def parse_settings(kind: type[Settings], settings: Mapping[str, Any], where: str) -> Settings:
+
+def parse_settings(
+    kind: type[Settings],
+    settings: Mapping[str, Any],
+    where: str,
+    path: Sequence[str] = (),
+    called: str = "setting",
+) -> Settings:
     """Return ``kind(...)``, a frozen dataclass, filled from ``settings``; lists become tuples.
 
-    Raises InputError, starting with ``where``, for an unknown key, a missing one or a value of the
-    wrong type.
+    Raises InputError in one line: ``where``, the keys that lead there (behind those of ``path``),
+    and what is wrong, such as an unknown key, which is ``called`` so.
     """
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for key in settings:
-        if key not in fields:
-            raise InputError(f"{where}: unknown setting {key!r}; {nearest(str(key), fields)}")
-    hints = get_type_hints(kind)
-    values = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
-    }
-    for name, field in fields.items():
-        required = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        if required and name not in values:
-            raise InputError(f"{where}: setting {name!r} is missing")
-        if name in values and not _fits(values[name], hints[name]):
-            raise InputError(
-                f"{where}: setting {name!r} is {settings[name]!r}, {_told(hints[name])} expected"
-            )
-    return kind(**values)
+    given = json.dumps([settings], default=str)
+    checker: TypeAdapter[Any] = adapter(kind)  # type: ignore[arg-type]
+    try:
+        (parsed,) = checker.validate_json(given)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise InputError(_line(kind, _telling(faults), where, path, called)) from None
+    found: Settings = parsed
+    return found
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Return whether ``value`` is of the annotated type (plain types, unions, tuples of one type,
-    mappings).
-    """
-    if isinstance(hint, UnionType):
-        return any(_fits(value, option) for option in get_args(hint))
-    origin = get_origin(hint)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
-    if origin is not None:  # Mapping[str, str]
-        keys, values = get_args(hint)
-        return isinstance(value, Mapping) and all(
-            _fits(k, keys) and _fits(v, values) for k, v in value.items()
-        )
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what checks lists of one ``kind``; a dataclass by itself would take no rules."""
+    return TypeAdapter(tuple[kind], config=RULES)
 
 
-def _told(hint: Any) -> str:
-    """Return an annotated type in words."""
-    words = {
-        str: "text",
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        type(None): "nothing",
-    }
-    if isinstance(hint, UnionType):
-        return " or ".join(_told(option) for option in get_args(hint))
-    if get_origin(hint) is tuple:
-        return f"a list ({_told(get_args(hint)[0])} each)"
-    return words.get(hint, "a mapping of text to text")
+def _telling(faults: Sequence[ErrorDetails]) -> ErrorDetails:
+    """Return the fault that is told: a misspelt key rather than what is missing for it."""
+    unknown = [fault for fault in faults if fault["type"] == "unexpected_keyword_argument"]
+    return [*unknown, *faults][0]
+
+
+def _line(kind: type, fault: ErrorDetails, where: str, path: Sequence[str], called: str) -> str:
+    """Return a fault as one line."""
+    keys = [*fault["loc"][1:]]
+    if keys and keys[-1] == "[key]":
+        said = _said(fault)
+        keys = keys[:-2]
+    elif fault["type"] == "unexpected_keyword_argument":
+        name = str(keys.pop())
+        said = f"unknown {called} {name!r}; {nearest(name, known_names(kind, keys))}"
+    elif fault["type"] == "missing":
+        said = f"{called} {keys.pop()!r} is missing"
+    else:
+        said = _said(fault)
+    place = ".".join(str(key) for key in [*path, *keys])
+    return f"{where}, {place}: {said}" if place else f"{where}: {said}"
+
+
+def _said(fault: ErrorDetails) -> str:
+    """Return what is wrong with a value, and the value."""
+    kind, value, context = fault["type"], fault["input"], fault.get("ctx", {})
+    shown = repr(value)
+    if len(shown) > SHOWN:
+        shown = f"{shown[:SHOWN]}..."
+    if kind == "value_error":
+        return str(context["error"]) if isinstance(value, dict) else f"{shown} {context['error']}"
+    if kind == "literal_error":
+        options = re.findall(r"'([^']*)'", context["expected"])
+        return f"{shown} is none of {', '.join(options)}; {nearest(str(value), options)}"
+    if kind in LIMITS:
+        sentence, limit = LIMITS[kind]
+        return f"{shown} {sentence} {context[limit]}"
+    if kind in EMPTY:
+        return f"{shown} is too short; give at least {context['min_length']}"
+    if value is None:
+        return "nothing is written behind it; give a value, or leave the key out"
+    if kind in EXPECTED:
+        return f"{shown} is not {EXPECTED[kind]}{_hint(value, kind)}"
+    return f"{shown}: {fault['msg']}"
+
+
+def _hint(value: object, kind: str) -> str:
+    """Return the advice for values that YAML reads as something else than they look like."""
+    if isinstance(value, str) and kind in ("int_type", "float_type"):
+        return number_hint(value)
+    if isinstance(value, bool) and kind == "string_type":
+        return " (YAML reads yes, no, on and off as true or false: quote the word)"
+    if isinstance(value, int | float) and kind == "string_type":
+        return f' (a number: quote it, "{value}")'
+    return ""
+
+
+def number_hint(text: str) -> str:
+    """Return the advice for ``1e-4``, which YAML reads as a string, and nothing for other texts."""
+    if not re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text):
+        return ""
+    mantissa, exponent = re.split("[eE]", text)
+    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
+    sign = "" if exponent[0] in "+-" else "+"
+    return f" (YAML reads {text} as text: write {mantissa}e{sign}{exponent})"
+
+
+def known_names(kind: Any, keys: Sequence[int | str]) -> list[str]:
+    """Return the fields of the dataclass that ``keys`` lead to from ``kind``."""
+    for key in keys:
+        if dataclasses.is_dataclass(kind):
+            kind = get_type_hints(kind)[str(key)]
+        else:  # the last argument is what a mapping or a tuple holds
+            kind = [part for part in get_args(kind) if part is not Ellipsis][-1]
+        kind = _without_none(kind)
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def _without_none(kind: Any) -> Any:
+    """Return a type without "or None" and without its ranges."""
+    if get_origin(kind) is Annotated:
+        return _without_none(get_args(kind)[0])
+    if isinstance(kind, UnionType):
+        return next(part for part in get_args(kind) if part is not NoneType)
+    return kind
+
+
+def as_plain(value: Any) -> Any:
+    """Return a dataclass as JSON has it, at every depth; what is None is left out of it."""
+    if dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value)]
+        given = {name: getattr(value, name) for name in names}
+        return {name: as_plain(item) for name, item in given.items() if item is not None}
+    if isinstance(value, Mapping):
+        return {key: as_plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_plain(item) for item in value]
+    return value

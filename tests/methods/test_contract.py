@@ -4,10 +4,11 @@ import ast
 import dataclasses
 import importlib
 import re
+import typing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import torch
@@ -15,8 +16,15 @@ from torch import Tensor, nn
 
 from zslpipe.networks.backbones import Trunk
 from zslpipe.provenance import PACKAGE, syntax_tree
-from zslpipe.study.declarations import method_names, read_method
-from zslpipe.training.contract import Classes, Images, Pooled, Regions, TrainingData, TrainingRun
+from zslpipe.settings import parse_settings
+from zslpipe.study.declarations import (
+    ATTENTION,
+    ATTRIBUTE_SCORES,
+    PART_ATTENTION,
+    method_names,
+    read_method,
+)
+from zslpipe.training.contract import Classes, Images, Pooled, Regions, TrainingRun, TrainingData
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -45,6 +53,10 @@ class Case:
 
 def kinds_of(name: str) -> list[str]:
     return list(read_method(name).inputs)
+
+
+def name_of(module: ModuleType) -> str:
+    return Path(module.__file__).stem
 
 
 @pytest.fixture(params=METHODS)
@@ -95,15 +107,21 @@ def trained(case: Case, folder: Path, classes: Classes, numbers: Tensor) -> nn.M
     """Return a model after a quick training on images whose label k is class ``numbers[k]`` of
     ``classes``.
     """
+    return trained_run(case, folder, classes, numbers)[0]
+
+
+def trained_run(
+    case: Case, folder: Path, classes: Classes, numbers: Tensor
+) -> tuple[nn.Module, Run]:
+    """Return such a model and its run."""
     config, inputs = quick(case.module.Config()), inputs_of(case)
     labels = numbers[SEEN.nonzero().squeeze(1)[torch.arange(IMAGES) % int(SEEN.sum())]]
     torch.manual_seed(0)
     model = case.module.Model(config, classes, inputs.shape)
-    data = TrainingData(
-        inputs, torch.arange(IMAGES), labels, classes, TrainingRun(0, torch.device("cpu"), folder)
-    )
+    run = TrainingRun(0, torch.device("cpu"), folder)
+    data = TrainingData(inputs, torch.arange(IMAGES), labels, classes, run)
     case.module.train(model, config, data)
-    return model.eval()
+    return model.eval(), run
 
 
 def scores_of(case: Case, model: nn.Module) -> Tensor:
@@ -116,12 +134,32 @@ def test_config_is_frozen_and_complete(method):
     for field in dataclasses.fields(config):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(config, field.name, getattr(config, field.name))
-    assert [field.name for field in dataclasses.fields(config)] == list(
-        read_method(Path(method.__file__).stem).settings
-    )
-    assert all(
-        type(value) in (bool, int, float, str) for value in dataclasses.asdict(config).values()
-    )
+    values = dataclasses.asdict(config)
+    assert {type(value) for value in values.values()} <= {bool, int, float, str}
+
+
+def test_what_is_read_without_importing_is_what_there_is(method):
+    source, published = read_method(name_of(method)), vars(method).get("PUBLISHED", {})
+    read = [(field.name, field.type, field.default) for field in dataclasses.fields(source.config)]
+    there = [(field.name, field.type, field.default) for field in dataclasses.fields(method.Config)]
+    assert read == there
+    assert list(source.published) == list(published)
+    for name, config in published.items():
+        assert source.defaults(name) == dataclasses.asdict(config)
+    assert source.defaults(None) == dataclasses.asdict(method.Config())
+
+
+def test_every_number_has_a_range_and_lies_in_it(method):
+    numbers = [field for field in dataclasses.fields(method.Config) if is_number(field.default)]
+    without = [field.name for field in numbers if typing.get_origin(field.type) is not Annotated]
+    assert without == []
+    for config in (method.Config(), *vars(method).get("PUBLISHED", {}).values()):
+        given = dataclasses.asdict(config)
+        assert parse_settings(method.Config, given, "config") == config
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def test_every_default_has_its_source(method):
@@ -150,14 +188,14 @@ def test_input_is_declared_and_the_source_says_the_same(method):
     declared = method.INPUT if isinstance(method.INPUT, tuple) else (method.INPUT,)
     assert all(isinstance(kind, Regions | Pooled | Images) for kind in declared)
     found = {type(kind).__name__.lower(): dataclasses.asdict(kind) for kind in declared}
-    assert found == read_method(Path(method.__file__).stem).inputs
+    assert found == read_method(name_of(method)).inputs
 
 
 def test_an_end_to_end_method_keeps_its_network_as_trunk(case):
     settings = {field.name for field in dataclasses.fields(case.module.Config)}
     model = case.module.Model(quick(case.module.Config()), classes_of(), inputs_of(case).shape)
     assert isinstance(dict(model.named_children()).get("trunk"), Trunk) == (case.kind == "images")
-    if "images" in kinds_of(Path(case.module.__file__).stem):
+    if "images" in kinds_of(name_of(case.module)):
         assert {"backbone", "layer"} <= settings
 
 
@@ -210,16 +248,21 @@ def test_permuting_the_classes_permutes_the_columns(case, tmp_path):
 
 def test_all_state_is_parameter_or_buffer(case, tmp_path):
     model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
-    kept = ("_parameters", "_buffers", "_modules")
-    loose = [
-        f"{type(module).__name__}.{name}"
-        for module in model.modules()
-        for name, value in vars(module).items()
-        if name not in kept and any(isinstance(part, Tensor) for part in _parts(value))
-    ]
-    assert loose == []
+    assert [name for module in model.modules() for name in loose_tensors(module)] == []
     unsaved = {name for name, _ in model.named_buffers()} - set(model.state_dict())
     assert unsaved == set()
+
+
+def loose_tensors(module: nn.Module) -> list[str]:
+    """Return the names of a module's attributes that hold a tensor and are no state."""
+    kept = ("_parameters", "_buffers", "_modules")
+    others = {name: value for name, value in vars(module).items() if name not in kept}
+    return [f"{type(module).__name__}.{name}" for name, value in others.items() if _holds(value)]
+
+
+def _holds(value: object) -> bool:
+    """Return whether a value is a tensor or a container of one."""
+    return any(isinstance(part, Tensor) for part in _parts(value))
 
 
 def _parts(value: object) -> list[object]:
@@ -231,10 +274,34 @@ def _parts(value: object) -> list[object]:
     return [value]
 
 
-def test_attention_maps_are_declared_where_they_exist(case, tmp_path):
-    source = read_method(Path(case.module.__file__).stem)
-    assert source.has_attention == ("attention" in vars(case.module.Model))
-    if source.has_attention:
+def test_what_is_declared_is_there_and_what_is_there_is_declared(method):
+    source = read_method(name_of(method))
+    assert list(source.declares) == list(vars(method).get("DECLARES", ()))
+    there = vars(method.Model)
+    for word in (ATTENTION, PART_ATTENTION, ATTRIBUTE_SCORES):
+        assert (word in source.declares) == (word in there), word
+    settings = {field.name for field in dataclasses.fields(method.Config)}
+    assert source.has_epochs == ("epochs" in settings)
+
+
+def test_word_vectors_are_needed_where_they_are_declared(case):
+    without_words = replace(classes_of(), words=None)
+    config, shape = quick(case.module.Config()), inputs_of(case).shape
+    if read_method(name_of(case.module)).uses_words:
+        with pytest.raises(ValueError, match="needs word vectors"):
+            case.module.Model(config, without_words, shape)
+    else:
+        case.module.Model(config, without_words, shape)
+
+
+def test_a_history_is_written_where_epochs_are_declared(case, tmp_path):
+    numbers = torch.arange(len(SEEN))
+    _, run = trained_run(case, tmp_path, classes_of(), numbers)
+    assert bool(run.history) == read_method(name_of(case.module)).has_epochs
+
+
+def test_attention_maps_have_a_value_for_each_attribute_and_region(case, tmp_path):
+    if ATTENTION in read_method(name_of(case.module)).declares:
         model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
         with torch.inference_mode():
             maps = model.attention(inputs_of(case).values)
@@ -244,24 +311,13 @@ def test_attention_maps_are_declared_where_they_exist(case, tmp_path):
 
 def test_it_imports_no_other_method_and_subclasses_only_modules(method):
     _, tree = source_of(method)
-    imported = [
-        name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or "."]
-        )
-    ]
+    nodes = list(ast.walk(tree))
+    imports = [node for node in nodes if isinstance(node, ast.Import)]
+    imported = [alias.name for node in imports for alias in node.names]
+    imported += [node.module or "." for node in nodes if isinstance(node, ast.ImportFrom)]
     assert [name for name in imported if name.startswith((".", "zslpipe.methods"))] == []
-    parents = {
-        ast.unparse(parent)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-        for parent in node.bases
-    }
-    assert parents == {"nn.Module"}
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    assert {ast.unparse(parent) for node in classes for parent in node.bases} == {"nn.Module"}
 
 
 def test_signatures_are_plain(method):
@@ -272,15 +328,15 @@ def test_signatures_are_plain(method):
     model = next(
         node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Model"
     )
-    signatures = {
-        node.name: [part.arg for part in node.args.args]
-        for node in model.body
-        if isinstance(node, ast.FunctionDef)
-    }
-    assert signatures["__init__"] == ["self", "config", "classes", "input_shape"]
-    assert signatures["scores"] == ["self", "inputs"]
+    methods = {node.name: node for node in model.body if isinstance(node, ast.FunctionDef)}
+    assert arguments_of(methods["__init__"]) == ["self", "config", "classes", "input_shape"]
+    assert arguments_of(methods["scores"]) == ["self", "inputs"]
     train = next(node for node in functions if node.name == "train" and node in tree.body)
-    assert [part.arg for part in train.args.args] == ["model", "config", "data"]
+    assert arguments_of(train) == ["model", "config", "data"]
+
+
+def arguments_of(function: ast.FunctionDef) -> list[str]:
+    return [part.arg for part in function.args.args]
 
 
 def test_the_docstring_cites_numbers_equations_and_lists_deviations(method):

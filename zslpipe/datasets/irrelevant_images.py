@@ -16,18 +16,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 from zslpipe.datasets.reading import image_files
 from zslpipe.datasets.reading.image_files import SUFFIXES
 from zslpipe.formats.image_list import write_image_list
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.ranges import FileName
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
 
-LAYOUTS = ("folder", "voc")
 # Everingham et al., The PASCAL Visual Object Classes Challenge 2008: a class without an image here
 # may be dropped too.
 VOC_CLASSES = (
@@ -57,9 +57,9 @@ class Settings:
     folder.
     """
 
-    images: str
+    images: FileName  # folder
     drop: tuple[str, ...] = ()  # classes that overlap with the dataset's: names, or synset ids
-    layout: str = "folder"
+    layout: Literal["folder", "voc"] = "folder"  # voc: JPEGImages and Annotations
 
 
 def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
@@ -72,8 +72,6 @@ def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root
     """
     where = "task-irrelevant images"
     chosen = parse_settings(Settings, settings, where)
-    if chosen.layout not in LAYOUTS:
-        raise InputError(f"{where}: layout {chosen.layout!r}; {nearest(chosen.layout, LAYOUTS)}")
     root = data_root / chosen.images
     if not root.is_dir():
         raise InputError(f"{where}: folder {root} does not exist; set 'images'")

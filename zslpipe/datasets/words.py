@@ -16,31 +16,37 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import PositiveInt
 
 from zslpipe.datasets.reading.text_files import existing_file
 from zslpipe.formats.index import read_index
 from zslpipe.formats.words import write_words_file
-from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.ranges import FileName, Seed
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
 
-KINDS = ("glove", "word2vec", "ready", "random")
-
 
 @dataclass(frozen=True)
 class Settings:
-    """What a configuration can say about word vectors; file names are relative to the data folder."""
+    """What a configuration can say about word vectors; files are relative to the data folder."""
 
-    kind: str  # glove (text) | word2vec (binary) | ready (.npy) | random
-    file: str | None = None
+    kind: Literal["glove", "word2vec", "ready", "random"]  # text, binary, a .npy, or drawn
+    file: FileName | None = None  # of all kinds but random
     source: str | None = None  # text for the tables; else told from kind and file
-    corrections: str | None = None  # CSV from,to added to the package's
-    dimension: int = 300  # of random vectors; paper: GloVe's 300
-    seed: int = 0  # of random vectors
+    corrections: FileName | None = None  # CSV from,to added to the package's
+    dimension: PositiveInt = 300  # of random vectors; paper: GloVe's 300
+    seed: Seed = 0  # of random vectors
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless a file is given to exactly the kinds that have one."""
+        if (self.file is None) != (self.kind == "random"):
+            needs = "needs no" if self.file else "needs a"
+            raise ValueError(f"kind {self.kind!r} {needs} 'file'")
 
 
 def write_words(
@@ -55,12 +61,6 @@ def write_words(
     """
     where = f"words {output.stem!r}"
     chosen = parse_settings(Settings, settings, where)
-    if chosen.kind not in KINDS:
-        raise InputError(f"{where}: kind {chosen.kind!r}; {nearest(chosen.kind, KINDS)}")
-    if (chosen.file is None) != (chosen.kind == "random"):
-        raise InputError(
-            f"{where}: kind {chosen.kind!r} {'needs no' if chosen.file else 'needs a'} 'file'"
-        )
     names = read_index(index_path).attribute_names
     file = existing_file(data_root, chosen.file, where) if chosen.file is not None else None
     extra = (

@@ -5,10 +5,12 @@ the feature f that has to match them, on images of seen classes alone (algorithm
 embeddings z_j; x is the backbone's last map, averaged over positions; the numbers from (2) on are
 ours::
 
-    (1) p_j = exp(f . w_j) / sum_l exp(f . w_l), at training over the seen classes, at test over all of them
+    (1) p_j = exp(f . w_j) / sum_l exp(f . w_l), at training over the seen classes, at test over all
     (2) semantic rules (S-CC):  w_j = z_j,  f = A x + a
-    (3) visual rules (V-CC):  w_j = m_j, the mean f of class j's training images before any training,  f = x
-    (4) w_k = V z_k for a class without training images,  V = arg min sum_j |V z_j - m_j|^2 + lambda s |V|^2
+    (3) visual rules (V-CC):  w_j = m_j, the mean f of class j's training images before training,
+        f = x
+    (4) w_k = V z_k for a class without training images,
+        V = arg min sum_j |V z_j - m_j|^2 + lambda s |V|^2
 
 A method of two inputs: images fine-tune the backbone; pooled features leave it as it is, so that
 S-CC trains (A, a) alone and V-CC nothing at all, which is the paper's "V-CC without fine-tuning".
@@ -37,6 +39,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from zslpipe.networks.backbones import build_trunk
@@ -45,6 +48,7 @@ from zslpipe.training.contract import Batch, Classes, Images, Pooled, TrainingDa
 from zslpipe.training.fit import Objective, fit
 
 INPUT = (Images(size=224), Pooled(size=224))
+DECLARES = ("epochs",)
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,13 @@ class Config:
     rule: Literal["semantic", "visual"] = "semantic"  # paper, section 2.1: S-CC or V-CC
     backbone: str = "resnet101"  # paper, table 2
     layer: str = ""  # ours: the last convolutional map
-    similarity: Literal["cosine", "inner product"] = (
-        "cosine"  # ours; "inner product" is the paper's eq. 1
-    )
-    temperature: float = 0.05  # ours: T1 on the validation classes of CUB's birds
-    regulariser: float = 0.1  # lambda; ours, likewise
-    lr: float = 3e-4  # of the linear layer; ours, likewise
-    trunk_lr: float = 1e-4  # of the backbone; ours: below lr, since it is pretrained
-    batch_size: int = 32  # ours
-    epochs: int = 5  # ours: T1 on the validation classes, pooled features
+    similarity: Literal["cosine", "inner product"] = "cosine"  # ours; paper, eq. 1: inner product
+    temperature: PositiveFloat = 0.05  # ours: T1 on the validation classes of CUB's birds
+    regulariser: PositiveFloat = 0.1  # lambda; ours, likewise
+    lr: PositiveFloat = 3e-4  # of the linear layer; ours, likewise
+    trunk_lr: NonNegativeFloat = 1e-4  # of the backbone; ours: below lr, since it is pretrained
+    batch_size: PositiveInt = 32  # ours
+    epochs: PositiveInt = 5  # ours: T1 on the validation classes, pooled features
 
 
 class Model(nn.Module):
@@ -103,9 +105,8 @@ class Model(nn.Module):
         (b, d).
         """
         maps = self.trunk(inputs)
-        features = self.projection(maps.mean(dim=(2, 3)) if maps.ndim == 4 else maps).to(
-            self.rules.dtype
-        )
+        pooled = maps.mean(dim=(2, 3)) if maps.ndim == 4 else maps
+        features = self.projection(pooled).to(self.rules.dtype)
         return scaled(features, self.config)
 
     def scores(self, inputs: Float[Tensor, "b *shape"]) -> Float[Tensor, "b c"]:
@@ -156,7 +157,8 @@ def projected_rules(
     """
     scale = regulariser * known.square().sum(1).mean()
     gram = known.T @ known + scale * torch.eye(known.shape[1]).to(known)
-    return embeddings @ torch.linalg.solve(gram, known.T @ prototypes)
+    projection: Tensor = torch.linalg.solve(gram, known.T @ prototypes)
+    return embeddings @ projection
 
 
 def set_visual_rules(model: Model, config: Config, data: TrainingData) -> None:
@@ -176,18 +178,10 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
     if config.rule == "visual":
         set_visual_rules(model, config, data)
     parts = ((model.trunk, config.trunk_lr), (model.projection, config.lr))
-    groups = [
-        {"params": list(part.parameters()), "lr": lr}
-        for part, lr in parts
-        if list(part.parameters())
-    ]
+    every = [{"params": list(part.parameters()), "lr": lr} for part, lr in parts]
+    groups = [group for group in every if group["params"]]
     if not groups:  # V-CC on pooled features is in closed form
         return
     optimizer = torch.optim.Adam(groups)
-    fit(
-        model,
-        data,
-        partial(random_batches, size=config.batch_size),
-        Objective(model.loss, optimizer),
-        config.epochs,
-    )
+    sampler = partial(random_batches, size=config.batch_size)
+    fit(model, data, sampler, Objective(model.loss, optimizer), config.epochs)

@@ -9,7 +9,7 @@ length::
     (6)  beta_i^a = sigmoid(v_a' W_beta h_i^a)
     (7)  s_i^c  = sum_a e_i^a z_a^c beta_i^a
     (8)  L_ce   = cross-entropy of s_i over the classes
-    (11) L_cal  = -log sum_{u unseen} softmax(s_i + 1)^u,  where 1 is +1 for unseen, -1 for seen classes
+    (11) L_cal  = -log sum_{u unseen} softmax(s_i + 1)^u,  1 is +1 for unseen, -1 for seen classes
     (12) L      = L_ce + lambda L_cal
     (13) prediction: arg max over c of s_i^c + 1(c)
 
@@ -37,41 +37,38 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from zslpipe.machine.ranges import BelowOne
 from zslpipe.training.batches import SAMPLERS
 from zslpipe.training.contract import Batch, Classes, Regions, TrainingData
 from zslpipe.training.fit import Objective, fit
 
 INPUT = Regions(size=224, grid=7)
+DECLARES = ("words", "epochs", "attention", "attribute_scores")
 
 
 @dataclass(frozen=True)
 class Config:
     """Settings; each default's source behind it."""
 
-    lr: float = 1e-4  # paper, section 5.1
-    momentum: float = 0.9  # code
-    weight_decay: float = 1e-4  # code
-    batch_size: int = 50  # paper, section 5.1
-    epochs: int = 20  # paper, section 5.1
-    sampler: Literal["random", "class balanced"] = (
-        "random"  # code: random on CUB, class balanced elsewhere
-    )
-    calibration_weight: float = 0.1  # paper, section 5.1 (lambda)
-    calibration: Literal["batch mean", "image mean"] = (
-        "batch mean"  # code; "image mean" is the paper's eq. 10
-    )
-    margin: float = 1.0  # paper, eq. 11
-    cross_entropy_classes: Literal["all", "seen"] = (
-        "all"  # paper, eq. 8; table 2: "seen" without calibration
-    )
+    lr: PositiveFloat = 1e-4  # paper, section 5.1
+    momentum: BelowOne = 0.9  # code
+    weight_decay: NonNegativeFloat = 1e-4  # code
+    batch_size: PositiveInt = 50  # paper, section 5.1
+    epochs: PositiveInt = 20  # paper, section 5.1
+    sampler: Literal["random", "class balanced"] = "random"  # code: CUB; elsewhere balanced
+    calibration_weight: NonNegativeFloat = 0.1  # paper, section 5.1 (lambda)
+    calibration: Literal["batch mean", "image mean"] = "batch mean"  # code; eq. 10: the other
+    margin: NonNegativeFloat = 1.0  # paper, eq. 11
+    cross_entropy_classes: Literal["all", "seen"] = "all"  # paper, eq. 8; "seen": table 2
     dense_attention: bool = True  # paper, eq. 2; table 4
     attribute_attention: bool = True  # paper, eq. 6; table 4
     refine_word_vectors: bool = True  # paper, section 4.1; table 4
     unit_word_vectors: bool = False  # code: rows of V normalised at each forward on AWA2 only
     negative_attributes: Literal["keep", "zero"] = "keep"  # code: "zero" on AWA2
-    attributes_used: int = 0  # paper, figure 4: that many attributes of lowest entropy; 0 = all
+    attributes_used: NonNegativeInt = 0  # paper, figure 4: those of lowest entropy; 0 = all
 
 
 PUBLISHED = {
@@ -118,11 +115,9 @@ class Model(nn.Module):
         """Return v_a' W f_i^r for W_alpha, W_e, W_beta, each (b, r, a), of region features of unit
         length.
         """
-        words = (
-            F.normalize(self.word_vectors, dim=1)
-            if self.config.unit_word_vectors
-            else self.word_vectors
-        )
+        words: Tensor = self.word_vectors
+        if self.config.unit_word_vectors:
+            words = F.normalize(words, dim=1)
         rows = torch.cat([words @ matrix for matrix in (self.W_alpha, self.W_e, self.W_beta)])
         # Dividing the few products by |f| spares a copy of all features.
         length = torch.linalg.vector_norm(regions, dim=2, keepdim=True).clamp_min(1e-12)
@@ -170,7 +165,7 @@ class Model(nn.Module):
         """Return alpha as maps (b, a, h, w), eq. 2."""
         alpha = self._compatibilities(inputs)[0].softmax(dim=1).transpose(1, 2)
         side = round(alpha.shape[2] ** 0.5)
-        return alpha.unflatten(2, (side, side))
+        return torch.unflatten(alpha, 2, (side, side))
 
 
 def discriminative_attributes(attributes: Float[Tensor, "c a"], count: int) -> Int[Tensor, " used"]:

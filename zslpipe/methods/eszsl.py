@@ -22,6 +22,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from zslpipe.training.contract import Classes, Inputs, Pooled, TrainingData
@@ -36,10 +37,8 @@ BATCH = 1024
 class Config:
     """Settings; each default's source behind it."""
 
-    feature_regulariser: float = (
-        1.0  # gamma; ours: the middle of 10^-3 ... 10^3, to be chosen on validation classes
-    )
-    class_regulariser: float = 1.0  # lambda; ours, likewise
+    feature_regulariser: PositiveFloat = 1.0  # gamma; ours: the middle of 10^-3 ... 10^3
+    class_regulariser: PositiveFloat = 1.0  # lambda; ours, likewise
 
 
 class Model(nn.Module):
@@ -66,7 +65,7 @@ def _sums(inputs: Inputs, rows: Tensor, labels: Tensor, classes: Classes) -> tup
     seen_number = torch.cumsum(classes.seen, 0) - 1
     gram: Tensor | float = 0.0
     targets: Tensor | float = 0.0
-    for part in torch.arange(len(rows)).split(BATCH):
+    for part in torch.split(torch.arange(len(rows)), BATCH):
         features = F.normalize(inputs.take(rows[part]), dim=1).double()
         labelled = F.one_hot(seen_number[labels[part]], int(classes.seen.sum())).to(features)
         gram = gram + features.T @ features
@@ -79,8 +78,7 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
     gram, targets = _sums(data.inputs, data.rows, data.labels, data.classes)
     signatures = data.classes.attributes[data.classes.seen].to(gram)
     left = gram + config.feature_regulariser * torch.eye(len(gram)).to(gram)
-    right = signatures.T @ signatures + config.class_regulariser * torch.eye(
-        signatures.shape[1]
-    ).to(gram)
+    identity = torch.eye(signatures.shape[1]).to(gram)
+    right = signatures.T @ signatures + config.class_regulariser * identity
     weights = torch.linalg.solve(left, targets @ signatures)
     model.W.copy_(torch.linalg.solve(right, weights, left=False))

@@ -4,20 +4,16 @@ Implicit-Semantics-Guided Metric Learning.
 Anonymous authors, under review (references up to 2022). Features x scaled to [0, 1], class vectors
 a, noise z, refined feature h = E(x)::
 
-    (1) L_circle = log[1 + sum_j exp(gamma (s_n^j + m)) sum_i exp(-gamma s_p^i)],  where s is the cosine similarity of
-                   two images' [h, a]: s_p within a class, s_n between classes
-    (2) L_WGAN   = E D(G(z, a), a) - E D(x, a) + lambda E (|grad D(x^, a)| - 1)^2,  x^ = t x + (1 - t) G(z, a),
-                   t ~ U(0, 1); the critic D minimises it, the generator G minimises -E D(G(z, a),
-                   a)
+    (1) L_circle = log[1 + sum_j exp(gamma (s_n^j + m)) sum_i exp(-gamma s_p^i)],
+                   s is the cosine of two images' [h, a]: s_p within a class, s_n between classes
+    (2) L_WGAN   = E D(G(z, a), a) - E D(x, a) + lambda E (|grad D(x^, a)| - 1)^2,
+                   x^ = t x + (1 - t) G(z, a),  t ~ U(0, 1);
+                   the critic D minimises it, the generator G minimises -E D(G(z, a), a)
     (3) L_CE     = cross-entropy over all classes of real and synthetic refined features
 
 Three stages: G and D by (2); E by (1) + (3); a softmax classifier on h alone, of real and synthetic
 features. Class vectors take part in the first two only: prediction is arg max of the classifier on
 E(x).
-
-The gradient penalty needs neither a third pass through D nor a second derivative: D's first layer
-is linear, so its output at x^ is the interpolate of its outputs, and the gradient of D = w'
-LeakyReLU(V x + S a + b) is V' (w * slope).
 
 Deviations
     - Metric losses are pytorch-metric-learning's, on which the paper builds. Its circle loss is one
@@ -33,6 +29,7 @@ Deviations
       synthetic features.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -40,17 +37,19 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_metric_learning.losses import CircleLoss, ContrastiveLoss, MultiSimilarityLoss
 from torch import Tensor, nn
 
+from zslpipe.networks.critic import SLOPE, Critic
 from zslpipe.training.batches import random_batches
 from zslpipe.training.contract import Batch, Classes, Pooled, TrainingData
 from zslpipe.training.fit import Objective, fit
 from zslpipe.training.held import Held
 
 INPUT = Pooled(size=224)
+DECLARES = ("epochs",)
 
-SLOPE = 0.2  # family: of the LeakyReLU
 BETAS = (0.5, 0.999)  # family: of every Adam
 LENGTH = 10.0  # ours: of every refined feature, where ``unit_length`` is asked for
 AT_ONCE = 8192  # ours: features synthesised at once, 130 MB of hidden units
@@ -61,90 +60,44 @@ STEPS_AN_EPOCH = 100  # ours: generator steps to a row of the history
 class Config:
     """Settings; each default's source behind it."""
 
-    hidden: int = 4096  # family: of generator and critic
+    hidden: PositiveInt = 4096  # family: of generator and critic
     generator_output: Literal["sigmoid", "relu"] = "sigmoid"  # family, on features scaled to [0, 1]
-    gradient_penalty: float = 10.0  # family (lambda)
-    critic_steps: int = 5  # family: for each generator step
-    generator_steps: int = 6200  # family: 56 epochs of CUB
-    lr: float = 1e-4  # family: of generator and critic
-    batch_size: int = 64  # family: of generator and critic
+    gradient_penalty: NonNegativeFloat = 10.0  # family (lambda)
+    critic_steps: PositiveInt = 5  # family: for each generator step
+    generator_steps: PositiveInt = 6200  # family: 56 epochs of CUB
+    lr: PositiveFloat = 1e-4  # family: of generator and critic
+    batch_size: PositiveInt = 64  # family: of generator and critic
     refinement: bool = True  # paper; False: the control, a classifier on raw features
-    encoder_width: int = (
-        0  # ours: 0 is as wide as the features, which are the family's 2048 in the paper
-    )
+    encoder_width: NonNegativeInt = 0  # ours: 0 is as wide as the features
     encoder_start: Literal["identity", "normal"] = "identity"  # ours; "normal": N(0, 0.02), family
-    metric_loss: Literal["circle", "contrastive", "multi-similarity"] = (
-        "circle"  # paper, eq. 1; table 4
-    )
-    metric_margin: float = 0.25  # paper, figure 4: m below 0.4
-    metric_scale: float = 16.0  # ours: gamma; paper, figure 4: it matters little
+    metric_loss: Literal["circle", "contrastive", "multi-similarity"] = "circle"  # paper, table 4
+    metric_margin: NonNegativeFloat = 0.25  # paper, figure 4: m below 0.4
+    metric_scale: PositiveFloat = 16.0  # ours: gamma; paper, figure 4: it matters little
     implicit_semantics: bool = True  # paper, section 3.1; tables 3, 4
-    semantic_weight: float = 0.25  # ours: a's length against h's
+    semantic_weight: NonNegativeFloat = 0.25  # ours: a's length against h's
     synthetic_refinement: bool = True  # paper, section 3.3; table 3
-    refine_per_unseen: int = (
-        5  # paper, figure 3: synthetic features of an unseen class in the second stage
-    )
-    refine_per_seen: int = 0  # ours: the same of a seen class
-    refinement_epochs: int = 30  # ours
-    refinement_lr: float = 1e-4  # ours
-    refinement_batch_size: int = 256  # ours
-    unit_length: bool = (
-        False  # paper, section 3.4; ours: True gives the classifier features of one length
-    )
-    classify_per_unseen: int = (
-        300  # family: synthetic features of an unseen class in the third stage
-    )
-    classify_per_seen: int = 0  # family: the same of a seen class
-    classifier_lr: float = 1e-3  # family
-    classifier_batch_size: int = 300  # family
-    epochs: int = 25  # family: of the classifier
+    refine_per_unseen: NonNegativeInt = 5  # paper, figure 3: synthetic features in stage two
+    refine_per_seen: NonNegativeInt = 0  # ours: the same of a seen class
+    refinement_epochs: PositiveInt = 30  # ours
+    refinement_lr: PositiveFloat = 1e-4  # ours
+    refinement_batch_size: PositiveInt = 256  # ours
+    unit_length: bool = False  # paper, section 3.4; True (ours): of one length
+    classify_per_unseen: NonNegativeInt = 300  # family: synthetic features in stage three
+    classify_per_seen: NonNegativeInt = 0  # family: the same of a seen class
+    classifier_lr: PositiveFloat = 1e-3  # family
+    classifier_batch_size: PositiveInt = 300  # family
+    epochs: PositiveInt = 25  # family: of the classifier
 
 
-PUBLISHED = {  # family: learning rates, features a class, and epochs of batches of 64 that the generator's steps are
+# Family: rates, features a class, and steps of the generator (the epochs are of batches of 64).
+PUBLISHED = {
     "CUB": Config(),
     "AWA2": Config(lr=1e-5, generator_steps=11000, classify_per_unseen=1800),  # 30 epochs
-    "SUN": Config(
-        lr=2e-4, generator_steps=6500, classify_per_unseen=400, classifier_lr=5e-4
-    ),  # 40 epochs
+    # 40 epochs
+    "SUN": Config(lr=2e-4, generator_steps=6500, classify_per_unseen=400, classifier_lr=5e-4),
     "FLO": Config(generator_steps=7000, classify_per_unseen=1200),  # 80 epochs
     "aPY": Config(lr=1e-5, generator_steps=3700, classify_per_unseen=1800),  # 40 epochs
 }
-
-
-class Critic(nn.Module):
-    """D(x, a) = w' LeakyReLU(V x + S a + b) + c."""
-
-    def __init__(self, width: int, semantics: int, hidden: int):
-        super().__init__()
-        self.features = nn.Linear(width, hidden)
-        self.semantics = nn.Linear(semantics, hidden, bias=False)
-        self.value = nn.Linear(hidden, 1)
-
-    def forward(
-        self, features: Float[Tensor, "b d"], semantics: Float[Tensor, "b a"]
-    ) -> Float[Tensor, " b"]:
-        """Return D(x, a)."""
-        return self.value(
-            F.leaky_relu(self.features(features) + self.semantics(semantics), SLOPE)
-        ).squeeze(1)
-
-    def losses(
-        self,
-        real: Float[Tensor, "b d"],
-        synthetic: Float[Tensor, "b d"],
-        semantics: Float[Tensor, "b a"],
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Return the two parts of eq. 2: E D(G(z, a), a) - E D(x, a), and E (|grad D(x^, a)| -
-        1)^2.
-        """
-        before = self.features(torch.stack([real, synthetic])) + self.semantics(semantics)
-        values = self.value(F.leaky_relu(before, SLOPE)).mean((1, 2))
-        share = torch.rand(len(real), 1, dtype=real.dtype, device=real.device)
-        between = torch.lerp(before[1].detach(), before[0].detach(), share)
-        slopes = torch.full_like(between, SLOPE).masked_fill_(between > 0, 1.0)
-        gradients = (slopes * self.value.weight) @ self.features.weight
-        penalty = (torch.linalg.vector_norm(gradients, dim=1) - 1).square().mean()
-        return values[1] - values[0], penalty
 
 
 class Model(nn.Module):
@@ -188,7 +141,9 @@ class Model(nn.Module):
         a.
         """
         semantics = self.attributes[labels]
-        return self.generator(torch.cat([torch.randn_like(semantics), semantics], dim=1))
+        given = torch.cat([torch.randn_like(semantics), semantics], dim=1)
+        synthetic: Tensor = self.generator(given)
+        return synthetic
 
     def critic_loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Return eq. 2 of scaled features, lambda times the penalty on its own."""
@@ -217,7 +172,8 @@ class Model(nn.Module):
         if self.config.implicit_semantics:
             semantics = F.normalize(self.attributes[labels], dim=1)
             vectors = torch.cat([vectors, self.config.semantic_weight * semantics], dim=1)
-        return metric_loss_of(self.config)(vectors, labels)
+        loss: Tensor = metric_loss_of(self.config)(vectors, labels)
+        return loss
 
     def refinement_loss(self, batch: Batch, images: int) -> dict[str, Float[Tensor, ""]]:
         """Return eq. 1 of real features, at positions below ``images``, and with synthetic
@@ -238,21 +194,27 @@ class Model(nn.Module):
         return LENGTH * F.normalize(refined, dim=1) if self.config.unit_length else refined
 
     def classification_loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """Return the classifier's cross-entropy over all classes; the inputs are refined already."""
+        """Return the classifier's cross-entropy over all classes; the inputs are refined."""
         return {"cross_entropy": F.cross_entropy(self.classifier(batch.inputs), batch.labels)}
 
     def scores(self, inputs: Float[Tensor, "b d"]) -> Float[Tensor, "b c"]:
         """Return log p(c | E(x)) over all classes (section 3.4): no class vector takes part."""
-        return self.classifier(self.classified(self.scaled(inputs))).log_softmax(dim=1)
+        logits: Tensor = self.classifier(self.classified(self.scaled(inputs)))
+        return logits.log_softmax(dim=1)
 
 
-def metric_loss_of(config: Config) -> nn.Module:
+def metric_loss_of(config: Config) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the metric loss of eq. 1 or table 4; the other two keep the library's settings (paper,
     section 4.4).
     """
+    loss: Callable[[Tensor, Tensor], Tensor]
     if config.metric_loss == "circle":
-        return CircleLoss(m=config.metric_margin, gamma=config.metric_scale)
-    return ContrastiveLoss() if config.metric_loss == "contrastive" else MultiSimilarityLoss()
+        loss = CircleLoss(m=config.metric_margin, gamma=config.metric_scale)
+    elif config.metric_loss == "contrastive":
+        loss = ContrastiveLoss()
+    else:
+        loss = MultiSimilarityLoss()
+    return loss
 
 
 @torch.no_grad()
@@ -286,7 +248,7 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
 
 
 def generate(model: Model, config: Config, data: TrainingData) -> None:
-    """Minimise eq. 2 in ``generator_steps``, rounded up to equal epochs of at most STEPS_AN_EPOCH."""
+    """Minimise eq. 2 in ``generator_steps``, in equal epochs of up to STEPS_AN_EPOCH."""
     epochs = -(-config.generator_steps // STEPS_AN_EPOCH)
     batches = config.critic_steps * -(-config.generator_steps // epochs)
 

@@ -3,19 +3,20 @@
 Wang et al., CIKM 2021. Map v(x) of the image encoder, region (i, j), class vectors a(y) of unit
 length::
 
-    (1)  g = mean over i, j of v_ij                                    the baseline's feature
-    (2)  a^ = g' P                                                     the baseline's attributes
-         M_ij = v_ij' P                                                attribute saliency maps (b, r, a)
-    (3)  L_con = sum_k sum_ij M_ij^k ((i - i~_k)^2 + (j - j~_k)^2),    (i~_k, j~_k) the peak of M^k
+    (1)  g = mean over i, j of v_ij                            the baseline's feature
+    (2)  a^ = g' P                                             the baseline's attributes
+         M_ij = v_ij' P                                        attribute saliency maps (b, r, a)
+    (3)  L_con = sum_k sum_ij M_ij^k ((i - i~_k)^2 + (j - j~_k)^2),  (i~_k, j~_k) M^k's peak
     (4)  a^_k = max over i, j of M_ij^k
     (5)  L_cls = cross-entropy of s cos(a^, a(y)) over the seen classes, s = 1 / tau
     (7)  E_k = mean word vector of attribute k
-    (8)  h_k = Reshape(E_k W)                                          attribute kernels at the start
+    (8)  h_k = Reshape(E_k W)                                  attribute kernels at the start
     (9)  A_k = ReLU(Conv(v, h_k)), no padding
     (10) a_reg,k = max of A_k
     (11) L_reg = |a_reg - a(y)|^2
     (12) L = L_cls + lambda_1 L_con + lambda_2 L_reg
-    (14) prediction: arg max over c of s cos(a^, a(c)) - gamma [c is seen]; (13) over the unseen classes alone
+    (14) prediction: arg max over c of s cos(a^, a(c)) - gamma [c is seen];
+    (13) over the unseen classes alone
 
 With images the encoder is trained; with region features it is fixed, and the constraint branch
 (6)-(11), which acts on the encoder alone, changes no score: ``regression_weight = 0`` then spares
@@ -52,15 +53,18 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.ranges import BelowOne
 from zslpipe.networks.backbones import Trunk, build_trunk
 from zslpipe.training.batches import episodes, random_batches
 from zslpipe.training.contract import Batch, Classes, Images, Regions, TrainingData
 from zslpipe.training.fit import Objective, fit
 
 INPUT = (Images(size=448), Regions(size=448, grid=14))
+DECLARES = ("words", "epochs", "attention", "attribute_scores")
 
 
 @dataclass(frozen=True)
@@ -69,26 +73,26 @@ class Config:
 
     backbone: str = "resnet101"  # paper, section 4.1
     layer: str = ""  # paper, section 4.1: the last convolutional map
-    lr: float = 1e-3  # paper, section 4.1
-    trunk_lr_factor: float = 1.0  # paper: one rate; another one for the encoder, relative to lr
+    lr: PositiveFloat = 1e-3  # paper, section 4.1
+    trunk_lr_factor: NonNegativeFloat = 1.0  # paper: one rate; else the encoder's, relative to lr
     batch_norm: Literal["batch", "pretrained"] = "batch"  # family: nothing frozen
-    momentum: float = 0.9  # paper, section 4.1
-    weight_decay: float = 1e-5  # paper, section 4.1
-    lr_halved_every: int = 10  # paper, section 4.1: epochs
-    epochs: int = 20  # paper, section 4.1
+    momentum: BelowOne = 0.9  # paper, section 4.1
+    weight_decay: NonNegativeFloat = 1e-5  # paper, section 4.1
+    lr_halved_every: PositiveInt = 10  # paper, section 4.1: epochs
+    epochs: PositiveInt = 20  # paper, section 4.1
     sampler: Literal["episodes", "random"] = "episodes"  # paper, section 4.1; table 4
-    ways: int = 16  # paper, section 4.1: classes of an episode
-    shots: int = 2  # paper, section 4.1: images of each
-    episodes: int = 300  # paper, section 4.1: episodes of an epoch
-    batch_size: int = 64  # paper, table 4: the random sampler's
-    scale: float = 20.0  # family: 1 / tau of eq. 5 and the scaling factor of eq. 14
-    concentrate_weight: float = 0.1  # paper, section 4.1 (lambda_1)
-    regression_weight: float = 1.0  # paper, section 4.1 (lambda_2)
-    kernel_size: int = 1  # paper, section 4.1: CUB
+    ways: PositiveInt = 16  # paper, section 4.1: classes of an episode
+    shots: PositiveInt = 2  # paper, section 4.1: images of each
+    episodes: PositiveInt = 300  # paper, section 4.1: episodes of an epoch
+    batch_size: PositiveInt = 64  # paper, table 4: the random sampler's
+    scale: PositiveFloat = 20.0  # family: 1 / tau of eq. 5 and the scaling factor of eq. 14
+    concentrate_weight: NonNegativeFloat = 0.1  # paper, section 4.1 (lambda_1)
+    regression_weight: NonNegativeFloat = 1.0  # paper, section 4.1 (lambda_2)
+    kernel_size: PositiveInt = 1  # paper, section 4.1: CUB
     kernel_initialisation: Literal["words", "random"] = "words"  # paper, eq. 8; table 3
     mapping: Literal["regions", "global average"] = "regions"  # paper, eq. 4; table 2: eq. 1-2
     similarity: Literal["cosine", "dot product"] = "cosine"  # paper, eq. 5; table 2
-    calibration: float = 0.7  # paper, section 4.1: CUB, SUN
+    calibration: NonNegativeFloat = 0.7  # paper, section 4.1: CUB, SUN
 
 
 PUBLISHED = {
@@ -143,9 +147,10 @@ class Model(nn.Module):
 
     def _regions(self, inputs: Tensor) -> Tensor:
         """Return v (b, r, d) of images, through the trunk, or of region features."""
-        return (
-            inputs if self.trunk is None else self.trunk(inputs).permute(0, 2, 3, 1).flatten(1, 2)
-        )
+        if self.trunk is None:
+            return inputs
+        maps: Tensor = self.trunk(inputs)
+        return maps.permute(0, 2, 3, 1).flatten(1, 2)
 
     def _predicted(self, saliency: Tensor) -> tuple[Tensor, Tensor]:
         """Return a^ (b, a), eq. 4 or 1-2, and the peaks' regions (b, a), of saliency maps (b, r,
@@ -195,10 +200,10 @@ class Model(nn.Module):
         return losses
 
     def _regressed(self, regions: Tensor) -> Tensor:
-        """Return a_reg (b, a), eq. 9-10, of regions (b, r, d); a kernel of one cell is a product."""
+        """Return a_reg (b, a), eq. 9-10, of regions (b, r, d); one cell's kernel is a product."""
         if self.config.kernel_size == 1:
             return F.linear(regions, self.kernels.flatten(1)).max(1).values.relu()
-        maps = regions.unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
+        maps = torch.unflatten(regions, 1, (self.side, self.side)).permute(0, 3, 1, 2)
         return F.conv2d(maps, self.kernels).amax((2, 3)).relu()
 
     def attention(
@@ -206,7 +211,7 @@ class Model(nn.Module):
     ) -> Float[Tensor, "b a h w"]:
         """Return the saliency maps M (b, a, h, w)."""
         saliency = self._regions(inputs) @ self.P
-        return saliency.transpose(1, 2).unflatten(2, (self.side, self.side))
+        return torch.unflatten(saliency.transpose(1, 2), 2, (self.side, self.side))
 
 
 def attribute_kernels(config: Config, classes: Classes, width: int) -> Float[Tensor, "a d h w"]:
@@ -219,7 +224,8 @@ def attribute_kernels(config: Config, classes: Classes, width: int) -> Float[Ten
     if classes.words is None:
         raise ValueError("RSAN needs word vectors")
     words = F.normalize(classes.words, dim=1)
-    return (words @ words.new_empty(words.shape[1], size).normal_(0, deviation)).unflatten(1, shape)
+    drawn = words.new_empty(words.shape[1], size).normal_(0, deviation)
+    return torch.unflatten(words @ drawn, 1, shape)
 
 
 def places(side: int) -> Float[Tensor, "4 r"]:
@@ -238,9 +244,9 @@ def concentrate_loss(
     with torch.autocast(saliency.device.type, enabled=False):
         total, along_i, along_j, squares = (places @ saliency.to(places.dtype).sigmoid()).unbind(1)
     _, peak_i, peak_j, peak_squares = places[:, peaks]
-    return (
-        squares - 2 * (peak_i * along_i + peak_j * along_j) + peak_squares * total
-    ).mean() / places.shape[1]
+    products = peak_i * along_i + peak_j * along_j
+    distances: Tensor = squares - 2 * products + peak_squares * total
+    return distances.mean() / places.shape[1]
 
 
 def train(model: Model, config: Config, data: TrainingData) -> None:

@@ -6,13 +6,14 @@ pooled features theta of the views x^0 (whole image), x^1, x^2 (crops); class ve
 length::
 
     (1)  p_c   = mean over z of b_c(z)
-    (2)  a_i   = sigmoid(W_2 relu(W_1 p)),  (11) at first the indicator of k-means cluster i of the channels
+    (2)  a_i   = sigmoid(W_2 relu(W_1 p)),  (11) at first 1 for the channels of k-means cluster i
     (3)  M_i   = sigmoid(sum_c a_i^c b_c)
-    (4)  x^i   = zoom of x V_x V_y,  V_x = f(x - t_x + t_s / 2) - f(x - t_x - t_s / 2),  f(x) = 1 / (1 + exp(-k x))
+    (4)  x^i   = zoom of x V_x V_y,  V_x = f(x - t_x + t_s / 2) - f(x - t_x - t_s / 2),
+         f(x) = 1 / (1 + exp(-k x))
     (5)  L_CPT = mean over z of (m_i^z - ideal_i^z)^2
     (6)  L_DIV = sum over z of m_i^z max(0, m_k^z - margin),  k != i
     (7)  L_CLS = cross-entropy over seen classes of s_j = e' phi(j),  e = sum_i W' theta(x^i)
-    (8)  L_CCT = max(0, margin + |e/|e| - C_y|^2 - |e/|e| - C_k|^2),  class centres C of unit length, k != y
+    (8)  L_CCT = max(0, margin + |e/|e| - C_y|^2 - |e/|e| - C_k|^2),  centres |C| = 1, k != y
     (9)  L     = sum_i (L_CPT + lambda L_DIV) + alpha L_CLS + beta L_CCT
     (10) P_u   = R P_s,  R = arg min |Phi_u - R Phi_s|^2 + ridge |R|^2,  P_s class means of e/|e|
     prediction: arg max over y of s_y, of P_y' e/|e|, or of their sum
@@ -46,13 +47,17 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.ranges import BelowOne, Share
 from zslpipe.networks.backbones import build_trunk, folded
-from zslpipe.networks.cropping import ChannelAttention, Cropping, blobs, channel_clusters
+from zslpipe.networks.class_centres import centre_triplet, ridge_combinations
+from zslpipe.networks.cropping import ChannelAttention, Cropping, channel_clusters
+from zslpipe.networks.map_losses import compactness, diversity
 from zslpipe.training.batches import SAMPLERS
 from zslpipe.training.contract import Batch, Classes, Images, TrainingData
 from zslpipe.training.fit import Objective, fit
@@ -60,6 +65,7 @@ from zslpipe.training.frozen_stage import StoredStage, stored
 from zslpipe.training.held import Held, Unaugmented
 
 INPUT = Images(size=448)
+DECLARES = ("epochs", "part_attention")
 
 # theta of the view x^0 (b, d); the regions of the map b (b, r, d), None for the baseline.
 FirstStage = tuple[Tensor, Tensor | None]
@@ -71,32 +77,28 @@ class Config:
 
     backbone: str = "vgg19"  # paper, section 2.1
     layer: str = ""  # ours: the last convolutional map
-    trunk_lr: float = (
-        0.0  # paper, section 3.2: frozen; else the network's rate, which falls as lr does
-    )
+    trunk_lr: NonNegativeFloat = 0.0  # paper, section 3.2: frozen; else it falls as lr does
     parts: Literal["two", "none"] = "two"  # paper, section 2; "none" is the baseline of section 3.3
-    view: float = 0.5  # paper, section 3.2: a view has 224 px where the image has 448
+    view: Share = 0.5  # paper, section 3.2: a view has 224 px where the image has 448
     crop: Literal["peak", "network"] = "peak"  # paper, section 2.2; code: "network"
-    square: float = 0.5  # ours: the crop's side, as a share of the image's
-    steepness: float = 10.0  # paper, section 3.2 (k)
-    feature_length: float = 10.0  # ours: chosen on validation classes (cub127, baseline)
-    diversity_weight: float = (
-        10.0  # ours (lambda): at 1 the maps do not part within some epochs (cub127)
-    )
-    embedding_weight: float = 1.0  # ours (alpha)
-    centre_weight: float = 1.0  # ours (beta)
-    diversity_margin: float = 0.2  # paper, section 3.2
-    centre_margin: float = 0.8  # paper, section 3.2
+    square: Share = 0.5  # ours: the crop's side, as a share of the image's
+    steepness: PositiveFloat = 10.0  # paper, section 3.2 (k)
+    feature_length: PositiveFloat = 10.0  # ours: chosen on validation classes (cub127, baseline)
+    diversity_weight: NonNegativeFloat = 10.0  # ours (lambda): at 1 the maps do not part (cub127)
+    embedding_weight: NonNegativeFloat = 1.0  # ours (alpha)
+    centre_weight: NonNegativeFloat = 1.0  # ours (beta)
+    diversity_margin: NonNegativeFloat = 0.2  # paper, section 3.2
+    centre_margin: NonNegativeFloat = 0.8  # paper, section 3.2
     wrong_centre: Literal["hardest", "mean"] = "hardest"  # family: He et al. 2018
     inference: Literal["compatibility", "centres", "sum"] = "sum"  # paper, section 2.5
-    ridge: float = 0.1  # ours: chosen on validation classes (cub127, baseline)
-    lr: float = 0.05  # paper, section 3.2
-    smallest_lr: float = 5e-4  # paper, section 3.2
-    patience: int = 2  # ours: epochs without a loss lower by 1 %, then lr falls to a tenth
-    momentum: float = 0.9  # paper, section 3.2
-    weight_decay: float = 5e-4  # paper, section 3.2
-    batch_size: int = 32  # paper, section 3.2
-    epochs: int = 30  # paper, section 3.4
+    ridge: PositiveFloat = 0.1  # ours: chosen on validation classes (cub127, baseline)
+    lr: PositiveFloat = 0.05  # paper, section 3.2
+    smallest_lr: NonNegativeFloat = 5e-4  # paper, section 3.2
+    patience: NonNegativeInt = 2  # ours: epochs without a loss lower by 1 %; then lr / 10
+    momentum: BelowOne = 0.9  # paper, section 3.2
+    weight_decay: NonNegativeFloat = 5e-4  # paper, section 3.2
+    batch_size: PositiveInt = 32  # paper, section 3.2
+    epochs: PositiveInt = 30  # paper, section 3.4
 
 
 class Model(nn.Module):
@@ -111,14 +113,14 @@ class Model(nn.Module):
     def __init__(self, config: Config, classes: Classes, input_shape: tuple[int, ...]):
         super().__init__()
         self.config = config
-        self.trunk = build_trunk(config.backbone, "random", config.layer or None).requires_grad_(
-            config.trunk_lr > 0
-        )
+        trunk = build_trunk(config.backbone, "random", config.layer or None)
+        self.trunk = trunk.requires_grad_(config.trunk_lr > 0)
         with torch.no_grad():
             width, self.cells = self.trunk(torch.zeros(1, *input_shape)).shape[1:3]
         if self.cells == 1:
             raise InputError(
-                f"sgma: {config.backbone} makes one region of {input_shape[1]} px; take larger images"
+                f"sgma: {config.backbone} makes one region of {input_shape[1]} px; "
+                "take larger images"
             )
         self.view = round(config.view * input_shape[1])
         self.attention = ChannelAttention(width, self.cells)
@@ -126,9 +128,8 @@ class Model(nn.Module):
             self.cells, config.square, config.steepness, config.crop == "network"
         )
         length = classes.attributes.shape[1]
-        self.W = nn.Parameter(
-            torch.empty(width, length).normal_(0, (2 / width) ** 0.5)
-        )  # paper, section 3.3: He
+        # paper, section 3.3: He
+        self.W = nn.Parameter(torch.empty(width, length).normal_(0, (2 / width) ** 0.5))
         names = [classes.names[number] for number in classes.seen.nonzero()]
         drawn = torch.empty(len(names), length).normal_(0, 0.01)  # paper, section 3.4
         # Drawn in the order of the names, so that the order of the classes does not count.
@@ -145,16 +146,16 @@ class Model(nn.Module):
 
     def regions(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b r d"]:
         """Return the map b, row by row."""
-        return self.trunk(images).flatten(2).transpose(1, 2)
+        maps: Tensor = self.trunk(images)
+        return maps.flatten(2).transpose(1, 2)
 
     def first_stage(self, images: Float[Tensor, "b 3 h w"]) -> FirstStage:
         """Return theta of the view x^0 and the regions of the image."""
         view = F.interpolate(
             images, size=self.view, mode="bilinear", align_corners=False, antialias=True
         )
-        return self.trunk(view).mean((2, 3)), None if self.config.parts == "none" else self.regions(
-            images
-        )
+        pooled = self.trunk(view).mean((2, 3))
+        return pooled, None if self.config.parts == "none" else self.regions(images)
 
     def forward(
         self,
@@ -171,7 +172,7 @@ class Model(nn.Module):
             # Both crops of all images go through the network at once.
             crops = self.cropping(images, logits, self.view).flatten(0, 1)
             parts = F.normalize(self.trunk(crops).mean((2, 3)), dim=1)
-            theta = theta + parts.unflatten(0, (-1, 2)).sum(1)
+            theta = theta + torch.unflatten(parts, 0, (-1, 2)).sum(1)
         return self.config.feature_length * theta @ self.W, logits
 
     def scores(self, inputs: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c"]:
@@ -179,11 +180,9 @@ class Model(nn.Module):
         embedding, _ = self(inputs, *self.first_stage(inputs))
         if self.config.inference == "compatibility":
             return embedding @ self.attributes.T
-        vectors = (
-            self.prototypes
-            if self.config.inference == "centres"
-            else self.attributes + self.prototypes
-        )
+        vectors = self.prototypes
+        if self.config.inference == "sum":
+            vectors = self.attributes + self.prototypes
         return F.normalize(embedding, dim=1) @ vectors.T
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -203,56 +202,20 @@ class Model(nn.Module):
             maps = logits.sigmoid()
             terms["compactness"] = compactness(maps)
             terms["diversity"] = config.diversity_weight * diversity(maps, config.diversity_margin)
-            triplet = centre_triplet(
-                embedding, self.centres, targets, config.centre_margin, config.wrong_centre
-            )
+            margin, wrong = config.centre_margin, config.wrong_centre
+            triplet = centre_triplet(embedding, self.centres, targets, margin, wrong)
             terms["centre"] = config.centre_weight * triplet
         return terms
 
     def part_attention(self, inputs: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 2 y x"]:
         """Return M, eq. 3."""
-        return self.attention(self.regions(inputs)).sigmoid()
+        logits: Tensor = self.attention(self.regions(inputs))
+        return logits.sigmoid()
 
     def channel_maps(self, inputs: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 2 y x"]:
         """Return the mean response of each k-means cluster's channels."""
-        return self.attention.cluster_maps(self.regions(inputs))
-
-
-def compactness(maps: Float[Tensor, "b m h w"]) -> Float[Tensor, ""]:
-    """Return L_CPT, eq. 5, its sum over maps and mean over images."""
-    return (maps - blobs(maps)).square().mean((0, 2, 3)).sum()
-
-
-def diversity(maps: Float[Tensor, "b 2 h w"], margin: float) -> Float[Tensor, ""]:
-    """Return L_DIV, eq. 6 as a mean over positions, its sum over maps and mean over images."""
-    return (maps * (maps.flip(1) - margin).clamp(min=0)).mean((0, 2, 3)).sum()
-
-
-def centre_triplet(
-    embedding: Float[Tensor, "b a"],
-    centres: Float[Tensor, "k a"],
-    targets: Int[Tensor, " b"],
-    margin: float,
-    wrong: str,
-) -> Float[Tensor, ""]:
-    """Return L_CCT, eq. 8, against the closest wrong centre ("hardest") or as the "mean" over all
-    wrong ones.
-    """
-    # Of unit vectors, |x - y|^2 = 2 - 2 x'y.
-    distances = 2 - 2 * F.normalize(embedding, dim=1) @ F.normalize(centres, dim=1).T
-    own = F.one_hot(targets, len(centres)).bool()
-    hinges = (margin + distances[own].unsqueeze(1) - distances).clamp(min=0).masked_fill(own, 0.0)
-    return (hinges.amax(1) if wrong == "hardest" else hinges.sum(1) / (len(centres) - 1)).mean()
-
-
-def ridge_combinations(
-    attributes: Float[Tensor, "c a"], seen: Tensor, ridge: float
-) -> Float[Tensor, "c k"]:
-    """Return R, eq. 10, of all classes from the k seen ones; a seen class is itself."""
-    known, identity = attributes[seen], torch.eye(int(seen.sum())).to(attributes)
-    combinations = torch.linalg.solve(known @ known.T + ridge * identity, known @ attributes.T).T
-    combinations[seen] = identity
-    return combinations
+        maps: Tensor = self.attention.cluster_maps(self.regions(inputs))
+        return maps
 
 
 def descent(model: Model) -> tuple[torch.optim.Optimizer, ReduceLROnPlateau]:
@@ -279,12 +242,10 @@ def set_prototypes(
     """Set P, eq. 10, from the embeddings of all training images."""
     sums = torch.zeros_like(model.prototypes)
     for batch in data.in_order(model.config.batch_size):
-        sums.index_add_(
-            0, batch.labels, F.normalize(model(batch.inputs, *first_stage(batch))[0], dim=1)
-        )
-    means = sums / torch.bincount(data.labels, minlength=len(sums)).to(sums).clamp_min(1).unsqueeze(
-        1
-    )
+        embedding, _ = model(batch.inputs, *first_stage(batch))
+        sums.index_add_(0, batch.labels, F.normalize(embedding, dim=1))
+    counts = torch.bincount(data.labels, minlength=len(sums)).to(sums)
+    means = sums / counts.clamp_min(1).unsqueeze(1)
     combinations = ridge_combinations(model.attributes, model.seen, model.config.ridge)
     model.prototypes.copy_(F.normalize(combinations @ means[model.seen], dim=1))
 
@@ -294,12 +255,9 @@ def stored_first_stage(model: Model, data: TrainingData) -> StoredStage:
     (n, r, d) is b; the baseline has no regions.
     """
     count, width = len(data.rows), len(model.attention.clusters)
-    shapes = {
-        "pooled": ((count, width), "float32"),
-        "regions": ((count, model.cells**2, width), "float16"),
-    }
-    if model.config.parts == "none":
-        del shapes["regions"]
+    shapes: dict[str, tuple[tuple[int, ...], str]] = {"pooled": ((count, width), "float32")}
+    if model.config.parts != "none":
+        shapes["regions"] = ((count, model.cells**2, width), "float16")
     return stored(model.first_stage, data, shapes, model.config.batch_size)
 
 
@@ -324,9 +282,9 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
             return model.first_stage(batch.inputs)
         rows, device = batch.positions.numpy(), data.run.device
         whole = torch.from_numpy(kept.maps(pooled=True)[rows]).to(device)
-        return whole, None if kept.regions is None else torch.from_numpy(kept.regions[rows]).to(
-            device
-        ).float()
+        if kept.regions is None:
+            return whole, None
+        return whole, torch.from_numpy(kept.regions[rows]).to(device).float()
 
     def after_epoch(trained: Model, epochs: int) -> dict[str, float]:
         """Return what is measured after an epoch, with the prototypes of that epoch."""
@@ -336,12 +294,7 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
     measure = data.run.after_epoch
     run = replace(data.run, after_epoch=after_epoch if measure else None)
     objective = Objective(lambda batch: model.losses(batch, first_stage(batch)), *descent(model))
-    fit(
-        model,
-        replace(data, run=run),
-        partial(SAMPLERS["random"], size=config.batch_size),
-        objective,
-        config.epochs,
-    )
+    sampler = partial(SAMPLERS["random"], size=config.batch_size)
+    fit(model, replace(data, run=run), sampler, objective, config.epochs)
     set_prototypes(model, data, first_stage)
     model.trunk = trunk

@@ -1,7 +1,7 @@
 """A run's inputs and its model: what every job that trains or scores begins with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,10 @@ class RunInputs:
 
 
 def configured(module: Any, spec: Mapping[str, Any]) -> Any:
-    """Return the method's Config: its defaults, the paper's settings for ``settings_of``, the
-    extractor's network where the method runs it itself, then the user's settings. ``spec`` is a
-    :class:`zslpipe.study.config.Run` as a dict.
+    """Return the method's Config; ``spec`` is a :class:`zslpipe.study.config.Run` as a dict, whose
+    settings are complete.
     """
-    config = getattr(module, "PUBLISHED", {}).get(spec["settings_of"], module.Config())
-    trunk = spec["trunk"]
-    if trunk is not None:
-        config = replace(config, backbone=trunk["backbone"], layer=trunk.get("layer", ""))
-    return replace(config, **spec["settings"])
+    return module.Config(**spec["settings"])
 
 
 def build_model(module: Any, config: Any, classes: Classes, run_inputs: RunInputs) -> Model:

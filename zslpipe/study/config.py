@@ -1,48 +1,48 @@
 """The configuration: read, checked, completed with defaults, and turned into typed runs. Imports no
 torch.
 
-``workflow/schemas/config.schema.yaml`` says what every key means; a method's section is checked
-against its ``Config``.
+:mod:`zslpipe.study.sections` says what every key means; a method's section is checked against its
+``Config``, a dataset's source against the adapter's ``Settings``.
 """
 
-import ast
 import copy
-import re
+import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
-
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.ranges import VARIABLE
 from zslpipe.provenance import PACKAGE
-from zslpipe.study.declarations import FROM_EXTRACTOR, MethodSource, read_method
-
-# What a method's section may hold besides the fields of its Config.
-RUN_KEYS = (
-    "input",
-    "extractor",
-    "semantics",
-    "normalisation",
-    "words",
-    "precision",
-    "selection",
-    "criterion",
-    "choose",
-    "rebalancing",
-    "variants",
+from zslpipe.settings import as_plain, parse_settings
+from zslpipe.study.assignments import apply_assignments
+from zslpipe.study.declarations import (
+    adapter_names,
+    published_names,
+    read_method,
+    read_settings,
 )
-# ``key=value`` of --config set="..."; a value in brackets, braces or quotes may contain spaces.
-ASSIGNMENT = re.compile(r"\s*([\w.\-]+)=(\[[^\]]*\]|\{[^}]*\}|\"[^\"]*\"|'[^']*'|\S+)")
+from zslpipe.study.extractor_choice import extractor_of
+from zslpipe.study.method_sections import Row, rows
+from zslpipe.study.sections import Configuration
+from zslpipe.study.yaml_files import check_keys
+
+SECTIONS = tuple(field.name for field in fields(Configuration))
+# The kinds of rebalancing that have settings, and the classes that hold them.
+REBALANCING = {
+    "calibrated_stacking": "CalibratedStacking",
+    "cosmo": "Cosmo",
+    "discriminator": "Discriminator",
+}
+# What an extractor says that decides no number of a network that is trained.
+NOT_OF_A_TRUNK = ("batch_size", "dtype")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the table: a method as a variant on a dataset; ``settings`` are the Config fields
-    the user sets.
+    """One row of the table: a method as a variant on a dataset; ``settings`` are all fields of the
+    method's Config: its defaults, what the paper publishes for the dataset, the user's.
 
     ``input`` is a kind of :mod:`zslpipe.study.declarations`; ``trunk`` the extractor's own section
     where the method runs the network itself, None where it reads the extractor's features.
@@ -60,9 +60,8 @@ class Run:
     precision: str
     selection: str
     criterion: str
-    choose: Mapping[str, list]
+    choose: Mapping[str, list[Any]]
     settings: Mapping[str, Any]
-    settings_of: str | None
     rebalancing: tuple[str, ...]
 
     @property
@@ -71,123 +70,106 @@ class Run:
         return {name: value for name, value in asdict(self).items() if name != "rebalancing"}
 
 
-def load(given: Mapping[str, Any], schema: Path) -> dict[str, Any]:
+def load(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration with ``set`` applied, checked and completed; raises InputError in
     one line.
     """
     config = copy.deepcopy(dict(given))
     apply_assignments(config, str(config.pop("set", "")))
-    rules = yaml.safe_load(schema.read_text(encoding="utf8"))
+    check_keys(config)
     # The methods' names come first: a misspelt method is better named than called an unknown key.
-    for name in _method_sections(config, rules):
+    sections = _method_sections(config)
+    for name in sections:
         read_method(name)
-    _check(config, rules)
-    complete = _with_defaults(config, rules, rules)
+    parsed = parse_settings(Configuration, _without_empty(config), "config", called="key")
+    complete: dict[str, Any] = as_plain(parsed)
+    complete["data_root"] = _expanded(complete["data_root"])
+    for name, entry in complete["datasets"].items():
+        _complete_dataset(name, entry)
+    for name, entry in complete["words"].items():
+        complete["words"][name] = _settings_of("datasets.words", entry, ("words", name))
+    complete["rebalancing"] = {
+        kind: _rebalancing(kind, complete["rebalancing"].get(kind, {})) for kind in REBALANCING
+    }
+    for name in sections:
+        complete[name] = config.get(name) or {}
+        list(rows(name, complete[name]))
     list(runs(complete))
     return complete
 
 
-def apply_assignments(config: dict[str, Any], text: str) -> None:
-    """Set nested values from ``"dazle.lr=0.5 seeds=[0,1]"``, typed by YAML; raises InputError if it
-    does not parse.
-    """
-    position = 0
-    while position < len(text.rstrip()):
-        match = ASSIGNMENT.match(text, position)
-        if match is None:
-            raise InputError(
-                f'--config set="...": cannot read {text[position:].strip()!r}; '
-                "write name.key=value, separated by spaces"
-            )
-        position = match.end()
-        *folders, last = match[1].split(".")
-        target = config
-        for folder in folders:
-            target = target.setdefault(folder, {})
-            if not isinstance(target, dict):
-                raise InputError(
-                    f'--config set="{match[1]}=...": {folder!r} is a value, not a section'
-                )
-        target[last] = _typed(match[2])
-
-
-def _typed(text: str) -> Any:
-    """Return a value as YAML types it; raises InputError where it is none, such as a list that is
-    not closed.
-    """
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(
-            f'--config set="...": {text!r} is not a value in YAML; an inner ] or }} is not read, use dotted names'
-        ) from None
-
-
-def _method_sections(config: Mapping[str, Any], rules: Mapping[str, Any]) -> list[str]:
-    """Return the names that must be methods: those listed, and every section the schema does not
-    know.
+def _method_sections(config: Mapping[str, Any]) -> list[str]:
+    """Return the names that must be methods: those listed, and every section that is none of
+    SECTIONS.
     """
     listed = config.get("methods")
     listed = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
-    sections = [key for key in config if key not in rules["properties"]]
-    for key in sections:
+    others = [key for key in config if key not in SECTIONS]
+    for key in others:
         if key not in listed and not (PACKAGE / "methods" / f"{key}.py").is_file():
-            raise InputError(
-                f"config: unknown key {key!r}; {nearest(key, [*rules['properties'], *listed])}"
-            )
-    return [*listed, *sections]
+            raise InputError(f"config: unknown key {key!r}; {nearest(key, [*SECTIONS, *listed])}")
+    return list(dict.fromkeys([*listed, *others]))
 
 
-def _check(config: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
-    """Raise InputError for the first violation of the schema: where, what, and the nearest known
-    key.
+def _without_empty(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections of SECTIONS without those in which nothing is written (all their lines
+    are comments).
     """
-    error = best_match(Draft202012Validator(rules).iter_errors(config))
-    if error is None:
-        return
-    where = ".".join(str(part) for part in error.absolute_path) or "top level"
-    raise InputError(f"config, {where}: {_explain(error)}")
+    may_be_empty = [
+        field.name for field in fields(Configuration) if field.default_factory is not MISSING
+    ]
+    kept = {key: config[key] for key in SECTIONS if key in config}
+    for key in may_be_empty:
+        if key in kept and kept[key] is None:
+            del kept[key]
+    datasets = kept.get("datasets")
+    for entry in datasets.values() if isinstance(datasets, dict) else ():
+        if isinstance(entry, dict) and "source" in entry and entry["source"] is None:
+            del entry["source"]
+    return kept
 
 
-def _explain(error: ValidationError) -> str:
-    """Return a schema error as a sentence for the person who wrote the file."""
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = error.schema["properties"]
-        unknown = next(key for key in error.instance if key not in known)
-        return f"unknown key {unknown!r}; {nearest(str(unknown), known)}"
-    if isinstance(error.instance, str):
-        return f"{error.message}{_number_hint(error.instance)}"
-    return error.message
+def _expanded(folder: str) -> str:
+    """Return ``data_root`` with ~ and $VARIABLES looked up; InputError for one that is not set."""
+    found = os.path.expandvars(Path(folder).expanduser() if folder.startswith("~") else folder)
+    unknown = VARIABLE.search(found)
+    if unknown:
+        raise InputError(f"config, data_root: {folder!r}: the variable {unknown[0]} is not set")
+    return str(found)
 
 
-def _number_hint(text: str) -> str:
-    """Return the advice for ``1e-4``, which YAML reads as a string, and nothing for other texts."""
-    if not re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text):
-        return ""
-    mantissa, exponent = re.split("[eE]", text)
-    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
-    sign = "" if exponent[0] in "+-" else "+"
-    return f" (YAML reads {text} as text: write {mantissa}e{sign}{exponent})"
+def _complete_dataset(name: str, entry: dict[str, Any]) -> None:
+    """Fill in a dataset's source; raises InputError for an unknown adapter or settings that no
+    paper publishes.
+    """
+    adapter = entry["adapter"]
+    if adapter not in adapter_names():
+        raise InputError(
+            f"config, datasets.{name}: no adapter {adapter!r}; {nearest(adapter, adapter_names())}"
+        )
+    module = f"datasets.adapters.{adapter}"
+    entry["source"] = _settings_of(module, entry["source"], ("datasets", name, "source"))
+    published = entry.get("settings_of")
+    if published is not None and published not in published_names():
+        raise InputError(
+            f"config, datasets.{name}.settings_of: no method has published settings for "
+            f"{published!r}; {nearest(published, published_names())}"
+        )
 
 
-def _with_defaults(value: Any, rules: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
-    """Return ``value`` with the schema's defaults filled in, at every depth."""
-    if "$ref" in rules:
-        rules = root["$defs"][rules["$ref"].rsplit("/", 1)[1]]
-    if not isinstance(value, dict):
-        return value
-    known = rules.get("properties", {})
-    complete = {
-        key: copy.deepcopy(rule["default"])
-        for key, rule in known.items()
-        if "default" in rule and key not in value
-    }
-    complete |= value
-    other = rules.get("additionalProperties")
-    for key, item in complete.items():
-        rule = known.get(key, other if isinstance(other, dict) else {})
-        complete[key] = _with_defaults(item, rule, root)
-    return complete
+def _settings_of(
+    module: str, given: Mapping[str, Any], path: tuple[str, ...], name: str = "Settings"
+) -> dict[str, Any]:
+    """Return settings checked against the class of the module that reads them, with its defaults;
+    an empty list is left out, as what is None is: it says nothing.
+    """
+    complete = as_plain(parse_settings(read_settings(module, name), given, "config", path))
+    return {key: value for key, value in complete.items() if value not in ([], {})}
+
+
+def _rebalancing(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a kind of rebalancing, complete."""
+    return _settings_of("scores.rebalancing", given, ("rebalancing", kind), REBALANCING[kind])
 
 
 def runs(config: Mapping[str, Any]) -> Iterator[Run]:
@@ -196,159 +178,63 @@ def runs(config: Mapping[str, Any]) -> Iterator[Run]:
     """
     for dataset in config["datasets"]:
         for method in _methods_of(config, dataset):
-            source = read_method(method)
-            section = config.get(method) or {}
-            variants = section.get("variants") or {}
-            for variant, changes in {"default": {}, **variants}.items():
-                merged = {
-                    **{key: value for key, value in section.items() if key != "variants"},
-                    **changes,
-                }
-                yield _run(config, dataset, source, variant, merged)
+            for row in rows(method, config[method]):
+                yield _run(config, dataset, row)
 
 
 def _methods_of(config: Mapping[str, Any], dataset: str) -> list[str]:
     """Return the methods that run on a dataset, in the order of ``methods``; InputError for one not
     listed there.
     """
-    only = config["datasets"][dataset].get("methods", config["methods"])
+    listed = config["methods"]
+    only = config["datasets"][dataset].get("methods", listed)
     for name in only:
-        if name not in config["methods"]:
+        if name not in listed:
             raise InputError(
-                f"config, datasets.{dataset}.methods: {name!r} is not among methods; {nearest(name, config['methods'])}"
+                f"config, datasets.{dataset}.methods: {name!r} is not among methods; "
+                f"{nearest(name, listed)}"
             )
-    return [name for name in config["methods"] if name in only]
+    return [name for name in listed if name in only]
 
 
-def _run(
-    config: Mapping[str, Any],
-    dataset: str,
-    source: MethodSource,
-    variant: str,
-    section: Mapping[str, Any],
-) -> Run:
-    """Return one run from a method's section with the variant's changes merged in."""
-    entry = config["datasets"][dataset]
-    where = f"config, {source.name}" + ("" if variant == "default" else f".variants.{variant}")
-    settings = {key: value for key, value in section.items() if key not in RUN_KEYS}
-    choose = section.get("choose", {})
-    for key in [*settings, *choose]:
-        if "images" in source.inputs and key in FROM_EXTRACTOR:
-            raise InputError(
-                f"{where}.{key}: the network is the extractor's; name one with 'extractor'"
-            )
-        if key not in source.settings:
-            raise InputError(
-                f"{where}: unknown setting {key!r}; {nearest(key, [*source.settings, *RUN_KEYS])}"
-            )
-    for key, values in [*((key, [value]) for key, value in settings.items()), *choose.items()]:
-        for value in values:
-            _check_type(value, source.settings[key], f"{where}.{key}")
-    selection = section.get("selection", "last")
-    if choose and selection != "validation":
-        raise InputError(f"{where}.choose: values are only tried with 'selection: validation'")
-    if selection == "validation" and not choose and "epochs" not in source.settings:
-        raise InputError(
-            f"{where}: 'selection: validation' has nothing to choose; name values to try under 'choose'"
-        )
-    words = section.get("words", entry.get("words")) if source.uses_words else None
-    if source.uses_words and words not in config["words"]:
-        raise InputError(
-            f"config, datasets.{dataset}: method {source.name!r} reads word vectors; "
-            f"set 'words' to one of: {', '.join(config['words']) or '(none defined)'}"
-        )
-    kind = section.get("input", next(iter(source.inputs)))
-    if kind not in source.inputs:
-        raise InputError(
-            f"{where}.input: {source.name} takes {' or '.join(source.inputs)}, not {kind!r}"
-        )
-    extractor = _extractor(
-        config, dataset, source.inputs[kind], kind, section.get("extractor"), where
-    )
+def _run(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
+    """Return a method's row on a dataset."""
+    entry, section = config["datasets"][dataset], row.section
+    kind = row.input
+    extractor = extractor_of(config, dataset, row)
+    trunk = _trunk(config["extractors"][extractor]) if kind == "images" else None
     return Run(
         dataset=dataset,
-        method=source.name,
-        variant=variant,
+        method=row.source.name,
+        variant=row.variant,
         input=kind,
         extractor=extractor,
-        trunk=config["extractors"][extractor] if kind == "images" else None,
-        words=words,
-        semantics=section.get("semantics", entry["semantics"]),
-        normalisation=section.get("normalisation", entry["normalisation"]),
-        precision=section.get("precision", "float32"),
-        selection=selection,
-        criterion=section.get("criterion", "H"),
-        choose=choose,
-        settings=settings,
-        settings_of=entry.get("settings_of"),
-        rebalancing=tuple(section.get("rebalancing", ["none"])),
+        trunk=trunk,
+        words=_words(config, dataset, row),
+        semantics=section.semantics or entry["semantics"],
+        normalisation=section.normalisation or entry["normalisation"],
+        precision=section.precision,
+        selection=section.selection,
+        criterion=section.criterion,
+        choose=row.choose,
+        settings=row.complete(entry.get("settings_of"), trunk),
+        rebalancing=section.rebalancing,
     )
 
 
-def _check_type(value: Any, annotation: str, where: str) -> None:
-    """Raise InputError unless ``value`` has the type of a Config field (bool, int, float, str,
-    Literal of texts).
-    """
-    if annotation.startswith("Literal["):
-        options = [
-            str(option) for option in ast.literal_eval(f"[{annotation.removeprefix('Literal[')}")
-        ]
-        if value not in options:
-            raise InputError(
-                f"{where}: {value!r} is none of {', '.join(options)}; {nearest(str(value), options)}"
-            )
-        return
-    fits = {"bool": bool, "int": int, "float": int | float, "str": str}.get(annotation)
-    if fits is None or (
-        isinstance(value, fits) and (annotation == "bool" or not isinstance(value, bool))
-    ):
-        return
-    hint = _number_hint(value) if isinstance(value, str) else ""
-    raise InputError(f"{where}: {value!r} is not of type {annotation}{hint}")
+def _trunk(extractor: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an extractor says of a network that a method trains itself."""
+    return {key: value for key, value in extractor.items() if key not in NOT_OF_A_TRUNK}
 
 
-def _extractor(
-    config: Mapping[str, Any],
-    dataset: str,
-    wanted: Mapping[str, int],
-    kind: str,
-    named: str | None,
-    where: str,
-) -> str:
-    """Return the extractor of a run: the one named, or the dataset's first that fits its input.
-
-    Features fit by their grid (pooled ones are the mean over the 7x7 grid and are never extracted a
-    second time), images by their size.
-    """
-    offered = config["datasets"][dataset]["extractors"]
-    for name in [*offered, *([named] if named else [])]:
-        if name not in config["extractors"]:
-            raise InputError(
-                f"config: no extractor {name!r}; {nearest(name, config['extractors'])}"
-            )
-    if named and not (kind != "pooled" and config["extractors"][named]["backbone"] == "stored"):
-        return named
-    if named:
+def _words(config: Mapping[str, Any], dataset: str, row: Row) -> str | None:
+    """Return the word vectors that a row reads, None for a method that reads none."""
+    if not row.source.uses_words:
+        return None
+    words: str | None = row.section.words or config["datasets"][dataset].get("words")
+    if words not in config["words"]:
         raise InputError(
-            f"{where}.extractor: {named!r} holds pooled features only, the method takes {kind}"
+            f"config, datasets.{dataset}: method {row.source.name!r} reads word vectors; "
+            f"set 'words' to one of: {', '.join(config['words']) or '(none defined)'}"
         )
-    for name in offered:
-        if _fits(config["extractors"][name], wanted, kind):
-            return name
-    grid = wanted.get("grid", 7)
-    lacking = f"images of {wanted['size']} px" if kind == "images" else f"a {grid}x{grid} grid"
-    raise InputError(
-        f"{where}: dataset {dataset!r} has no extractor with {lacking} among: {', '.join(offered)}; "
-        "name one with 'extractor'"
-    )
-
-
-def _fits(extractor: Mapping[str, Any], wanted: Mapping[str, int], kind: str) -> bool:
-    """Return whether an extractor is a method's default for a kind of input with the arguments
-    ``wanted``.
-    """
-    if extractor["backbone"] == "stored":
-        return kind == "pooled"
-    if kind == "images":
-        return bool(extractor["size"] == wanted["size"])
-    return bool(extractor["grid"] == wanted.get("grid", 7))
+    return words

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from zslpipe.provenance import canonical
@@ -25,8 +24,8 @@ class Study:
     stage; raises InputError.
     """
 
-    def __init__(self, given: Mapping[str, Any], schema: str):
-        self.config = configuration.load(given, Path(schema))
+    def __init__(self, given: Mapping[str, Any]):
+        self.config = configuration.load(given)
         self.paths = PATHS
         self.datasets = Datasets(self.config)
         self.extractors = Extractors(self.config, self.datasets)

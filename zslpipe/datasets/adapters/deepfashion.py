@@ -18,6 +18,7 @@ from zslpipe.datasets.reading import attributes, image_files, splits
 from zslpipe.datasets.reading.text_files import existing_file
 from zslpipe.formats.index import OWN_SPLIT, PROPOSED_SPLIT, Index, write_index
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.ranges import FileName, Seed
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -47,19 +48,17 @@ KINDS = ("texture", "fabric", "shape", "part", "style")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a configuration can say about DeepFashion; file names are relative to the data folder."""
+    """What a configuration can say about DeepFashion; files are relative to the data folder."""
 
-    images: str | None = None  # the folder that holds img/
-    category_names: str = "Anno_coarse/list_category_cloth.txt"
-    categories: str = "Anno_coarse/list_category_img.txt"
-    attribute_names: str = "Anno_coarse/list_attr_cloth.txt"
-    attributes: str = "Anno_coarse/list_attr_img.txt"
-    partition: str = "Eval/list_eval_partition.txt"
-    unseen_classes: str | None = None  # text: class names, instead of the published ten
-    validation_classes: str | None = (
-        None  # text: class names; else drawn with the seed, the published number of them
-    )
-    seed: int = 0
+    images: FileName | None = None  # the folder that holds img/
+    category_names: FileName = "Anno_coarse/list_category_cloth.txt"
+    categories: FileName = "Anno_coarse/list_category_img.txt"
+    attribute_names: FileName = "Anno_coarse/list_attr_cloth.txt"
+    attributes: FileName = "Anno_coarse/list_attr_img.txt"
+    partition: FileName = "Eval/list_eval_partition.txt"
+    unseen_classes: FileName | None = None  # text: class names, instead of the published ten
+    validation_classes: FileName | None = None  # text: class names; else the published number
+    seed: Seed = 0  # of the validation classes that no file gives
 
 
 def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:

@@ -11,18 +11,20 @@ import os
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from pydantic import PositiveInt
 
 from zslpipe.datasets import creatures
 from zslpipe.datasets.creatures import ATTRIBUTES, COLOURS, FORMS, PARTS
 from zslpipe.formats.index import Index, write_index
-from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.files import temporary_name
+from zslpipe.machine.ranges import AtLeastTwo, Seed
+from zslpipe.settings import parse_settings
 
 FAMILIES = ("dabbler", "piper", "strutter", "weaver", "glider", "hopper", "rambler", "whistler")
 HABITATS = ("marsh", "hill", "river", "forest", "meadow")
@@ -40,28 +42,10 @@ POOLED_FROM = 200  # pictures; below, starting processes takes longer than drawi
 class Settings:
     """What a configuration can say about the demo dataset."""
 
-    seed: int = 0
-    images_per_class: int = 50  # 24 seen classes to train on: enough for five methods in minutes
-    auxiliary_classes: int = 64
-    auxiliary_images_per_class: int = 32
-
-
-def read_settings(settings: Mapping) -> Settings:
-    """Return ``settings`` with defaults filled in; raises InputError for an unknown key or a number
-    out of range.
-    """
-    known = [field.name for field in fields(Settings)]
-    for name, value in settings.items():
-        if name not in known:
-            raise InputError(
-                f"dataset adapter demo has no setting {name!r}; {nearest(name, known)}"
-            )
-        lowest = {"seed": 0, "images_per_class": 2}.get(name, 1)
-        if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-            raise InputError(
-                f"demo setting {name}: {value!r}; give a whole number from {lowest} up"
-            )
-    return Settings(**settings)
+    seed: Seed = 0  # of classes and pictures
+    images_per_class: AtLeastTwo = 50  # 24 seen classes to train on: methods take minutes
+    auxiliary_classes: PositiveInt = 64  # that the backbone is trained on
+    auxiliary_images_per_class: PositiveInt = 32  # pictures of each
 
 
 def class_strengths(seed: int, auxiliary_classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +134,7 @@ def write(settings: Mapping, output: Path, data_root: Path) -> None:
     ``output`` is results/{dataset}/index.h5; ``data_root`` is not read, the demo needs no data.
     Raises InputError for unknown settings.
     """
-    chosen = read_settings(settings)
+    chosen = parse_settings(Settings, settings, f"dataset {output.parent.name!r}")
     strengths, auxiliary = class_strengths(chosen.seed, chosen.auxiliary_classes)
     names = tuple(f"{habitat} {family}" for family, habitat in product(FAMILIES, HABITATS))
     folders = [name.replace(" ", "_") for name in names]

@@ -14,6 +14,7 @@ from zslpipe.datasets.reading.image_files import SUFFIXES
 from zslpipe.datasets.reading.text_files import existing_file, read_lines
 from zslpipe.formats.index import OWN_SPLIT, Index, write_index
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -25,16 +26,12 @@ class Settings:
     folder.
     """
 
-    images: str  # a folder that holds one folder a class
-    attributes: str  # CSV: class, then a column an attribute
-    unseen_classes: str  # text: class names, one a line
-    validation_classes: str | None = (
-        None  # text: seen classes to set aside; else a fifth of them, drawn with the seed
-    )
-    test_seen_fraction: float = (
-        0.2  # of a seen class's images; as the field's splits (Xian et al. 2018, section 5.2)
-    )
-    seed: int = 0
+    images: FileName  # a folder that holds one folder a class
+    attributes: FileName  # CSV: class, then a column an attribute
+    unseen_classes: FileName  # text: class names, one a line
+    validation_classes: FileName | None = None  # text: seen classes; else a fifth of them, drawn
+    test_seen_fraction: BetweenZeroAndOne = 0.2  # Xian et al. 2018, 5.2: of a seen class's images
+    seed: Seed = 0  # of what is drawn
 
 
 def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:

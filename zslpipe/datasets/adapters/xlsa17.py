@@ -28,6 +28,7 @@ from zslpipe.formats.index import (
     write_index,
 )
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -39,26 +40,20 @@ class Settings:
     folder.
     """
 
-    features: str  # .mat with labels and image_files; its features are read only where they are used directly
-    splits: str  # .mat of any generation
-    images: str | None = None  # folder; absent: pooled features of the .mat alone
+    features: FileName  # .mat with labels and image_files; pooled features, where they are used
+    splits: FileName  # .mat of any generation
+    images: FileName | None = None  # folder; absent: pooled features of the .mat alone
     anchor: str | None = None  # folder in the stored paths behind which they are the dataset's own
-    class_names: str | None = None  # text, one a line, where the split file has none (FLO)
-    attribute_names: str | None = None  # text, "1 has_bill_shape::dagger" a line
-    parts: str | None = None  # CSV: image,part,x,y,visible in image pixels
+    class_names: FileName | None = None  # text, one a line, where the split file has none (FLO)
+    attribute_names: FileName | None = None  # text, "1 has_bill_shape::dagger" a line
+    parts: FileName | None = None  # CSV: image,part,x,y,visible in image pixels
     known_as: str | None = None  # CUB, SUN, AWA1, AWA2, aPY, FLO: compare with the published sizes
-    boxes: tuple[str, ...] = ()  # aPY's apascal_train, apascal_test, ayahoo_test
-    unseen_classes: str | None = None  # text: another split than the file's, by class names
-    validation_classes: str | None = (
-        None  # text: seen classes to set aside, where the file has no train and val
-    )
-    extra_semantics: Mapping[str, str] = field(
-        default_factory=dict
-    )  # kind -> .mat whose `att` it is
-    test_seen_fraction: float = (
-        0.2  # Xian et al. 2018, section 5.2: of a seen class's images, for another split
-    )
-    seed: int = 0  # of the splits that no file gives
+    boxes: tuple[FileName, ...] = ()  # aPY's apascal_train, apascal_test, ayahoo_test
+    unseen_classes: FileName | None = None  # text: another split than the file's, by class names
+    validation_classes: FileName | None = None  # text: seen classes to set aside, if no file does
+    extra_semantics: Mapping[str, FileName] = field(default_factory=dict)  # kind -> .mat: its `att`
+    test_seen_fraction: BetweenZeroAndOne = 0.2  # Xian et al. 2018, 5.2: of a seen class's images
+    seed: Seed = 0  # of the splits that no file gives
 
 
 @dataclass(frozen=True, eq=False)

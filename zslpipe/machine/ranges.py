@@ -1,0 +1,45 @@
+"""Ranges that numbers and texts of settings are declared with, beside pydantic's own.
+
+Whoever reads a configuration refuses what lies outside of them; code that is handed a Config does
+not look at them again.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+# From 0 to below 1, such as a momentum.
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+# Above 0, at most 1, such as a crop's share of an image.
+Share = Annotated[float, Field(gt=0, le=1)]
+# Above 0, below 1, such as a part of the images that both parts need.
+BetweenZeroAndOne = Annotated[float, Field(gt=0, lt=1)]
+# Of pictures a class: one to train on and one to test on.
+AtLeastTwo = Annotated[int, Field(ge=2)]
+# Of a list: at least one.
+OneOrMore = Field(min_length=1)
+# Of random numbers: scikit-learn takes no larger one.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
+
+
+def _plain_path(text: str) -> str:
+    """Return a file name; ValueError where only a shell would know which file is meant."""
+    if text == "~" or text.startswith("~/"):
+        raise ValueError(
+            "begins with ~, which stands for your folder in data_root alone; "
+            "write the whole path, or one relative to data_root"
+        )
+    variable = VARIABLE.search(text)
+    if variable:
+        raise ValueError(
+            f"names the variable {variable[0]}, which is looked up in data_root alone; "
+            "write the whole path, or one relative to data_root"
+        )
+    return text
+
+
+# A file or folder, relative to data_root or absolute.
+FileName = Annotated[str, Field(min_length=1), AfterValidator(_plain_path)]

@@ -1,0 +1,53 @@
+"""Which extractor a row of the table reads: the one it names, or the dataset's first that fits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zslpipe.machine.errors import InputError, nearest
+from zslpipe.study.method_sections import Row
+
+# Cells a side of a ResNet's last map at 224 pixels: what pooled features are the mean over.
+POOLED_GRID = 7
+
+
+def extractor_of(config: Mapping[str, Any], dataset: str, row: Row) -> str:
+    """Return the extractor of a row: the one named, or the dataset's first that fits its input.
+
+    Features fit by their grid (pooled ones are the mean over the 7x7 grid and are never extracted a
+    second time), images by their size. Raises InputError for a name that is no extractor, and where
+    none fits.
+    """
+    extractors = config["extractors"]
+    offered = config["datasets"][dataset]["extractors"]
+    named, kind = row.section.extractor, row.input
+    for name in [*offered, *([named] if named else [])]:
+        if name not in extractors:
+            raise InputError(f"config: no extractor {name!r}; {nearest(name, extractors)}")
+    if named:
+        if kind != "pooled" and extractors[named]["backbone"] == "stored":
+            raise InputError(
+                f"{row.where}.extractor: {named!r} holds pooled features only, "
+                f"the method takes {kind}"
+            )
+        return str(named)
+    wanted = row.source.inputs[kind]
+    for name in offered:
+        if _fits(extractors[name], wanted, kind):
+            return str(name)
+    grid = wanted.get("grid", POOLED_GRID)
+    lacking = f"images of {wanted['size']} px" if kind == "images" else f"a {grid}x{grid} grid"
+    raise InputError(
+        f"{row.where}: dataset {dataset!r} has no extractor with {lacking} among: "
+        f"{', '.join(offered)}; name one with 'extractor'"
+    )
+
+
+def _fits(extractor: Mapping[str, Any], wanted: Mapping[str, int], kind: str) -> bool:
+    """Return whether an extractor is a method's default for a kind of input with the arguments
+    ``wanted``.
+    """
+    if extractor["backbone"] == "stored":
+        return kind == "pooled"
+    if kind == "images":
+        return bool(extractor["size"] == wanted["size"])
+    return bool(extractor["grid"] == wanted.get("grid", POOLED_GRID))

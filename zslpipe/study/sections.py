@@ -1,0 +1,238 @@
+"""What a configuration may say, section by section: every key with its type, range, default and
+meaning.
+
+The sections of methods (``dazle: ...``) hold besides :class:`RunSection` the fields of the method's
+own ``Config``; a dataset's ``source``, ``words``, ``irrelevant`` and ``rebalancing`` are checked
+against the Settings of those who read them (:mod:`zslpipe.study.declarations`). The schema for
+editors is written from this file and those (:mod:`zslpipe.study.schema`).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt
+
+from zslpipe.machine.ranges import FileName, OneOrMore, Seed
+
+# Names under results/ that are taken.
+TAKEN = ("tables", "figures", "logs", "irrelevant", "README.md", "report.html")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+WORD = re.compile(r"[A-Za-z0-9_]+")
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def _name(text: str) -> str:
+    """Return a name that can stand in a path; ValueError for another one."""
+    if not NAME.fullmatch(text):
+        raise ValueError(
+            "is no name that can stand in a path: use letters, digits, _ . and -, "
+            "beginning with a letter, a digit or _"
+        )
+    return text
+
+
+def _dataset_name(text: str) -> str:
+    """Return a name that can stand under results/; ValueError for another one."""
+    if text in TAKEN:
+        raise ValueError("stands for something else under results/; choose another name")
+    return _name(text)
+
+
+def _word(text: str) -> str:
+    """Return a name of letters, digits and _; ValueError for another one."""
+    if not WORD.fullmatch(text):
+        raise ValueError("is no name for a row of the table: use letters, digits and _")
+    return text
+
+
+def _variant(text: str) -> str:
+    """Return a variant's name; ValueError for one that is taken or no word."""
+    if text == "default":
+        raise ValueError("is the method without a variant's changes; choose another name")
+    return _word(text)
+
+
+def _device(text: str) -> str:
+    """Return a device; ValueError for a text that names none."""
+    if not DEVICE.fullmatch(text):
+        raise ValueError(
+            "is no device: write auto (a GPU where there is one), cpu, cuda, or cuda:0, cuda:1 ..."
+        )
+    return text
+
+
+def _different(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a list whose items differ; ValueError for another one."""
+    if len(set(items)) < len(items):
+        raise ValueError("has non-unique elements")
+    return items
+
+
+Name = Annotated[str, AfterValidator(_name)]
+DatasetName = Annotated[str, AfterValidator(_dataset_name)]
+EnsembleName = Annotated[str, AfterValidator(_word)]
+VariantName = Annotated[str, AfterValidator(_variant)]
+Device = Annotated[str, AfterValidator(_device)]
+Text = Annotated[str, Field(min_length=1)]
+# The settings of others, checked by their own dataclasses.
+Others = Mapping[str, Any]
+Different = AfterValidator(_different)
+Normalisation = Literal["none", "unit", "minmax"]
+InputKind = Literal["regions", "pooled", "images"]
+RebalancingWithSettings = Literal["calibrated_stacking", "cosmo", "discriminator"]
+Rebalancing = Literal["none", "calibrated_stacking", "cosmo", "discriminator", "oracle"]
+Candidates = Annotated[tuple[Any, ...], OneOrMore]
+Rebalancings = Annotated[tuple[Rebalancing, ...], OneOrMore, Different]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset: who reads it, from which files, and what its rows of the table are made of."""
+
+    adapter: Text
+    """a file in zslpipe/datasets/adapters"""
+    extractors: Annotated[tuple[str, ...], OneOrMore]
+    """extractors of this dataset; a method takes the first that fits its INPUT"""
+    source: Others = field(default_factory=dict)
+    """the adapter's own settings"""
+    methods: Annotated[tuple[str, ...], Different] | None = None
+    """only these of the methods; default all"""
+    words: str | None = None
+    """which source of word vectors"""
+    semantics: Text = "att"
+    """kind of class vectors: att, original_att, sent_att ..."""
+    normalisation: Normalisation = "unit"
+    """of the class vectors"""
+    irrelevant: str | None = None
+    """which set of task-irrelevant images; needed by the rebalancing 'discriminator'"""
+    settings_of: str | None = None
+    """start from the settings that each paper publishes for this dataset"""
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network over images at one size, and the grid of regions that it is cut to."""
+
+    backbone: Text
+    """demo, a torchvision classifier, or timm/NAME; stored = pooled features of the dataset"""
+    size: Annotated[int, Field(ge=32)]
+    """pixels"""
+    grid: PositiveInt
+    """regions a side"""
+    weights: FileName | None = None
+    """a .pt file, the library's name of weights, or random; the demo trains its own"""
+    layer: Text | None = None
+    """node of the network; default its last convolutional map"""
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """of the computation on a GPU; float16 is what is stored"""
+    batch_size: Annotated[int, Field(ge=1, le=256)] = 32
+    """images that go through the network at once"""
+
+
+@dataclass(frozen=True)
+class Irrelevant:
+    """A set of task-irrelevant images: a folder, or what a demo dataset draws for its backbone."""
+
+    images: FileName | None = None
+    """folder under data_root"""
+    drop: tuple[str, ...] = ()
+    """classes that overlap with the dataset's"""
+    layout: Literal["folder", "voc"] = "folder"
+    """voc = PASCAL VOC: JPEGImages and Annotations"""
+    rendered: str | None = None
+    """instead of images: the demo dataset whose auxiliary pictures these are"""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless the images come from exactly one place."""
+        if (self.images is None) == (self.rendered is None):
+            raise ValueError("give either 'images', a folder, or 'rendered', a demo dataset")
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A row of the table that averages the softmax outputs of others."""
+
+    of: Annotated[tuple[str, ...], Field(min_length=2), Different]
+    """runs as method/variant (a method's name alone: its default)"""
+    rebalancing: Rebalancings = ("none",)
+    """rows of the table, one a kind; oracle knows which images are of unseen classes"""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how jobs run; changing it reruns nothing."""
+
+    device: Device = "auto"
+    """auto takes a GPU where there is one"""
+    compile: bool = False
+    """torch.compile the loss"""
+    checkpoint_seconds: NonNegativeFloat = 60.0
+    """seconds between resumable checkpoints"""
+    threads: PositiveInt = 2
+    """threads of a training job"""
+    image_threads: PositiveInt = 8
+    """threads and reading processes of a training from images"""
+    extract_threads: PositiveInt = 8
+    """threads and decoding processes of an extraction"""
+
+
+@dataclass(frozen=True)
+class RunSection:
+    """What a method's section, or one of its variants, may say besides the method's Config."""
+
+    input: InputKind | None = None
+    """what the method reads, where it can read several; default the first of its INPUT"""
+    extractor: str | None = None
+    """instead of the dataset's first that fits; of a method that reads images, its network"""
+    semantics: Text | None = None
+    """instead of the dataset's"""
+    normalisation: Normalisation | None = None
+    """instead of the dataset's"""
+    words: str | None = None
+    """instead of the dataset's"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 = autocast while training"""
+    selection: Literal["last", "validation"] = "last"
+    """the last epoch, or what does best on the validation classes"""
+    criterion: Literal["T1", "H"] = "H"
+    """figure by which the validation classes choose"""
+    choose: Mapping[str, Candidates] = field(default_factory=dict)
+    """with selection: validation, values to try by setting"""
+    rebalancing: Rebalancings = ("none",)
+    """rows of the table, one a kind; oracle knows which images are of unseen classes"""
+
+
+@dataclass(frozen=True)
+class Variants:
+    """What else a method's section may say."""
+
+    variants: Mapping[VariantName, Others]
+    """further rows of the table by name; each changes some of the method's settings"""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The configuration without the sections of methods."""
+
+    methods: Annotated[tuple[str, ...], OneOrMore, Different]
+    """which methods to run; a name is a file in zslpipe/methods"""
+    datasets: Annotated[Mapping[DatasetName, Dataset], OneOrMore]
+    """datasets by name"""
+    extractors: Mapping[Name, Extractor]
+    """extractors by name"""
+    data_root: Text = "data"
+    """folder that all other file names are relative to; ~ and $VARIABLES are looked up"""
+    seeds: Annotated[tuple[Seed, ...], OneOrMore, Different] = (0,)
+    """one training per seed; tables show mean and spread"""
+    words: Mapping[Name, Mapping[str, Any]] = field(default_factory=dict)
+    """sources of word vectors by name"""
+    irrelevant: Mapping[Name, Irrelevant] = field(default_factory=dict)
+    """sets of task-irrelevant images by name"""
+    ensembles: Mapping[EnsembleName, Ensemble] = field(default_factory=dict)
+    """rows of the table that average the softmax outputs of others"""
+    rebalancing: Mapping[RebalancingWithSettings, Others] = field(default_factory=dict)
+    """settings of the kinds of rebalancing"""
+    compute: Compute = field(default_factory=Compute)
+    """where and how jobs run; changing it reruns nothing"""
