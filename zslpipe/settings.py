@@ -23,23 +23,23 @@ Settings = TypeVar("Settings")
 
 RULES = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 SHOWN = 60  # characters of a wrong value in a message
-# What pydantic calls a wrong type: what was expected.
+# What pydantic calls a wrong type: what was expected, and what to do.
 EXPECTED = {
-    "bool_type": "of type bool",
-    "int_type": "of type int",
-    "float_type": "of type float",
-    "string_type": "of type str",
-    "tuple_type": "a list",
-    "dict_type": "a section of keys with values",
-    "dataclass_type": "a section of keys with values",
-    "finite_number": "a finite number",
+    "bool_type": ("of type bool", "write true or false"),
+    "int_type": ("of type int", "write a whole number, without a point"),
+    "float_type": ("of type float", "write a number"),
+    "string_type": ("of type str", "write a text"),
+    "tuple_type": ("a list", "write [one, another]"),
+    "dict_type": ("a section", "write keys with values"),
+    "dataclass_type": ("a section", "write keys with values"),
+    "finite_number": ("a finite number", "write one"),
 }
-# What pydantic calls a number out of range: the sentence, and the name of its limit.
+# What pydantic calls a number out of range: how its limit is named, and what to give.
 LIMITS = {
-    "greater_than": ("is not above", "gt"),
-    "greater_than_equal": ("is below", "ge"),
-    "less_than": ("is not below", "lt"),
-    "less_than_equal": ("is above", "le"),
+    "greater_than": ("gt", "a number above {}"),
+    "greater_than_equal": ("ge", "a number from {} up"),
+    "less_than": ("lt", "a number below {}"),
+    "less_than_equal": ("le", "a number up to {}"),
 }
 EMPTY = ("too_short", "string_too_short")
 
@@ -102,21 +102,27 @@ def _said(fault: ErrorDetails) -> str:
     shown = repr(value)
     if len(shown) > SHOWN:
         shown = f"{shown[:SHOWN]}..."
+    if value is None:
+        return "nothing is written behind it; give a value, or leave the key out"
     if kind == "value_error":
         return str(context["error"]) if isinstance(value, dict) else f"{shown} {context['error']}"
     if kind == "literal_error":
         options = re.findall(r"'([^']*)'", context["expected"])
         return f"{shown} is none of {', '.join(options)}; {nearest(str(value), options)}"
     if kind in LIMITS:
-        sentence, limit = LIMITS[kind]
-        return f"{shown} {sentence} {context[limit]}"
+        limit, advice = LIMITS[kind]
+        return f"{shown} is out of range; give {advice.format(_short(context[limit]))}"
     if kind in EMPTY:
         return f"{shown} is too short; give at least {context['min_length']}"
-    if value is None:
-        return "nothing is written behind it; give a value, or leave the key out"
     if kind in EXPECTED:
-        return f"{shown} is not {EXPECTED[kind]}{_hint(value, kind)}"
+        expected, advice = EXPECTED[kind]
+        return f"{shown} is not {expected}{_hint(value, kind) or f'; {advice}'}"
     return f"{shown}: {fault['msg']}"
+
+
+def _short(limit: float) -> str:
+    """Return a limit without the point that a whole one has as a float."""
+    return str(int(limit)) if float(limit).is_integer() else str(limit)
 
 
 def _hint(value: object, kind: str) -> str:

@@ -109,7 +109,7 @@ def test_same_images_same_bytes(tmp_path):
 BAD = [
     ({"drop": ["cok"]}, "no image of class 'cok' to drop .*did you mean 'cock'"),
     ({"drop": "cock"}, "a list"),
-    ({"layout": "vok"}, "layout 'vok'; did you mean 'voc'"),
+    ({"layout": "vok"}, "layout: 'vok' is none of folder, voc; did you mean 'voc'"),
     ({"layout": "voc"}, r"no images in .*JPEGImages; is .* VOCdevkit/VOC2008"),
     ({"images": "picture"}, "picture does not exist"),
     ({"image": "pictures"}, "unknown setting 'image'; did you mean 'images'"),

@@ -220,7 +220,7 @@ REFUSED = {
         {"kind": "random", "dim": 3},
         "unknown setting 'dim'; did you mean 'dimension'",
     ),
-    "dimension": (raw(b""), {"kind": "random", "dimension": 0}, "dimension 0"),
+    "dimension": (raw(b""), {"kind": "random", "dimension": 0}, "dimension: 0 is out of range"),
     "corrections": (
         raw(b"old,new\na,b\n"),
         {"kind": "random", "corrections": "v.file"},

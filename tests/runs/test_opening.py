@@ -3,7 +3,6 @@
 import importlib
 import os
 import signal
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +43,7 @@ SPEC = {
     "selection": "last",
     "criterion": "H",
     "choose": {},
-    "settings": {"epochs": 1, "episodes": 2, "ways": 3},
-    "settings_of": None,
+    "settings": {"epochs": 1, "episodes": 2, "ways": 3, "backbone": "demo"},
 }
 
 
@@ -97,19 +95,6 @@ def test_an_end_to_end_run_trains_the_pretrained_network(paths, tmp_path):
             scores = after.scores(run_inputs.inputs.take(torch.from_numpy(rows)))
             assert scores.shape[1] == CLASSES
             np.testing.assert_allclose(matrix.scores[split], scores.numpy(), atol=1e-4)
-
-
-def test_the_extractor_says_which_network(paths):
-    module = importlib.import_module("zslpipe.methods.rsan")
-    config = configured(
-        module, SPEC | {"trunk": TRUNK | {"layer": "features.3"}, "settings_of": "SUN"}
-    )
-    assert config == replace(
-        module.PUBLISHED["SUN"], backbone="demo", layer="features.3", **SPEC["settings"]
-    )
-    cached = SPEC | {"input": "regions", "trunk": None}
-    assert configured(module, cached) == module.Config(**SPEC["settings"])
-    assert asdict(configured(module, cached))["backbone"] == "resnet101"
 
 
 def test_another_network_or_another_index_is_another_source(paths, tmp_path):

@@ -40,7 +40,6 @@ SPEC = {
     "criterion": "H",
     "choose": {"feature_regulariser": [0.1, 1.0]},
     "settings": {},
-    "settings_of": None,
 }
 IRRELEVANT = 9
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -38,7 +37,6 @@ SPEC = {
     "selection": "last",
     "criterion": "H",
     "choose": {},
-    "settings_of": None,
 }
 SPECS = {
     "eszsl": SPEC
@@ -219,19 +217,6 @@ def with_noise(paths: dict[str, Path], splits: list[str], path: Path) -> Path:
             values[rows] = np.random.default_rng(1).normal(size=values[rows].shape)
             file[name][()] = values
     return path
-
-
-def test_settings_come_from_the_method_then_the_paper_then_the_user():
-    def config_of(module, settings: dict, dataset: str | None):
-        return configured(module, {"settings": settings, "settings_of": dataset, "trunk": None})
-
-    assert config_of(dazle, {}, None) == dazle.Config()
-    assert config_of(dazle, {}, "SUN") == dazle.PUBLISHED["SUN"]
-    assert config_of(dazle, {"epochs": 7}, "SUN") == replace(dazle.PUBLISHED["SUN"], epochs=7)
-    assert config_of(dazle, {}, "miniature") == dazle.Config()
-    assert config_of(eszsl, {"class_regulariser": 3.0}, "SUN") == eszsl.Config(
-        class_regulariser=3.0
-    )
 
 
 def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):

@@ -3,19 +3,61 @@ every mistake.
 """
 
 import copy
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.made_up.configuration import GIVEN, given
-from tests.made_up.places import SCHEMA
+from tests.made_up.places import ROOT, SCHEMA
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical
-from zslpipe.study.config import apply_assignments, load, runs
-from zslpipe.study.study import Study
+from zslpipe.study.assignments import apply_assignments
+from zslpipe.study.config import load, runs
+from zslpipe.study.declarations import read_method
+from zslpipe.study.study import Plan
+
+GIVEN = yaml.safe_load("""
+methods: [dazle, eszsl]
+datasets:
+  creatures: {adapter: demo, extractors: [fine, coarse], words: drawn, settings_of: CUB}
+  birds:
+    adapter: xlsa17
+    source: {features: res101.mat, splits: att_splits.mat}
+    extractors: [own]
+    words: drawn
+    methods: [eszsl]
+extractors:
+  fine: {backbone: demo, size: 112, grid: 14}
+  coarse: {backbone: demo, size: 112, grid: 7}
+  own: {backbone: stored, size: 224, grid: 1}
+  named: {backbone: resnet18, weights: IMAGENET1K_V1, size: 224, grid: 7}
+words:
+  drawn: {kind: random, dimension: 4}
+  other: {kind: random, dimension: 5}
+dazle:
+  lr: 0.01
+  variants:
+    other_words: {words: other, lr: 0.02}
+    chosen: {selection: validation, choose: {lr: [0.1, 0.2]}}
+eszsl: {normalisation: minmax, semantics: original_att}
+""")
+
+# The settings that DAZLE publishes for CUB.
+DAZLE = asdict(read_method("dazle").published["CUB"])
+
+
+def given(changes: str = "") -> dict:
+    """Return the configuration above with assignments applied."""
+    config = copy.deepcopy(GIVEN)
+    apply_assignments(config, changes)
+    return config
 
 
 def loaded(changes: str = "") -> dict:
-    return load(given(changes), SCHEMA)
+    return load(given(changes))
 
 
 def test_runs_are_datasets_by_methods_by_variants_in_order() -> None:
@@ -45,8 +87,7 @@ def test_what_a_run_depends_on() -> None:
         "selection": "last",
         "criterion": "H",
         "choose": {},
-        "settings": {"lr": 0.01},
-        "settings_of": "CUB",
+        "settings": DAZLE | {"lr": 0.01},
     }
 
 
@@ -56,15 +97,12 @@ def test_variants_and_methods_change_what_the_dataset_says() -> None:
         by_name["creatures", "dazle", "other_words"],
         by_name["creatures", "dazle", "chosen"],
     )
-    assert (other.words, other.settings) == ("other", {"lr": 0.02})
-    assert (chosen.selection, chosen.choose, chosen.settings) == (
-        "validation",
-        {"lr": [0.1, 0.2]},
-        {"lr": 0.01},
-    )
+    assert (other.words, other.settings) == ("other", DAZLE | {"lr": 0.02})
+    assert (chosen.selection, chosen.choose) == ("validation", {"lr": [0.1, 0.2]})
+    assert chosen.settings == DAZLE | {"lr": 0.01}
     eszsl = by_name["birds", "eszsl", "default"]
     assert (eszsl.words, eszsl.semantics, eszsl.normalisation) == (None, "original_att", "minmax")
-    assert (eszsl.settings, eszsl.settings_of) == ({}, None)
+    assert eszsl.settings == {"feature_regulariser": 1.0, "class_regulariser": 1.0}
 
 
 def test_another_extractor_by_name() -> None:
@@ -74,18 +112,18 @@ def test_another_extractor_by_name() -> None:
 
 def test_a_method_of_several_inputs_takes_the_first_or_the_one_named() -> None:
     config = loaded(
-        "methods=[dazle,eszsl,rsan] rsan={} rsan.extractor=fine rsan.variants.cached.input=regions"
+        "methods=[dazle,eszsl,rsan] rsan.extractor=fine rsan.variants.cached.input=regions"
     )
     rows = {(run.dataset, run.variant): run for run in runs(config) if run.method == "rsan"}
     images, cached = rows["creatures", "default"], rows["creatures", "cached"]
     assert (images.input, images.extractor, images.trunk) == (
         "images",
         "fine",
-        config["extractors"]["fine"],
+        {"backbone": "demo", "size": 112, "grid": 14},
     )
     assert (cached.input, cached.extractor, cached.trunk) == ("regions", "fine", None)
-    study = Study(config, str(SCHEMA))
-    assert "rsan/default" in study.runs.end_to_end and "rsan/cached" in study.runs.light
+    plan = Plan(config, str(SCHEMA))
+    assert "rsan/default" in plan.end_to_end_runs and "rsan/cached" in plan.light_runs
 
 
 def test_rebalancing_is_no_part_of_what_a_run_depends_on() -> None:
@@ -96,7 +134,7 @@ def test_rebalancing_is_no_part_of_what_a_run_depends_on() -> None:
 
 def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
     before = copy.deepcopy(GIVEN)
-    config = load(GIVEN, SCHEMA)
+    config = load(GIVEN)
     assert before == GIVEN
     assert config["seeds"] == [0]
     assert config["data_root"] == "data"
@@ -108,8 +146,13 @@ def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
         "extract_threads": 8,
         "image_threads": 8,
     }
-    assert config["datasets"]["birds"]["source"] == {"features": "res101.mat"}
-    assert config["datasets"]["creatures"]["source"] == {}
+    assert config["datasets"]["birds"]["source"] == {
+        "features": "res101.mat",
+        "splits": "att_splits.mat",
+        "test_seen_fraction": 0.2,
+        "seed": 0,
+    }
+    assert config["datasets"]["creatures"]["source"]["images_per_class"] == 50
     assert "weights" not in config["extractors"]["fine"]
     assert config["extractors"]["fine"]["batch_size"] == 32
 
@@ -119,9 +162,7 @@ def test_the_order_of_keys_is_nothing_and_a_swap_is_something() -> None:
     backwards["dazle"] = {key: GIVEN["dazle"][key] for key in reversed(GIVEN["dazle"])}
     slices = {run.variant: canonical(run.slice) for run in runs(loaded()) if run.method == "dazle"}
     assert slices == {
-        run.variant: canonical(run.slice)
-        for run in runs(load(backwards, SCHEMA))
-        if run.method == "dazle"
+        run.variant: canonical(run.slice) for run in runs(load(backwards)) if run.method == "dazle"
     }
     first = next(runs(loaded("dazle.lr=0.5 dazle.momentum=0.25")))
     swapped = next(runs(loaded("dazle.lr=0.25 dazle.momentum=0.5")))
@@ -130,7 +171,10 @@ def test_the_order_of_keys_is_nothing_and_a_swap_is_something() -> None:
 
 def test_assignments_are_typed_as_yaml_types_them() -> None:
     config: dict = {"dazle": {"lr": 1}, "kept": True}
-    text = " dazle.lr=0.5  seeds=[0, 1] a.b.c=yes name='two words' other={x: 1, y: [z]} empty=null small=1.0e-4 "
+    text = (
+        " dazle.lr=0.5  seeds=[0, 1] a.b.c=yes name='two words' other={x: 1, y: [z]} "
+        "empty=null small=1.0e-4 "
+    )
     apply_assignments(config, text)
     assert config == {
         "dazle": {"lr": 0.5},
@@ -151,35 +195,111 @@ MISTAKES = {
     "dazel.lr=0.1": "config: unknown key 'dazel'; did you mean 'dazle'?",
     "data_rot=here": "config: unknown key 'data_rot'; did you mean 'data_root'?",
     "compute.thread=2": "config, compute: unknown key 'thread'; did you mean 'threads'?",
-    "datasets.birds.word=drawn": "config, datasets.birds: unknown key 'word'; did you mean 'words'?",
-    "dazle.wieght_decay=0.1": "config, dazle: unknown setting 'wieght_decay'; did you mean 'weight_decay'?",
-    "dazle.variants.chosen.epoch=1": "config, dazle.variants.chosen: unknown setting 'epoch'; did you mean 'epochs'?",
-    "dazle.lr=1e-4": "config, dazle.lr: '1e-4' is not of type float (YAML reads 1e-4 as text: write 1.0e-4)",
-    "dazle.lr=2E5": "config, dazle.lr: '2E5' is not of type float (YAML reads 2E5 as text: write 2.0e+5)",
+    "datasets.birds.word=drawn": "config, datasets.birds: unknown key 'word'; did you mean 'words'",
+    "dazle.wieght_decay=0.1": (
+        "config, dazle: unknown setting 'wieght_decay'; did you mean 'weight_decay'?"
+    ),
+    "dazle.variant={}": "config, dazle: unknown setting 'variant'; did you mean 'variants'?",
+    "dazle.variants.chosen.epoch=1": (
+        "config, dazle.variants.chosen: unknown setting 'epoch'; did you mean 'epochs'?"
+    ),
+    "dazle.lr=1e-4": (
+        "config, dazle.lr: '1e-4' is not of type float (YAML reads 1e-4 as text: write 1.0e-4)"
+    ),
+    "dazle.lr=2E5": (
+        "config, dazle.lr: '2E5' is not of type float (YAML reads 2E5 as text: write 2.0e+5)"
+    ),
     "dazle.epochs=2.5": "config, dazle.epochs: 2.5 is not of type int",
-    "dazle.sampler=randm": "config, dazle.sampler: 'randm' is none of random, class balanced; did you mean 'random'?",
+    "dazle.sampler=randm": (
+        "config, dazle.sampler: 'randm' is none of random, class balanced; did you mean 'random'?"
+    ),
     "dazle.epochs=true": "config, dazle.epochs: True is not of type int",
-    "dazle.variants.chosen.choose.lr=[0.1,x]": "config, dazle.variants.chosen.lr: 'x' is not of type float",
-    "compute.checkpoint_seconds=1e2": "config, compute.checkpoint_seconds: '1e2' is not of type 'number' (",
+    "dazle.variants.chosen.choose.lr=[0.1,x]": (
+        "config, dazle.variants.chosen.choose.lr: 'x' is not of type float"
+    ),
+    "dazle.variants.chosen.choose.rl=[0.1]": (
+        "config, dazle.variants.chosen.choose: unknown setting 'rl'; did you mean 'lr'?"
+    ),
+    "compute.checkpoint_seconds=1e2": (
+        "config, compute.checkpoint_seconds: '1e2' is not of type float ("
+    ),
+    "compute.device=gpu": "config, compute.device: 'gpu' is no device: write auto (a GPU where ",
+    "compute.threads=1.0": "config, compute.threads: 1.0 is not of type int",
+    "compute=5": "config, compute: 5 is not a section; write keys with values",
     "seeds=[1,1]": "config, seeds: [1, 1] has non-unique elements",
+    "seeds=[1.0]": "config, seeds.0: 1.0 is not of type int",
+    "seeds=[-1]": "config, seeds.0: -1 is out of range; give a number from 0 up",
+    "seeds=[1180591620717411303424]": "config, seeds.0: 1180591620717411303424 is out of range; ",
+    "methods=[]": "config, methods: [] is too short; give at least 1",
+    "methods=[no]": "config, methods.0: False is not of type str (YAML reads yes, no, on and off ",
+    "dazle=[]": "config, dazle: [] is not a section; write keys with values",
+    "dazle.selection=null": "config, dazle.selection: nothing is written behind it; ",
     "dazle.variants.chosen.selection=valdation": (
-        "config, dazle.variants.chosen.selection: 'valdation' is not one of ['last', 'validation']"
+        "config, dazle.variants.chosen.selection: 'valdation' is none of last, validation; did you"
     ),
-    "dazle.variants.chosen.criterion=h": "config, dazle.variants.chosen.criterion: 'h' is not one of ['T1', 'H']",
-    "eszsl.normalisation=l2": "config, eszsl.normalisation: 'l2' is not one of ['none', 'unit', 'minmax']",
-    "eszsl.choose.class_regulariser=[1.0]": "config, eszsl.choose: values are only tried with 'selection: validation'",
+    "dazle.variants.chosen.criterion=h": (
+        "config, dazle.variants.chosen.criterion: 'h' is none of T1, H; "
+    ),
+    "dazle.variants.chosen.variants={}": "config, dazle.variants.chosen: unknown setting 'variants",
+    "eszsl.normalisation=l2": "config, eszsl.normalisation: 'l2' is none of none, unit, minmax; ",
+    "eszsl.choose.class_regulariser=[1.0]": (
+        "config, eszsl.choose: values are only tried with 'selection: validation'"
+    ),
     "eszsl.selection=validation": "config, eszsl: 'selection: validation' has nothing to choose; ",
-    "datasets.creatures.words=glove": "config, datasets.creatures: method 'dazle' reads word vectors; ",
-    "datasets.creatures.extractors=[coars]": "config: no extractor 'coars'; did you mean 'coarse'?",
-    "datasets.creatures.extractors=[fine]": "config, dazle: dataset 'creatures' has no extractor with a 7x7 grid",
-    "datasets.birds.methods=[esszl]": "config, datasets.birds.methods: 'esszl' is not among methods; did you mean",
-    "extractors.named={backbone: resnet18, size: 224, grid: 7}": (
-        "extractor 'named': give 'weights': a .pt file or the library's name (or random, to try things)"
+    "dazle.lr=-1": "config, dazle.lr: -1 is out of range; give a number above 0",
+    "dazle.lr=.nan": "config, dazle.lr: nan is not a finite number",
+    "dazle.momentum=1": "config, dazle.momentum: 1 is out of range; give a number below 1",
+    "dazle.batch_size=0": "config, dazle.batch_size: 0 is out of range; give a number above 0",
+    "dazle.epochs=-1": "config, dazle.epochs: -1 is out of range; give a number above 0",
+    "dazle.attributes_used=-1": "config, dazle.attributes_used: -1 is out of range; ",
+    "eszsl.feature_regulariser=-1": "config, eszsl.feature_regulariser: -1 is out of range; ",
+    "mlis.hidden=0": "config, mlis.hidden: 0 is out of range; give a number above 0",
+    "extractors.fine.size=224.0": "config, extractors.fine.size: 224.0 is not of type int",
+    "extractors.fine.batch_size=512": "config, extractors.fine.batch_size: 512 is out of range; ",
+    "datasets.creatures.words=glove": (
+        "config, datasets.creatures: method 'dazle' reads word vectors; "
     ),
-    "datasets.birds.adapter=xlsa": "config, datasets.birds: no adapter 'xlsa'; did you mean 'xlsa17'?",
-    "datasets.birds.extractors=[coarse]": "config, datasets.birds: extractor 'coarse' needs images; ",
+    "datasets.creatures.extractors=[coars]": "config: no extractor 'coars'; did you mean 'coarse'?",
+    "datasets.creatures.extractors=[fine]": (
+        "config, dazle: dataset 'creatures' has no extractor with a 7x7 grid"
+    ),
+    "datasets.birds.methods=[esszl]": (
+        "config, datasets.birds.methods: 'esszl' is not among methods; did you mean"
+    ),
+    "datasets.creatures.settings_of=CUP": (
+        "config, datasets.creatures.settings_of: no method has published settings for 'CUP'; "
+        "did you mean 'CUB'?"
+    ),
+    "datasets.birds.source.images=5": "config, datasets.birds.source.images: 5 is not of type str",
+    "datasets.birds.source.images=[a]": "config, datasets.birds.source.images: ['a'] is not of ",
+    "datasets.birds.source.splits=$HOME/s.mat": (
+        "config, datasets.birds.source.splits: '$HOME/s.mat' names the variable $HOME, "
+    ),
+    "datasets.birds.source={splits: s.mat}": (
+        "config, datasets.birds.source: setting 'features' is missing"
+    ),
+    "datasets.birds=null": "config, datasets.birds: nothing is written behind it; ",
+    "extractors.named.weights=~/w.pt": "config, extractors.named.weights: '~/w.pt' begins with ~, ",
+    "data_root=$NOT_SET_ANYWHERE/x": (
+        "config, data_root: '$NOT_SET_ANYWHERE/x': the variable $NOT_SET_ANYWHERE is not set"
+    ),
+    "words.drawn.dimension=0": "config, words.drawn.dimension: 0 is out of range; ",
+    "words.other.kind=glove": "config, words.other: kind 'glove' needs a 'file'",
+    "rebalancing.cosmo.top=0": "config, rebalancing.cosmo.top: 0 is out of range; ",
+    "rebalancing.cosmic={}": "config, rebalancing: 'cosmic' is none of calibrated_stacking, cosmo",
+    "extractors.named={backbone: resnet18, size: 224, grid: 7}": (
+        "extractor 'named': give 'weights': a .pt file or the library's name"
+    ),
+    "datasets.birds.adapter=xlsa": (
+        "config, datasets.birds: no adapter 'xlsa'; did you mean 'xlsa17'?"
+    ),
+    "datasets.birds.extractors=[coarse]": (
+        "config, datasets.birds: extractor 'coarse' needs images; "
+    ),
     "seeds.first=1": "--config set=\"seeds.first=...\": 'seeds' is a value, not a section",
-    "dazle.lr=": "--config set=\"...\": cannot read 'dazle.lr='; write name.key=value, separated by spaces",
+    "dazle.lr=": (
+        "--config set=\"...\": cannot read 'dazle.lr='; write name.key=value, separated by spaces"
+    ),
     "seeds=[1": "--config set=\"...\": '[1' is not a value in YAML; ",
 }
 
@@ -188,14 +308,232 @@ MISTAKES = {
 def test_a_mistake_is_one_clear_line(changes: str) -> None:
     config = GIVEN | {"seeds": [0], "set": changes}
     with pytest.raises(InputError) as error:
-        Study(config, str(SCHEMA))
+        Plan(config, str(SCHEMA))
     assert str(error.value).startswith(MISTAKES[changes])
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["no-words", "default", ""])
+@pytest.mark.parametrize("name", ["no-words", "default", "", "a b", "é"])
 def test_a_variant_is_named_by_a_word_that_can_stand_in_a_path(name: str) -> None:
     config = given()
     config["dazle"]["variants"] = {name: {}}
     with pytest.raises(InputError, match=r"^config, dazle\.variants: "):
-        load(config, SCHEMA)
+        load(config)
+
+
+@pytest.mark.parametrize(
+    "name", [".", "..", "README.md", "tables", "report.html", ".hidden", "-x", "a/b", "a b", ""]
+)
+def test_a_dataset_is_named_by_what_can_stand_under_results(name: str) -> None:
+    config = given()
+    config["datasets"][name] = config["datasets"].pop("birds")
+    with pytest.raises(InputError, match=r"^config, datasets: ") as error:
+        load(config)
+    assert repr(name) in str(error.value)
+
+
+@pytest.mark.parametrize("key", [2020, 3.1, False, None])
+def test_a_name_that_yaml_made_a_number_is_told_to_be_quoted(key: object) -> None:
+    config = given()
+    config["datasets"][key] = config["datasets"].pop("birds")
+    with pytest.raises(InputError, match=rf"^config, datasets: the key {key} is no text: .*quote"):
+        load(config)
+
+
+def test_a_quoted_number_is_a_name() -> None:
+    config = given()
+    config["datasets"]["2020"] = config["datasets"].pop("birds")
+    config["dazle"]["variants"] = {"1": {"lr": 0.5}}
+    rows = [(run.dataset, run.variant) for run in runs(load(config))]
+    assert ("2020", "default") in rows
+    assert ("creatures", "1") in rows
+
+
+def test_a_section_with_nothing_in_it_says_nothing() -> None:
+    config = given()
+    config["dazle"] = None
+    config["compute"] = config["ensembles"] = config["datasets"]["creatures"]["source"] = None
+    complete = load(config)
+    assert complete["compute"]["threads"] == 2
+    assert next(runs(complete)).settings == DAZLE
+    config["dazle"] = {"variants": {"again": None}, "choose": None}
+    again = [run for run in runs(load(config)) if run.variant == "again"]
+    assert [run.settings for run in again] == [DAZLE]
+
+
+SAME = [
+    "dazle.momentum=0.9",
+    "dazle.epochs=20 dazle.sampler=random",
+    "dazle.lr=1.0e-2",
+    "dazle.precision=float32 dazle.selection=last dazle.criterion=H dazle.choose={}",
+    "datasets.creatures.semantics=att datasets.creatures.normalisation=unit",
+    "dazle.semantics=att dazle.words=drawn dazle.input=regions dazle.extractor=coarse",
+    "datasets.creatures.settings_of=null",
+    "datasets.creatures.settings_of=FLO",
+]
+
+
+@pytest.mark.parametrize("changes", SAME)
+def test_a_default_written_out_changes_nothing_in_the_slice(changes: str) -> None:
+    before, after = (next(runs(loaded(text))) for text in ("", changes))
+    assert canonical(before.slice) == canonical(after.slice)
+
+
+def test_a_default_written_out_changes_nothing_of_sources_and_rebalancing() -> None:
+    written = (
+        "datasets.creatures.source={seed: 0, images_per_class: 50} "
+        "datasets.birds.source.boxes=[] datasets.birds.source.seed=0 words.drawn.seed=0 "
+        "rebalancing.cosmo.top=5 rebalancing.discriminator.reading=confidence"
+    )
+    assert canonical(loaded(written)) == canonical(loaded())
+
+
+def test_a_whole_number_is_a_float_where_one_is_meant() -> None:
+    whole, point = (next(runs(loaded(f"dazle.margin={text}"))) for text in ("2", "2.0"))
+    assert canonical(whole.slice) == canonical(point.slice)
+
+
+def test_settings_come_from_the_method_then_the_paper_then_the_user() -> None:
+    def settings(changes: str) -> object:
+        return next(runs(loaded(f"dazle.variants={{}} {changes}"))).settings
+
+    source = read_method("dazle")
+    sun = asdict(source.published["SUN"])
+    assert settings("datasets.creatures.settings_of=SUN") == sun | {"lr": 0.01}
+    assert settings("datasets.creatures.settings_of=SUN dazle.epochs=7")["epochs"] == 7
+    # eszsl publishes nothing for a name that others know.
+    eszsl = [run for run in runs(loaded()) if (run.dataset, run.method) == ("creatures", "eszsl")]
+    assert [run.settings for run in eszsl] == [read_method("eszsl").defaults(None)]
+
+
+END_TO_END = (
+    "methods=[rsan] datasets.birds.methods=[] rsan={} rsan.extractor=fine rsan.epochs=3 "
+    "rsan.variants.cached.input=regions"
+)
+
+
+def test_the_extractor_says_which_network() -> None:
+    image, cached = runs(loaded(f"{END_TO_END} datasets.creatures.settings_of=SUN"))
+    sun = asdict(read_method("rsan").published["SUN"]) | {"epochs": 3}
+    assert image.settings == sun | {"backbone": "demo", "layer": ""}
+    assert cached.settings == sun
+    image, _ = runs(loaded(f"{END_TO_END} extractors.fine.layer=features.3"))
+    assert (image.settings["layer"], image.trunk["layer"]) == ("features.3", "features.3")
+
+
+def test_a_trunk_has_nothing_that_decides_no_number() -> None:
+    before, _ = runs(loaded(END_TO_END))
+    assert before.trunk == {"backbone": "demo", "size": 112, "grid": 14}
+    for change in ("batch_size=8", "dtype=float16"):
+        after, _ = runs(loaded(f"{END_TO_END} extractors.fine.{change}"))
+        assert canonical(after.slice) == canonical(before.slice)
+
+
+def test_the_data_folder_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("SCRATCH", "/scratch")
+    expected = {
+        "~/data": "/home/somebody/data",
+        "~": "/home/somebody",
+        "$SCRATCH/data": "/scratch/data",
+        "${SCRATCH}/data": "/scratch/data",
+        "data": "data",
+        "a b/~c": "a b/~c",
+    }
+    found = {text: loaded(f"data_root='{text}'")["data_root"] for text in expected}
+    assert found == expected
+
+
+def test_plan_names_every_file_of_the_chain() -> None:
+    plan = Plan(given("seeds=[3,5] dazle.variants={}"), str(SCHEMA))
+    assert plan.localizations == [
+        f"results/creatures/runs/dazle/default/seed{seed}/localization.json" for seed in (3, 5)
+    ]
+    assert plan.score_matrices_of_first_seed("birds") == [
+        "results/birds/runs/eszsl/default/seed3/scores.h5"
+    ]
+    assert set(plan.targets()) == {
+        "results/tables/main.csv",
+        "results/tables/main.md",
+        "results/tables/main.tex",
+        "results/figures/creatures.curves.png",
+        "results/figures/birds.curves.png",
+        "results/figures/creatures.confusion.png",
+        "results/figures/birds.confusion.png",
+        "results/tables/localization.csv",
+        "results/tables/localization.md",
+        "results/tables/localization.tex",
+        "results/figures/creatures.dazle.default.parts.png",
+        "results/creatures/inspect.png",
+        "results/figures/creatures.dazle.default.losses.png",
+        "results/figures/creatures.dazle.default.maps.png",
+    }
+    assert (plan.rendered, plan.read) == (["creatures"], ["birds"])
+    assert (plan.stored_extractors, plan.computed_extractors) == (
+        ["own"],
+        ["fine", "coarse", "named"],
+    )
+    assert plan.weights_file("creatures", "coarse") == ["results/creatures/backbone.pt"]
+    assert plan.weights_file("birds", "own") == []
+    assert plan.weights_file("birds", "named") == []
+
+
+def test_weights_files_lie_under_the_data_folder_and_the_slice_names_them_as_written() -> None:
+    plan = Plan(given("extractors.named.weights=weights/x.pt data_root=/elsewhere"), str(SCHEMA))
+    assert plan.weights_file("birds", "named") == ["/elsewhere/weights/x.pt"]
+    assert plan.extractor("named")["weights"] == "weights/x.pt"
+    assert plan.extractor("coarse")["name"] == "coarse"
+    assert "weights" not in plan.extractor("coarse")
+
+
+def test_an_image_folder_is_one_word_of_the_command() -> None:
+    plan = Plan(given("datasets.birds.source.images='my birds/images'"), str(SCHEMA))
+    assert plan.image_option("birds") == "--images 'my birds/images'"
+    assert plan.image_option("creatures") == ""
+
+
+def test_images_depend_on_what_lists_and_crops_them_alone() -> None:
+    def images(changes: str, dataset: str = "birds") -> str:
+        return canonical(Plan(given(changes), str(SCHEMA)).images(dataset))
+
+    before = images("")
+    assert before == '{"adapter":"xlsa17","source":{"features":"res101.mat"}}'
+    for same in ("splits=other.mat", "seed=3", "attribute_names=x.txt", "unseen_classes=y.txt"):
+        assert images(f"datasets.birds.source.{same}") == before
+    for other in ("features=x.mat", "images=folder", "anchor=there", "boxes=[a.txt]"):
+        assert images(f"datasets.birds.source.{other}") != before
+    drawn = images("", "creatures")
+    assert images("datasets.creatures.source.images_per_class=3", "creatures") != drawn
+    assert images("dazle.lr=0.5", "creatures") == drawn
+
+
+def test_gpus_are_asked_for_unless_the_device_is_the_cpu() -> None:
+    assert [
+        Plan(given(f"compute.device={device}"), str(SCHEMA)).gpu
+        for device in ("auto", "cuda", "cpu")
+    ] == [1, 1, 0]
+
+
+def test_source_files_are_inputs_where_they_exist(tmp_path: Path) -> None:
+    (tmp_path / "res101.mat").touch()
+    assert Plan(given(f"data_root={tmp_path}"), str(SCHEMA)).source_files("birds") == [
+        str(tmp_path / "res101.mat")
+    ]
+    assert Plan(given(f"data_root={tmp_path}/none"), str(SCHEMA)).source_files("birds") == []
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf8"))
+    assert list(Plan(config, str(SCHEMA)).config["datasets"]) == ["demo"]
+
+
+def test_neither_the_plan_nor_the_command_line_imports_torch() -> None:
+    code = (
+        "import sys, zslpipe.study.study, zslpipe.commands.cli\n"
+        f"zslpipe.study.study.Plan({GIVEN!r}, {str(SCHEMA)!r}).targets()\n"
+        "print(sorted({'torch', 'torchvision', 'timm', 'matplotlib', 'h5py'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -15,7 +15,11 @@ seeds: [3, 5]
 methods: [dazle, eszsl]
 datasets:
   creatures: {adapter: demo, extractors: [coarse], words: drawn, irrelevant: things}
-  birds: {adapter: xlsa17, source: {features: res101.mat, images: pictures}, extractors: [fine], methods: [eszsl]}
+  birds:
+    adapter: xlsa17
+    source: {features: res101.mat, splits: s.mat, images: pictures}
+    extractors: [fine]
+    methods: [eszsl]
 extractors:
   coarse: {backbone: demo, size: 112, grid: 7}
   fine: {backbone: resnet101, weights: IMAGENET1K_V2, size: 224, grid: 7}
@@ -110,14 +114,23 @@ def test_irrelevant_images_are_the_users_or_drawn():
 
 
 MISTAKES = {
-    "ensembles.both.of=[dazle,ezsl]": "config, ensembles.both: no run 'ezsl/default'; did you mean 'eszsl/default'?",
-    "ensembles.eszsl.of=[dazle,eszsl]": "config, ensembles.eszsl: a method has this name; choose another",
-    "datasets.creatures.irrelevant=thing": "config, datasets.creatures: dazle/default with 'discriminator': set "
-    "'irrelevant' to one of: things, drawn",
-    "datasets.creatures.irrelevant=drawn irrelevant.drawn.rendered=birds": "config, irrelevant.drawn: 'birds' is no "
-    "dataset that is drawn (adapter demo)",
-    "dazle.rebalancing=[oracel]": "config, dazle.rebalancing.0: 'oracel' is not one of",
-    "irrelevant.drawn.images=voc": "config, irrelevant.drawn: ",
+    "ensembles.both.of=[dazle,ezsl]": (
+        "config, ensembles.both: no run 'ezsl/default'; did you mean 'eszsl/default'?"
+    ),
+    "ensembles.eszsl.of=[dazle,eszsl]": (
+        "config, ensembles.eszsl: a method has this name; choose another"
+    ),
+    "datasets.creatures.irrelevant=thing": (
+        "config, datasets.creatures: dazle/default with 'discriminator': set 'irrelevant' to one "
+        "of: things, drawn"
+    ),
+    "datasets.creatures.irrelevant=drawn irrelevant.drawn.rendered=birds": (
+        "config, irrelevant.drawn: 'birds' is no dataset that is drawn (adapter demo)"
+    ),
+    "dazle.rebalancing=[oracel]": (
+        "config, dazle.rebalancing.0: 'oracel' is none of none, calibrated_stacking, "
+    ),
+    "irrelevant.drawn.images=voc": "config, irrelevant.drawn: give either 'images', a folder, or",
 }
 
 

@@ -208,8 +208,6 @@ def _known_vectors(chosen: Settings, file: Path | None, words: set[str]) -> dict
     word).
     """
     if file is None:
-        if chosen.dimension < 1:
-            raise InputError(f"words: dimension {chosen.dimension}; a number from 1 expected")
         return {word: random_vector(word, chosen.dimension, chosen.seed) for word in sorted(words)}
     reader = read_text_vectors if chosen.kind == "glove" else read_binary_vectors
     return reader(file, words)

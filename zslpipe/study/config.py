@@ -92,7 +92,7 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
         kind: _rebalancing(kind, complete["rebalancing"].get(kind, {})) for kind in REBALANCING
     }
     for name in sections:
-        complete[name] = config.get(name) or {}
+        complete[name] = {} if config.get(name) is None else config[name]
         list(rows(name, complete[name]))
     list(runs(complete))
     return complete

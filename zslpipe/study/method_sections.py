@@ -51,13 +51,13 @@ class Row:
         return asdict(parse_settings(self.source.config, settings, "config", self.path))
 
 
-def rows(method: str, section: Mapping[str, Any]) -> Iterator[Row]:
+def rows(method: str, section: Any) -> Iterator[Row]:
     """Yield the rows of a method's section, the default first; raises InputError for what no
     dataset could make right.
     """
     source = read_method(method)
     if not isinstance(section, Mapping):
-        raise InputError(f"config, {method}: {section!r} is not a section of keys with values")
+        raise InputError(f"config, {method}: {section!r} is not a section; write keys with values")
     common = {key: value for key, value in section.items() if key != "variants"}
     yield _row(source, "default", (method,), common)
     for variant, changes in _variants(method, section.get("variants")).items():
@@ -80,9 +80,8 @@ def _row(
     where = f"config, {'.'.join(path)}"
     for key in merged:
         if key not in known and key not in RUN_KEYS:
-            raise InputError(
-                f"{where}: unknown setting {key!r}; {nearest(key, [*known, *RUN_KEYS])}"
-            )
+            advice = nearest(key, [*known, *RUN_KEYS, "variants"])
+            raise InputError(f"{where}: unknown setting {key!r}; {advice}")
     of_run = {key: value for key, value in merged.items() if key in RUN_KEYS}
     if of_run.get("choose", {}) is None:
         del of_run["choose"]

@@ -66,7 +66,7 @@ def _device(text: str) -> str:
 def _different(items: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a list whose items differ; ValueError for another one."""
     if len(set(items)) < len(items):
-        raise ValueError("has non-unique elements")
+        raise ValueError("has non-unique elements; give each once")
     return items
 
 

@@ -154,7 +154,7 @@ XLSA17 = {
         lambda root: ((root / FIRST).unlink(), (root / FIRST).mkdir()), {}, "1 of 96 .* are missing"),
     "wrong anchor": (nothing, {"anchor": "photos"}, "no stored image path has a folder photos"),
     "unknown setting": (nothing, {"feature": "x"}, "unknown setting 'feature'; did you mean 'features'"),
-    "setting of the wrong type": (nothing, {"seed": "one"}, "setting 'seed' is 'one', a whole number expected"),
+    "setting of the wrong type": (nothing, {"seed": "one"}, "seed: 'one' is not of type int; write a whole number"),
     "unknown dataset name": (nothing, {"known_as": "CUP"}, "known_as 'CUP': did you mean 'CUB'"),
     "misspelt unseen class": (
         content("u.txt", lambda _: b"001.Some_Burd_0\n"), {"unseen_classes": "u.txt"},

@@ -157,14 +157,14 @@ def test_location_of_a_part_is_inside_it_and_nan_when_hidden():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image_per_class": 3}, "no setting 'image_per_class'; did you mean 'images_per_class'"),
-        ({"images_per_class": 1}, "images_per_class: 1; give a whole number from 2"),
+        ({"image_per_class": 3}, "unknown setting 'image_per_class'; did you mean 'images_per_class'"),
+        ({"images_per_class": 1}, "images_per_class: 1 is out of range; give a number from 2 up"),
         ({"auxiliary_classes": "many"}, "auxiliary_classes: 'many'"),
     ],
 )
-def test_wrong_settings_are_named(settings, message):
+def test_wrong_settings_are_named(settings, message, tmp_path):
     with pytest.raises(InputError, match=message):
-        demo.read_settings(settings)
+        demo.write(settings, tmp_path / "demo" / "index.h5", tmp_path)
 
 
 def test_network_halves_four_times():

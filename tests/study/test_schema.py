@@ -1,0 +1,37 @@
+"""The schema for editors says what the configuration is checked by."""
+
+import yaml
+
+from tests.made_up.places import SCHEMA
+from zslpipe.study import schema
+from zslpipe.study.config import SECTIONS
+from zslpipe.study.method_sections import RUN_KEYS
+
+
+def test_the_file_is_in_sync() -> None:
+    assert schema.FILE == SCHEMA
+    written = yaml.safe_load(SCHEMA.read_text(encoding="utf8"))
+    assert written == schema.schema(), "run: python -m zslpipe.study.schema"
+
+
+def test_every_key_has_a_description_and_a_default_unless_it_is_required() -> None:
+    made = schema.schema()
+    sections = [made, *made["$defs"].values()]
+    for section in sections:
+        required = section.get("required", [])
+        for name, entry in section["properties"].items():
+            assert entry.get("description"), name
+    assert set(made["properties"]) == set(SECTIONS)
+    assert set(made["$defs"]["Method"]["properties"]) == {*RUN_KEYS, "variants"}
+    assert required is not None
+
+
+def test_ranges_defaults_and_choices_are_in_it() -> None:
+    made = schema.schema()
+    extractor = made["$defs"]["Extractor"]["properties"]
+    assert (extractor["batch_size"]["minimum"], extractor["batch_size"]["maximum"]) == (1, 256)
+    assert extractor["batch_size"]["default"] == 32
+    assert extractor["dtype"]["enum"] == ["float32", "bfloat16", "float16"]
+    assert made["properties"]["seeds"]["default"] == [0]
+    assert made["properties"]["seeds"]["items"]["minimum"] == 0
+    assert made["required"] == ["methods", "datasets", "extractors"]

@@ -1,0 +1,76 @@
+"""What YAML makes of a configuration without a word is said in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.made_up.places import ROOT
+from zslpipe.machine.errors import InputError
+from zslpipe.study.yaml_files import check_keys, check_yaml
+
+MISTAKES = {
+    "dazle: {lr: 0.1}\nseeds: [0]\ndazle: {}\n": (
+        ", line 3: key 'dazle' is given a second time (first in line 1); the first would be lost"
+    ),
+    "a:\n  b:\n    c: 1\n    c: 2\n": ", line 4: key 'c' is given a second time (first in line 3)",
+    "a:\n- x: 1\n  x: 2\n": ", line 3: key 'x' is given a second time",
+    "datasets:\n  2020: {}\n": ', line 2: YAML reads the key 2020 as a number; quote it: "2020"',
+    "datasets:\n  3.10: {}\n": ', line 2: YAML reads the key 3.10 as a number; quote it: "3.10"',
+    "datasets: {no: {}}\n": ', line 1: YAML reads the key no as true or false; quote it: "no"',
+    "words: {on: {}}\n": ', line 1: YAML reads the key on as true or false; quote it: "on"',
+    "dazle:\n  variants:\n    yes: {}\n": ", line 3: YAML reads the key yes as true or false; ",
+    "null: 1\n": ", line 1: YAML reads the key null as nothing; quote it: ",
+    "2020-01-01: 1\n": ", line 1: YAML reads the key 2020-01-01 as no text; quote it: ",
+    "? [a, b]\n: 1\n": ", line 1: YAML reads the key here as no text; quote it: ",
+    "a: [1\nb: 2\n": ", line 2: no YAML: ",
+    "a: b: c\n": ", line 1: no YAML: ",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_is_named_with_file_and_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf8")
+    with pytest.raises(InputError) as error:
+        check_yaml(path)
+    assert str(error.value).startswith(f"{path}{MISTAKES[text]}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing but a comment\n",
+        'a: {"2020": 1, "no": 2, b: {a: 1}}\n',
+        "a: &shared {x: 1}\nb: {<<: *shared, x: 2}\nc: {<<: *shared}\n",
+        '{\n\t"a": 1\n}\n',
+    ],
+)
+def test_what_is_in_order_passes(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf8")
+    check_yaml(path)
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "config.yaml", *(ROOT / "workflow" / "experiments").glob("*.yaml")]
+)
+def test_the_shipped_configurations_pass(path: Path) -> None:
+    check_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({2020: {}}, "config: the key 2020 is no text: "),
+        ({"datasets": {False: {}}}, "config, datasets: the key False is no text: "),
+        ({"dazle": {"variants": {1: {}}}}, "config, dazle.variants: the key 1 is no text: "),
+        ({"a": [{"b": {None: 1}}]}, "config, a.b: the key None is no text: "),
+    ],
+)
+def test_keys_that_are_no_text_are_told_to_be_quoted(given: dict, line: str) -> None:
+    with pytest.raises(InputError) as error:
+        check_keys(given)
+    assert str(error.value).startswith(line)
+    assert "quote it" in str(error.value)
