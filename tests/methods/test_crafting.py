@@ -89,7 +89,11 @@ def test_the_softmax_of_the_scores_is_equation_1(change):
         classes_of(),
     )
     weight, bias = model.projection.weight, model.projection.bias
-    features = torch.stack([torch.stack([dot(row, x) for row in weight]) + bias for x in pooled])
+    features = []
+    for image in pooled:
+        projected = torch.stack([dot(row, image) for row in weight])
+        features.append(projected + bias)
+    features = torch.stack(features)
     expected = []
     for row in plain_logits(config, features, rules.attributes.double()):
         total = sum(logit.exp() for logit in row)
@@ -151,8 +155,7 @@ def test_seen_rules_are_the_mean_features_of_their_images(tmp_path, change):
     model = trained(config, tmp_path, "pooled")
     for number in (0, 2, 3):
         total = torch.zeros(WIDTH, dtype=torch.float64)
-        members = [image.double() for image, label in zip(inputs_of("pooled").values, LABELS, strict=True)
-                   if label == number]  # fmt: skip
+        members = inputs_of("pooled").values[torch.eq(LABELS, number)].double()
         for image in members:
             total += image / image.norm() if config.similarity == "cosine" else image
         mean = total / len(members)
@@ -168,7 +171,7 @@ def test_unseen_rules_are_the_ridge_regression_on_seen_prototypes(tmp_path):
     model = trained(config, tmp_path, "pooled")
     vectors = classes_of().attributes.double().numpy()
     known, seen = vectors[SEEN.numpy()], model.rules[SEEN].double().numpy()
-    scale = 0.4 * sum(sum(value * value for value in row) for row in known) / len(known)
+    scale = 0.4 * (known**2).sum() / len(known)
     left = np.concatenate([known, np.sqrt(scale) * np.eye(ATTRIBUTES)])
     for column in range(WIDTH):
         solved = np.linalg.lstsq(
@@ -227,9 +230,9 @@ def test_semantic_rules_stay_and_everything_else_trains(tmp_path, kind):
     before, after = model_of(DEFAULT, kind), trained(DEFAULT, tmp_path, kind)
     assert torch.equal(before.rules, after.rules)
     torch.testing.assert_close(before.rules, torch.nn.functional.normalize(classes_of().attributes))
-    same = [name for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True)
-            if torch.equal(old, new)]  # fmt: skip
-    assert same == []
+    trained_ones = dict(after.named_parameters())
+    pairs = [(name, old, trained_ones[name]) for name, old in before.named_parameters()]
+    assert [name for name, old, new in pairs if torch.equal(old, new)] == []
     assert "rules" not in dict(before.named_parameters())
 
 
@@ -295,8 +298,8 @@ def test_batch_norms_keep_their_statistics(tmp_path):
     before, after = model_of(DEFAULT, "images"), trained(DEFAULT, tmp_path, "images")
     kept = {name for name, _ in before.trunk.named_buffers() if "running" in name}
     assert len(kept) > 10
-    assert all(torch.equal(dict(after.trunk.named_buffers())[name], dict(before.trunk.named_buffers())[name])
-               for name in kept)  # fmt: skip
+    old, new = dict(before.trunk.named_buffers()), dict(after.trunk.named_buffers())
+    assert all(torch.equal(new[name], old[name]) for name in kept)
     model = model_of(DEFAULT, "images").train()
     assert (
         model.training

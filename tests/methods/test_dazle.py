@@ -71,7 +71,8 @@ def plain_unseen_masses(scores: Tensor) -> list[Tensor]:
     """
     masses = []
     for row in scores:
-        shifted = [score - 1 if seen else score + 1 for score, seen in zip(row, SEEN, strict=True)]
+        added = torch.where(SEEN, -1, 1)
+        shifted = [score + one for score, one in zip(row, added, strict=True)]
         total = sum(score.exp() for score in shifted)
         masses.append(
             sum(score.exp() / total for score, seen in zip(shifted, SEEN, strict=True) if not seen)

@@ -42,9 +42,10 @@ def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     features = features.double().numpy()
     features = np.stack([row / np.sqrt(np.sum(row**2)) for row in features])
     seen = np.flatnonzero(SEEN.numpy())
-    own = np.array(
-        [[1.0 if label == number else 0.0 for number in seen] for label in labels.tolist()]
-    )
+    own = np.zeros((len(labels), len(seen)))
+    for row, label in enumerate(labels.tolist()):
+        for column, number in enumerate(seen):
+            own[row, column] = float(label == number)
     return features, own, classes.attributes[SEEN].double().numpy()
 
 

@@ -92,11 +92,7 @@ def closed_penalty(model: Model, real: Tensor, synthetic: Tensor, vectors: Tenso
 
 def gradients_of(loss: Tensor, model: Model) -> list[Tensor]:
     weights = list(model.critic.parameters())
-    found = torch.autograd.grad(loss, weights, allow_unused=True)
-    return [
-        torch.zeros_like(weight) if part is None else part
-        for weight, part in zip(weights, found, strict=True)
-    ]
+    return list(torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True))
 
 
 def test_the_penalty_and_its_gradient_are_those_of_a_double_backward():
@@ -188,15 +184,11 @@ def similarities(model: Model, refined: Tensor) -> list[list[float]]:
 
     config, vectors = model.config, classes().attributes[LABELS]
     weight = config.semantic_weight**2 if config.implicit_semantics else 0.0
-    pairs = range(len(refined))
-    return [
-        [
-            (cosine(refined[i], refined[j]) + weight * cosine(vectors[i], vectors[j]))
-            / (1 + weight)
-            for j in pairs
-        ]
-        for i in pairs
-    ]
+    similarities: list[list[float]] = [[] for _ in refined]
+    for row, (h, a) in zip(similarities, zip(refined, vectors, strict=True), strict=True):
+        for other_h, other_a in zip(refined, vectors, strict=True):
+            row.append((cosine(h, other_h) + weight * cosine(a, other_a)) / (1 + weight))
+    return similarities
 
 
 def others(anchor: int, same: bool) -> list[int]:

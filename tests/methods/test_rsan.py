@@ -1,6 +1,7 @@
 """RSAN against its equations written out, in float64."""
 
 from dataclasses import asdict, replace
+from itertools import chain
 
 import pytest
 import torch
@@ -54,29 +55,29 @@ def close(found: Tensor, wanted: Tensor) -> None:
 
 def plain_maps(model: Model, image: Tensor) -> list[list[list[Tensor]]]:
     """Return M[k][i][j] of one image (r, d): v_ij' P, one number at a time."""
-    columns = model.P.T
-    return [
-        [[image[i * SIDE + j] @ column for j in range(SIDE)] for i in range(SIDE)]
-        for column in columns
-    ]
+    maps = []
+    for column in model.P.T:
+        values = [region @ column for region in image]
+        maps.append([values[i * SIDE : (i + 1) * SIDE] for i in range(SIDE)])
+    return maps
 
 
 def plain_attributes(model: Model, regions: Tensor) -> Tensor:
     """Return a^ of equation (4)."""
-    rows = [
-        [max(value for line in one for value in line) for one in plain_maps(model, image)]
-        for image in regions
-    ]
-    return torch.stack([torch.stack(row) for row in rows])
+    rows = []
+    for image in regions:
+        maps = plain_maps(model, image)
+        rows.append(torch.stack([max(chain(*one)) for one in maps]))
+    return torch.stack(rows)
 
 
 def plain_cosines(predicted: Tensor) -> Tensor:
     """Return cos(a^, a(c)) (b, c), pair by pair."""
-    rows = [
-        [row @ vector / (row.norm() * vector.norm()) for vector in classes().attributes]
-        for row in predicted
-    ]
-    return torch.stack([torch.stack(row) for row in rows])
+    vectors, rows = classes().attributes, []
+    for row in predicted:
+        cosines = [row @ vector / (row.norm() * vector.norm()) for vector in vectors]
+        rows.append(torch.stack(cosines))
+    return torch.stack(rows)
 
 
 def plain_classification(scores: Tensor, labels: Tensor) -> Tensor:
@@ -467,9 +468,8 @@ def test_everything_is_trained_on_images_the_trunk_at_its_own_rate(tmp_path):
     trunk = [name for name in whole if name.startswith("trunk.")]
     assert len(trunk) == len(whole) - 2
     assert min(whole.values()) > 0
-    assert [slow[name] for name in trunk] == pytest.approx(
-        [0.5 * whole[name] for name in trunk], rel=1e-6
-    )
+    half = [0.5 * whole[name] for name in trunk]
+    assert [slow[name] for name in trunk] == pytest.approx(half, rel=1e-6)
     assert {fixed[name] for name in trunk} == {0.0}
     assert {slow[name] / whole[name] for name in ("P", "kernels")} == {1.0}
 
@@ -485,10 +485,10 @@ def test_every_loss_reaches_the_trunk():
 def test_published_settings_are_those_of_the_paper():
     default = Config()
     assert PUBLISHED["CUB"] == default
-    changed = {
-        name: {key: value for key, value in asdict(config).items() if value != asdict(default)[key]}
-        for name, config in PUBLISHED.items()
-    }
+    changed = {}
+    for name, config in PUBLISHED.items():
+        pairs = set(asdict(config).items()) - set(asdict(default).items())
+        changed[name] = dict(pairs)
     assert changed == {
         "CUB": {},
         "SUN": {"kernel_size": 5, "scale": 25.0},

@@ -177,7 +177,7 @@ class Model(nn.Module):
 
     def scores(self, inputs: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c"]:
         """Return what ``inference`` takes the arg max of, section 2.5."""
-        embedding, _ = self(inputs, *self.first_stage(inputs))
+        embedding: Tensor = self(inputs, *self.first_stage(inputs))[0]
         if self.config.inference == "compatibility":
             return embedding @ self.attributes.T
         vectors = self.prototypes
@@ -230,9 +230,8 @@ def descent(model: Model) -> tuple[torch.optim.Optimizer, ReduceLROnPlateau]:
         groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
     )
     smallest = [config.smallest_lr, config.smallest_lr / config.lr * config.trunk_lr]
-    return optimizer, ReduceLROnPlateau(
-        optimizer, patience=config.patience, threshold=0.01, min_lr=smallest
-    )
+    falling = partial(ReduceLROnPlateau, patience=config.patience, threshold=0.01)
+    return optimizer, falling(optimizer, min_lr=smallest)
 
 
 @torch.no_grad()

@@ -37,7 +37,7 @@ def schema() -> dict[str, Any]:
     return untitled
 
 
-def _definitions(kind: type) -> dict[str, Any]:
+def _definitions(kind: Any) -> dict[str, Any]:
     """Return the schemas of a dataclass and of those that it holds, by name."""
     definitions: dict[str, Any] = TypeAdapter(tuple[kind], config=DESCRIBED).json_schema()["$defs"]
     return definitions
