@@ -13,6 +13,7 @@ from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
 from zslpipe.study.study import Study, alternatives
 from zslpipe.study.targets import PICTURED_IMAGES
+from zslpipe.study.yaml_files import check_yaml
 
 # A --configfile replaces the demo's configuration instead of being merged into it.
 if not workflow.overwrite_configfiles:
@@ -21,7 +22,9 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    study = Study(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+    for file in workflow.overwrite_configfiles or ["config.yaml"]:
+        check_yaml(file)
+    study = Study(config)
 except InputError as error:
     raise WorkflowError(str(error))
 

@@ -127,14 +127,22 @@ def _module_path(name: str, package: Path) -> Path | None:
 
 
 def syntax_tree(path: Path) -> ast.Module:
-    """Return a Python file's syntax tree without docstrings and without what is only said."""
-    return _parsed(path, path.stat().st_mtime_ns)
+    """Return a Python file's syntax tree."""
+    return ast.parse(path.read_text(encoding="utf8"))
+
+
+def module_hash(path: Path) -> str:
+    """Return a hash of one file's code alone, of nothing that it imports."""
+    tree = _parsed(path, path.stat().st_mtime_ns)
+    return hashlib.sha256(_as_text(tree).encode()).hexdigest()[:16]
 
 
 @cache
 def _parsed(path: Path, modified: int) -> ast.Module:
-    """Parse a file as of its modification time in nanoseconds: every job asks for hashes."""
-    tree = ast.parse(path.read_text(encoding="utf8"))
+    """Return a file's tree without what is only said, as of its modification time in nanoseconds:
+    every job asks for hashes.
+    """
+    tree = syntax_tree(path)
     _Unsaid().visit(tree)
     return tree
 

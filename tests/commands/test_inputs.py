@@ -57,7 +57,9 @@ def test_compute_is_the_configuration_s_section_and_the_job_s_threads() -> None:
 def test_unknown_keys_and_wrong_types_of_compute_are_told() -> None:
     with pytest.raises(InputError, match=r"^--compute: unknown setting 'devise'.*'device'\?$"):
         compute_of({"devise": "cpu"}, 2)
-    with pytest.raises(InputError, match=r"^--compute: setting 'compile' is 'yes', true or false"):
+    with pytest.raises(
+        InputError, match=r"^--compute, compile: 'yes' is not of type bool; write true or false"
+    ):
         compute_of({"compile": "yes"}, 2)
 
 

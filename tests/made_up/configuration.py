@@ -4,13 +4,18 @@ import copy
 
 import yaml
 
-from zslpipe.study.config import apply_assignments
+from zslpipe.study.assignments import apply_assignments
 
 GIVEN = yaml.safe_load("""
 methods: [dazle, eszsl]
 datasets:
   creatures: {adapter: demo, extractors: [fine, coarse], words: drawn, settings_of: CUB}
-  birds: {adapter: xlsa17, source: {features: res101.mat}, extractors: [own], words: drawn, methods: [eszsl]}
+  birds:
+    adapter: xlsa17
+    source: {features: res101.mat, splits: att_splits.mat}
+    extractors: [own]
+    words: drawn
+    methods: [eszsl]
 extractors:
   fine: {backbone: demo, size: 112, grid: 14}
   coarse: {backbone: demo, size: 112, grid: 7}

@@ -24,7 +24,7 @@ from zslpipe.study.declarations import (
     method_names,
     read_method,
 )
-from zslpipe.training.contract import Classes, Images, Pooled, Regions, TrainingRun, TrainingData
+from zslpipe.training.contract import Classes, Images, Pooled, Regions, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -112,7 +112,7 @@ def trained(case: Case, folder: Path, classes: Classes, numbers: Tensor) -> nn.M
 
 def trained_run(
     case: Case, folder: Path, classes: Classes, numbers: Tensor
-) -> tuple[nn.Module, Run]:
+) -> tuple[nn.Module, TrainingRun]:
     """Return such a model and its run."""
     config, inputs = quick(case.module.Config()), inputs_of(case)
     labels = numbers[SEEN.nonzero().squeeze(1)[torch.arange(IMAGES) % int(SEEN.sum())]]

@@ -17,10 +17,8 @@ from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
-from zslpipe.methods import dazle, eszsl
 from zslpipe.runs.attention import attend, pick_images
 from zslpipe.runs.cached_inputs import CachedInputs
-from zslpipe.runs.models import configured
 from zslpipe.runs.opening import open_run_inputs
 from zslpipe.runs.train import run_method
 from zslpipe.runs.weights import load_model

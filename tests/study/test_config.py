@@ -3,57 +3,20 @@ every mistake.
 """
 
 import copy
-import subprocess
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.made_up.places import ROOT, SCHEMA
+from tests.made_up.configuration import GIVEN, given
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical
 from zslpipe.study.assignments import apply_assignments
 from zslpipe.study.config import load, runs
 from zslpipe.study.declarations import read_method
-from zslpipe.study.study import Plan
-
-GIVEN = yaml.safe_load("""
-methods: [dazle, eszsl]
-datasets:
-  creatures: {adapter: demo, extractors: [fine, coarse], words: drawn, settings_of: CUB}
-  birds:
-    adapter: xlsa17
-    source: {features: res101.mat, splits: att_splits.mat}
-    extractors: [own]
-    words: drawn
-    methods: [eszsl]
-extractors:
-  fine: {backbone: demo, size: 112, grid: 14}
-  coarse: {backbone: demo, size: 112, grid: 7}
-  own: {backbone: stored, size: 224, grid: 1}
-  named: {backbone: resnet18, weights: IMAGENET1K_V1, size: 224, grid: 7}
-words:
-  drawn: {kind: random, dimension: 4}
-  other: {kind: random, dimension: 5}
-dazle:
-  lr: 0.01
-  variants:
-    other_words: {words: other, lr: 0.02}
-    chosen: {selection: validation, choose: {lr: [0.1, 0.2]}}
-eszsl: {normalisation: minmax, semantics: original_att}
-""")
+from zslpipe.study.study import Study
 
 # The settings that DAZLE publishes for CUB.
 DAZLE = asdict(read_method("dazle").published["CUB"])
-
-
-def given(changes: str = "") -> dict:
-    """Return the configuration above with assignments applied."""
-    config = copy.deepcopy(GIVEN)
-    apply_assignments(config, changes)
-    return config
 
 
 def loaded(changes: str = "") -> dict:
@@ -122,8 +85,8 @@ def test_a_method_of_several_inputs_takes_the_first_or_the_one_named() -> None:
         {"backbone": "demo", "size": 112, "grid": 14},
     )
     assert (cached.input, cached.extractor, cached.trunk) == ("regions", "fine", None)
-    plan = Plan(config, str(SCHEMA))
-    assert "rsan/default" in plan.end_to_end_runs and "rsan/cached" in plan.light_runs
+    study = Study(config)
+    assert "rsan/default" in study.runs.end_to_end and "rsan/cached" in study.runs.light
 
 
 def test_rebalancing_is_no_part_of_what_a_run_depends_on() -> None:
@@ -308,7 +271,7 @@ MISTAKES = {
 def test_a_mistake_is_one_clear_line(changes: str) -> None:
     config = GIVEN | {"seeds": [0], "set": changes}
     with pytest.raises(InputError) as error:
-        Plan(config, str(SCHEMA))
+        Study(config)
     assert str(error.value).startswith(MISTAKES[changes])
     assert "\n" not in str(error.value)
 
@@ -442,98 +405,3 @@ def test_the_data_folder_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     found = {text: loaded(f"data_root='{text}'")["data_root"] for text in expected}
     assert found == expected
-
-
-def test_plan_names_every_file_of_the_chain() -> None:
-    plan = Plan(given("seeds=[3,5] dazle.variants={}"), str(SCHEMA))
-    assert plan.localizations == [
-        f"results/creatures/runs/dazle/default/seed{seed}/localization.json" for seed in (3, 5)
-    ]
-    assert plan.score_matrices_of_first_seed("birds") == [
-        "results/birds/runs/eszsl/default/seed3/scores.h5"
-    ]
-    assert set(plan.targets()) == {
-        "results/tables/main.csv",
-        "results/tables/main.md",
-        "results/tables/main.tex",
-        "results/figures/creatures.curves.png",
-        "results/figures/birds.curves.png",
-        "results/figures/creatures.confusion.png",
-        "results/figures/birds.confusion.png",
-        "results/tables/localization.csv",
-        "results/tables/localization.md",
-        "results/tables/localization.tex",
-        "results/figures/creatures.dazle.default.parts.png",
-        "results/creatures/inspect.png",
-        "results/figures/creatures.dazle.default.losses.png",
-        "results/figures/creatures.dazle.default.maps.png",
-    }
-    assert (plan.rendered, plan.read) == (["creatures"], ["birds"])
-    assert (plan.stored_extractors, plan.computed_extractors) == (
-        ["own"],
-        ["fine", "coarse", "named"],
-    )
-    assert plan.weights_file("creatures", "coarse") == ["results/creatures/backbone.pt"]
-    assert plan.weights_file("birds", "own") == []
-    assert plan.weights_file("birds", "named") == []
-
-
-def test_weights_files_lie_under_the_data_folder_and_the_slice_names_them_as_written() -> None:
-    plan = Plan(given("extractors.named.weights=weights/x.pt data_root=/elsewhere"), str(SCHEMA))
-    assert plan.weights_file("birds", "named") == ["/elsewhere/weights/x.pt"]
-    assert plan.extractor("named")["weights"] == "weights/x.pt"
-    assert plan.extractor("coarse")["name"] == "coarse"
-    assert "weights" not in plan.extractor("coarse")
-
-
-def test_an_image_folder_is_one_word_of_the_command() -> None:
-    plan = Plan(given("datasets.birds.source.images='my birds/images'"), str(SCHEMA))
-    assert plan.image_option("birds") == "--images 'my birds/images'"
-    assert plan.image_option("creatures") == ""
-
-
-def test_images_depend_on_what_lists_and_crops_them_alone() -> None:
-    def images(changes: str, dataset: str = "birds") -> str:
-        return canonical(Plan(given(changes), str(SCHEMA)).images(dataset))
-
-    before = images("")
-    assert before == '{"adapter":"xlsa17","source":{"features":"res101.mat"}}'
-    for same in ("splits=other.mat", "seed=3", "attribute_names=x.txt", "unseen_classes=y.txt"):
-        assert images(f"datasets.birds.source.{same}") == before
-    for other in ("features=x.mat", "images=folder", "anchor=there", "boxes=[a.txt]"):
-        assert images(f"datasets.birds.source.{other}") != before
-    drawn = images("", "creatures")
-    assert images("datasets.creatures.source.images_per_class=3", "creatures") != drawn
-    assert images("dazle.lr=0.5", "creatures") == drawn
-
-
-def test_gpus_are_asked_for_unless_the_device_is_the_cpu() -> None:
-    assert [
-        Plan(given(f"compute.device={device}"), str(SCHEMA)).gpu
-        for device in ("auto", "cuda", "cpu")
-    ] == [1, 1, 0]
-
-
-def test_source_files_are_inputs_where_they_exist(tmp_path: Path) -> None:
-    (tmp_path / "res101.mat").touch()
-    assert Plan(given(f"data_root={tmp_path}"), str(SCHEMA)).source_files("birds") == [
-        str(tmp_path / "res101.mat")
-    ]
-    assert Plan(given(f"data_root={tmp_path}/none"), str(SCHEMA)).source_files("birds") == []
-
-
-def test_the_shipped_configuration_is_valid() -> None:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf8"))
-    assert list(Plan(config, str(SCHEMA)).config["datasets"]) == ["demo"]
-
-
-def test_neither_the_plan_nor_the_command_line_imports_torch() -> None:
-    code = (
-        "import sys, zslpipe.study.study, zslpipe.commands.cli\n"
-        f"zslpipe.study.study.Plan({GIVEN!r}, {str(SCHEMA)!r}).targets()\n"
-        "print(sorted({'torch', 'torchvision', 'timm', 'matplotlib', 'h5py'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"

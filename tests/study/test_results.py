@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from tests.made_up.places import SCHEMA
 from zslpipe.machine.errors import InputError
 from zslpipe.study.results import Results
 from zslpipe.study.study import Study
@@ -38,7 +37,7 @@ rebalancing:
 
 
 def study(changes: str = "") -> Study:
-    return Study(yaml.safe_load(CONFIG) | {"set": changes}, str(SCHEMA))
+    return Study(yaml.safe_load(CONFIG) | {"set": changes})
 
 
 def results() -> Results:

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import yaml
 
 from tests.made_up.configuration import GIVEN, given
-from tests.made_up.places import ROOT, SCHEMA
+from tests.made_up.places import ROOT
 from zslpipe.provenance import canonical
 from zslpipe.study.study import Study
 
 
 def study(changes: str = "") -> Study:
-    return Study(given(changes), str(SCHEMA))
+    return Study(given(changes))
 
 
 def test_a_study_names_every_file_of_the_chain() -> None:
@@ -96,13 +96,13 @@ def test_source_files_are_inputs_where_they_exist(tmp_path: Path) -> None:
 
 def test_the_shipped_configuration_is_valid() -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf8"))
-    assert list(Study(config, str(SCHEMA)).config["datasets"]) == ["demo"]
+    assert list(Study(config).config["datasets"]) == ["demo"]
 
 
 def test_neither_the_study_nor_the_command_line_imports_torch() -> None:
     code = (
         "import sys, zslpipe.study.study, zslpipe.commands.cli\n"
-        f"zslpipe.study.study.Study({GIVEN!r}, {str(SCHEMA)!r}).targets.all()\n"
+        f"zslpipe.study.study.Study({GIVEN!r}).targets.all()\n"
         "print(sorted({'torch', 'torchvision', 'timm', 'matplotlib', 'h5py'} & set(sys.modules)))"
     )
     done = subprocess.run(

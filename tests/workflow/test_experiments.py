@@ -11,7 +11,7 @@ import scipy.io
 import yaml
 
 from tests.made_up import lookalike
-from tests.made_up.places import PACKAGE, ROOT, SCHEMA
+from tests.made_up.places import PACKAGE, ROOT
 from zslpipe.datasets.reading.splits import EXPECTED
 from zslpipe.formats.index import read_index
 from zslpipe.study.study import Study
@@ -87,7 +87,7 @@ def test_an_experiment_reads_the_true_layout_and_plans_every_run(name, tmp_path)
     ]
 
     jobs = planned_jobs(EXPERIMENTS / f"{name}.yaml", data, tmp_path)
-    rows = len(Study(config, str(SCHEMA)).runs.all)
+    rows = len(Study(config).runs.all)
     assert jobs["train"] == jobs["evaluate"] == 5 * rows
     assert rows == (3 if "dazle" in config["methods"] else 1)
     extraction = {"store": 1} if name == "awa1" else {"extract": 1}
@@ -117,7 +117,7 @@ def test_papers_is_the_other_experiments_together(tmp_path):
     assert papers["dazle"] == experiment("deepfashion")["dazle"]
     rows = [
         (run.dataset, run.method)
-        for run in Study(papers, str(SCHEMA)).runs.all.values()
+        for run in Study(papers).runs.all.values()
         if run.variant == "default"
     ]
     assert sorted(rows) == sorted(
@@ -125,7 +125,7 @@ def test_papers_is_the_other_experiments_together(tmp_path):
         + [(name, "dazle") for name in ("CUB", "SUN", "AWA2", "DeepFashion")]
     )
     assert planned_jobs(EXPERIMENTS / "papers.yaml", tmp_path, tmp_path)["train"] == 5 * len(
-        Study(papers, str(SCHEMA)).runs.all
+        Study(papers).runs.all
     )
 
 
@@ -139,7 +139,7 @@ def test_published_rows_exist_for_the_variants_of_the_experiments():
 @pytest.mark.parametrize("name", ["rsan", "mlis"])
 def test_an_experiment_of_one_paper_has_every_printed_row(name):
     config = experiment(name)
-    rows = {(run.dataset, run.variant) for run in Study(config, str(SCHEMA)).runs.all.values()}
+    rows = {(run.dataset, run.variant) for run in Study(config).runs.all.values()}
     table = yaml.safe_load((PACKAGE / "reports" / "tables" / "published.yaml").read_text())[name][
         "rows"
     ]
@@ -155,11 +155,7 @@ def test_an_experiment_of_one_paper_has_every_printed_row(name):
 
 def test_crafting_has_each_backbone_with_both_rules_and_their_ensemble():
     config = experiment("crafting")
-    runs = {
-        run.variant: run
-        for run in Study(config, str(SCHEMA)).runs.all.values()
-        if run.dataset == "FLO"
-    }
+    runs = {run.variant: run for run in Study(config).runs.all.values() if run.dataset == "FLO"}
     ensembles = config["ensembles"]
     for backbone in ("alexnet", "densenet201", "darknet53"):
         pair = [f"crafting/{backbone}", f"crafting/{backbone}_visual"]
@@ -175,7 +171,7 @@ def test_cub127_plans_every_method(tmp_path):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "mobilenet_v2.pt").touch()
     jobs = planned_jobs(EXPERIMENTS / "cub127.yaml", tmp_path, tmp_path)
-    study = Study(experiment("cub127"), str(SCHEMA))
+    study = Study(experiment("cub127"))
     assert {run.method for run in study.runs.all.values()} == {
         "dazle",
         "rsan",

@@ -21,8 +21,7 @@ be chosen is chosen on validation.h5, the same method trained on the problem of 
 there, the temperature of a softmax by the likelihood there.
 
 A new kind is a new class here, named at the end of the file: a frozen dataclass of settings, each
-with a default, that raises ValueError for a value out of range, with the members of
-``Rebalancing``.
+with a default and its range, with the members of ``Rebalancing``.
 
 Deviations
     - calibrated_stacking: the factor is that of the validation problem, in the unit of the scores.
@@ -42,11 +41,12 @@ import functools
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
+from pydantic import PositiveFloat, PositiveInt
 
-from zslpipe.machine.errors import nearest
+from zslpipe.machine.ranges import BelowOne, OneOrMore
 from zslpipe.scores import gating
 from zslpipe.scores.calibration import best_factor, gaps
 
@@ -147,14 +147,9 @@ class Cosmo:
     name: ClassVar[str] = "cosmo"
     log_probabilities: ClassVar[bool] = True
 
-    top: int = 5  # code: sorted probabilities of either group that the gate reads
-    gate_temperature: float = 3.0  # code: of the seen probabilities that the gate reads
-    regulariser: float = 1.0  # code: scikit-learn's C
-
-    def __post_init__(self) -> None:
-        _check_above_zero("top", self.top)
-        _check_above_zero("gate_temperature", self.gate_temperature)
-        _check_above_zero("regulariser", self.regulariser)
+    top: PositiveInt = 5  # code: sorted probabilities of either group that the gate reads
+    gate_temperature: PositiveFloat = 3.0  # code: of the seen probabilities that the gate reads
+    regulariser: PositiveFloat = 1.0  # code: scikit-learn's C
 
     def needs(self) -> tuple[str, ...]:
         """Return the validation problem."""
@@ -192,23 +187,15 @@ class Discriminator:
     name: ClassVar[str] = "discriminator"
     log_probabilities: ClassVar[bool] = True
 
-    reading: str = "confidence"  # ours (see the module's docstring); "logits": paper, sec. 2.2
+    # ours (see the module's docstring); "logits": paper, sec. 2.2
+    reading: Literal["confidence", "logits"] = "confidence"
     # ours: share of the training image; flat above 0.9
-    mixup: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
+    mixup: Annotated[tuple[BelowOne, ...], OneOrMore] = (0.5, 0.6, 0.7, 0.8, 0.9)
     # ours: tau of fig. 6, in likeliest temperatures
-    smoothing: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
-    regulariser: float = 1.0  # scikit-learn's default C
+    smoothing: Annotated[tuple[PositiveFloat, ...], OneOrMore] = (1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
+    regulariser: PositiveFloat = 1.0  # scikit-learn's default C
 
     def __post_init__(self) -> None:
-        if self.reading not in READINGS:
-            raise ValueError(f"reading {self.reading!r}; {nearest(self.reading, READINGS)}")
-        _check_candidates("mixup", self.mixup)
-        if not (min(self.mixup) >= 0 and max(self.mixup) < 1):
-            told = "shares from 0 to below 1 expected"
-            raise ValueError(f"setting 'mixup' is {self.mixup}, {told}")
-        _check_candidates("smoothing", self.smoothing)
-        _check_above_zero("smoothing", *self.smoothing)
-        _check_above_zero("regulariser", self.regulariser)
         if self.reading == "logits" and len(self.mixup + self.smoothing) > 2:
             raise ValueError(
                 "reading 'logits' has nothing to choose on, other classes have other logits; give"
@@ -279,19 +266,6 @@ class Oracle:
             return moved
 
         return change, {}
-
-
-def _check_above_zero(name: str, *numbers: float) -> None:
-    """Raise ValueError unless all numbers of a setting are above 0."""
-    if min(numbers) <= 0:
-        found = numbers[0] if len(numbers) == 1 else numbers
-        raise ValueError(f"setting {name!r} is {found}, numbers above 0 expected")
-
-
-def _check_candidates(name: str, candidates: tuple[float, ...]) -> None:
-    """Raise ValueError for a list without a candidate."""
-    if not candidates:
-        raise ValueError(f"setting {name!r} is an empty list; give at least one candidate")
 
 
 _ALL: tuple[type[Rebalancing], ...] = (Unchanged, CalibratedStacking, Cosmo, Discriminator, Oracle)

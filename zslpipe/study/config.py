@@ -15,6 +15,7 @@ from typing import Any
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.ranges import VARIABLE
 from zslpipe.provenance import PACKAGE
+from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import as_plain, parse_settings
 from zslpipe.study.assignments import apply_assignments
 from zslpipe.study.declarations import (
@@ -25,16 +26,10 @@ from zslpipe.study.declarations import (
 )
 from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.method_sections import Row, rows
-from zslpipe.study.sections import Configuration
+from zslpipe.study.sections import WITH_SETTINGS, Configuration
 from zslpipe.study.yaml_files import check_keys
 
 SECTIONS = tuple(field.name for field in fields(Configuration))
-# The kinds of rebalancing that have settings, and the classes that hold them.
-REBALANCING = {
-    "calibrated_stacking": "CalibratedStacking",
-    "cosmo": "Cosmo",
-    "discriminator": "Discriminator",
-}
 # What an extractor says that decides no number of a network that is trained.
 NOT_OF_A_TRUNK = ("batch_size", "dtype")
 
@@ -88,9 +83,9 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
         _complete_dataset(name, entry)
     for name, entry in complete["words"].items():
         complete["words"][name] = _settings_of("datasets.words", entry, ("words", name))
-    complete["rebalancing"] = {
-        kind: _rebalancing(kind, complete["rebalancing"].get(kind, {})) for kind in REBALANCING
-    }
+    for kind in WITH_SETTINGS:
+        written = complete["rebalancing"].get(kind, {})
+        complete["rebalancing"][kind] = _completed(KINDS[kind], written, ("rebalancing", kind))
     for name in sections:
         complete[name] = {} if config.get(name) is None else config[name]
         list(rows(name, complete[name]))
@@ -157,19 +152,17 @@ def _complete_dataset(name: str, entry: dict[str, Any]) -> None:
         )
 
 
-def _settings_of(
-    module: str, given: Mapping[str, Any], path: tuple[str, ...], name: str = "Settings"
-) -> dict[str, Any]:
-    """Return settings checked against the class of the module that reads them, with its defaults;
-    an empty list is left out, as what is None is: it says nothing.
+def _settings_of(module: str, given: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """Return settings checked against the ``Settings`` of the module that reads them, complete."""
+    return _completed(read_settings(module), given, path)
+
+
+def _completed(kind: type[Any], given: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """Return settings checked against their dataclass, with its defaults; an empty list is left
+    out, as what is None is: it says nothing.
     """
-    complete = as_plain(parse_settings(read_settings(module, name), given, "config", path))
+    complete = as_plain(parse_settings(kind, given, "config", path))
     return {key: value for key, value in complete.items() if value not in ([], {})}
-
-
-def _rebalancing(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a kind of rebalancing, complete."""
-    return _settings_of("scores.rebalancing", given, ("rebalancing", kind), REBALANCING[kind])
 
 
 def runs(config: Mapping[str, Any]) -> Iterator[Run]:

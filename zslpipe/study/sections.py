@@ -12,14 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, WithJsonSchema
 
+from zslpipe.machine.errors import nearest
 from zslpipe.machine.ranges import FileName, OneOrMore, Seed
+from zslpipe.scores.kinds import KINDS
+from zslpipe.settings import known_names
 
 # Names under results/ that are taken.
 TAKEN = ("tables", "figures", "logs", "irrelevant", "README.md", "report.html")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 WORD = re.compile(r"[A-Za-z0-9_]+")
+WITH_SETTINGS = tuple(name for name, kind in KINDS.items() if known_names(kind, ()))
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -63,6 +67,20 @@ def _device(text: str) -> str:
     return text
 
 
+def _kind(text: str) -> str:
+    """Return a kind of rebalancing; ValueError for a text that names none."""
+    if text not in KINDS:
+        raise ValueError(f"is none of {', '.join(KINDS)}; {nearest(text, KINDS)}")
+    return text
+
+
+def _kind_with_settings(text: str) -> str:
+    """Return a kind of rebalancing that has settings; ValueError for another one."""
+    if text not in WITH_SETTINGS:
+        raise ValueError(f"is none of {', '.join(WITH_SETTINGS)}; {nearest(text, WITH_SETTINGS)}")
+    return text
+
+
 def _different(items: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a list whose items differ; ValueError for another one."""
     if len(set(items)) < len(items):
@@ -81,8 +99,10 @@ Others = Mapping[str, Any]
 Different = AfterValidator(_different)
 Normalisation = Literal["none", "unit", "minmax"]
 InputKind = Literal["regions", "pooled", "images"]
-RebalancingWithSettings = Literal["calibrated_stacking", "cosmo", "discriminator"]
-Rebalancing = Literal["none", "calibrated_stacking", "cosmo", "discriminator", "oracle"]
+Rebalancing = Annotated[str, AfterValidator(_kind), WithJsonSchema({"enum": list(KINDS)})]
+RebalancingWithSettings = Annotated[
+    str, AfterValidator(_kind_with_settings), WithJsonSchema({"enum": list(WITH_SETTINGS)})
+]
 Candidates = Annotated[tuple[Any, ...], OneOrMore]
 Rebalancings = Annotated[tuple[Rebalancing, ...], OneOrMore, Different]
 
