@@ -10,21 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops
+
+from zslpipe.datasets.canvas import Canvas, ellipse, polygon, tone_of
+from zslpipe.datasets.surroundings import background, draw_leaf, light
 
 SIZE = 128  # pixels of the finished picture's side: between the 112 and 224 that networks read
 OVERSAMPLING = 2  # drawn twice as large, then averaged: smooth edges
 PARTS = ("head", "beak", "wing", "belly", "tail", "legs")
-PALETTE = {
-    "red": (205, 45, 40),
-    "orange": (240, 140, 30),
-    "yellow": (240, 215, 60),
-    "green": (50, 150, 70),
-    "blue": (45, 85, 205),
-    "brown": (130, 80, 45),
-    "black": (35, 32, 36),
-    "white": (242, 242, 238),
-}
 COLOURS = {  # a part has exactly one of its colours
     "head": ("red", "blue", "black", "white"),
     "beak": ("yellow", "black", "red"),
@@ -42,7 +35,8 @@ FORMS = {  # and any of its forms
     "legs": ("long",),
 }
 ATTRIBUTES = tuple((part, value) for part in PARTS for value in COLOURS[part] + FORMS[part])
-DARK = 65  # mean of red, green and blue below which marks are light, above dark: only black parts lie below
+# Mean of red, green and blue below which marks are light, above dark: only black parts lie below.
+DARK = 65
 SMALLEST_PART = 6  # pixels; a part with fewer in view counts as hidden
 
 
@@ -52,18 +46,6 @@ class Look:
 
     colour: str
     forms: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """The picture while it is drawn, which part each pixel shows (0 = none, else part number + 1),
-    and the pose.
-    """
-
-    image: Image.Image
-    labels: Image.Image
-    pose: np.ndarray  # (2, 3): creature coordinates to pixels
-    rng: np.random.Generator
 
 
 def sample_looks(strengths: np.ndarray, rng: np.random.Generator) -> dict[str, Look]:
@@ -96,7 +78,7 @@ def draw(looks: Mapping[str, Look], rng: np.random.Generator) -> tuple[Image.Ima
     of the picture, each on a pixel that shows the part; NaN where the part is hidden.
     """
     side = SIZE * OVERSAMPLING
-    canvas = Canvas(_background(side, rng), Image.new("L", (side, side)), _pose(side, rng), rng)
+    canvas = Canvas(background(side, rng), Image.new("L", (side, side)), _pose(side, rng), rng)
     _draw_tail(canvas, looks["tail"])
     _draw_legs(canvas, looks["legs"])
     _draw_body(canvas, looks["belly"])
@@ -104,11 +86,10 @@ def draw(looks: Mapping[str, Look], rng: np.random.Generator) -> tuple[Image.Ima
     _draw_beak(canvas, looks["beak"])
     _draw_head(canvas, looks["head"])
     if rng.random() < 0.35:
-        _draw_leaf(canvas.image, canvas.labels, rng)
-    image = _light(canvas.image.reduce(OVERSAMPLING), rng)
-    labels = np.asarray(canvas.labels)[
-        OVERSAMPLING // 2 :: OVERSAMPLING, OVERSAMPLING // 2 :: OVERSAMPLING
-    ]
+        draw_leaf(canvas.image, canvas.labels, rng)
+    image = light(canvas.image.reduce(OVERSAMPLING), rng)
+    middle = slice(OVERSAMPLING // 2, None, OVERSAMPLING)
+    labels = np.asarray(canvas.labels)[middle, middle]
     return image, np.array([_location(labels == part + 1) for part in range(len(PARTS))])
 
 
@@ -124,41 +105,17 @@ def _pose(side: int, rng: np.random.Generator) -> np.ndarray:
     return np.column_stack([scale * mirror @ turn, centre])
 
 
-def _background(side: int, rng: np.random.Generator) -> Image.Image:
-    """Return a blurred patchwork of natural colours with leaves and twigs of any colour on it."""
-    base = rng.choice(np.array([(150, 185, 210), (120, 150, 95), (165, 145, 115), (140, 140, 145)]))
-    patches = np.clip(
-        base + rng.normal(0, 26, (6, 6, 1)) + rng.normal(0, 13, (6, 6, 3)), 0, 255
-    ).astype(np.uint8)
-    image = Image.fromarray(patches).resize((side, side), Image.Resampling.BICUBIC)
-    pen = ImageDraw.Draw(image)
-    for _ in range(rng.integers(2, 6)):
-        ends = rng.uniform(0, side, 4)
-        pen.line(
-            list(ends), fill=_colour(rng.choice(list(PALETTE)), rng), width=int(rng.integers(2, 9))
-        )
-    for _ in range(rng.integers(4, 10)):
-        _draw_leaf(image, None, rng)
-    return image
-
-
-def _draw_leaf(image: Image.Image, labels: Image.Image | None, rng: np.random.Generator) -> None:
-    """Draw one leaf anywhere; with ``labels`` it hides what it covers."""
-    side = image.width
-    length, width = side * rng.uniform(0.05, 0.14), side * rng.uniform(0.02, 0.06)
-    angle = rng.uniform(0, np.pi)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    outline = _ellipse((0, 0), (length, width)) @ turn.T + rng.uniform(0, side, 2)
-    points = [tuple(point) for point in outline]
-    colour = rng.choice(list(PALETTE)) if labels is None else "green"
-    ImageDraw.Draw(image).polygon(points, fill=_colour(colour, rng, spread=30))
-    if labels is not None:
-        ImageDraw.Draw(labels).polygon(points, fill=0)
+def _length(
+    canvas: Canvas, look: Look, short: tuple[float, float], long: tuple[float, float]
+) -> float:
+    """Draw the length of a part, from the range of long ones where its look is long."""
+    low, high = long if "long" in look.forms else short
+    return canvas.rng.uniform(low, high)
 
 
 def _draw_tail(canvas: Canvas, look: Look) -> None:
     """Draw the tail: short or long, straight or forked end, plain or with bands across."""
-    length = canvas.rng.uniform(1.0, 1.2) if "long" in look.forms else canvas.rng.uniform(0.5, 0.65)
+    length = _length(canvas, look, short=(0.5, 0.65), long=(1.0, 1.2))
     lift = canvas.rng.uniform(-0.25, 0.3)
     notch = 0.55 if "forked" in look.forms else -0.06
     spread = 0.36 if "forked" in look.forms else 0.24
@@ -171,19 +128,17 @@ def _draw_tail(canvas: Canvas, look: Look) -> None:
     ]
     turn = np.array([[-np.cos(lift), np.sin(lift)], [np.sin(lift), np.cos(lift)]])
     start = np.array((-0.62, 0.0))
-    bands = [
-        [(x, -0.5), (x + 0.13, -0.5), (x + 0.13, 0.5), (x, 0.5)]
-        for x in np.arange(0.14, length, 0.27)
-    ]
-    marks = [np.array(band) @ turn.T + start for band in bands] if "banded" in look.forms else []
+    marks = []
+    if "banded" in look.forms:
+        for x in np.arange(0.14, length, 0.27):
+            band = np.array([(x, -0.5), (x + 0.13, -0.5), (x + 0.13, 0.5), (x, 0.5)])
+            marks.append(band @ turn.T + start)
     _paint(canvas, "tail", np.array(outline) @ turn.T + start, look.colour, marks)
 
 
 def _draw_legs(canvas: Canvas, look: Look) -> None:
     """Draw two legs with feet."""
-    length = (
-        canvas.rng.uniform(0.95, 1.15) if "long" in look.forms else canvas.rng.uniform(0.42, 0.55)
-    )
+    length = _length(canvas, look, short=(0.42, 0.55), long=(0.95, 1.15))
     for hip in (-0.2, 0.22):
         lean = canvas.rng.uniform(-0.15, 0.15)
         knee, foot = np.array((hip, 0.35)), np.array((hip + lean, 0.4 + length))
@@ -198,13 +153,12 @@ def _draw_body(canvas: Canvas, look: Look) -> None:
     both.
     """
     grey = tuple(int(value) for value in np.array((125, 118, 108)) + canvas.rng.normal(0, 14, 3))
-    _polygon(canvas, canvas.image, _ellipse((0, 0), (0.85, 0.58)), grey)
-    _polygon(canvas, canvas.labels, _ellipse((0, 0), (0.85, 0.58)), 0)
+    polygon(canvas, canvas.image, ellipse((0, 0), (0.85, 0.58)), grey)
+    polygon(canvas, canvas.labels, ellipse((0, 0), (0.85, 0.58)), 0)
     angles = np.linspace(-0.05, np.pi + 0.05, 20)
     outline = np.column_stack([0.85 * np.cos(angles), 0.62 * np.sin(angles)])
-    _paint(
-        canvas, "belly", outline, look.colour, _marks(look, (-0.8, 0.0), (0.8, 0.62), canvas.rng)
-    )
+    marks = _marks(look, (-0.8, 0.0), (0.8, 0.62), canvas.rng)
+    _paint(canvas, "belly", outline, look.colour, marks)
 
 
 def _draw_wing(canvas: Canvas, look: Look) -> None:
@@ -216,25 +170,18 @@ def _draw_wing(canvas: Canvas, look: Look) -> None:
             [(0, 0.16), (-0.1, -0.26), (-0.6, -0.3), (-1.55, 0.02), (-0.75, 0.24), (-0.3, 0.28)]
         )
     else:
-        outline = _ellipse((-0.5, -0.02), (0.56, 0.34))
+        outline = ellipse((-0.5, -0.02), (0.56, 0.34))
     lift = canvas.rng.uniform(-0.1, 0.7)
     turn = np.array([[np.cos(lift), -np.sin(lift)], [np.sin(lift), np.cos(lift)]])
     shoulder = np.array((0.42, -0.2))
-    marks = _marks(look, (-1.5, -0.4), (0.1, 0.4), canvas.rng)
-    _paint(
-        canvas,
-        "wing",
-        outline @ turn.T + shoulder,
-        look.colour,
-        [mark @ turn.T + shoulder for mark in marks],
-    )
+    level = _marks(look, (-1.5, -0.4), (0.1, 0.4), canvas.rng)
+    marks = [mark @ turn.T + shoulder for mark in level]
+    _paint(canvas, "wing", outline @ turn.T + shoulder, look.colour, marks)
 
 
 def _draw_beak(canvas: Canvas, look: Look) -> None:
     """Draw the beak: short or long, straight or hooked down at its tip."""
-    length = (
-        canvas.rng.uniform(0.75, 0.9) if "long" in look.forms else canvas.rng.uniform(0.3, 0.38)
-    )
+    length = _length(canvas, look, short=(0.3, 0.38), long=(0.75, 0.9))
     root, tip = 1.12, 1.12 + length
     if "hooked" in look.forms:
         outline = [(root, -0.75), (tip - 0.05, -0.72), (tip + 0.1, -0.55), (tip + 0.02, -0.24)]
@@ -259,14 +206,12 @@ def _draw_head(canvas: Canvas, look: Look) -> None:
             (0.5, -0.65),
         ]
         _paint(canvas, "head", np.array(crest), look.colour, [])
-    mask = (
-        [np.array([(0.3, -0.74), (1.4, -0.74), (1.4, -0.54), (0.3, -0.54)])]
-        if "masked" in look.forms
-        else []
-    )
-    _paint(canvas, "head", _ellipse((0.8, -0.58), (0.4, 0.38)), look.colour, mask)
-    _polygon(canvas, canvas.image, _ellipse((0.93, -0.64), (0.11, 0.11)), (250, 250, 245))
-    _polygon(canvas, canvas.image, _ellipse((0.95, -0.64), (0.06, 0.06)), (10, 10, 10))
+    masks = []
+    if "masked" in look.forms:
+        masks.append(np.array([(0.3, -0.74), (1.4, -0.74), (1.4, -0.54), (0.3, -0.54)]))
+    _paint(canvas, "head", ellipse((0.8, -0.58), (0.4, 0.38)), look.colour, masks)
+    polygon(canvas, canvas.image, ellipse((0.93, -0.64), (0.11, 0.11)), (250, 250, 245))
+    polygon(canvas, canvas.image, ellipse((0.95, -0.64), (0.06, 0.06)), (10, 10, 10))
 
 
 def _marks(
@@ -276,13 +221,12 @@ def _marks(
     marks = []
     if "striped" in look.forms:
         for x in np.arange(low[0] + rng.uniform(0, 0.15), high[0], 0.3):
-            marks.append(
-                np.array([(x, low[1]), (x + 0.11, low[1]), (x + 0.11, high[1]), (x, high[1])])
-            )
+            stripe = [(x, low[1]), (x + 0.11, low[1]), (x + 0.11, high[1]), (x, high[1])]
+            marks.append(np.array(stripe))
     if "spotted" in look.forms:
         for row, y in enumerate(np.arange(low[1] + 0.13, high[1], 0.24)):
             for x in np.arange(low[0] + 0.13 * (row % 2) + rng.uniform(0, 0.1), high[0], 0.27):
-                marks.append(_ellipse((x, y), (0.075, 0.075)))
+                marks.append(ellipse((x, y), (0.075, 0.075)))
     return marks
 
 
@@ -292,53 +236,18 @@ def _paint(
     """Fill a part's ``outline`` (point, 2) with its colour, and inside it the ``marks`` in a
     contrasting tone.
     """
-    tone = _colour(colour, canvas.rng)
-    _polygon(canvas, canvas.image, outline, tone)
-    _polygon(canvas, canvas.labels, outline, PARTS.index(part) + 1)
+    tone = tone_of(colour, canvas.rng)
+    polygon(canvas, canvas.image, outline, tone)
+    polygon(canvas, canvas.labels, outline, PARTS.index(part) + 1)
     if not marks:
         return
     inside, marked = Image.new("L", canvas.image.size), Image.new("L", canvas.image.size)
-    _polygon(canvas, inside, outline, 255)
+    polygon(canvas, inside, outline, 255)
     for mark in marks:
-        _polygon(canvas, marked, mark, 255)
+        polygon(canvas, marked, mark, 255)
     contrast = (225, 220, 205) if np.mean(tone) < DARK else (45, 38, 38)
     box = inside.getbbox()
     canvas.image.paste(contrast, box, ImageChops.darker(inside.crop(box), marked.crop(box)))
-
-
-def _polygon(
-    canvas: Canvas, image: Image.Image, outline: np.ndarray, fill: int | tuple[int, ...]
-) -> None:
-    """Fill ``outline`` (point, 2), in creature coordinates, on ``image``."""
-    points = outline @ canvas.pose[:, :2].T + canvas.pose[:, 2]
-    ImageDraw.Draw(image).polygon([tuple(point) for point in points], fill=fill)
-
-
-def _ellipse(centre: tuple[float, float], radii: tuple[float, float]) -> np.ndarray:
-    """Return 20 points of an ellipse, (20, 2)."""
-    angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-    return np.column_stack(
-        [centre[0] + radii[0] * np.cos(angles), centre[1] + radii[1] * np.sin(angles)]
-    )
-
-
-def _colour(name: str, rng: np.random.Generator, spread: float = 12) -> tuple[int, ...]:
-    """Return a colour of the palette, each channel off by a normal deviate of ``spread``."""
-    return tuple(
-        int(value) for value in np.clip(np.array(PALETTE[name]) + rng.normal(0, spread, 3), 0, 255)
-    )
-
-
-def _light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Apply brightness, a colour cast, a shade from one side to the other, and grain."""
-    angle = rng.uniform(0, 2 * np.pi)
-    across = np.linspace(-1, 1, SIZE)
-    shade = 1 + 0.18 * (np.cos(angle) * across[None, :] + np.sin(angle) * across[:, None])
-    gain = rng.uniform(0.75, 1.15) * rng.uniform(0.93, 1.07, 3)
-    pixels = np.asarray(image, np.float32) * shade[:, :, None] * gain + rng.normal(
-        0, 5, (SIZE, SIZE, 1)
-    )
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def _location(shown: np.ndarray) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from zslpipe.datasets import creatures
 from zslpipe.datasets.adapters import demo
+from zslpipe.datasets.canvas import PALETTE
 from zslpipe.features.demo_backbone import pretrain, read_pictures
 from zslpipe.features.demo_training import SIDE, augment
 from zslpipe.formats.index import read_index
@@ -137,8 +138,7 @@ def test_part_locations_show_the_colour_of_the_part():
                 continue
             shown = pixels[int(y * creatures.SIZE), int(x * creatures.SIZE)]
             tones = {
-                name: np.linalg.norm(shown - creatures.PALETTE[name])
-                for name in creatures.COLOURS[part]
+                name: np.linalg.norm(shown - PALETTE[name]) for name in creatures.COLOURS[part]
             }
             right.append(min(tones, key=lambda name: tones[name]) == looks[part].colour)
     assert np.mean(right) > 0.97  # an eye, a leaf's edge or the strongest shade may mislead

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import PositiveInt
@@ -28,14 +29,19 @@ from zslpipe.settings import parse_settings
 
 FAMILIES = ("dabbler", "piper", "strutter", "weaver", "glider", "hopper", "rambler", "whistler")
 HABITATS = ("marsh", "hill", "river", "forest", "meadow")
-HELD_OUT = (
-    2  # classes of every family: relatives have to be told apart among the unseen classes too
-)
-UNSEEN_FAMILIES = 5  # whose held-out classes are unseen (10); those of the other 3 are for validation (6); 24 train
+# Classes of every family: relatives have to be told apart among the unseen classes too.
+HELD_OUT = 2
+# Families whose held-out classes are unseen (10); those of the other 3 are for validation (6); 24
+# classes train.
+UNSEEN_FAMILIES = 5
 TRAINING_SHARE = 0.8  # of a seen class's images; the rest is test_seen
 MUTATIONS = 5  # attributes in which a class departs from its family: few enough to be fine-grained
 SMALLEST_DISTANCE = 2  # traits (six colours, ten or so forms) in which any two classes differ
 POOLED_FROM = 200  # pictures; below, starting processes takes longer than drawing
+
+ATTRIBUTE_NAMES = tuple(f"{part}: {value}" for part, value in ATTRIBUTES)
+# A class: each part's colour, then whether it has each form, in the order of PARTS.
+Traits = tuple[str | bool, ...]
 
 
 @dataclass(frozen=True)
@@ -56,16 +62,16 @@ def class_strengths(seed: int, auxiliary_classes: int) -> tuple[np.ndarray, np.n
     40.
     """
     rng = np.random.default_rng([seed, 0])
-    traits: list[tuple] = []
+    traits: list[Traits] = []
     for _ in FAMILIES:
         family = _random_traits(rng)
-        members: list[tuple] = []
+        members: list[Traits] = []
         while len(members) < len(HABITATS):
             member = _mutate(family, rng)
             if all(_distance(member, other) >= SMALLEST_DISTANCE for other in traits + members):
                 members.append(member)
         traits += members
-    auxiliary: list[tuple] = []
+    auxiliary: list[Traits] = []
     while len(auxiliary) < auxiliary_classes:
         candidate = _random_traits(rng)
         if candidate not in traits and candidate not in auxiliary:
@@ -74,44 +80,43 @@ def class_strengths(seed: int, auxiliary_classes: int) -> tuple[np.ndarray, np.n
     return strengths[: len(traits)], strengths[len(traits) :]
 
 
-def traits_of(strengths: np.ndarray) -> tuple:
+def traits_of(strengths: np.ndarray) -> Traits:
     """Return a class's traits: each part's likeliest colour, and whether each form is likelier than
     not.
     """
     strength = dict(zip(ATTRIBUTES, strengths, strict=True))
-    colours = tuple(max(COLOURS[part], key=lambda colour: strength[part, colour]) for part in PARTS)
-    return colours + tuple(
-        bool(strength[part, form] > 0.5) for part in PARTS for form in FORMS[part]
-    )
+    colours = [max(COLOURS[part], key=lambda colour: strength[part, colour]) for part in PARTS]
+    forms = [bool(strength[part, form] > 0.5) for part in PARTS for form in FORMS[part]]
+    return (*colours, *forms)
 
 
-def _random_traits(rng: np.random.Generator) -> tuple:
+def _random_traits(rng: np.random.Generator) -> Traits:
     """Draw traits: any colour of each part, each form with probability 0.4."""
-    colours = tuple(str(rng.choice(COLOURS[part])) for part in PARTS)
-    return colours + tuple(bool(rng.random() < 0.4) for part in PARTS for _ in FORMS[part])
+    colours = [str(rng.choice(COLOURS[part])) for part in PARTS]
+    forms = [bool(rng.random() < 0.4) for part in PARTS for _ in FORMS[part]]
+    return (*colours, *forms)
 
 
-def _mutate(family: tuple, rng: np.random.Generator) -> tuple:
+def _mutate(family: Traits, rng: np.random.Generator) -> Traits:
     """Return the family's traits with MUTATIONS of them drawn again (colours) or turned over
     (forms).
     """
     traits = list(family)
     for place in rng.choice(len(traits), MUTATIONS, replace=False):
         if place < len(PARTS):
-            traits[place] = str(
-                rng.choice([c for c in COLOURS[PARTS[place]] if c != traits[place]])
-            )
+            others = [colour for colour in COLOURS[PARTS[place]] if colour != traits[place]]
+            traits[place] = str(rng.choice(others))
         else:
             traits[place] = not traits[place]
     return tuple(traits)
 
 
-def _distance(first: tuple, second: tuple) -> int:
+def _distance(first: Traits, second: Traits) -> int:
     """Return the number of traits in which two classes differ."""
     return sum(one != other for one, other in zip(first, second, strict=True))
 
 
-def _strengths(traits: tuple, rng: np.random.Generator) -> np.ndarray:
+def _strengths(traits: Traits, rng: np.random.Generator) -> np.ndarray:
     """Return strengths (attribute,) for traits: mostly the class's own colour and forms, sometimes
     others.
     """
@@ -119,15 +124,15 @@ def _strengths(traits: tuple, rng: np.random.Generator) -> np.ndarray:
     strengths: list[float] = []
     for part, colour in zip(PARTS, traits, strict=False):
         others = rng.dirichlet(np.full(len(COLOURS[part]) - 1, 0.5)) * rng.uniform(0.0, 0.2)
-        own = COLOURS[part].index(colour)
+        own = COLOURS[part].index(str(colour))
         strengths += list(np.insert(others, own, 1 - others.sum()))
-        strengths += [
-            rng.uniform(0.8, 1.0) if next(forms) else rng.uniform(0.0, 0.15) for _ in FORMS[part]
-        ]
+        for _ in FORMS[part]:
+            low, high = (0.8, 1.0) if next(forms) else (0.0, 0.15)
+            strengths.append(rng.uniform(low, high))
     return np.array(strengths)
 
 
-def write(settings: Mapping, output: Path, data_root: Path) -> None:
+def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     """Render the pictures beside ``output`` (images/, auxiliary/) and write the index; same
     settings, same bytes.
 
@@ -138,18 +143,19 @@ def write(settings: Mapping, output: Path, data_root: Path) -> None:
     strengths, auxiliary = class_strengths(chosen.seed, chosen.auxiliary_classes)
     names = tuple(f"{habitat} {family}" for family, habitat in product(FAMILIES, HABITATS))
     folders = [name.replace(" ", "_") for name in names]
-    locations = _render_folder(
-        output.parent / "images", folders, strengths, chosen.images_per_class, [chosen.seed, 1]
-    )
-    folders_beside = [f"auxiliary_{number:03d}" for number in range(len(auxiliary))]
-    per_class = chosen.auxiliary_images_per_class
-    _render_folder(
-        output.parent / "auxiliary", folders_beside, auxiliary, per_class, [chosen.seed, 2]
-    )
-    paths = tuple(
-        _picture(folder, number) for folder in folders for number in range(chosen.images_per_class)
-    )
+    per_class = chosen.images_per_class
+    images = output.parent / "images"
+    locations = _render_folder(images, folders, strengths, per_class, [chosen.seed, 1])
+    _render_auxiliary(chosen, auxiliary, output.parent / "auxiliary")
+    paths = tuple(_picture(folder, number) for folder in folders for number in range(per_class))
     write_index(_index(output.parent.name, chosen, names, strengths, paths, locations), output)
+
+
+def _render_auxiliary(chosen: Settings, strengths: np.ndarray, target: Path) -> None:
+    """Render the auxiliary classes, whose part locations nobody asks for."""
+    folders = [f"auxiliary_{number:03d}" for number in range(len(strengths))]
+    per_class = chosen.auxiliary_images_per_class
+    _render_folder(target, folders, strengths, per_class, [chosen.seed, 2])
 
 
 def _picture(folder: str, number: int) -> str:
@@ -177,9 +183,8 @@ def _render_folder(
     if len(jobs) < POOLED_FROM:
         locations = [_render(job) for job in jobs]
     else:
-        processors = len(
-            os.sched_getaffinity(0)
-        )  # those that a cluster or taskset grants, not all of the machine's
+        # Those that a cluster or taskset grants, not all of the machine's.
+        processors = len(os.sched_getaffinity(0))
         with ProcessPoolExecutor(processors, mp_context=get_context("spawn")) as pool:
             locations = list(pool.map(_render, jobs, chunksize=32))
     shutil.rmtree(target, ignore_errors=True)
@@ -209,6 +214,7 @@ def _index(
     """Put together the index of the rendered pictures."""
     seen, validation = _held_out(settings.seed)
     labels = np.repeat(np.arange(len(names)), settings.images_per_class)
+    groups = tuple(part for part, _ in ATTRIBUTES)
     return Index(
         dataset=dataset,
         adapter="demo",
@@ -219,9 +225,9 @@ def _index(
         validation=validation,
         splits=_splits(labels, seen, validation, settings.images_per_class),
         semantics={"att": strengths},
-        attribute_names=tuple(f"{part}: {value}" for part, value in ATTRIBUTES),
-        attribute_groups=tuple(part for part, _ in ATTRIBUTES),
-        attribute_parts=np.array([[part == one for one in PARTS] for part, _ in ATTRIBUTES]),
+        attribute_names=ATTRIBUTE_NAMES,
+        attribute_groups=groups,
+        attribute_parts=np.array(groups)[:, None] == np.array(PARTS),
         part_names=PARTS,
         part_locations=locations,
         protocol="demo split",
@@ -231,10 +237,8 @@ def _index(
 def _held_out(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which classes are seen and which are for validation, both (class,) bool."""
     rng = np.random.default_rng([seed, 3])
-    seen, validation = (
-        np.ones((len(FAMILIES), len(HABITATS)), bool),
-        np.zeros((len(FAMILIES), len(HABITATS)), bool),
-    )
+    seen = np.ones((len(FAMILIES), len(HABITATS)), bool)
+    validation = np.zeros_like(seen)
     for place, family in enumerate(rng.permutation(len(FAMILIES))):
         members = rng.choice(len(HABITATS), HELD_OUT, replace=False)
         if place < UNSEEN_FAMILIES:
@@ -250,9 +254,8 @@ def _splits(
     """Return image numbers of the five splits; pictures are independent, so the first ones of a
     class train.
     """
-    training = np.arange(len(labels)) % per_class < min(
-        round(TRAINING_SHARE * per_class), per_class - 1
-    )
+    trained = min(round(TRAINING_SHARE * per_class), per_class - 1)  # images of a class
+    training = np.arange(len(labels)) % per_class < trained
     trainval = training & seen[labels]
     rows = {
         "trainval": trainval,
