@@ -12,7 +12,7 @@ import yaml
 
 from tests.made_up import lookalike
 from tests.made_up.places import PACKAGE, ROOT
-from zslpipe.datasets.reading.splits import EXPECTED
+from zslpipe.datasets.reading.expected_sizes import EXPECTED
 from zslpipe.formats.index import read_index
 from zslpipe.study.study import Study
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zslpipe.datasets.reading import splits
+from zslpipe.datasets.reading.expected_sizes import EXPECTED
+from zslpipe.datasets.reading.split_files import GENERATIONS, read_split_file
 from zslpipe.formats.index import SPLITS, Index
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
@@ -190,7 +191,7 @@ def inspect_splits(path: Path) -> str:
 
     Raises InputError, in one line, where the file cannot be used.
     """
-    found = splits.read_split_file(path)
+    found = read_split_file(path)
     numbers = found.numbers
     total = sum(len(numbers[name]) for name in SPLITS[:3])
     largest = 1 + max(int(rows.max()) for rows in numbers.values())
@@ -199,7 +200,7 @@ def inspect_splits(path: Path) -> str:
     )
     lines = [
         f"{path}",
-        f"generation    {found.generation}: {splits.GENERATIONS[found.generation]}",
+        f"generation    {found.generation}: {GENERATIONS[found.generation]}",
         f"looks like    {_known_sizes(numbers)}",
         f"images        {total} in trainval, test_seen and test_unseen; largest number {largest}",
         f"classes       {named}",
@@ -224,7 +225,7 @@ def _known_sizes(numbers: Mapping[str, np.ndarray]) -> str:
     """Return the datasets whose published split sizes these are."""
     names = [
         name
-        for name, sizes in splits.EXPECTED.items()
+        for name, sizes in EXPECTED.items()
         if all(len(numbers[split]) == getattr(sizes, split) for split in SPLITS[:3])
     ]
     return f"{' or '.join(names)} by its sizes" if names else "no dataset of published sizes"

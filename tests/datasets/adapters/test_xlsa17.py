@@ -9,7 +9,8 @@ import scipy.io
 
 from tests.made_up import lookalike
 from zslpipe.datasets.adapters import xlsa17
-from zslpipe.datasets.reading import splits
+from zslpipe.datasets.reading.expected_sizes import EXPECTED, index_sizes
+from zslpipe.datasets.reading.splits import choose_validation
 from zslpipe.formats.index import Index, images_hash, read_index
 from zslpipe.machine.errors import InputError
 
@@ -26,7 +27,7 @@ def read(settings: dict, root: Path, name: str = "mine") -> Index:
 @pytest.mark.parametrize("known_as", ALL)
 def test_every_dataset_in_every_generation(tmp_path, known_as, generation):
     index = read(lookalike.write_xlsa17(tmp_path, known_as, generation), tmp_path)
-    sizes = xlsa17.index_sizes(index)
+    sizes = index_sizes(index)
     expected = {name: getattr(lookalike.SMALL, name) for name in sizes if name != "validation"}
     assert {name: sizes[name] for name in expected} == expected
     # without train and val in the file, a fifth of the eight seen classes is drawn
@@ -41,10 +42,8 @@ def test_every_dataset_in_every_generation(tmp_path, known_as, generation):
 def test_true_counts_of_the_layout_are_the_published_ones(tmp_path, known_as):
     settings = lookalike.write_xlsa17(tmp_path, known_as, "a", true_counts=True, images=False)
     index = read(settings | {"known_as": known_as}, tmp_path)
-    expected = splits.EXPECTED[known_as]
-    assert all(
-        value == getattr(expected, name) for name, value in xlsa17.index_sizes(index).items()
-    )
+    expected = EXPECTED[known_as]
+    assert all(value == getattr(expected, name) for name, value in index_sizes(index).items())
     assert not any("expected" in note for note in index.notes)
 
 
@@ -96,7 +95,7 @@ def test_validation_classes_are_drawn_by_name_and_seed(tmp_path):
     drawn = {tuple(read(settings | {"seed": seed}, tmp_path).validation) for seed in range(5)}
     assert len(drawn) > 1
     names = list(first.class_names)
-    mask = splits.choose_validation(names[::-1], first.seen[::-1], 2, 0)
+    mask = choose_validation(names[::-1], first.seen[::-1], 2, 0)
     np.testing.assert_array_equal(mask[::-1], first.validation)
 
 

@@ -8,7 +8,8 @@ import pytest
 from tests.made_up.places import DATA
 from zslpipe.datasets.adapters import xlsa17
 from zslpipe.datasets.inspection import inspect_splits
-from zslpipe.datasets.reading import splits
+from zslpipe.datasets.reading.expected_sizes import EXPECTED, index_sizes
+from zslpipe.datasets.reading.split_files import LOCATIONS, read_split_file
 from zslpipe.formats.index import read_index
 from zslpipe.machine.errors import InputError
 
@@ -40,15 +41,15 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_has_its_generation_counts_and_leaks(name):
     known_as, generation, leaked, train, val = FILES[name]
-    found = splits.read_split_file(DATA / "splits" / name)
-    sizes = splits.EXPECTED[known_as]
+    found = read_split_file(DATA / "splits" / name)
+    sizes = EXPECTED[known_as]
     assert found.generation == generation
     assert found.notes == (
         (f"generation a: {leaked} test_seen images taken out of train and val",) if leaked else ()
     )
     for split in ("trainval", "test_seen", "test_unseen"):
         assert len(found.numbers[split]) == getattr(sizes, split)
-    assert sum(len(found.numbers[split]) for split in splits.LOCATIONS[:3]) == sizes.images
+    assert sum(len(found.numbers[split]) for split in LOCATIONS[:3]) == sizes.images
     assert len(found.class_names) == sizes.seen + sizes.unseen
     assert [
         len(found.numbers[split]) if split in found.numbers else None for split in ("train", "val")
@@ -58,9 +59,9 @@ def test_every_file_has_its_generation_counts_and_leaks(name):
 
 def test_generations_a_and_c_of_awa2_are_the_same_split():
     first, third = (
-        splits.read_split_file(DATA / f"splits/AWA2/att_splits.generation_{g}.mat") for g in "ac"
+        read_split_file(DATA / f"splits/AWA2/att_splits.generation_{g}.mat") for g in "ac"
     )
-    for split in splits.LOCATIONS:
+    for split in LOCATIONS:
         np.testing.assert_array_equal(np.sort(first.numbers[split]), np.sort(third.numbers[split]))
     assert first.class_names == third.class_names
     np.testing.assert_array_equal(first.semantics["att"], third.semantics["att"])
@@ -81,10 +82,8 @@ def test_image_lists_with_their_splits_give_the_published_sizes(tmp_path, case):
     output = tmp_path / known_as / "index.h5"
     xlsa17.write(settings, output, DATA)
     index = read_index(output)
-    expected = splits.EXPECTED[known_as]
-    assert xlsa17.index_sizes(index) == {
-        name: getattr(expected, name) for name in xlsa17.index_sizes(index)
-    }
+    expected = EXPECTED[known_as]
+    assert index_sizes(index) == {name: getattr(expected, name) for name in index_sizes(index)}
     assert not any("joined by number" in note or "expected" in note for note in index.notes)
     assert any("4 missing attribute values" in note for note in index.notes) == (known_as == "AWA2")
 
@@ -132,7 +131,7 @@ def test_cub127_with_images_parts_and_names(tmp_path):
         "seen": 94,
         "unseen": 33,
     }
-    assert xlsa17.index_sizes(index) == sizes | {"attributes": 312, "validation": 30}
+    assert index_sizes(index) == sizes | {"attributes": 312, "validation": 30}
     assert index.notes == ("generation a: 1087 test_seen images taken out of train and val",)
     beak = index.part_locations[
         index.paths.index("001.Black_footed_Albatross/Black_Footed_Albatross_0046_18.jpg"), 1

@@ -16,8 +16,14 @@ import numpy as np
 
 from zslpipe.datasets.reading import attributes, image_files, splits
 from zslpipe.datasets.reading.class_names import class_vectors, labels_by_name
-from zslpipe.datasets.reading.matfile import read_mat, required, texts, zero_based
-from zslpipe.datasets.reading.text_files import existing_file, read_lines
+from zslpipe.datasets.reading.expected_sizes import (
+    compare_with_expected,
+    expected_sizes,
+    index_sizes,
+)
+from zslpipe.datasets.reading.feature_files import read_image_list, read_pooled
+from zslpipe.datasets.reading.split_files import SplitFile, read_split_file
+from zslpipe.datasets.reading.text_files import existing_file, optional_path, read_lines
 from zslpipe.formats.features import write_pooled_features
 from zslpipe.formats.index import (
     OWN_SPLIT,
@@ -86,24 +92,32 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     where = f"dataset {output.parent.name!r}"
     chosen = parse_settings(Settings, settings, where)
     if chosen.known_as is not None:
-        splits.expected_sizes(chosen.known_as)
-    split_file = splits.read_split_file(existing_file(data_root, chosen.splits, where))
+        expected_sizes(chosen.known_as)
+    index = _judged(_read(chosen, output.parent.name, data_root, where), chosen)
+    write_index(index, output)
+    for note in index.notes:
+        logger.info("%s: %s", where, note)
+
+
+def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
+    """Return the index of what the files hold, before it is compared with published sizes."""
+    split_file = read_split_file(existing_file(data_root, chosen.splits, where))
     names, notes = _class_names(chosen, split_file, data_root)
     stored, labels = read_image_list(existing_file(data_root, chosen.features, where), len(names))
-    root = data_root / chosen.images if chosen.images is not None else None
+    root = optional_path(data_root, chosen.images)
     anchors = (chosen.anchor.strip("/"),) if chosen.anchor else image_files.ANCHORS
     paths = image_files.relative_paths(stored, anchors, root, where)
     labels, joined = labels_by_name(labels, paths, names, where)
     division = _divide(chosen, split_file, labels, names, data_root)
-    further = {
-        kind: existing_file(data_root, name, where) for kind, name in chosen.extra_semantics.items()
-    }
+    further = {}
+    for kind, name in chosen.extra_semantics.items():
+        further[kind] = existing_file(data_root, name, where)
     semantics, repaired = class_vectors(split_file, names, further)
     pictures = _pictures(chosen, root, paths, data_root, where)
     attribute_names = _attribute_names(chosen, semantics, data_root)
     groups = tuple(attributes.attribute_group(name) for name in attribute_names)
-    index = Index(
-        dataset=output.parent.name,
+    return Index(
+        dataset=dataset,
         adapter="xlsa17",
         paths=paths,
         labels=labels,
@@ -119,17 +133,18 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         part_locations=pictures.part_locations,
         boxes=pictures.boxes,
         notes=(*notes, *joined, *division.notes, *repaired, *pictures.notes),
-        protocol=_protocol(chosen, {}),
         has_images=root is not None,
     )
-    if chosen.known_as is not None:
-        deviations = splits.compare_with_expected(chosen.known_as, index_sizes(index))
-        index = replace(
-            index, notes=(*index.notes, *deviations), protocol=_protocol(chosen, index_sizes(index))
-        )
-    write_index(index, output)
-    for note in index.notes:
-        logger.info("%s: %s", where, note)
+
+
+def _judged(index: Index, chosen: Settings) -> Index:
+    """Return the index with its protocol and, of a known dataset, how its sizes deviate."""
+    if chosen.known_as is None:
+        return replace(index, protocol=_protocol(chosen, {}))
+    sizes = index_sizes(index)
+    deviations = compare_with_expected(chosen.known_as, sizes)
+    notes = (*index.notes, *deviations)
+    return replace(index, notes=notes, protocol=_protocol(chosen, sizes))
 
 
 def _protocol(chosen: Settings, sizes: Mapping[str, int]) -> str:
@@ -139,7 +154,7 @@ def _protocol(chosen: Settings, sizes: Mapping[str, int]) -> str:
     if chosen.unseen_classes is not None:
         return f"{OWN_SPLIT} ({PurePosixPath(chosen.unseen_classes).name})"
     if chosen.known_as is not None and sizes:
-        expected = splits.expected_sizes(chosen.known_as)
+        expected = expected_sizes(chosen.known_as)
         divided = ("trainval", "test_seen", "test_unseen", "seen", "unseen")
         if any(sizes[name] != getattr(expected, name) for name in divided):
             return f"split of {PurePosixPath(chosen.splits).name}, not of the published sizes"
@@ -147,9 +162,11 @@ def _protocol(chosen: Settings, sizes: Mapping[str, int]) -> str:
 
 
 def _class_names(
-    chosen: Settings, split_file: splits.SplitFile, data_root: Path
+    chosen: Settings, split_file: SplitFile, data_root: Path
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the class names in the split file's order and a note where they come from elsewhere."""
+    """Return the class names in the split file's order, and a note where they come from
+    elsewhere.
+    """
     count = len(split_file.class_names)
     if any(split_file.class_names):
         return split_file.class_names, ()
@@ -164,63 +181,56 @@ def _class_names(
     return names, (f"class names from {path.name}",)
 
 
-def read_image_list(path: Path, classes: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the stored image paths and 0-based labels (n) of a feature file.
-
-    Raises InputError where their numbers differ, or a label lies beyond the number of classes.
-    """
-    variables = read_mat(path, ("image_files", "labels"))
-    stored = texts(required(variables, "image_files", path), "image_files", path)
-    labels = zero_based(required(variables, "labels", path), "labels", path)
-    if len(stored) != len(labels):
-        raise InputError(f"{path}: {len(stored)} image_files but {len(labels)} labels")
-    if labels.max() >= classes:
-        count = int((labels >= classes).sum())
-        raise InputError(
-            f"{path}: {count} labels without a name: up to {labels.max() + 1}, the split file has {classes} classes"
-        )
-    return stored, labels
-
-
 def _divide(
     chosen: Settings,
-    split_file: splits.SplitFile,
+    split_file: SplitFile,
     labels: np.ndarray,
     names: Sequence[str],
     data_root: Path,
 ) -> _Division:
     """Return the splits: the file's, or another one's where a list of unseen classes is given."""
-    numbers, notes = dict(split_file.numbers), list(split_file.notes)
-    beyond = max(int(rows.max()) for rows in numbers.values())
+    beyond = max(int(rows.max()) for rows in split_file.numbers.values())
     if beyond >= len(labels):
-        raise InputError(
-            f"{split_file.path}: splits name image {beyond + 1}, {chosen.features} has {len(labels)}"
-        )
+        held = f"{chosen.features} has {len(labels)}"
+        raise InputError(f"{split_file.path}: splits name image {beyond + 1}, {held}")
     if chosen.unseen_classes is not None:
-        unseen = splits.read_class_list(data_root / chosen.unseen_classes, names)
-        numbers = splits.split_by_classes(
-            labels, names, unseen, chosen.test_seen_fraction, chosen.seed
-        )
-        drawn = f"test_seen drawn with seed {chosen.seed}"
-        notes = [
-            f"another split: {unseen.sum()} unseen classes of {chosen.unseen_classes}, {drawn}"
-        ]
+        listed = data_root / chosen.unseen_classes
+        division = _divided_by(listed, chosen, labels, names)
     else:
-        unseen = np.isin(np.arange(len(names)), labels[numbers["test_unseen"]])
+        division = _divided_as_given(split_file, labels, len(names))
+    if "train" in division.numbers:
+        return division
+    class_list = optional_path(data_root, chosen.validation_classes)
+    count = None
+    if chosen.known_as is not None:
+        count = expected_sizes(chosen.known_as).validation
+    trainval = division.numbers["trainval"]
+    validation, note = splits.set_aside(labels, trainval, names, class_list, count, chosen.seed)
+    divided = splits.divide_trainval(labels, trainval, validation)
+    numbers = {**division.numbers, **divided}
+    return _Division(numbers, division.unseen, validation, (*division.notes, note))
+
+
+def _divided_as_given(split_file: SplitFile, labels: np.ndarray, classes: int) -> _Division:
+    """Return the split file's own splits, validation classes only where it has train and val."""
+    numbers, every = split_file.numbers, np.arange(classes)
+    unseen = np.isin(every, labels[numbers["test_unseen"]])
+    validation = np.zeros(classes, bool)
     if "train" in numbers:
-        validation = np.isin(np.arange(len(names)), labels[numbers["val"]])
-        return _Division(numbers, unseen, validation, tuple(notes))
-    class_list = (
-        data_root / chosen.validation_classes if chosen.validation_classes is not None else None
-    )
-    count = (
-        splits.expected_sizes(chosen.known_as).validation if chosen.known_as is not None else None
-    )
-    validation, note = splits.set_aside(
-        labels, numbers["trainval"], names, class_list, count, chosen.seed
-    )
-    divided = splits.divide_trainval(labels, numbers["trainval"], validation)
-    return _Division(numbers | divided, unseen, validation, (*notes, note))
+        validation = np.isin(every, labels[numbers["val"]])
+    return _Division(numbers, unseen, validation, split_file.notes)
+
+
+def _divided_by(
+    class_list: Path, chosen: Settings, labels: np.ndarray, names: Sequence[str]
+) -> _Division:
+    """Return other splits than the file's, after a list of unseen classes: no train, no val."""
+    unseen = splits.read_class_list(class_list, names)
+    share, seed = chosen.test_seen_fraction, chosen.seed
+    numbers = splits.split_by_classes(labels, names, unseen, share, seed)
+    listed = f"{unseen.sum()} unseen classes of {chosen.unseen_classes}"
+    note = f"another split: {listed}, test_seen drawn with seed {seed}"
+    return _Division(numbers, unseen, np.zeros(len(names), bool), (note,))
 
 
 def _pictures(
@@ -230,20 +240,17 @@ def _pictures(
     box_files = [existing_file(data_root, name, where) for name in chosen.boxes]
     if root is None:
         if chosen.parts is not None:
-            raise InputError(
-                f"{where}: 'parts' are in pixels of the images; set 'images' to their folder, or drop 'parts'"
-            )
+            advice = "set 'images' to their folder, or drop 'parts'"
+            raise InputError(f"{where}: 'parts' are in pixels of the images; {advice}")
         boxes = image_files.read_boxes(box_files, paths, None) if box_files else None
-        return _Pictures(
-            boxes=boxes, notes=("no image folder: pooled features of the .mat file only",)
-        )
+        note = "no image folder: pooled features of the .mat file only"
+        return _Pictures(boxes=boxes, notes=(note,))
     sizes = image_files.check_images(root, paths, where)
     boxes = image_files.read_boxes(box_files, paths, sizes) if box_files else None
     if chosen.parts is None:
         return _Pictures(boxes=boxes)
-    names, locations, notes = image_files.read_parts(
-        existing_file(data_root, chosen.parts, where), paths, sizes, boxes
-    )
+    part_file = existing_file(data_root, chosen.parts, where)
+    names, locations, notes = image_files.read_parts(part_file, paths, sizes, boxes)
     return _Pictures(boxes, names, locations, notes)
 
 
@@ -264,18 +271,6 @@ def _attribute_names(
     return names
 
 
-def index_sizes(index: Index) -> dict[str, int]:
-    """Return a dataset's sizes under the names of ``splits.ExpectedSizes``."""
-    return {
-        "images": len(index.paths),
-        **{name: len(index.splits[name]) for name in ("trainval", "test_seen", "test_unseen")},
-        "seen": int(index.seen.sum()),
-        "unseen": int((~index.seen).sum()),
-        "attributes": len(index.attribute_names),
-        "validation": int(index.validation.sum()),
-    }
-
-
 def write_pooled(
     settings: Mapping[str, Any], index_path: Path, output: Path, data_root: Path
 ) -> None:
@@ -289,27 +284,11 @@ def write_pooled(
     path = existing_file(data_root, chosen.features, f"extractor {output.stem!r}")
     index = read_index(index_path)
     stored, _ = read_image_list(path, len(index.class_names))
-    if [PurePosixPath(name).name for name in stored] != [
-        PurePosixPath(name).name for name in index.paths
-    ]:
-        raise InputError(
-            f"{path}: its images are not those of {index_path}, in that order; write the index again"
-        )
-    features = required(read_mat(path, ("features",)), "features", path)
-    if (
-        features.ndim != 2
-        or features.dtype.kind not in "iuf"
-        or features.shape[1] != len(index.paths)
-    ):
-        expected = f"d x {len(index.paths)} numbers expected"
-        raise InputError(
-            f"{path}: features has shape {features.shape}, type {features.dtype}; {expected}"
-        )
-    pooled = np.ascontiguousarray(features.T, np.float32)
-    bad = np.flatnonzero(~np.isfinite(pooled).all(axis=1))
-    if len(bad):
-        raise InputError(
-            f"{path}: features of {len(bad)} images are not finite, first image {bad[0] + 1}"
-        )
+    there = [PurePosixPath(name).name for name in stored]
+    asked = [PurePosixPath(name).name for name in index.paths]
+    if there != asked:
+        advice = "in that order; write the index again"
+        raise InputError(f"{path}: its images are not those of {index_path}, {advice}")
+    pooled = read_pooled(path, len(index.paths))
     stamps = {"extractor": output.stem, "weights": f"from {path.name}"}
     write_pooled_features(output, pooled, stamps | {"images_hash": images_hash(index)})

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from zslpipe.datasets.reading.matfile import class_rows, read_mat, required, texts
-from zslpipe.datasets.reading.splits import SplitFile
+from zslpipe.datasets.reading.split_files import SplitFile
 from zslpipe.machine.errors import InputError
 
 

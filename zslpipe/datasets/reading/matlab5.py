@@ -14,18 +14,8 @@ from pathlib import Path
 
 HEADER = 128
 MATRIX, COMPRESSED, CELL = 14, 15, 1  # element types and the array class of cells
-NUMBERS = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 2,
-    5: 4,
-    6: 4,
-    7: 4,
-    9: 8,
-    12: 8,
-    13: 8,
-}  # element type -> bytes a number
+# Element type -> bytes a number.
+NUMBERS = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
 CHARACTERS = {16: 1, 17: 2, 18: 4}
 NAMED_WITHIN = 512  # bytes of an element within which its name lies
 
@@ -124,7 +114,7 @@ def _check_matrix(data: bytes | mmap.mmap, kind: int, body: slice, order: str) -
 
 def _length(part: tuple[int, slice]) -> int:
     """Return an element's size in bytes."""
-    return part[1].stop - part[1].start
+    return int(part[1].stop - part[1].start)
 
 
 def _check_cells(

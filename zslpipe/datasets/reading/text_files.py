@@ -13,6 +13,13 @@ def existing_file(data_root: Path, name: str, where: str) -> Path:
     return path
 
 
+def optional_path(data_root: Path, name: str | None) -> Path | None:
+    """Return ``data_root / name``, None where there is no name; whether anything lies there is for
+    its reader to say.
+    """
+    return None if name is None else data_root / name
+
+
 def read_lines(path: Path) -> list[str]:
     """Return a text file's non-empty lines, stripped; raises InputError where it is absent, empty
     or not text.
