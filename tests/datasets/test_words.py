@@ -1,4 +1,4 @@
-"""Word vectors: the clean-up table, means over known words, sources, reports, and what is refused."""
+"""Word vectors: the clean-up table, means over known words, sources, reports, what is refused."""
 
 import json
 from pathlib import Path
@@ -18,10 +18,11 @@ KNOWN = ("bill", "shape", "curved", "new", "world", "area", "flies")
 
 def write_small_index(path: Path, names: tuple[str, ...] = NAMES) -> Path:
     splits = {"trainval": [0, 1], "test_seen": [2], "test_unseen": [3], "train": [0], "val": [1]}
+    paths = tuple(f"{row}.jpg" for row in range(4))
     index = Index(
         dataset="small",
         adapter="test",
-        paths=tuple(f"{row}.jpg" for row in range(4)),
+        paths=paths,
         labels=np.array([0, 1, 0, 2]),
         class_names=("a", "b", "c"),
         seen=np.array([True, True, False]),

@@ -31,30 +31,35 @@ def inspect_dataset(index: Index, image_root: Path | None = None) -> str:
         images = _files(index, image_root)
     elif index.has_images:
         images = "images not looked at (give --images FOLDER)"
+    lines = [f"{index.dataset} (adapter {index.adapter})", ""]
+    lines += _count_lines(index, images)
+    lines += ["split         images  classes  smallest class  largest class"]
+    lines += [_split_line(index, name) for name in SPLITS]
+    lines += ["", "class vectors     dimensions     lowest    highest  unit length"]
+    lines += [_vector_line(kind, vectors) for kind, vectors in index.semantics.items()]
+    lines += ["", *_attribute_lines(index), *_part_lines(index), *_class_lines(index)]
+    lines += _note_lines(index)
+    return "\n".join(lines)
+
+
+def _count_lines(index: Index, images: str) -> list[str]:
+    """Return the numbers of images, with what is said of their files, classes and attributes."""
+    kinds = f"{index.seen.sum()} seen ({index.validation.sum()} of them for validation)"
     unseen = int((~index.seen).sum())
-    classes = f"{index.seen.sum()} seen ({index.validation.sum()} of them for validation), {unseen} unseen"
-    lines = [
-        f"{index.dataset} (adapter {index.adapter})",
-        "",
+    return [
         f"images      {len(index.paths)}; {images}",
-        f"classes     {len(index.class_names)}: {classes}",
+        f"classes     {len(index.class_names)}: {kinds}, {unseen} unseen",
         f"attributes  {len(index.attribute_names)}",
         "",
-        "split         images  classes  smallest class  largest class",
-        *(_split_line(index, name) for name in SPLITS),
-        "",
-        "class vectors     dimensions     lowest    highest  unit length",
-        *(_vector_line(kind, vectors) for kind, vectors in index.semantics.items()),
-        "",
-        *_attribute_lines(index),
-        *_part_lines(index),
-        *_class_lines(index),
-        "corrected or decided while reading"
-        if index.notes
-        else "nothing had to be corrected while reading",
-        *(f"  {note}" for note in index.notes),
     ]
-    return "\n".join(lines)
+
+
+def _note_lines(index: Index) -> list[str]:
+    """Return what was corrected or decided while the dataset was read."""
+    if not index.notes:
+        return ["nothing had to be corrected while reading"]
+    notes = [f"  {note}" for note in index.notes]
+    return ["corrected or decided while reading", *notes]
 
 
 def _files(index: Index, image_root: Path) -> str:
@@ -64,9 +69,8 @@ def _files(index: Index, image_root: Path) -> str:
     missing = [path for path in dict.fromkeys(index.paths) if not (image_root / path).is_file()]
     if missing:
         named = ", ".join(missing[:5])
-        raise InputError(
-            f"dataset {index.dataset!r}: {len(missing)} image files are missing in {image_root}: {named}"
-        )
+        fault = f"{len(missing)} image files are missing in {image_root}"
+        raise InputError(f"dataset {index.dataset!r}: {fault}: {named}")
     boxed = ", cropped to their boxes" if index.boxes is not None else ""
     return f"all files present in {image_root}{boxed}"
 
@@ -81,7 +85,8 @@ def _split_line(index: Index, name: str) -> str:
 def _vector_line(kind: str, vectors: np.ndarray) -> str:
     """Return the shape and range of one kind of class vectors."""
     unit = np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3)
-    return f"{kind:<18}{vectors.shape[1]:>10}{vectors.min():>11.3f}{vectors.max():>11.3f}  {'yes' if unit else 'no'}"
+    shape = f"{kind:<18}{vectors.shape[1]:>10}"
+    return f"{shape}{vectors.min():>11.3f}{vectors.max():>11.3f}  {'yes' if unit else 'no'}"
 
 
 def _attribute_lines(index: Index) -> list[str]:
@@ -94,15 +99,10 @@ def _attribute_lines(index: Index) -> list[str]:
     told = []
     for group, count in groups.items():
         related = index.attribute_parts[index.attribute_groups.index(group)]
-        parts = " + ".join(
-            name for name, about in zip(index.part_names, related, strict=True) if about
-        )
-        told.append(f"{group} {count}" + (f" ({parts})" if parts else ""))
-    return [
-        f"attribute groups ({len(groups)}), with their annotated parts",
-        *_columns(told, len(told)),
-        "",
-    ]
+        parts = [index.part_names[number] for number in np.flatnonzero(related)]
+        told.append(f"{group} {count}" + (f" ({' + '.join(parts)})" if parts else ""))
+    heading = f"attribute groups ({len(groups)}), with their annotated parts"
+    return [heading, *_columns(told, len(told)), ""]
 
 
 def _part_lines(index: Index) -> list[str]:
@@ -112,9 +112,8 @@ def _part_lines(index: Index) -> list[str]:
     if index.part_locations is None:
         return []
     visible = np.isfinite(index.part_locations[..., 0]).mean(axis=0)
-    shares = [
-        f"{name} {100 * share:.0f} %" for name, share in zip(index.part_names, visible, strict=True)
-    ]
+    shown = zip(index.part_names, visible, strict=True)
+    shares = [f"{name} {100 * share:.0f} %" for name, share in shown]
     return ["parts, and the share of images that show them", *_columns(shares, len(shares)), ""]
 
 
@@ -129,11 +128,8 @@ def _class_lines(index: Index) -> list[str]:
     lines = []
     for kind, mask in kinds.items():
         named = [f"{index.class_names[number]} {counts[number]}" for number in np.flatnonzero(mask)]
-        lines += [
-            f"{kind} classes ({len(named)}), with their images",
-            *_columns(named, len(named)),
-            "",
-        ]
+        heading = f"{kind} classes ({len(named)}), with their images"
+        lines += [heading, *_columns(named, len(named)), ""]
     return lines
 
 
@@ -143,8 +139,13 @@ def _columns(words: Sequence[str], most: int) -> list[str]:
     widest = max(map(len, shown), default=0) + 2
     across = max(1, (WIDTH - 2) // widest)
     rows = [shown[start : start + across] for start in range(0, len(shown), across)]
-    lines = ["  " + "".join(word.ljust(widest) for word in row).rstrip() for row in rows]
-    return lines + ([f"  and {len(words) - most} more"] if len(words) > most else [])
+    lines = []
+    for row in rows:
+        padded = "".join(word.ljust(widest) for word in row)
+        lines.append("  " + padded.rstrip())
+    if len(words) > most:
+        lines.append(f"  and {len(words) - most} more")
+    return lines
 
 
 def sample_picture(index: Index, image_root: Path, output: Path, seed: int = 0) -> None:
@@ -153,24 +154,21 @@ def sample_picture(index: Index, image_root: Path, output: Path, seed: int = 0) 
 
     Boxes are cropped as at reading. Raises InputError for a picture that cannot be read.
     """
-    from matplotlib.backends.backend_agg import (
-        FigureCanvasAgg,
-    )  # imports in a second: only where a picture is drawn
+    # Imports in a second: only where a picture is drawn.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     random = np.random.default_rng(seed)
     rows = np.sort(random.permutation(len(index.paths))[:PICTURES])
     figure = Figure(figsize=(12, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, row in zip(
-        figure.subplots(2, PICTURES // 2).ravel(), [*rows, *[None] * PICTURES], strict=False
-    ):
+    places = figure.subplots(2, PICTURES // 2).ravel()
+    for axes in places:
         axes.set_axis_off()
-        if row is not None:
-            axes.imshow(_pixels(index, image_root, int(row)))
-            axes.set_title(
-                f"{index.class_names[index.labels[row]]}\n{_split_of(index, int(row))}", fontsize=8
-            )
+    for axes, row in zip(places, rows.tolist(), strict=False):
+        axes.imshow(_pixels(index, image_root, row))
+        name = index.class_names[index.labels[row]]
+        axes.set_title(f"{name}\n{_split_of(index, row)}", fontsize=8)
     with written_whole(output) as temporary:
         figure.savefig(temporary, format=output.suffix[1:], dpi=120)
 
@@ -195,20 +193,18 @@ def inspect_splits(path: Path) -> str:
     numbers = found.numbers
     total = sum(len(numbers[name]) for name in SPLITS[:3])
     largest = 1 + max(int(rows.max()) for rows in numbers.values())
-    named = str(len(found.class_names)) + (
-        "" if any(found.class_names) else " (the file names none)"
-    )
+    unnamed = "" if any(found.class_names) else " (the file names none)"
     lines = [
         f"{path}",
         f"generation    {found.generation}: {GENERATIONS[found.generation]}",
         f"looks like    {_known_sizes(numbers)}",
         f"images        {total} in trainval, test_seen and test_unseen; largest number {largest}",
-        f"classes       {named}",
-        *(f"{name:<14}{len(numbers[name]):>6}" for name in SPLITS if name in numbers),
-        "overlaps      none among trainval, test_seen and test_unseen",
-        *(f"corrected     {note}" for note in found.notes),
-        *(_semantics_line(kind, vectors) for kind, vectors in found.semantics.items()),
+        f"classes       {len(found.class_names)}{unnamed}",
     ]
+    lines += [f"{name:<14}{len(numbers[name]):>6}" for name in SPLITS if name in numbers]
+    lines += ["overlaps      none among trainval, test_seen and test_unseen"]
+    lines += [f"corrected     {note}" for note in found.notes]
+    lines += [_semantics_line(kind, vectors) for kind, vectors in found.semantics.items()]
     return "\n".join(lines)
 
 
@@ -223,9 +219,9 @@ def _semantics_line(kind: str, vectors: np.ndarray) -> str:
 
 def _known_sizes(numbers: Mapping[str, np.ndarray]) -> str:
     """Return the datasets whose published split sizes these are."""
-    names = [
-        name
-        for name, sizes in EXPECTED.items()
-        if all(len(numbers[split]) == getattr(sizes, split) for split in SPLITS[:3])
-    ]
+    found = tuple(len(numbers[split]) for split in SPLITS[:3])
+    names = []
+    for name, sizes in EXPECTED.items():
+        if found == (sizes.trainval, sizes.test_seen, sizes.test_unseen):
+            names.append(name)
     return f"{' or '.join(names)} by its sizes" if names else "no dataset of published sizes"

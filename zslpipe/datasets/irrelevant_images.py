@@ -4,9 +4,10 @@ looks like.
 The paper takes PASCAL VOC 2008 without the classes that overlap with the dataset's (Classifier
 Crafting, sec. 2.2). Two layouts are read; images of dropped classes are left out::
 
-    voc       JPEGImages/{name}.jpg and Annotations/{name}.xml, the xml naming every object in the image
-    folder    images whose class is the folder they lie in, or else their file name; a synset id in front
-              (``n01514668_cock.jpg``) is no part of the name
+    voc       JPEGImages/{name}.jpg and Annotations/{name}.xml, the xml naming every object in the
+              image
+    folder    images whose class is the folder they lie in, or else their file name; a synset id in
+              front (``n01514668_cock.jpg``) is no part of the name
 
 What is left is listed (:mod:`zslpipe.formats.image_list`).
 """
@@ -32,22 +33,11 @@ logger = logging.getLogger(__name__)
 # may be dropped too.
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *(
-        "diningtable",
-        "dog",
-        "horse",
-        "motorbike",
-        "person",
-        "pottedplant",
-        "sheep",
-        "sofa",
-        "train",
-        "tvmonitor",
-    ),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
 )
-SYNSET = re.compile(
-    r"(n\d{8})(?:_(.+))?"
-)  # ImageNet's class ids, with the name that some copies write behind
+# ImageNet's class ids, with the name that some copies write behind.
+SYNSET = re.compile(r"(n\d{8})(?:_(.+))?")
 SHOWN = 5  # files named in an error before the count
 
 
@@ -76,21 +66,17 @@ def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root
     if not root.is_dir():
         raise InputError(f"{where}: folder {root} does not exist; set 'images'")
     shown = _voc(root, where) if chosen.layout == "voc" else _folder(root, where)
-    known = {name for names in shown.values() for name in names} | set(
-        VOC_CLASSES if chosen.layout == "voc" else ()
-    )
+    known = {name for names in shown.values() for name in names}
+    if chosen.layout == "voc":
+        known |= set(VOC_CLASSES)
     for name in chosen.drop:
         if name not in known:
-            raise InputError(
-                f"{where}: no image of class {name!r} to drop under {root}; {nearest(name, known)}"[
-                    :300
-                ]
-            )
+            fault = f"no image of class {name!r} to drop under {root}"
+            raise InputError(f"{where}: {fault}; {nearest(name, known)}"[:300])
     kept = sorted(path for path, names in shown.items() if not names & set(chosen.drop))
     if not kept:
-        raise InputError(
-            f"{where}: all {len(shown)} images under {root} show a dropped class; drop fewer"
-        )
+        fault = f"all {len(shown)} images under {root} show a dropped class"
+        raise InputError(f"{where}: {fault}; drop fewer")
     image_files.check_images(root, kept, where)
     write_image_list(output, Path(chosen.images).name, asdict(chosen), kept)
     logger.info(
@@ -102,23 +88,19 @@ def _voc(root: Path, where: str) -> dict[str, frozenset[str]]:
     """Return image path -> names of the objects in it, in VOC's layout; InputError where an
     annotation is missing.
     """
-    images = sorted(
-        path for path in (root / "JPEGImages").glob("*") if path.suffix.lower() in SUFFIXES
-    )
-    if not images:
-        raise InputError(
-            f"{where}: no images in {root / 'JPEGImages'}; is {root} a folder such as VOCdevkit/VOC2008?"
-        )
-    files = {
-        path.relative_to(root).as_posix(): root / "Annotations" / f"{path.stem}.xml"
-        for path in images
-    }
+    images = (path for path in (root / "JPEGImages").glob("*") if path.suffix.lower() in SUFFIXES)
+    files = {}
+    for path in sorted(images):
+        annotation = root / "Annotations" / f"{path.stem}.xml"
+        files[path.relative_to(root).as_posix()] = annotation
+    if not files:
+        question = f"is {root} a folder such as VOCdevkit/VOC2008?"
+        raise InputError(f"{where}: no images in {root / 'JPEGImages'}; {question}")
     missing = [file.name for file in files.values() if not file.is_file()]
     if missing:
         named = ", ".join(missing[:SHOWN])
-        raise InputError(
-            f"{where}: {len(missing)} of {len(files)} annotations missing in {root}/Annotations: {named}"
-        )
+        fault = f"{len(missing)} of {len(files)} annotations missing in {root}/Annotations"
+        raise InputError(f"{where}: {fault}: {named}")
     return {path: _objects(file) for path, file in files.items()}
 
 
@@ -132,9 +114,8 @@ def _objects(file: Path) -> frozenset[str]:
         raise InputError(f"{file}: not a readable annotation ({error})") from None
     names = [(entry.findtext("name") or "").strip() for entry in annotation.findall("object")]
     if annotation.tag != "annotation" or not all(names):
-        raise InputError(
-            f"{file}: not an annotation of PASCAL VOC: <annotation> with <object><name> expected"
-        )
+        wanted = "<annotation> with <object><name> expected"
+        raise InputError(f"{file}: not an annotation of PASCAL VOC: {wanted}")
     return frozenset(names)
 
 
@@ -157,4 +138,7 @@ def class_texts(path: str) -> frozenset[str]:
     parts = PurePosixPath(path)
     name = parts.parts[0] if len(parts.parts) > 1 else parts.stem
     synset = SYNSET.fullmatch(name)
-    return frozenset({name} | {group for group in (synset.groups() if synset else ()) if group})
+    if synset is None:
+        return frozenset({name})
+    number, behind = synset.groups()
+    return frozenset({name, number, behind or name})

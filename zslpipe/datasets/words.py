@@ -7,12 +7,10 @@ family read word2vec's GoogleNews: the source goes with the vectors into every t
 """
 
 import csv
-import gzip
 import logging
 import re
-import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,6 +20,12 @@ import numpy as np
 from pydantic import PositiveInt
 
 from zslpipe.datasets.reading.text_files import existing_file
+from zslpipe.datasets.reading.word_vectors import (
+    check_rows,
+    read_binary_vectors,
+    read_ready,
+    read_text_vectors,
+)
 from zslpipe.formats.index import read_index
 from zslpipe.formats.words import write_words_file
 from zslpipe.machine.errors import InputError
@@ -63,26 +67,31 @@ def write_words(
     chosen = parse_settings(Settings, settings, where)
     names = read_index(index_path).attribute_names
     file = existing_file(data_root, chosen.file, where) if chosen.file is not None else None
-    extra = (
-        [existing_file(data_root, chosen.corrections, where)]
-        if chosen.corrections is not None
-        else []
-    )
+    extra = []
+    if chosen.corrections is not None:
+        extra.append(existing_file(data_root, chosen.corrections, where))
     words = attribute_words(names, read_corrections(extra))
     if chosen.kind == "ready" and file is not None:
-        vectors = read_ready(file, names)
-        report = {
-            name: {"words": list(found), "used": [], "missing": []} for name, found in words.items()
-        }
+        vectors, report = read_ready(file, names), _unused(words)
     else:
-        known = _known_vectors(chosen, file, {word for found in words.values() for word in found})
-        vectors, report = mean_vectors(words, known, where)
+        wanted = {word for found in words.values() for word in found}
+        vectors, report = mean_vectors(words, _known_vectors(chosen, file, wanted), where)
     source = chosen.source or _source(chosen, vectors.shape[1])
     write_words_file(output, vectors, names, source, report)
-    missing = sorted({word for entry in report.values() for word in entry["missing"]})
     logger.info("%s: %d attributes, %d dimensions, %s", where, *vectors.shape, source)
+    missing = sorted({word for entry in report.values() for word in entry["missing"]})
     if missing:
         logger.warning("%s: %d words without a vector: %s", where, len(missing), ", ".join(missing))
+
+
+def _check_kind(chosen: Settings, where: str) -> None:
+    """Raise InputError for an unknown kind, and for a file too few or too many."""
+    if chosen.kind not in KINDS:
+        raise InputError(f"{where}: kind {chosen.kind!r}; {nearest(chosen.kind, KINDS)}")
+    if chosen.kind == "random" and chosen.file is not None:
+        raise InputError(f"{where}: kind 'random' needs no 'file'")
+    if chosen.kind != "random" and chosen.file is None:
+        raise InputError(f"{where}: kind {chosen.kind!r} needs a 'file'")
 
 
 def _source(chosen: Settings, dimension: int) -> str:
@@ -100,22 +109,22 @@ def read_corrections(files: Iterable[Path] = ()) -> list[tuple[re.Pattern[str], 
     Raises InputError for a table without columns from,to or with an expression that is none.
     """
     package = resources.files("zslpipe.datasets") / "word_corrections.csv"
-    tables = [("word_corrections.csv", package.read_text(encoding="utf-8"))]
+    rules = _rules("word_corrections.csv", package.read_text(encoding="utf-8"))
     for file in files:
         try:
-            tables.append((str(file), file.read_text(encoding="utf-8-sig")))
+            text = file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not a readable text file ({error})") from None
-    return [rule for where, text in tables for rule in _rules(where, text)]
+        rules += _rules(str(file), text)
+    return rules
 
 
 def _rules(where: str, text: str) -> list[tuple[re.Pattern[str], str]]:
     """Return one table's rules; raises InputError naming the table and the line."""
     reader = csv.DictReader(text.splitlines())
-    if reader.fieldnames is None or list(reader.fieldnames) != ["from", "to"]:
-        raise InputError(
-            f"{where}: columns from,to expected, found {','.join(reader.fieldnames or ['none'])[:80]}"
-        )
+    columns = list(reader.fieldnames or ["none"])
+    if columns != ["from", "to"]:
+        raise InputError(f"{where}: columns from,to expected, found {','.join(columns)[:80]}")
     rules = []
     for row in reader:
         old, new = row["from"], row["to"]
@@ -124,9 +133,8 @@ def _rules(where: str, text: str) -> list[tuple[re.Pattern[str], str]]:
         try:
             rules.append((re.compile(rf"\b{old}\b" if old.isalpha() else old), new))
         except re.error as error:
-            raise InputError(
-                f"{where}, line {reader.line_num}: {old!r} is no regular expression ({error})"
-            ) from None
+            fault = f"{old!r} is no regular expression ({error})"
+            raise InputError(f"{where}, line {reader.line_num}: {fault}") from None
     return rules
 
 
@@ -150,57 +158,32 @@ def mean_vectors(
 
     Raises InputError naming the attributes that have no known word, or whose words cancel out.
     """
-    report = {
-        name: {
-            "words": list(found),
-            "used": [word for word in found if word in known],
-            "missing": [word for word in found if word not in known],
-        }
-        for name, found in words.items()
-    }
-    empty = {name: entry["words"] for name, entry in report.items() if not entry["used"]}
-    without = [f"{name} ({' '.join(found) or 'no words'})" for name, found in empty.items()]
+    report = {}
+    rows = []
+    without = []
+    for name, found in words.items():
+        used = [word for word in found if word in known]
+        missing = [word for word in found if word not in known]
+        report[name] = {"words": list(found), "used": used, "missing": missing}
+        if used:
+            rows.append(np.mean([known[word] for word in used], axis=0))
+        else:
+            without.append(f"{name} ({' '.join(found) or 'no words'})")
     if without:
-        advice = "give their words in a corrections file (from,to)"
-        raise InputError(
-            f"{where}: no known word in {len(without)} attributes: {', '.join(without[:5])}; {advice}"
-        )
-    vectors = np.stack(
-        [np.mean([known[word] for word in entry["used"]], axis=0) for entry in report.values()]
-    )
-    _check_rows(vectors, list(report), where)
+        named = ", ".join(without[:5])
+        fault = f"no known word in {len(without)} attributes: {named}"
+        raise InputError(f"{where}: {fault}; give their words in a corrections file (from,to)")
+    vectors = np.stack(rows)
+    check_rows(vectors, list(report), where)
     return vectors.astype(np.float32), report
 
 
-def _check_rows(vectors: np.ndarray, names: Sequence[str], where: str) -> None:
-    """Raise InputError where a row is not finite or all zero, naming the attributes."""
-    bad = ~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1)
-    if bad.any():
-        named = ", ".join(np.asarray(names)[bad][:5])
-        raise InputError(
-            f"{where}: {bad.sum()} attributes with vectors that are zero or not finite: {named}"
-        )
-
-
-def read_ready(file: Path, names: Sequence[str]) -> np.ndarray:
-    """Return the (attribute, dimension) float32 matrix of an ``.npy`` file, rows in the order of
-    ``names``.
-
-    Raises InputError where it is no ``.npy`` of numbers, of another shape, or has rows that are
-    zero or not finite.
-    """
-    try:
-        vectors = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{file}: not a readable .npy file ({' '.join(str(error).split())[:80]})"
-        ) from None
-    if not isinstance(vectors, np.ndarray) or vectors.dtype.kind not in "iuf" or vectors.ndim != 2:
-        raise InputError(f"{file}: a matrix of numbers expected, attribute x dimension")
-    if len(vectors) != len(names):
-        raise InputError(f"{file}: {len(vectors)} rows for {len(names)} attributes")
-    _check_rows(vectors, names, str(file))
-    return vectors.astype(np.float32)
+def _unused(words: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[str]]]:
+    """Return the report on ready vectors, which use no words."""
+    report = {}
+    for name, found in words.items():
+        report[name] = {"words": list(found), "used": [], "missing": []}
+    return report
 
 
 def _known_vectors(chosen: Settings, file: Path | None, words: set[str]) -> dict[str, np.ndarray]:
@@ -217,82 +200,3 @@ def random_vector(word: str, dimension: int, seed: int) -> np.ndarray:
     """Return a word's unit vector (dimension) float64, the same whatever other words there are."""
     direction = np.random.default_rng([seed, zlib.crc32(word.encode())]).standard_normal(dimension)
     return direction / np.linalg.norm(direction)
-
-
-def read_text_vectors(file: Path, words: set[str]) -> dict[str, np.ndarray]:
-    """Return vectors of ``words`` from GloVe's or word2vec's text form (``.gz`` too): a word and
-    its numbers a line.
-
-    Only the lines of wanted words are handed to gensim: these files hold millions, and some of
-    GloVe's 840B "words" hold spaces, which no reader can tell from numbers. Raises InputError where
-    the file is no such text.
-    """
-    opened: Callable[..., Any] = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opened(file, "rt", encoding="utf-8", newline="\n") as text:
-            lines = [line.rstrip() for line in text if _starts_with_one(words, line)]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not a readable text of word vectors ({error})") from None
-    if not lines:
-        return {}
-    dimension = lines[0].count(" ")
-    short = [line.partition(" ")[0] for line in lines if line.count(" ") != dimension]
-    if short:
-        raise InputError(
-            f"{file}: not {dimension} numbers for the words {', '.join(short[:5])}; cut off?"
-        )
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as wanted:
-        wanted.write("\n".join([f"{len(lines)} {dimension}", *lines]) + "\n")
-        wanted.flush()
-        return _through_gensim(Path(wanted.name), file, words, binary=False)
-
-
-def _starts_with_one(words: set[str], line: str) -> bool:
-    """Return whether a line is a wanted word followed by a number, not by more of a "word" with
-    spaces.
-    """
-    word, _, rest = line.partition(" ")
-    if word not in words:
-        return False
-    try:
-        float(rest.partition(" ")[0])
-    except ValueError:
-        return False
-    return True
-
-
-def read_binary_vectors(file: Path, words: set[str]) -> dict[str, np.ndarray]:
-    """Return vectors of ``words`` from word2vec's binary form (``.gz`` too); raises InputError
-    where it is none.
-
-    gensim reads the whole file: GoogleNews takes 3.6 GB of memory.
-    """
-    return _through_gensim(file, file, words, binary=True)
-
-
-def _through_gensim(
-    file: Path, named: Path, words: set[str], binary: bool
-) -> dict[str, np.ndarray]:
-    """Return vectors of ``words`` from a file that gensim reads; ``named`` is the file to name in
-    an error.
-    """
-    from gensim.models import KeyedVectors  # imports in seconds: only where such a file is read
-
-    try:
-        vectors = KeyedVectors.load_word2vec_format(str(file), binary=binary)
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        IndexError,
-        MemoryError,
-        OverflowError,
-        zlib.error,
-    ) as error:
-        reason = " ".join(str(error).split())[:80]
-        raise InputError(
-            f"{named}: not readable as word vectors, cut off or of another kind ({reason})"
-        ) from None
-    return {
-        word: np.asarray(vectors[word], np.float64) for word in sorted(words) if word in vectors
-    }

@@ -189,7 +189,9 @@ def test_hdf5_mat_files_are_read_like_the_others(tmp_path):
 
 
 def as_version_73(path: Path) -> None:
-    """Write a .mat file again as MATLAB's version 7.3 does: HDF5, transposed, cells as references."""
+    """Write a .mat file again as MATLAB's version 7.3 does: HDF5, transposed, cells as
+    references.
+    """
     held = {
         name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")
     }

@@ -7,6 +7,7 @@ the class of their {-1, 0, 1} attribute labels, as CUB's class vectors are means
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from zslpipe.datasets.reading import attributes, image_files, splits
-from zslpipe.datasets.reading.text_files import existing_file
+from zslpipe.datasets.reading.text_files import existing_file, optional_path
 from zslpipe.formats.index import OWN_SPLIT, PROPOSED_SPLIT, Index, write_index
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import FileName, Seed
@@ -23,24 +24,9 @@ from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
 
-UNSEEN_CATEGORIES = (
-    12,
-    15,
-    2,
-    19,
-    29,
-    30,
-    26,
-    44,
-    42,
-    48,
-)  # code of Huynh & Elhamifar 2020, from 0
-EXPECTED = {
-    "seen": 36,
-    "unseen": 10,
-    "attributes": 1000,
-    "images": 204_885 + 84_337,
-}  # paper: training + test images
+UNSEEN_CATEGORIES = (12, 15, 2, 19, 29, 30, 26, 44, 42, 48)  # code of Huynh & Elhamifar, from 0
+# Paper; images: for training + for testing.
+EXPECTED = {"seen": 36, "unseen": 10, "attributes": 1000, "images": 204_885 + 84_337}
 VALIDATION_CLASSES = 6  # paper, table 1, of the 36 seen ones; it does not name them
 # list_attr_cloth.txt's column attribute_type, from 1.
 KINDS = ("texture", "fabric", "shape", "part", "style")
@@ -72,22 +58,21 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     chosen = parse_settings(Settings, settings, where)
     names, labels, paths, category_notes = _categories(chosen, data_root, where)
     words, groups = _attribute_names(existing_file(data_root, chosen.attribute_names, where))
-    vectors = class_means(
-        existing_file(data_root, chosen.attributes, where), paths, labels, len(names), len(words)
-    )
+    attribute_file = existing_file(data_root, chosen.attributes, where)
+    vectors = class_means(attribute_file, paths, labels, len(names), len(words))
     unseen, unseen_note = _unseen(chosen, names, data_root)
     trains = _partition(existing_file(data_root, chosen.partition, where), paths)
     is_unseen = unseen[labels]
     trainval = np.flatnonzero(trains & ~is_unseen)
-    class_list = (
-        data_root / chosen.validation_classes if chosen.validation_classes is not None else None
-    )
+    class_list = optional_path(data_root, chosen.validation_classes)
     count = VALIDATION_CLASSES if chosen.unseen_classes is None else None
     validation, note = splits.set_aside(labels, trainval, names, class_list, count, chosen.seed)
-    tests = {
+    numbers = {
+        "trainval": trainval,
         "test_seen": np.flatnonzero(~trains & ~is_unseen),
         "test_unseen": np.flatnonzero(is_unseen),
     }
+    numbers |= splits.divide_trainval(labels, trainval, validation)
     if chosen.images is not None:
         image_files.check_images(data_root / chosen.images, paths, where)
     deviations = _deviations(names, unseen, words, paths)
@@ -99,11 +84,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         class_names=names,
         seen=~unseen,
         validation=validation,
-        splits={
-            "trainval": trainval,
-            **tests,
-            **splits.divide_trainval(labels, trainval, validation),
-        },
+        splits=numbers,
         semantics={"att": vectors},
         attribute_names=words,
         attribute_groups=groups,
@@ -134,9 +115,8 @@ def _rows(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable text list ({error})") from None
     if not count.isdigit() or int(count) != number - 2:
-        raise InputError(
-            f"{path}: {number - 2} rows, the first line says {count[:20] or 'nothing'}; cut off?"
-        )
+        announced = count[:20] or "nothing"
+        raise InputError(f"{path}: {number - 2} rows, the first line says {announced}; cut off?")
 
 
 def _two(path: Path) -> tuple[list[str], list[str]]:
@@ -144,9 +124,8 @@ def _two(path: Path) -> tuple[list[str], list[str]]:
     first, second = [], []
     for number, words in _rows(path, 2):
         if len(words) != 2:
-            raise InputError(
-                f"{path}, line {number}: two columns expected, found {' '.join(words)[:60]}"
-            )
+            found = " ".join(words)[:60]
+            raise InputError(f"{path}, line {number}: two columns expected, found {found}")
         first.append(words[0].strip())
         second.append(words[1])
     if not first:
@@ -155,12 +134,13 @@ def _two(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _numbers(path: Path, column: list[str], largest: int) -> np.ndarray:
-    """Return a column as 0-based int64; raises InputError where a value is not in 1 .. ``largest``."""
+    """Return a column as 0-based int64; raises InputError where a value is not in 1 ..
+    ``largest``.
+    """
     for row, word in enumerate(column):
         if not word.isdigit() or not 1 <= int(word) <= largest:
-            raise InputError(
-                f"{path}, line {row + 3}: {word!r}, a number from 1 to {largest} expected"
-            )
+            expected = f"a number from 1 to {largest} expected"
+            raise InputError(f"{path}, line {row + 3}: {word!r}, {expected}")
     return np.array(column, np.int64) - 1
 
 
@@ -176,28 +156,33 @@ def _categories(
     numbers = _numbers(path, column, len(all_names))
     present = np.unique(numbers)
     names = tuple(all_names[number] for number in present)
-    empty = [name for number, name in enumerate(all_names) if number not in set(present.tolist())]
-    notes = (
-        (f"{len(empty)} categories without images left out: {', '.join(empty)}",) if empty else ()
-    )
-    return names, np.searchsorted(present, numbers), paths, notes
+    labels = np.searchsorted(present, numbers)
+    empty = [name for number, name in enumerate(all_names) if number not in present]
+    if not empty:
+        return names, labels, paths, ()
+    note = f"{len(empty)} categories without images left out: {', '.join(empty)}"
+    return names, labels, paths, (note,)
 
 
 def _attribute_names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return attribute names and their kinds (texture, fabric, shape, part, style)."""
     names, kinds = _two(path)
-    repeated = {name for name in names if names.count(name) > 1}
+    repeated = _repeated(names)
     numbers = _numbers(path, kinds, len(KINDS))
     groups = tuple(KINDS[number] for number in numbers)
     # The benchmark has a few names under two kinds; word vectors and tables go by name.
-    told = tuple(
-        f"{name} {group}" if name in repeated else name
-        for name, group in zip(names, groups, strict=True)
-    )
-    if len(set(told)) != len(told):
-        twice = sorted({name for name in told if told.count(name) > 1})
+    told = []
+    for name, group in zip(names, groups, strict=True):
+        told.append(f"{name} {group}" if name in repeated else name)
+    twice = sorted(_repeated(told))
+    if twice:
         raise InputError(f"{path}: attribute names given twice: {', '.join(twice[:5])}")
-    return told, groups
+    return tuple(told), groups
+
+
+def _repeated(names: list[str]) -> set[str]:
+    """Return the names that occur more than once."""
+    return {name for name, count in Counter(names).items() if count > 1}
 
 
 def class_means(
@@ -213,13 +198,11 @@ def class_means(
     for row, (number, words) in enumerate(_rows(path, count + 1)):
         if row >= len(paths) or words[0].strip() != paths[row]:
             expected = paths[row] if row < len(paths) else "no more"
-            raise InputError(
-                f"{path}, line {number}: image {words[0].strip()[:80]}, the category list has {expected}"
-            )
+            found = f"image {words[0].strip()[:80]}"
+            raise InputError(f"{path}, line {number}: {found}, the category list has {expected}")
         if len(words) != count + 1 or not set(words[1:]) <= {"-1", "0", "1"}:
-            raise InputError(
-                f"{path}, line {number}: {count} values -1, 0 or 1 expected after the image"
-            )
+            wanted = f"{count} values -1, 0 or 1 expected after the image"
+            raise InputError(f"{path}, line {number}: {wanted}")
         sums[labels[row]] += np.array(words[1:], np.int8)
     if row + 1 != len(paths):
         raise InputError(f"{path}: {row + 1} images, the category list has {len(paths)}")
@@ -236,9 +219,8 @@ def _unseen(chosen: Settings, names: tuple[str, ...], data_root: Path) -> tuple[
     all_names, _ = _two(data_root / chosen.category_names)
     wanted = {all_names[number] for number in UNSEEN_CATEGORIES if number < len(all_names)}
     if not wanted:
-        raise InputError(
-            f"{data_root / chosen.category_names}: none of the published unseen categories"
-        )
+        path = data_root / chosen.category_names
+        raise InputError(f"{path}: none of the published unseen categories")
     return np.array([name in wanted for name in names]), "unseen: the ten published categories"
 
 
@@ -260,9 +242,8 @@ def _partition(path: Path, paths: list[str]) -> np.ndarray:
     kind = dict(zip(files, kinds, strict=True))
     absent = [name for name in paths if name not in kind]
     if absent:
-        raise InputError(
-            f"{path}: {len(absent)} images without a partition, first {', '.join(absent[:5])}"
-        )
+        first = ", ".join(absent[:5])
+        raise InputError(f"{path}: {len(absent)} images without a partition, first {first}")
     return np.array([kind[name] != "test" for name in paths])
 
 
@@ -272,11 +253,9 @@ def _deviations(
     """Warn, with both numbers, of each size that is not the published one; return the warnings."""
     found = {"seen": len(names) - int(unseen.sum()), "unseen": int(unseen.sum())}
     found |= {"attributes": len(words), "images": len(paths)}
-    notes = tuple(
-        f"{name} is {found[name]}, {EXPECTED[name]} expected"
-        for name in EXPECTED
-        if found[name] != EXPECTED[name]
-    )
-    for note in notes:
-        logger.warning(note)
-    return notes
+    notes = []
+    for name, expected in EXPECTED.items():
+        if found[name] != expected:
+            notes.append(f"{name} is {found[name]}, {expected} expected")
+            logger.warning(notes[-1])
+    return tuple(notes)

@@ -1,4 +1,6 @@
-"""One's own data: a folder of class folders, a CSV of class attributes, a list of unseen classes."""
+"""One's own data: a folder of class folders, a CSV of class attributes, a list of unseen
+classes.
+"""
 
 import csv
 import logging
@@ -11,7 +13,7 @@ import numpy as np
 
 from zslpipe.datasets.reading import attributes, image_files, splits
 from zslpipe.datasets.reading.image_files import SUFFIXES
-from zslpipe.datasets.reading.text_files import existing_file, read_lines
+from zslpipe.datasets.reading.text_files import existing_file, optional_path, read_lines
 from zslpipe.formats.index import OWN_SPLIT, Index, write_index
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
@@ -46,12 +48,9 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     image_files.check_images(data_root / chosen.images, paths, where)
     unseen = splits.read_class_list(data_root / chosen.unseen_classes, names)
     numbers = splits.split_by_classes(labels, names, unseen, chosen.test_seen_fraction, chosen.seed)
-    class_list = (
-        data_root / chosen.validation_classes if chosen.validation_classes is not None else None
-    )
-    validation, note = splits.set_aside(
-        labels, numbers["trainval"], names, class_list, None, chosen.seed
-    )
+    trainval = numbers["trainval"]
+    class_list = optional_path(data_root, chosen.validation_classes)
+    validation, note = splits.set_aside(labels, trainval, names, class_list, None, chosen.seed)
     groups = tuple(attributes.attribute_group(word) for word in words)
     index = Index(
         dataset=output.parent.name,
@@ -61,7 +60,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         class_names=names,
         seen=~unseen,
         validation=validation,
-        splits=numbers | splits.divide_trainval(labels, numbers["trainval"], validation),
+        splits=numbers | splits.divide_trainval(labels, trainval, validation),
         semantics={"att": np.array([table[name] for name in names])},
         attribute_names=words,
         attribute_groups=groups,
@@ -84,22 +83,18 @@ def read_class_attributes(path: Path) -> tuple[dict[str, list[float]], tuple[str
     header = [name.strip() for name in next(reader)]
     words = tuple(header[1:])
     if not words or len(set(words)) != len(words) or not all(words):
-        raise InputError(
-            f"{path}: the first line has to be class and then the attributes' names, each once"
-        )
+        wanted = "the first line has to be class and then the attributes' names, each once"
+        raise InputError(f"{path}: {wanted}")
     table: dict[str, list[float]] = {}
     for row in reader:
         name = row[0].strip()
-        if name in table or len(row) != len(header):
-            fault = (
-                "is given twice"
-                if name in table
-                else f"has {len(row) - 1} values for {len(words)} attributes"
-            )
+        if name in table:
+            raise InputError(f"{path}: class {name!r} is given twice")
+        if len(row) != len(header):
+            fault = f"has {len(row) - 1} values for {len(words)} attributes"
             raise InputError(f"{path}: class {name!r} {fault}")
-        table[name] = [
-            _finite(value, path, name, word) for value, word in zip(row[1:], words, strict=True)
-        ]
+        cells = zip(row[1:], words, strict=True)
+        table[name] = [_finite(value, path, name, word) for value, word in cells]
     return table, words
 
 
@@ -112,9 +107,8 @@ def _finite(value: str, path: Path, name: str, word: str) -> float:
     except ValueError:
         number = np.nan
     if not np.isfinite(number):
-        raise InputError(
-            f"{path}: class {name!r}, attribute {word!r}: {value!r} is no finite number"
-        )
+        fault = f"attribute {word!r}: {value!r} is no finite number"
+        raise InputError(f"{path}: class {name!r}, {fault}")
     return number
 
 
@@ -129,36 +123,33 @@ def _list_images(
     """
     if not root.is_dir():
         raise InputError(f"{where}: image folder {root} does not exist")
-    folders = sorted(
-        entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    folders = _class_folders(root)
     unknown = [name for name in folders if name not in table]
     if unknown:
-        advice = nearest(unknown[0], table)
-        raise InputError(
-            f"{where}: {len(unknown)} class folders without attributes, first {unknown[0]!r}; {advice}"[
-                :300
-            ]
-        )
-    files = {name: _images_in(root, name) for name in table if name in set(folders)}
+        fault = f"{len(unknown)} class folders without attributes, first {unknown[0]!r}"
+        raise InputError(f"{where}: {fault}; {nearest(unknown[0], table)}"[:300])
+    files = {name: _images_in(root, name) for name in table if name in folders}
     names = tuple(name for name, found in files.items() if found)
     if not names:
         raise InputError(f"{where}: no class folder with images ({', '.join(SUFFIXES)}) in {root}")
-    labels = np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
-    without = [name for name in table if name not in set(names)]
-    notes = (
-        (f"{len(without)} classes of the table without images left out: {', '.join(without[:5])}",)
-        if without
-        else ()
-    )
-    return [path for name in names for path in files[name]], labels, names, notes
+    counts = [len(files[name]) for name in names]
+    labels = np.repeat(np.arange(len(names)), counts)
+    paths = [path for name in names for path in files[name]]
+    without = [name for name in table if name not in names]
+    if not without:
+        return paths, labels, names, ()
+    listed = ", ".join(without[:5])
+    note = f"{len(without)} classes of the table without images left out: {listed}"
+    return paths, labels, names, (note,)
+
+
+def _class_folders(root: Path) -> list[str]:
+    """Return the names of the folders in the image folder, sorted, without hidden ones."""
+    folders = (entry.name for entry in root.iterdir() if entry.is_dir())
+    return sorted(name for name in folders if not name.startswith("."))
 
 
 def _images_in(root: Path, name: str) -> list[str]:
     """Return the image files below one class folder, sorted, relative to ``root``."""
-    found = (
-        path
-        for path in (root / name).rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
-    return sorted(path.relative_to(root).as_posix() for path in found)
+    named = (path for path in (root / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+    return sorted(path.relative_to(root).as_posix() for path in named if path.is_file())

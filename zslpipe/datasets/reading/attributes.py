@@ -45,9 +45,8 @@ def attribute_group(name: str) -> str:
 def read_attribute_parts() -> dict[str, tuple[str, ...]]:
     """Return the package's table: a word of a group's name -> the annotated parts that it means."""
     table: dict[str, tuple[str, ...]] = {}
-    text = (resources.files("zslpipe.datasets.reading") / "attribute_parts.csv").read_text(
-        encoding="utf-8"
-    )
+    file = resources.files("zslpipe.datasets.reading") / "attribute_parts.csv"
+    text = file.read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
         table[row["word"]] = (*table.get(row["word"], ()), row["part"])
     return table

@@ -28,9 +28,8 @@ def labels_by_name(
         if (by_name >= 0).all():
             break
     else:
-        return labels, (
-            "image folders do not bear the class names: images and classes joined by number",
-        )
+        note = "image folders do not bear the class names: images and classes joined by number"
+        return labels, (note,)
     if np.array_equal(by_name, labels):
         return labels, ()
     for first, second in ((labels, by_name), (by_name, labels)):
@@ -39,9 +38,8 @@ def labels_by_name(
             raise InputError(
                 f"{where}: labels contradict the class folders of the images, first {wrong}"
             )
-    return by_name, (
-        f"class numbers of {len(np.unique(labels[labels != by_name]))} classes corrected by their folders' names",
-    )
+    corrected = len(np.unique(labels[labels != by_name]))
+    return by_name, (f"class numbers of {corrected} classes corrected by their folders' names",)
 
 
 def _last_folder(path: str) -> str:
@@ -74,9 +72,8 @@ def class_vectors(
             position = {name: row for row, name in enumerate(named)}
             absent = [name for name in names if name not in position]
             if absent:
-                raise InputError(
-                    f"{path}: {len(absent)} classes without vectors, first {absent[0]}"
-                )
+                fault = f"{len(absent)} classes without vectors, first {absent[0]}"
+                raise InputError(f"{path}: {fault}")
             rows = rows[[position[name] for name in names]]
         semantics[kind] = rows
     return replace_missing(semantics, names)

@@ -1,4 +1,4 @@
-"""Feature files of the field (``res101.mat``): the images in their order, labels, pooled features."""
+"""Feature files of the field (``res101.mat``): images in their order, labels, pooled features."""
 
 from pathlib import Path
 

@@ -33,26 +33,25 @@ def relative_paths(
     where no path holds an anchor that was asked for.
     """
     found = [_behind_anchor(path, anchors) for path in stored]
-    if not any(anchor for anchor, _ in found) and any(Path(path).is_absolute() for path in stored):
-        raise InputError(
-            f"{where}: no stored image path has a folder {' or '.join(anchors)}, first {stored[0]}; set 'anchor'"
-        )
+    met = {anchor for anchor, _ in found if anchor}
+    absolute = [path for path in stored if Path(path).is_absolute()]
+    if absolute and not met:
+        fault = f"no stored image path has a folder {' or '.join(anchors)}, first {stored[0]}"
+        raise InputError(f"{where}: {fault}; set 'anchor'")
     if root is None:
         return tuple(path for _, path in found)
-    inside = {
-        anchor: (root / anchor).is_dir() for anchor in {anchor for anchor, _ in found} if anchor
-    }
-    return tuple(
-        f"{anchor}/{path}" if anchor and inside[anchor] and not (root / path).is_file() else path
-        for anchor, path in found
-    )
+    inside = {anchor for anchor in met if (root / anchor).is_dir()}
+    paths = []
+    for anchor, path in found:
+        with_anchor = anchor in inside and not (root / path).is_file()
+        paths.append(f"{anchor}/{path}" if with_anchor else path)
+    return tuple(paths)
 
 
 def _behind_anchor(stored: str, anchors: Sequence[str]) -> tuple[str, str]:
     """Return the last anchor among a path's folders ("" if none) and what lies behind it."""
-    parts = [
-        part for part in PurePosixPath(stored.replace("\\", "/")).parts if part not in ("/", ".")
-    ]
+    everything = PurePosixPath(stored.replace("\\", "/")).parts
+    parts = [part for part in everything if part not in ("/", ".")]
     positions = [position for position, part in enumerate(parts[:-1]) if part in anchors]
     if not positions:
         return "", "/".join(parts)
@@ -92,36 +91,31 @@ def read_boxes(files: Sequence[Path], paths: Sequence[str], sizes: np.ndarray | 
     ``files`` are aPY's lists in the order of the dataset's rows: file, class, left, top, right,
     bottom, attributes. Raises InputError where rows do not follow ``paths``, or a box is empty.
     """
-    rows = [
-        (file, number, line.split())
-        for file in files
-        for number, line in enumerate(read_lines(file), 1)
-    ]
+    rows = []
+    for file in files:
+        for number, line in enumerate(read_lines(file), 1):
+            rows.append((file, number, line.split()))
     if len(rows) != len(paths):
-        raise InputError(
-            f"{files[0]} and {len(files) - 1} more: {len(rows)} boxes for {len(paths)} images"
-        )
+        lists = f"{files[0]} and {len(files) - 1} more"
+        raise InputError(f"{lists}: {len(rows)} boxes for {len(paths)} images")
     boxes = np.zeros((len(paths), 4), np.int64)
     for image, (file, number, words) in enumerate(rows):
         if PurePosixPath(words[0]).stem != PurePosixPath(paths[image]).stem:
-            raise InputError(
-                f"{file}, line {number}: box of {words[0]}, but image {image + 1} is {paths[image]}"
-            )
+            fault = f"box of {words[0]}, but image {image + 1} is {paths[image]}"
+            raise InputError(f"{file}, line {number}: {fault}")
         try:
             boxes[image] = [round(float(word)) for word in words[2:6]]
         except ValueError:
-            raise InputError(
-                f"{file}, line {number}: four numbers expected after the class: {' '.join(words[:6])}"
-            ) from None
+            fault = f"four numbers expected after the class: {' '.join(words[:6])}"
+            raise InputError(f"{file}, line {number}: {fault}") from None
     boxes[:, :2] = np.maximum(boxes[:, :2], 0)
     if sizes is not None:
         boxes[:, 2:] = np.minimum(boxes[:, 2:], sizes)
     empty = np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1))
     if len(empty):
         file, number, words = rows[empty[0]]
-        raise InputError(
-            f"{file}, line {number}: {len(empty)} boxes hold no pixel, first {' '.join(words[:6])}"
-        )
+        fault = f"{len(empty)} boxes hold no pixel, first {' '.join(words[:6])}"
+        raise InputError(f"{file}, line {number}: {fault}")
     return boxes
 
 
@@ -151,16 +145,13 @@ def read_parts(
     locations = (locations - corner[:, None]) / extent[:, None]
     outside = ((locations < 0) | (locations > 1)).any(axis=2)
     locations[outside] = np.nan
-    found = {"images without part locations": len(set(paths) - {row[0] for row in rows})}
-    found |= {
+    counts = {
+        "images without part locations": len(set(paths) - {row[0] for row in rows}),
         "images of the part file that are not in the dataset": len(foreign),
         "parts outside": int(outside.sum()),
     }
-    return (
-        names,
-        locations,
-        tuple(f"{file.name}: {count} {what}" for what, count in found.items() if count),
-    )
+    notes = [f"{file.name}: {count} {what}" for what, count in counts.items() if count]
+    return names, locations, tuple(notes)
 
 
 def _part_rows(file: Path) -> list[tuple[str, str, float, float, bool]]:
@@ -171,18 +162,16 @@ def _part_rows(file: Path) -> list[tuple[str, str, float, float, bool]]:
     reader = csv.reader(lines)
     columns = [name.strip() for name in next(reader)]
     if columns != ["image", "part", "x", "y", "visible"]:
-        raise InputError(
-            f"{file}: columns are {','.join(columns)[:80]}; image,part,x,y,visible expected"
-        )
+        found = ",".join(columns)[:80]
+        raise InputError(f"{file}: columns are {found}; image,part,x,y,visible expected")
     rows = []
     for number, row in enumerate(reader, 2):
         try:
             image, part, x, y, visible = row
             rows.append((image, part, float(x), float(y), bool(int(visible))))
         except ValueError:
-            raise InputError(
-                f"{file}, line {number}: image,part,x,y,visible expected, found {','.join(row)[:80]}"
-            ) from None
+            fault = f"image,part,x,y,visible expected, found {','.join(row)[:80]}"
+            raise InputError(f"{file}, line {number}: {fault}") from None
     if not rows:
         raise InputError(f"{file}: no rows")
     return rows

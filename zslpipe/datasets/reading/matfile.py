@@ -14,7 +14,7 @@ import scipy.io
 from zslpipe.datasets.reading.matlab5 import check_structure
 from zslpipe.machine.errors import InputError
 
-# What damaged files raise behind the checks of their structure (seen in 100,000 of them, cut off
+# What damaged files raise behind the checks of their structure (seen in 48,000 of them, cut off
 # and overwritten): our checks ValueError and zlib.error; scipy OSError, ValueError, TypeError and
 # zlib.error; h5py all but zlib.error (MemoryError: a size that no machine holds). A NameError or an
 # AttributeError would be a mistake of ours.

@@ -88,7 +88,8 @@ def split_by_classes(
     random = np.random.default_rng(seed)
     trainval, test_seen = [], []
     # By name, so that the order of classes has no say.
-    for number in sorted(np.flatnonzero(~unseen), key=lambda number: names[number]):
+    seen = np.flatnonzero(~unseen).tolist()
+    for number in sorted(seen, key=lambda number: names[number]):
         rows = random.permutation(np.flatnonzero(labels == number))
         held = _held_back(len(rows), test_seen_fraction)
         test_seen.append(rows[:held])
