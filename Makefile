@@ -1,21 +1,30 @@
-# `make demo` runs the main job, `make test` passes the tests; both make their own environment in .venv.
-# Debian: apt install make git python3-venv
+# Every target makes its own environment in .venv. Debian: apt install make git python3-venv
 PYTHON ?= python3
 CORES ?= all
+TESTS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test check clean
+.DEFAULT_GOAL := help
+.PHONY: help demo quick test check clean
 
-demo: .venv/workflow
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+
+demo: .venv/workflow ## the main job: the demo dataset, features, training, tables, figures, report
 	snakemake --cores $(CORES)
 	snakemake --report results/report.html
 	@cat results/tables/main.md
 	@echo "Tables: results/tables   figures: results/figures   report: results/report.html"
 
-test: .venv/test
+quick: .venv/test .venv/check ## what a change usually needs: ruff and the fast tests
+	ruff check .
+	ruff format --check .
+	python -m pytest -q -m "not slow" --ignore=tests/workflow $(TESTS)
+
+test: .venv/test ## every test; TESTS="tests/scores -k gating" for some
 	python -m pytest -q $(TESTS)
 
-check: .venv/check
+check: .venv/check ## ruff, mypy, imports between rooms, snakefmt, snakemake --lint
 	ruff check .
 	ruff format --check .
 	mypy
@@ -25,8 +34,9 @@ check: .venv/check
 	@# jobs compute is no param, since a param that changes runs everything again.
 	! snakemake --lint 2>&1 | grep '^ *\* ' | grep -v 'No log directive\|variable study from outside'
 
-clean:
-	rm -rf .venv results/* .snakemake
+clean: ## remove the environment and everything under results
+	rm -rf .venv .snakemake
+	find results -mindepth 1 ! -name README.md -delete
 
 # One stamp an extra: installing again only when the dependencies changed.
 .venv/workflow .venv/test .venv/check: .venv/%: pyproject.toml
