@@ -104,6 +104,7 @@ def test_the_command_refuses_an_absent_folder_and_tells_of_pictures_on_a_termina
     )
 
 
+@pytest.mark.slow
 def test_picture_shows_the_images_cropped_to_their_boxes(tmp_path):
     sample_picture(
         small(np.tile([0, 0, 6, 5], (6, 1))), images(tmp_path), tmp_path / "out/sample.png"

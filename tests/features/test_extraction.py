@@ -160,6 +160,7 @@ def killed(images: Path, output: Path, blocks: int) -> None:
     assert subprocess.run(command, env=SCRIPT, check=False).returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_it_ends_with_the_same_bytes(images, complete, tmp_path, monkeypatch):
     output = tmp_path / "small.h5"
     killed(images, output, blocks=2)
@@ -199,6 +200,7 @@ def test_two_outputs_of_one_extractor_share_nothing(images, complete, tmp_path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.h5", "small.irrelevant.h5"]
 
 
+@pytest.mark.slow
 def test_a_second_writer_of_one_output_says_who_holds_it(images, complete, tmp_path):
     command = [sys.executable, __file__, str(images), str(tmp_path / "small.h5"), "stopped"]
     with subprocess.Popen(command, env=SCRIPT, stdout=subprocess.PIPE) as first:
@@ -213,6 +215,7 @@ def test_a_second_writer_of_one_output_says_who_holds_it(images, complete, tmp_p
     assert (tmp_path / "small.h5").read_bytes() == complete.read_bytes()
 
 
+@pytest.mark.slow
 def test_blocks_survive_an_index_written_again_with_the_same_images(
     images, complete, tmp_path, monkeypatch
 ):

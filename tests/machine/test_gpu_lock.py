@@ -68,6 +68,7 @@ def said(job: subprocess.Popen) -> str:
     return job.stdout.readline().strip()
 
 
+@pytest.mark.slow
 def test_jobs_side_by_side_hold_different_gpus_and_the_next_waits_for_an_end(jobs):
     first, second = jobs.start(2), jobs.start(2)
     assert {said(first), said(second)} == {"0", "1"}
@@ -81,6 +82,7 @@ def test_jobs_side_by_side_hold_different_gpus_and_the_next_waits_for_an_end(job
     assert {freed, said(fourth)} == {"0", "1"}
 
 
+@pytest.mark.slow
 def test_a_killed_job_frees_its_gpu_even_where_a_child_of_it_lives_on(jobs):
     job = jobs.start(1, child_seconds=60.0)
     assert said(job) == "0"
@@ -103,6 +105,7 @@ def test_the_first_free_gpu_is_taken(jobs):
     assert said(jobs.start(3)) == "1"
 
 
+@pytest.mark.slow
 def test_workflows_that_were_given_different_gpus_do_not_wait_for_each_other(jobs):
     assert said(jobs.start(2, CUDA_VISIBLE_DEVICES="0, 1")) == "0"
     assert said(jobs.start(2, CUDA_VISIBLE_DEVICES="2,3")) == "0"

@@ -64,7 +64,17 @@ def method(request) -> ModuleType:
     return importlib.import_module(f"zslpipe.methods.{request.param}")
 
 
-@pytest.fixture(params=[f"{name}-{kind}" for name in METHODS for kind in kinds_of(name)])
+def cases() -> list[Any]:
+    """Return method-kind of every kind of input; whole networks are slow."""
+    found: list[Any] = []
+    for name in METHODS:
+        for kind in kinds_of(name):
+            marks = [pytest.mark.slow] if kind == "images" else []
+            found.append(pytest.param(f"{name}-{kind}", marks=marks))
+    return found
+
+
+@pytest.fixture(params=cases())
 def case(request) -> Case:
     name, kind = request.param.split("-")
     return Case(importlib.import_module(f"zslpipe.methods.{name}"), kind)

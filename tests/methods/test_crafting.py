@@ -346,6 +346,7 @@ def test_it_takes_images_first_and_pooled_features_too():
     assert Config().rule == "semantic" and Config().backbone == "resnet101"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "size", "width", "grid"),
     [("alexnet", 224, 256, 6), ("resnet101", 224, 2048, 7), ("densenet201", 224, 1920, 7),

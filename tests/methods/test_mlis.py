@@ -313,6 +313,7 @@ def test_unit_length_gives_the_classifier_features_of_one_length():
     torch.testing.assert_close(lengths, torch.full((IMAGES,), 10.0).double())
 
 
+@pytest.mark.slow
 def test_generator_steps_are_counted_over_equal_epochs(tmp_path):
     _, data = trained(replace(SMALL, generator_steps=130), tmp_path)
     rows = [row for row in data.run.history if row["stage"] == "generate"]

@@ -176,6 +176,7 @@ def test_the_triplet_is_equation_8_against_the_hardest_or_all_wrong_centres(marg
         torch.testing.assert_close(scaled, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [SIDE, 112])
 @pytest.mark.parametrize(
     "change", [{}, {"crop": "network"}, {"parts": "none"}, {"wrong_centre": "mean"}]
@@ -423,6 +424,7 @@ def test_what_is_measured_after_an_epoch_sees_the_prototypes_of_that_epoch(tmp_p
     torch.testing.assert_close(seen[1], model.prototypes)
 
 
+@pytest.mark.slow
 def test_a_training_taken_up_again_ends_the_same(tmp_path):
     config = replace(DEMO, epochs=3)
     whole, halves = fresh(config), [fresh(config), fresh(config)]

@@ -54,6 +54,7 @@ def test_a_folded_trunks_map_is_region_major_in_memory():
         assert quick(images).permute(0, 2, 3, 1).is_contiguous()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "size", "shape"),
     [
@@ -111,6 +112,7 @@ def test_random_weights_are_always_the_same_and_leave_the_generator_alone():
     assert state_hash(build_trunk("resnet18", "random")) != state_hash(first)
 
 
+@pytest.mark.slow
 def test_timm_networks_are_normalised_as_they_were_trained():
     pytest.importorskip("timm")
     trunk = build_trunk("timm/mixer_s32_224", "random", layer="norm")
@@ -133,6 +135,7 @@ def test_a_timm_network_that_names_no_last_map_asks_for_a_layer():
         last_map(f"timm/{without}", network)
 
 
+@pytest.mark.slow
 def test_a_timm_network_ends_at_its_last_map():
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)

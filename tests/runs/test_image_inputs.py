@@ -130,6 +130,7 @@ def test_a_box_is_cut_out_before_a_view_is_drawn(folder):
     assert_views(found, [plain_view(folder / "3.png", *draws, box)])
 
 
+@pytest.mark.slow
 def test_crops_reach_every_place_and_every_second_image_is_mirrored(tmp_path):
     """A picture that tells its place: red is the row, green the column."""
     rows, columns = np.meshgrid(np.arange(SHORTER), np.arange(SHORTER + 1), indexing="ij")

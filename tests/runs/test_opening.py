@@ -61,6 +61,7 @@ def run_inputs_of(paths: dict[str, Path], spec: dict = SPEC, weights: Path | Non
     return open_run_inputs(spec, paths["index"], paths["features"], paths["images"], weights, CPU)
 
 
+@pytest.mark.slow
 def test_an_end_to_end_run_trains_the_pretrained_network(paths, tmp_path):
     state = build_trunk("demo", "random").state_dict()
     torch.manual_seed(5)
@@ -125,6 +126,7 @@ def test_cached_inputs_are_regions_or_their_mean(paths):
     torch.testing.assert_close(regions.take(rows).mean(1), pooled.take(rows), atol=2e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_sigterm_gives_the_exit_code_and_the_same_command_goes_on(paths, tmp_path, monkeypatch):
     """In the command line's own process: after the first step the training is told to stop."""
     command = ["train", "--spec", canonical(SPEC), "--index", str(paths["index"])]

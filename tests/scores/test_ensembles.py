@@ -125,6 +125,7 @@ def test_every_rebalancing_works_on_an_ensemble(tmp_path, kind):
     assert after["T1"] == before["T1"] and (kind == "none" or after["H"] > before["H"])
 
 
+@pytest.mark.slow
 def test_rebalanced_members_are_averaged_as_they_stand(tmp_path):
     rebalanced = []
     for files in two_runs(tmp_path):

@@ -69,6 +69,7 @@ def test_only_what_it_needs_is_asked_for(tmp_path, kind):
             )
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -200,6 +200,7 @@ def test_the_checkpoint_is_of_the_step_that_the_message_names_whenever_the_signa
         assert f"epoch {state['epoch'] + 1}, step {state['step']};" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_killed_it_ends_with_the_same_bytes_when_run_again(tmp_path):
     expected, _ = train(data_of(tmp_path / "whole"), CASES["all"])
     done = subprocess.run(
@@ -236,6 +237,7 @@ def pictures(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_stop_of_all_processes_of_a_job_is_one_of_the_training(tmp_path, pictures):
     """Readers work on until the checkpoint is written; what a SLURM time limit does."""
     expected, _ = train(data_of(tmp_path / "whole", image_inputs(pictures, 0)), CASES["plain"])

@@ -77,6 +77,7 @@ def without_seconds(history: list[dict]) -> list[dict]:
 
 
 # In the middle of an epoch, at an epoch's first and last step, and in the second stage.
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_at", [5, 6, 7, 14])
 def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path, killed_at):
     whole = data_of(tmp_path / "whole")

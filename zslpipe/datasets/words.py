@@ -84,16 +84,6 @@ def write_words(
         logger.warning("%s: %d words without a vector: %s", where, len(missing), ", ".join(missing))
 
 
-def _check_kind(chosen: Settings, where: str) -> None:
-    """Raise InputError for an unknown kind, and for a file too few or too many."""
-    if chosen.kind not in KINDS:
-        raise InputError(f"{where}: kind {chosen.kind!r}; {nearest(chosen.kind, KINDS)}")
-    if chosen.kind == "random" and chosen.file is not None:
-        raise InputError(f"{where}: kind 'random' needs no 'file'")
-    if chosen.kind != "random" and chosen.file is None:
-        raise InputError(f"{where}: kind {chosen.kind!r} needs a 'file'")
-
-
 def _source(chosen: Settings, dimension: int) -> str:
     """Return the source in words for the tables, where the configuration gives none."""
     if chosen.kind == "random":

@@ -45,6 +45,7 @@ def written(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_whatever_the_number_of_processes(written, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "POOLED_FROM", 100)
     monkeypatch.setattr(demo.os, "sched_getaffinity", lambda process: {4, 7})
@@ -194,6 +195,7 @@ def test_augmented_pictures_are_normalised_windows():
     assert (grey.mean((1, 2)) / (128 / 255) - 1).abs().max() <= 0.2
 
 
+@pytest.mark.slow
 def test_pretraining_repeats_itself_and_learns(written, tmp_path, caplog, one_thread):
     with caplog.at_level("INFO", logger="zslpipe.features.demo_backbone"):
         for name in ("first.pt", "second.pt"):

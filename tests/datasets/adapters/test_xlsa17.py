@@ -38,6 +38,7 @@ def test_every_dataset_in_every_generation(tmp_path, known_as, generation):
     assert not np.isin(index.splits["train"], index.splits["test_seen"]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known_as", ["CUB", "SUN"])
 def test_true_counts_of_the_layout_are_the_published_ones(tmp_path, known_as):
     settings = lookalike.write_xlsa17(tmp_path, known_as, "a", true_counts=True, images=False)

@@ -70,6 +70,7 @@ LISTS = {"CUB": "CUB/att_splits.generation_b.mat", "SUN": "SUN/att_splits.genera
 LISTS |= {f"AWA2 {g}": f"AWA2/att_splits.generation_{g}.mat" for g in "abc"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LISTS)
 def test_image_lists_with_their_splits_give_the_published_sizes(tmp_path, case):
     known_as = case.split()[0]
@@ -113,6 +114,7 @@ def test_an_image_list_is_no_split_file(known_as):
         inspect_splits(DATA / "splits" / known_as / "image_list.mat")
 
 
+@pytest.mark.slow
 def test_cub127_with_images_parts_and_names(tmp_path):
     settings = {
         "features": "cub127/mbv2.mat",

@@ -58,6 +58,7 @@ def test_a_parts_map_is_the_mean_of_stretched_maps():
     assert stretch(maps[3]).max() == 0
 
 
+@pytest.mark.slow
 def test_parts_are_drawn_with_the_classes_attributes_counted(tmp_path):
     # of the means 1.5, 2, 3.5 class 2 (3, 5, 1) reaches the head's two, class 3 (1, 0, 9) the
     # tail's
@@ -98,6 +99,7 @@ def test_parts_need_attributes_about_them_and_maps_of_attributes(tmp_path):
     assert not (tmp_path / "parts.png").exists()
 
 
+@pytest.mark.slow
 def test_channel_groups_and_learnt_maps_stand_side_by_side(tmp_path):
     dataset(tmp_path)
     path = found_parts_file(tmp_path / "attention.h5", images=(3, 2))
@@ -267,6 +269,7 @@ def test_bad_confusions_are_refused(tmp_path):
     assert not (tmp_path / "confusion.png").exists()
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     dataset(tmp_path)
     attributes = attention_file(

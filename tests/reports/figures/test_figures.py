@@ -150,6 +150,7 @@ def test_curves_of_two_datasets_are_refused(tmp_path):
         seen_unseen_curves([], tmp_path / "curves")
 
 
+@pytest.mark.slow
 def test_attention_shows_names_scores_and_predictions(tmp_path):
     dataset(tmp_path)
     scores = np.array([[0.1, 0.25, 0.3, 0.4], [1, 2, 3, -4.5]])
@@ -170,6 +171,7 @@ def test_attention_shows_names_scores_and_predictions(tmp_path):
     assert "score +0.10" not in text  # head red is weaker than head blue and of the same group
 
 
+@pytest.mark.slow
 def test_attention_without_scores_or_parts(tmp_path):
     index = dataset(tmp_path)
     bare = {name: getattr(index, name) for name in index.__dataclass_fields__}
@@ -189,6 +191,7 @@ def test_attributes_are_the_strongest_of_different_groups():
     assert choose_attributes(strengths, groups, hidden) == [1, 5, 6, 2]
 
 
+@pytest.mark.slow
 def test_every_image_of_the_file_is_drawn_in_its_order(tmp_path):
     dataset(tmp_path)
     path = attention_file(
@@ -268,6 +271,7 @@ def test_bad_attention_is_refused(tmp_path):
     assert not (tmp_path / "maps.png").exists()
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     dataset(tmp_path)
     path = attention_file(tmp_path / "attention.h5")

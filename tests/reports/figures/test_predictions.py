@@ -89,6 +89,7 @@ def test_images_are_drawn_with_the_seed_one_a_class():
     assert draw_images(labels[:0], seed=0) == []
 
 
+@pytest.mark.slow
 def test_the_figure_names_the_likeliest_classes(tmp_path):
     before, after = files(tmp_path)
     found = titles(is_drawn(drawn(tmp_path)))
@@ -110,6 +111,7 @@ def test_the_figure_names_the_likeliest_classes(tmp_path):
         assert any(name in text for name in unseen)
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes(tmp_path):
     files(tmp_path)
     first = [path.read_bytes() for path in drawn(tmp_path)]
