@@ -2,7 +2,6 @@
 classes.
 """
 
-import csv
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 
 from zslpipe.datasets.reading import attributes, image_files, splits
 from zslpipe.datasets.reading.image_files import SUFFIXES
-from zslpipe.datasets.reading.text_files import existing_file, optional_path, read_lines
+from zslpipe.datasets.reading.text_files import existing_file, optional_path
 from zslpipe.formats.index import OWN_SPLIT, Index, write_index
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
@@ -43,7 +42,8 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     """
     where = f"dataset {output.parent.name!r}"
     chosen = parse_settings(Settings, settings, where)
-    table, words = read_class_attributes(existing_file(data_root, chosen.attributes, where))
+    attribute_file = existing_file(data_root, chosen.attributes, where)
+    table, words = attributes.read_class_attributes(attribute_file)
     paths, labels, names, notes = _list_images(data_root / chosen.images, table, where)
     image_files.check_images(data_root / chosen.images, paths, where)
     unseen = splits.read_class_list(data_root / chosen.unseen_classes, names)
@@ -71,45 +71,6 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     write_index(index, output)
     for line in index.notes:
         logger.info("%s: %s", where, line)
-
-
-def read_class_attributes(path: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
-    """Return class -> attribute strengths and the attributes' names, from a CSV with a header.
-
-    Raises InputError, naming the line, for a value that is no finite number, a row too short, a
-    class given twice.
-    """
-    reader = csv.reader(read_lines(path))
-    header = [name.strip() for name in next(reader)]
-    words = tuple(header[1:])
-    if not words or len(set(words)) != len(words) or not all(words):
-        wanted = "the first line has to be class and then the attributes' names, each once"
-        raise InputError(f"{path}: {wanted}")
-    table: dict[str, list[float]] = {}
-    for row in reader:
-        name = row[0].strip()
-        if name in table:
-            raise InputError(f"{path}: class {name!r} is given twice")
-        if len(row) != len(header):
-            fault = f"has {len(row) - 1} values for {len(words)} attributes"
-            raise InputError(f"{path}: class {name!r} {fault}")
-        cells = zip(row[1:], words, strict=True)
-        table[name] = [_finite(value, path, name, word) for value, word in cells]
-    return table, words
-
-
-def _finite(value: str, path: Path, name: str, word: str) -> float:
-    """Return a cell's number; raises InputError naming class and attribute where it is no finite
-    number.
-    """
-    try:
-        number = float(value)
-    except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
-        fault = f"attribute {word!r}: {value!r} is no finite number"
-        raise InputError(f"{path}: class {name!r}, {fault}")
-    return number
 
 
 def _list_images(

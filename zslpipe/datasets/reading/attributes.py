@@ -1,5 +1,5 @@
-"""Attributes: their names, the group each belongs to, and the annotated parts that a group is
-about.
+"""Attributes: their names, a table of class attributes, the group each belongs to, and the
+annotated parts that a group is about.
 """
 
 import csv
@@ -27,6 +27,45 @@ def read_attribute_names(path: Path) -> tuple[str, ...]:
     if repeated:
         raise InputError(f"{path}: attribute names given twice: {', '.join(repeated[:5])}")
     return tuple(names)
+
+
+def read_class_attributes(path: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+    """Return class -> attribute strengths and the attributes' names, from a CSV with a header.
+
+    Raises InputError, naming the line, for a value that is no finite number, a row too short, a
+    class given twice.
+    """
+    reader = csv.reader(read_lines(path))
+    header = [name.strip() for name in next(reader)]
+    words = tuple(header[1:])
+    if not words or len(set(words)) != len(words) or not all(words):
+        wanted = "the first line has to be class and then the attributes' names, each once"
+        raise InputError(f"{path}: {wanted}")
+    table: dict[str, list[float]] = {}
+    for row in reader:
+        name = row[0].strip()
+        if name in table:
+            raise InputError(f"{path}: class {name!r} is given twice")
+        if len(row) != len(header):
+            fault = f"has {len(row) - 1} values for {len(words)} attributes"
+            raise InputError(f"{path}: class {name!r} {fault}")
+        cells = zip(row[1:], words, strict=True)
+        table[name] = [_finite(value, path, name, word) for value, word in cells]
+    return table, words
+
+
+def _finite(value: str, path: Path, name: str, word: str) -> float:
+    """Return a cell's number; raises InputError naming class and attribute where it is no finite
+    number.
+    """
+    try:
+        number = float(value)
+    except ValueError:
+        number = np.nan
+    if not np.isfinite(number):
+        fault = f"attribute {word!r}: {value!r} is no finite number"
+        raise InputError(f"{path}: class {name!r}, {fault}")
+    return number
 
 
 def numbered_names(count: int) -> tuple[str, ...]:
