@@ -1,4 +1,4 @@
-"""What stands around the code: metadata that agree, type information that is packaged, make help."""
+"""What stands around the code: metadata that agree, packaged type information, make help."""
 
 import re
 import subprocess

@@ -115,7 +115,7 @@ def write_xlsa17(
     true_counts: bool = False,
     images: bool = True,
 ) -> dict[str, object]:
-    """Write the files of one dataset below ``root / known_as``; return the settings that read them."""
+    """Write the files of one dataset below ``root / known_as``; return what reads them."""
     sizes, random = sizes_of(known_as, true_counts), np.random.default_rng(0)
     folder = root / known_as
     folder.mkdir(parents=True)

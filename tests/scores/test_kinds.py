@@ -213,7 +213,9 @@ def test_a_new_kind_is_one_class(tmp_path, monkeypatch):
     assert (result.rebalancing, result.chosen["shifted"]) == ("shifted", {"by": 2.5})
     scores = run()[0].scores["test_seen"]
     np.testing.assert_allclose(result.scores["test_seen"], scores - 2.5 * SEEN, atol=1e-6)
-    with pytest.raises(InputError, match="rebalancing 'shifted': setting 'by' is -1.0, 0 or more"):
+    with pytest.raises(
+        InputError, match=r"rebalancing 'shifted': setting 'by' is -1\.0, 0 or more"
+    ):
         applied(tmp_path, "shifted", {"by": -1})
     with pytest.raises(InputError, match="rebalancing 'shifted': unknown setting 'bye'"):
         applied(tmp_path, "shifted", {"bye": 1})

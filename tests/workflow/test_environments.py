@@ -111,11 +111,12 @@ def test_shapes_are_checked_in_every_module_that_methods_import() -> None:
 
 
 def files_imported_by(modules: list[str]) -> set[Path]:
-    """Return the package's files that a fresh interpreter has loaded after importing ``modules``."""
+    """Return the package's files that a fresh interpreter loads for ``modules``."""
     code = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]: importlib.import_module(name)\n"
-        "print(*(module.__file__ for name, module in sys.modules.items() if name.startswith('zslpipe.')), sep='\\n')"
+        "ours = [name for name in sys.modules if name.startswith('zslpipe.')]\n"
+        "print(*(sys.modules[name].__file__ for name in ours), sep='\\n')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *modules], cwd=ROOT, capture_output=True, text=True, check=True

@@ -111,7 +111,8 @@ def reversed_keys(value: object) -> object:
 
 def test_where_and_how_it_runs(checkout: Checkout) -> None:
     (checkout.folder / "elsewhere").mkdir()
-    changes = "compute={device: auto, threads: 2, extract_threads: 3, image_threads: 2, checkpoint_seconds: 5}"
+    threads = "threads: 2, extract_threads: 3, image_threads: 2"
+    changes = f"compute={{device: auto, {threads}, checkpoint_seconds: 5}}"
     assert (
         checkout.planned("--config", f"set=data_root=./elsewhere/../elsewhere {changes}") == NOTHING
     )
@@ -143,6 +144,17 @@ def test_what_is_only_said_and_where_a_job_runs(checkout: Checkout) -> None:
     checkout.replace("zslpipe/runs/train.py", "chosen on the validation classes", "the choice")
     checkout.replace(
         "zslpipe/methods/dazle.py", "DAZLE needs word vectors", "DAZLE cannot do without words"
+    )
+    assert checkout.planned() == NOTHING
+
+
+def test_a_default_written_out(checkout: Checkout) -> None:
+    checkout.replace(
+        "config.yaml", "  epochs: 2\n", "  epochs: 2\n  momentum: 0.9\n  margin: 1.0\n"
+    )
+    checkout.replace("config.yaml", "grid: 7}", "grid: 7, batch_size: 32, dtype: bfloat16}")
+    checkout.replace(
+        "config.yaml", "    words: random\n", "    words: random\n    semantics: att\n"
     )
     assert checkout.planned() == NOTHING
 
@@ -354,7 +366,7 @@ esac
 
 
 SIXTH_METHOD = '''\
-"""Nearest class vector: ridge regression from pooled features to class vectors, then the inner product."""
+"""Nearest class vector: ridge regression from pooled features, then the inner product."""
 
 from dataclasses import dataclass
 

@@ -99,7 +99,7 @@ class Runs:
         return f"--irrelevant {inputs['irrelevant']} {self._options(inputs, images)}"
 
     def _options(self, inputs: Mapping[str, Any], images: str) -> str:
-        """Return index, word vectors, features, images and trunk as options, where there are any."""
+        """Return index, word vectors, features, images and trunk as options, where there are."""
         named = ("index", "words", "features")
         options = [f"--{name} {inputs[name]}" for name in named if name in inputs]
         trunk = [f"--trunk {shlex.quote(path)}" for path in inputs.get("trunk", [])]
