@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -11,6 +12,7 @@ sys.path.insert(0, workflow.basedir)
 
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
+from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.study import Study, alternatives
 from zslpipe.study.targets import PICTURED_IMAGES
 from zslpipe.study.yaml_files import check_yaml
@@ -23,7 +25,7 @@ if not workflow.overwrite_configfiles:
 
 try:
     for file in workflow.overwrite_configfiles or ["config.yaml"]:
-        check_yaml(file)
+        check_yaml(Path(file))
     study = Study(config)
 except InputError as error:
     raise WorkflowError(str(error))

@@ -17,16 +17,17 @@ EXTRACTION = f"--index! {IMAGES} --settings! --weights[] --output! {COMPUTE}"
 SURFACE = {
     "index": "--settings! --data-root=data --output!",
     "words": "--index! --settings! --data-root=data --output!",
+    "list-irrelevant": "--settings! --data-root=data --output!",
     "pretrain": f"--images! --output! {COMPUTE}",
     "extract": EXTRACTION,
+    "extract-irrelevant": EXTRACTION,
     "store": "--index! --settings! --data-root=data --output!",
     "train": f"--spec! --seed=0 {RUN} --words --output! {COMPUTE}",
     "attend": f"--weights! --seed=0 {RUN} --words --output! --count=6 {COMPUTE}",
-    "localize": f"--attention! --index! {IMAGES} --output!",
     "validate": f"--weights! --seed=0 {RUN} --words --output! {COMPUTE}",
-    "list-irrelevant": "--settings! --data-root=data --output!",
-    "extract-irrelevant": EXTRACTION,
     "score-irrelevant": f"--weights! --seed=0 --irrelevant! {RUN} --words --output! {COMPUTE}",
+    "grad-cam": f"--weights! --seed=0 {RUN} --output! --count=6 {COMPUTE}",
+    "localize": f"--attention! --index! {IMAGES} --output!",
     "ensemble": "--name! --kind! --output! matrices...",
     "rebalance": "--kind! --scores! --validation --irrelevant --settings={} --output!",
     "evaluate": "--scores! --output!",
@@ -37,10 +38,9 @@ SURFACE = {
     "confusion": "--output! matrices...",
     "maps": f"--attention! --index! {IMAGES} --output!",
     "parts": f"--attention! --index! {IMAGES} --output!",
-    "predictions": f"--scores! --rebalanced! --index! {IMAGES} --output!",
-    "grad-cam": f"--weights! --seed=0 {RUN} --output! --count=6 {COMPUTE}",
-    "grad-cam-figure": f"--gradcam! --index! {IMAGES} --output!",
     "channels": f"--attention! --index! {IMAGES} --output!",
+    "predictions": f"--scores! --rebalanced! --index! {IMAGES} --output!",
+    "grad-cam-figure": f"--gradcam! --index! {IMAGES} --output!",
     "inspect": f"index? {IMAGES} --output --splits",
     "compare": "first second",
     "pack": "source target",
@@ -68,7 +68,7 @@ def test_no_command_and_no_option_is_missing_new_or_renamed() -> None:
     assert found == expected
 
 
-def test_the_group_lists_the_commands_in_the_order_of_the_pipeline(
+def test_the_group_lists_the_commands_stage_by_stage(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert list(program.commands) == list(SURFACE)

@@ -116,16 +116,15 @@ def test_how_an_extractor_computes_is_no_part_of_its_features() -> None:
         return study(f"extractors.fine.grid=14 {changes}").extractors.settings("fine")
 
     plain = settings("compute.device=cpu")
-    assert "batch_size" not in plain and "dtype" not in plain
     for same in ("extractors.fine.batch_size=8", "extractors.fine.dtype=float32", ""):
         assert settings(f"compute.device=cpu {same}") == plain
-    assert settings("compute.device=auto") == plain
+    assert settings("compute.device=auto extractors.fine.batch_size=8") == plain
     assert settings("compute.device=auto extractors.fine.dtype=bfloat16") == plain
     # A GPU computes in what somebody chose.
     chosen = settings("compute.device=auto extractors.fine.dtype=float32")
     assert chosen == plain | {"dtype": "float32"}
     how = study("extractors.fine.batch_size=8 extractors.fine.dtype=float32").extractors.how()
-    assert how["fine"] == {"batch_size": 8, "dtype": "float32"}
+    assert how["fine"] == {"batch_size": 8, "dtype": "float32", "features_version": 1}
 
 
 def test_a_run_reads_its_cache_or_its_images() -> None:

@@ -22,7 +22,7 @@ rule attend:
     shell:
         "python -m zslpipe attend --weights {input.weights} --seed {wildcards.seed} {params.reads}"
         " --data-root {study.data_root:q} --count {params.pictures} --output {output}"
-        " --threads {threads} --compute {study.how:q}"
+        " --threads {threads} --compute {study.compute_json:q}"
 
 
 # Numbers: how often a peak lies on the part that the attribute is about.

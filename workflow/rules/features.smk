@@ -29,6 +29,7 @@ rule specify_features:
     params:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
         images=lambda wildcards: canonical(study.datasets.images(wildcards.dataset)),
+        version=FEATURES_VERSION,
     shell:
         "printf '%s\\n' {params.settings:q} > {output}"
 
@@ -49,7 +50,7 @@ rule pretrain:
         runtime=30,
     shell:
         "python -m zslpipe pretrain --images {input.images} --output {output} --threads {threads}"
-        " --compute {study.how:q}"
+        " --compute {study.compute_json:q}"
 
 
 rule extract:
@@ -77,7 +78,7 @@ rule extract:
     shell:
         "python -m zslpipe extract --index {input.index} --settings {params.settings:q}"
         " {params.images} --data-root {study.data_root:q} --output {output} --threads {threads}"
-        " --compute {study.how:q} --weights {input.weights:q}"
+        " --compute {study.compute_json:q} --weights {input.weights:q}"
 
 
 # Pooled features that the dataset's own .mat file holds.

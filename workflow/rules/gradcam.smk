@@ -23,7 +23,7 @@ rule gradcam:
     shell:
         "python -m zslpipe grad-cam --weights {input.weights} --seed {wildcards.seed} {params.reads}"
         " --data-root {study.data_root:q} --count {params.pictures} --output {output}"
-        " --threads {threads} --compute {study.how:q}"
+        " --threads {threads} --compute {study.compute_json:q}"
 
 
 rule gradcam_figure:

@@ -24,7 +24,7 @@ rule validate:
     shell:
         "python -m zslpipe validate --weights {input.weights} --seed {wildcards.seed} {params.reads}"
         " --data-root {study.data_root:q} --output {output} --threads {threads}"
-        " --compute {study.how:q}"
+        " --compute {study.compute_json:q}"
 
 
 # Task-irrelevant images: a list, features, scores.
@@ -71,10 +71,11 @@ rule extract_irrelevant:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
         images=lambda wildcards: study.datasets.irrelevant_images(wildcards.dataset),
         folder=lambda wildcards: study.datasets.irrelevant_root(wildcards.dataset),
+        version=FEATURES_VERSION,
     shell:
         "python -m zslpipe extract-irrelevant --index {input.index} --settings {params.settings:q}"
         " --images {params.images:q} --data-root {params.folder:q} --output {output}"
-        " --threads {threads} --compute {study.how:q} --weights {input.weights:q}"
+        " --threads {threads} --compute {study.compute_json:q} --weights {input.weights:q}"
 
 
 rule score_irrelevant:
@@ -98,4 +99,4 @@ rule score_irrelevant:
     shell:
         "python -m zslpipe score-irrelevant --weights {input.weights} --seed {wildcards.seed}"
         " {params.reads} --data-root {params.folder:q} --output {output} --threads {threads}"
-        " --compute {study.how:q}"
+        " --compute {study.compute_json:q}"

@@ -27,7 +27,7 @@ rule train:
     shell:
         "python -m zslpipe train --spec {params.spec:q} --seed {wildcards.seed} {params.reads}"
         " --data-root {study.data_root:q} --output {params.folder} --threads {threads}"
-        " --compute {study.how:q}"
+        " --compute {study.compute_json:q}"
 
 
 # End-to-end methods: from images, a GPU's hours. A job that is cut off goes on from its checkpoint.

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+from types import ModuleType
 
 import click
 
@@ -15,23 +16,10 @@ from zslpipe.machine.interruption import EXIT_CODE, InterruptedTraining
 
 logger = logging.getLogger("zslpipe")
 
-# Heading -> commands, the workflow's in the order of its steps.
+# Heading -> modules whose commands stand under it: the workflow's in the order of its stages.
 SECTIONS = {
-    "Steps of the workflow": (
-        *(datasets.write_index, datasets.write_words),
-        *(features.pretrain, features.extract, features.store),
-        *(runs.train, runs.attend, scores.localize, runs.validate),
-        *(datasets.list_irrelevant, features.extract_irrelevant, runs.score_irrelevant),
-        *(scores.ensemble, scores.rebalance, scores.evaluate),
-        *(reports.make_tables, reports.make_localization_tables),
-        *(reports.draw_losses, reports.draw_curves, reports.draw_confusion),
-        *(reports.draw_maps, reports.draw_parts, reports.draw_predictions),
-        *(runs.grad_cam, reports.draw_grad_cam, reports.draw_channels),
-    ),
-    "For people": (
-        *(people.inspect_data, people.compare_results),
-        *(people.pack_features, people.unpack_features, people.show_status),
-    ),
+    "Steps of the workflow": (datasets, features, runs, scores, reports),
+    "For people": (people,),
 }
 
 # What a file system refuses: no right, read-only, full, over quota, a file where a folder should
@@ -42,14 +30,20 @@ REFUSALS = (
 )
 
 
+def commands_of(modules: tuple[ModuleType, ...]) -> list[click.Command]:
+    """Return the commands that modules define, in their order."""
+    found = [value for module in modules for value in vars(module).values()]
+    return [value for value in found if isinstance(value, click.Command)]
+
+
 class Program(click.Group):
     """The group of all sub-commands; its help keeps their order and headings."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a list of commands with the first sentence of their help under each heading."""
-        for heading, commands in SECTIONS.items():
+        for heading, modules in SECTIONS.items():
             rows = []
-            for command in commands:
+            for command in commands_of(modules):
                 rows.append((str(command.name), command.get_short_help_str(formatter.width)))
             with formatter.section(heading):
                 formatter.write_dl(rows)
@@ -57,7 +51,7 @@ class Program(click.Group):
 
 program = Program(
     "zslpipe",
-    commands=[command for commands in SECTIONS.values() for command in commands],
+    commands=commands_of((datasets, features, runs, scores, reports, people)),
     help="Generalized zero-shot recognition, step by step.",
     context_settings={
         "help_option_names": ["-h", "--help"],

@@ -37,7 +37,7 @@ class WeightsFile(click.ParamType["Path | None"]):
 # What extract_features reads of an extractor, save weights, for which --weights may stand.
 _extractor_option = settings_option(
     "The extractor: its name and its section of the configuration, as JSON.",
-    *("name", "backbone", "size", "grid", "features_version"),
+    *("name", "backbone", "size", "grid"),
 )
 _weights_option = click.option(
     "--weights",
@@ -133,12 +133,18 @@ def extract_irrelevant(
 def _chosen(
     settings: Mapping[str, Any], weights: Path | None, compute: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return an extractor's settings and how it computes, which the workflow gives with
-    ``--compute``; InputError where nothing names the network's weights.
+    """Return an extractor's settings, and how it computes and in which version, which the workflow
+    gives with ``--compute``; InputError where nothing names the network's weights or the version.
     """
     if weights is None and "weights" not in settings:
         raise InputError("no weights: give a file with --weights, or the key weights in --settings")
-    return {**settings, **compute.get("extractors", {}).get(settings["name"], {})}
+    chosen = {**settings, **compute.get("extractors", {}).get(settings["name"], {})}
+    if "features_version" not in chosen:
+        raise InputError(
+            "no features_version: give it in --settings, or in --compute as the workflow does "
+            f"(extractors, {settings['name']})"
+        )
+    return chosen
 
 
 @click.command("store")

@@ -13,9 +13,9 @@ from zslpipe.study.paths import PATHS
 # Raised by hand when the features themselves change; hashing the code would cost GPU days at every
 # refactoring.
 FEATURES_VERSION = 1
-# Settings of an extractor that say how it computes: they travel in the command and run nothing
-# again.
-HOW = ("batch_size", "dtype")
+# Settings of an extractor that say how it computes. They travel in the command; in the slice they
+# stand at these values, whatever a user writes, so that changing them runs nothing again.
+HOW = {"batch_size": 32, "dtype": "bfloat16"}
 
 
 class Extractors:
@@ -60,21 +60,19 @@ class Extractors:
         """Return the slice that a feature file depends on, besides its images; ``weights`` as
         written.
 
-        A ``dtype`` is part of it where somebody chose one and a GPU computes: a CPU knows float32
-        alone.
+        A ``dtype`` counts where a GPU may compute: a CPU knows float32 alone.
         """
-        entry = dict(self.entries[name])
-        how = {key: entry.pop(key) for key in HOW if key in entry}
-        if self.device != "cpu" and how.get("dtype", "bfloat16") != "bfloat16":
-            entry["dtype"] = how["dtype"]
-        return {"name": name, "features_version": FEATURES_VERSION, **entry}
+        entry = {"name": name, **self.entries[name], **HOW}
+        if self.device != "cpu":
+            entry["dtype"] = self.entries[name].get("dtype", HOW["dtype"])
+        return entry
 
     def how(self) -> dict[str, dict[str, Any]]:
-        """Return how each extractor computes, by its name."""
+        """Return how each extractor computes, by its name, and the version of what it computes."""
         found = {}
         for name in self.computed:
-            entry = self.entries[name]
-            found[name] = {key: entry[key] for key in HOW if key in entry}
+            entry = HOW | self.entries[name]
+            found[name] = {key: entry[key] for key in HOW} | {"features_version": FEATURES_VERSION}
         return found
 
     def weights_file(self, dataset: str, name: str) -> list[str]:

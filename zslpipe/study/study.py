@@ -41,7 +41,7 @@ class Study:
         return 0 if self.compute["device"] == "cpu" else 1
 
     @property
-    def how(self) -> str:
+    def compute_json(self) -> str:
         """How jobs compute, as JSON: given to them in the command, which reruns nothing when it
         changes.
         """
