@@ -40,7 +40,9 @@ def test_tables_and_type_information_are_packaged(settings: dict) -> None:
 
 
 def test_make_help_tells_every_target() -> None:
-    done = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     told = [line.split()[0] for line in done.stdout.splitlines()]
     (phony,) = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert told == phony.split()
