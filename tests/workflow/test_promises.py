@@ -140,7 +140,7 @@ def test_what_is_only_said_and_where_a_job_runs(checkout: Checkout) -> None:
     for module in ("errors", "devices", "gpu_lock", "files", "progress", "interruption"):
         checkout.append(f"zslpipe/machine/{module}.py", "\nADDED = 1\n")
     checkout.append("zslpipe/provenance.py", "\nADDED = 1\n")
-    checkout.replace("zslpipe/training/fit.py", "starting afresh", "beginning afresh")
+    checkout.replace("zslpipe/training/checkpoint.py", "starting afresh", "beginning afresh")
     checkout.replace("zslpipe/runs/train.py", "chosen on the validation classes", "the choice")
     checkout.replace(
         "zslpipe/methods/dazle.py", "DAZLE needs word vectors", "DAZLE cannot do without words"
@@ -258,7 +258,7 @@ def test_other_drawings_are_extracted(checkout: Checkout) -> None:
 
 def test_an_extractor_changed_together_with_an_adapter(checkout: Checkout) -> None:
     checkout.append("zslpipe/formats/index.py", "\nADDED = 1\n")
-    planned = checkout.planned("--config", "set=extractors.demo_7x7.batch_size=16")
+    planned = checkout.planned("--config", "set=extractors.demo_7x7.layer=features")
     assert planned >= {"render demo", "extract demo/demo_7x7"}
     assert "pretrain demo" not in planned
 
