@@ -162,6 +162,27 @@ def train(rate):
         assert hashes(package)[0] != changed[0]
 
 
+def test_a_text_put_together_for_a_message_does_not_count(package: Path) -> None:
+    text = '''"""A method."""
+
+
+def train(rate):
+    found = f"{rate} found"
+    if rate < 0:
+        advice = "give more"
+        raise ValueError(f"{found}: {advice}")
+    name = f"rate {rate}"
+    return name
+'''
+    (package / "methods/first.py").write_text(text, encoding="utf8")
+    before = hashes(package)
+    edit(package / "methods/first.py", "{rate} found", "found: {rate}")
+    edit(package / "methods/first.py", "give more", "give a number from 0")
+    assert hashes(package) == before
+    edit(package / "methods/first.py", "rate {rate}", "speed {rate}")
+    assert hashes(package)[0] != before[0]
+
+
 def test_where_and_how_a_job_runs_does_not_count(package: Path) -> None:
     (package / "machine").mkdir()
     (package / "machine/__init__.py").write_text("", encoding="utf8")

@@ -15,10 +15,11 @@ PACKAGE = Path(__file__).parent
 # Endings of the package's own tables (published numbers, corrections of words): what they say is
 # part of the code.
 TABLES = (".yaml", ".csv")
-# Rooms and modules that decide no number: where and how a job runs, and what is hashed itself.
-SILENT = ("machine", "provenance")
-# Keywords of calls that only explain.
-HELP_TEXTS = ("help", "short_help", "epilog")
+# Rooms and modules that decide no number: where and how a job runs, what is hashed itself, who
+# refuses settings.
+SILENT = ("machine", "provenance", "settings")
+# Keywords of calls that only explain: of click, of tqdm.
+HELP_TEXTS = ("help", "short_help", "epilog", "desc")
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -156,6 +157,17 @@ class _Unsaid(ast.NodeTransformer):
             node.body = node.body[1:]
         return super().generic_visit(node)
 
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Drop texts that were put together for messages alone, once these are taken out."""
+        self.generic_visit(node)
+        names = [name for name in ast.walk(node) if isinstance(name, ast.Name)]
+        read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+        for parent in ast.walk(node):
+            if isinstance(parent, ast.FunctionDef | ast.If | ast.For | ast.With | ast.Try):
+                kept = [one for one in parent.body if not _is_unread_text(one, read)]
+                parent.body = kept or [ast.Pass()]
+        return node
+
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         """Keep which error is raised, not its message."""
         if isinstance(node.exc, ast.Call):
@@ -174,6 +186,14 @@ class _Unsaid(ast.NodeTransformer):
         """Drop the help text of an option or a command."""
         node.keywords = [word for word in node.keywords if word.arg not in HELP_TEXTS]
         return self.generic_visit(node)
+
+
+def _is_unread_text(statement: ast.stmt, read: set[str]) -> bool:
+    """Return whether a statement gives a name that nobody reads a text."""
+    if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)):
+        return False
+    text = isinstance(statement.value, ast.JoinedStr | ast.Constant)
+    return text and statement.targets[0].id not in read
 
 
 def _used_by(function: str, tree: ast.Module, entry: str) -> list[ast.stmt]:

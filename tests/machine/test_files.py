@@ -1,11 +1,13 @@
 """Files that appear whole or not at all, and names that no other process uses."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.made_up.places import PACKAGE
 from zslpipe.machine.errors import InputError
@@ -152,3 +154,18 @@ def test_what_is_read_comes_back(tmp_path):
     path = tmp_path / "m.json"
     path.write_text("7")
     assert read_complete(path, lambda found: int(found.read_text()), "number", "nobody") == 7
+
+
+def test_a_folder_that_its_holder_removes_is_no_error(tmp_path, monkeypatch):
+    """Between the making of the folder and its lock another process may remove it: asked again."""
+    folder, acquire, removed = tmp_path / ".x.work", FileLock.acquire, []
+
+    def late(self, **options):
+        if not removed:
+            removed.append(shutil.rmtree(folder))
+        return acquire(self, **options)
+
+    monkeypatch.setattr(FileLock, "acquire", late)
+    with held_folder(folder):
+        assert (folder / "holder").is_file()
+    assert removed

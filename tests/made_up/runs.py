@@ -11,6 +11,7 @@ from zslpipe.formats.scores import (
     write_irrelevant,
     write_scores,
 )
+from zslpipe.scores.kinds import KINDS
 from zslpipe.scores.rebalancing import rebalance
 
 SEEN = np.array([True, True, False, True, True, False, True, False, True])
@@ -19,6 +20,8 @@ VALIDATION = np.array(
 )  # of the seen classes: seen in the problem of choosing
 CLASSES = tuple(f"class {number}" for number in range(len(SEEN)))
 FILES = ("scores", "validation", "irrelevant")
+# The files that each kind of rebalancing needs beside scores.h5, by its default settings.
+NEEDS = {name: kind().needs() for name, kind in KINDS.items()}
 
 
 def made_up(seed, seen, classes, images=20, bias=3.0):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from tests.made_up.miniature import CLASSES, GRID, SEEN, VALIDATION, WIDTH, write_miniature
+from tests.made_up.runs import NEEDS
 from zslpipe.datasets.irrelevant_images import write_irrelevant_images
 from zslpipe.formats.features import BlockWriter
 from zslpipe.formats.image_list import read_irrelevant_images
@@ -22,7 +23,7 @@ from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores, write_valid
 from zslpipe.runs.train import run_method
 from zslpipe.runs.weights import load_model
 from zslpipe.scores.kinds import KINDS
-from zslpipe.scores.rebalancing import NEEDS, rebalance
+from zslpipe.scores.rebalancing import rebalance
 
 CPU = Compute(device="cpu", threads=1)
 SPEC = {

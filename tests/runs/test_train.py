@@ -17,10 +17,12 @@ from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
+from zslpipe.methods import eszsl
 from zslpipe.runs.attention import attend, pick_images
 from zslpipe.runs.cached_inputs import CachedInputs
+from zslpipe.runs.models import RunInputs, configured
 from zslpipe.runs.opening import open_run_inputs
-from zslpipe.runs.train import run_method
+from zslpipe.runs.train import prepare_run, run_method
 from zslpipe.runs.weights import load_model
 
 CPU = Compute(device="cpu", threads=1, checkpoint_seconds=1e6)
@@ -294,3 +296,39 @@ def test_a_second_process_is_told_who_trains_the_same_run(paths, tmp_path):
     assert not (tmp_path / "seed0").exists()
     run(SELECTING, paths, tmp_path / "seed0")
     assert [path.name for path in tmp_path.iterdir()] == ["seed0"]
+
+
+def test_a_checkpoint_belongs_to_the_code_that_opens_inputs(tmp_path, monkeypatch):
+    asked = []
+
+    def code(*entries, **_):
+        asked.extend(entries)
+        return "code"
+
+    monkeypatch.setattr("zslpipe.runs.train.code_hash", code)
+    inputs = RunInputs(None, None, torch.device("cpu"), "identity")
+    prepare_run(SPECS["dazle"], 0, inputs, None, tmp_path / "seed0", CPU)
+    expected = {"zslpipe.methods.dazle", "zslpipe.runs.train", "zslpipe.runs.opening"}
+    assert set(asked) == expected
+
+
+def test_weights_are_the_same_bytes_whoever_writes_them(paths, tmp_path, monkeypatch):
+    written = []
+    for process in ("one", "other"):
+        name = f"weights.pt.{process}.partial"
+        monkeypatch.setattr(
+            "zslpipe.machine.files.temporary_name", lambda path, name=name: path.with_name(name)
+        )
+        run_inputs = open_run_inputs(
+            SPECS["eszsl"], paths["index"], paths["features"], paths["index"].parent, None, CPU
+        )
+        run_method(SPECS["eszsl"], 0, run_inputs, None, tmp_path / process, CPU)
+        written.append((tmp_path / process / "weights.pt").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_settings_that_a_method_has_not_are_one_line():
+    with pytest.raises(InputError, match=r"^--spec, settings: unknown setting 'feature'"):
+        configured(eszsl, {"settings": {"feature": 1.0}})
+    with pytest.raises(InputError, match=r"^--spec, settings\.feature_regulariser: 'x' is not"):
+        configured(eszsl, {"settings": {"feature_regulariser": "x"}})

@@ -7,6 +7,7 @@ import pytest
 
 from tests.made_up.runs import (
     CLASSES,
+    NEEDS,
     SEEN,
     VALIDATION,
     all_test_images,
@@ -21,7 +22,7 @@ from zslpipe.scores import calibration, gating
 from zslpipe.scores.accuracy import generalized, t1
 from zslpipe.scores.evaluation import evaluate
 from zslpipe.scores.kinds import KINDS, PROBABILITIES, Given
-from zslpipe.scores.rebalancing import NEEDS, rebalance, rebalanced
+from zslpipe.scores.rebalancing import rebalance, rebalanced
 
 
 def nearly_tied(scores, generator):

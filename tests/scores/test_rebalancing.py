@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from tests.made_up.runs import FILES, applied, columns_and_labels, run, write_run
+from tests.made_up.runs import FILES, NEEDS, applied, columns_and_labels, run, write_run
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.evaluation import evaluate
 from zslpipe.scores.kinds import KINDS, PROBABILITIES
-from zslpipe.scores.rebalancing import NEEDS, rebalance
+from zslpipe.scores.rebalancing import rebalance
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -328,6 +328,7 @@ SAME = [
     "dazle.momentum=0.9",
     "dazle.epochs=20 dazle.sampler=random",
     "dazle.lr=1.0e-2",
+    "dazle.criterion=T1",
     "dazle.precision=float32 dazle.selection=last dazle.criterion=H dazle.choose={}",
     "datasets.creatures.semantics=att datasets.creatures.normalisation=unit",
     "dazle.semantics=att dazle.words=drawn dazle.input=regions dazle.extractor=coarse",

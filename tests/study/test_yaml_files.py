@@ -21,7 +21,7 @@ MISTAKES = {
     "dazle:\n  variants:\n    yes: {}\n": ", line 3: YAML reads the key yes as true or false; ",
     "null: 1\n": ", line 1: YAML reads the key null as nothing; quote it: ",
     "2020-01-01: 1\n": ", line 1: YAML reads the key 2020-01-01 as no text; quote it: ",
-    "? [a, b]\n: 1\n": ", line 1: YAML reads the key here as no text; quote it: ",
+    "? [a, b]\n: 1\n": ", line 1: a list or a section as a key; a key is a word",
     "a: [1\nb: 2\n": ", line 2: no YAML: ",
     "a: b: c\n": ", line 1: no YAML: ",
 }

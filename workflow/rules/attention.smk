@@ -67,7 +67,7 @@ rule localization_tables:
     params:
         code=code_hash("zslpipe.commands.reports:make_localization_tables"),
     shell:
-        "python -m zslpipe localization-tables --output results/tables {input}"
+        "python -m zslpipe localization-tables --output {paths.tables} {input}"
 
 
 # Pictures, of the first seed.

@@ -13,7 +13,7 @@ rule specify_backbone:
         "../../envs/numpy.yaml"
     params:
         images=lambda wildcards: canonical(study.datasets.images(wildcards.dataset)),
-        code=code_hash("zslpipe.features.demo_training"),
+        code=code_hash("zslpipe.features.demo_backbone"),
     shell:
         "printf '%s\\n' {params.images:q} > {output}"
 

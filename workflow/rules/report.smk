@@ -17,7 +17,7 @@ rule tables:
     params:
         code=code_hash("zslpipe.commands.reports:make_tables"),
     shell:
-        "python -m zslpipe tables --output results/tables {input}"
+        "python -m zslpipe tables --output {paths.tables} {input}"
 
 
 rule curves:

@@ -17,10 +17,11 @@ from zslpipe.commands.inputs import (
 
 @click.command("index")
 @settings_option(
-    "The dataset's adapter and the adapter's own settings (source), as JSON.", "adapter", "source"
+    *("adapter", "source"),
+    help="The dataset's adapter and the adapter's own settings (source), as JSON.",
 )
 @data_root_option
-@output_option(OUTPUT_FILE, "index.h5 to write; its folder names the dataset.")
+@output_option(OUTPUT_FILE, help="index.h5 to write; its folder names the dataset.")
 def write_index(settings: dict[str, Any], data_root: Path, output: Path) -> None:
     """Read a dataset's files into index.h5.
 
@@ -34,9 +35,9 @@ def write_index(settings: dict[str, Any], data_root: Path, output: Path) -> None
 
 @click.command("words")
 @index_option
-@settings_option("Where the word vectors come from, as JSON.", "kind")
+@settings_option("kind", help="Where the word vectors come from, as JSON.")
 @data_root_option
-@output_option(OUTPUT_FILE, "words.h5 to write.")
+@output_option(OUTPUT_FILE, help="words.h5 to write.")
 def write_words(index: Path, settings: dict[str, Any], data_root: Path, output: Path) -> None:
     """Write one word vector an attribute.
 
@@ -48,9 +49,9 @@ def write_words(index: Path, settings: dict[str, Any], data_root: Path, output: 
 
 
 @click.command("list-irrelevant")
-@settings_option("Folder of images and the classes to drop, as JSON.", "images")
+@settings_option("images", help="Folder of images and the classes to drop, as JSON.")
 @data_root_option
-@output_option(OUTPUT_FILE, "List of images (.h5) to write.")
+@output_option(OUTPUT_FILE, help="List of images (.h5) to write.")
 def list_irrelevant(settings: dict[str, Any], data_root: Path, output: Path) -> None:
     """List task-irrelevant images.
 

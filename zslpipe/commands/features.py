@@ -36,8 +36,8 @@ class WeightsFile(click.ParamType["Path | None"]):
 
 # What extract_features reads of an extractor, save weights, for which --weights may stand.
 _extractor_option = settings_option(
-    "The extractor: its name and its section of the configuration, as JSON.",
     *("name", "backbone", "size", "grid"),
+    help="The extractor: its name and its section of the configuration, as JSON.",
 )
 _weights_option = click.option(
     "--weights",
@@ -47,14 +47,14 @@ _weights_option = click.option(
     help="File of the network's weights; without a value those that the settings name in the "
     "library.",
 )
-_features_option = output_option(OUTPUT_FILE, "Feature file (.h5) to write.")
+_features_option = output_option(OUTPUT_FILE, help="Feature file (.h5) to write.")
 
 
 @click.command("pretrain")
 @click.option(
     "--images", type=INPUT_FOLDER, required=True, help="Folder with a folder of pictures a class."
 )
-@output_option(OUTPUT_FILE, "File of weights (.pt) to write.")
+@output_option(OUTPUT_FILE, help="File of weights (.pt) to write.")
 @compute_options
 def pretrain(images: Path, output: Path, compute: dict[str, Any], threads: int) -> None:
     """Train the demo's own backbone.
@@ -149,7 +149,9 @@ def _chosen(
 
 @click.command("store")
 @index_option
-@settings_option("The dataset's settings with its own feature file (source), as JSON.", "source")
+@settings_option(
+    "source", help="The dataset's settings with its own feature file (source), as JSON."
+)
 @data_root_option
 @_features_option
 def store(index: Path, settings: dict[str, Any], data_root: Path, output: Path) -> None:

@@ -100,14 +100,14 @@ _threads_option = click.option(
 )
 
 
-def output_option(kind: "click.Path[Path]", text: str) -> Callable[[Function], Function]:
-    """Return the option ``--output``, which ``text`` explains."""
-    return click.option("--output", type=kind, required=True, help=text)
+def output_option(kind: "click.Path[Path]", *, help: str) -> Callable[[Function], Function]:
+    """Return the option ``--output``."""
+    return click.option("--output", type=kind, required=True, help=help)
 
 
-def settings_option(text: str, *keys: str) -> Callable[[Function], Function]:
+def settings_option(*keys: str, help: str) -> Callable[[Function], Function]:
     """Return the option ``--settings``: a JSON object that holds ``keys``."""
-    return click.option("--settings", type=JsonObject(*keys), required=True, help=text)
+    return click.option("--settings", type=JsonObject(*keys), required=True, help=help)
 
 
 def image_options(function: Function) -> Function:
@@ -165,6 +165,7 @@ def module_named(room: str, name: str, option: str) -> ModuleType:
     """Return the module ``name`` of a room of the package; InputError, which begins with
     ``option``, names the nearest where there is none.
     """
+    name = str(name)
     modules = pkgutil.iter_modules(importlib.import_module(room).__path__)
     known = [module.name for module in modules]
     if name not in known:

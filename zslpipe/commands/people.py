@@ -73,15 +73,16 @@ def _show_page(dataset: "Index", folder: Path) -> None:
 def _draw_page(dataset: "Index", folder: Path, output: Path) -> None:
     """Write the page as text and, beside it, the picture ``output``."""
     from zslpipe.datasets.inspection import inspect_dataset, sample_picture
+    from zslpipe.machine.files import written_whole
 
     if not folder.is_dir():
         drawn = "inspect: --output draws pictures, and there is no folder"
         raise InputError(f"{drawn} {folder}; give --images FOLDER")
     if output.suffix not in (".png", ".svg"):
         raise InputError(f"inspect: --output {output} names no picture; end it in .png or .svg")
-    output.parent.mkdir(parents=True, exist_ok=True)
     page = inspect_dataset(dataset, folder)
-    output.with_suffix(".txt").write_text(page + "\n", encoding="utf8")
+    with written_whole(output.with_suffix(".txt")) as temporary:
+        temporary.write_text(page + "\n", encoding="utf8")
     sample_picture(dataset, folder, output)
 
 

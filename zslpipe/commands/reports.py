@@ -15,8 +15,10 @@ from zslpipe.commands.inputs import (
     output_option,
 )
 
-_tables_option = output_option(OUTPUT_FOLDER, "Folder of the tables.")
-_figure_option = output_option(ANY_PATH, "Figure to write, without ending: it gets .png and .svg.")
+_tables_option = output_option(OUTPUT_FOLDER, help="Folder of the tables.")
+_figure_option = output_option(
+    ANY_PATH, help="Figure to write, without ending: it gets .png and .svg."
+)
 
 
 @click.command("tables")

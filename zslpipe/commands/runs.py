@@ -40,7 +40,7 @@ SPEC = (
 @seed_option
 @run_options
 @words_option
-@output_option(OUTPUT_FOLDER, "Folder of the seed: weights.pt, history.csv, scores.h5.")
+@output_option(OUTPUT_FOLDER, help="Folder of the seed: weights.pt, history.csv, scores.h5.")
 @compute_options
 def train(
     spec: dict[str, Any],
@@ -72,7 +72,7 @@ def train(
 @seed_option
 @run_options
 @words_option
-@output_option(OUTPUT_FILE, "attention.h5 to write.")
+@output_option(OUTPUT_FILE, help="attention.h5 to write.")
 @count_option
 @compute_options
 def attend(
@@ -106,7 +106,7 @@ def attend(
 @seed_option
 @run_options
 @words_option
-@output_option(OUTPUT_FILE, "validation.h5 to write.")
+@output_option(OUTPUT_FILE, help="validation.h5 to write.")
 @compute_options
 def validate(
     weights: Path,
@@ -145,7 +145,7 @@ def validate(
 )
 @run_options
 @words_option
-@output_option(OUTPUT_FILE, "irrelevant.h5 to write.")
+@output_option(OUTPUT_FILE, help="irrelevant.h5 to write.")
 @compute_options
 def score_irrelevant(
     weights: Path,
@@ -177,7 +177,7 @@ def score_irrelevant(
 @trained_option
 @seed_option
 @run_options
-@output_option(OUTPUT_FILE, "gradcam.h5 to write.")
+@output_option(OUTPUT_FILE, help="gradcam.h5 to write.")
 @count_option
 @compute_options
 def grad_cam(

@@ -25,7 +25,7 @@ _scores_option = click.option(
 @attention_option
 @index_option
 @image_options
-@output_option(OUTPUT_FILE, "localization.json to write.")
+@output_option(OUTPUT_FILE, help="localization.json to write.")
 def localize(
     attention: Path, index: Path, images: Path | None, data_root: Path, output: Path
 ) -> None:
@@ -47,7 +47,7 @@ def localize(
     help="What the files hold: scores of a dataset's images, of its validation problem, or of "
     "task-irrelevant images.",
 )
-@output_option(OUTPUT_FILE, "Score matrix (.h5) to write.")
+@output_option(OUTPUT_FILE, help="Score matrix (.h5) to write.")
 @click.argument("matrices", nargs=-1, required=True, type=INPUT_FILE)
 def ensemble(name: str, kind: str, output: Path, matrices: tuple[Path, ...]) -> None:
     """Average the softmax outputs of score matrices.
@@ -70,7 +70,7 @@ def ensemble(name: str, kind: str, output: Path, matrices: tuple[Path, ...]) -> 
 @click.option(
     "--settings", type=JsonObject(), default="{}", help="The kind's own settings, as JSON."
 )
-@output_option(OUTPUT_FILE, "Score matrix (.h5) to write.")
+@output_option(OUTPUT_FILE, help="Score matrix (.h5) to write.")
 def rebalance(
     kind: str,
     scores: Path,
@@ -87,7 +87,7 @@ def rebalance(
 
 @click.command("evaluate")
 @_scores_option
-@output_option(OUTPUT_FILE, "metrics.json to write.")
+@output_option(OUTPUT_FILE, help="metrics.json to write.")
 def evaluate(scores: Path, output: Path) -> None:
     """Compute the figures of merit of a score matrix."""
     from zslpipe.scores.evaluation import write_metrics

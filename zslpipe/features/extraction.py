@@ -15,12 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import PIL
 import torch
 import torchvision
+from pydantic import PositiveInt
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -33,6 +34,7 @@ from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.machine.progress import REPORT_SECONDS, write_progress
 from zslpipe.networks.backbones import Trunk, build_trunk, folded, state_hash
+from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +52,12 @@ class Extractor:
     name: str
     backbone: str
     weights: str
-    size: int
-    grid: int
-    features_version: int
+    size: PositiveInt
+    grid: PositiveInt
+    features_version: PositiveInt
     layer: str | None = None
-    dtype: str = "bfloat16"
-    batch_size: int = 32
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    batch_size: PositiveInt = 32
 
 
 def extract_features(
@@ -73,7 +75,8 @@ def extract_features(
     """
     names = Extractor.__dataclass_fields__
     chosen = {key: value for key, value in settings.items() if key in names}
-    extractor = Extractor(**{**chosen, "weights": str(weights or settings["weights"])})
+    named = str(weights or settings["weights"])
+    extractor = parse_settings(Extractor, {**chosen, "weights": named}, "--settings")
     device = device_of(compute)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
     workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)

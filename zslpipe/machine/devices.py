@@ -6,19 +6,21 @@ from pathlib import Path
 
 import psutil
 import torch
+from pydantic import NonNegativeFloat, PositiveInt
 
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.gpu_lock import assigned_by_scheduler, claim
+from zslpipe.machine.ranges import Device
 
 
 @dataclass(frozen=True)
 class Compute:
     """Where a job computes; none of it belongs to what a result is."""
 
-    device: str = "auto"
+    device: Device = "auto"
     compile: bool = False
-    checkpoint_seconds: float = 60.0
-    threads: int = 2
+    checkpoint_seconds: NonNegativeFloat = 60.0
+    threads: PositiveInt = 2
 
 
 def device_of(compute: Compute) -> torch.device:

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 from zslpipe.machine.errors import InputError, one_line
 
 Content = TypeVar("Content")
+# Times that a lock is asked for while its last holder removes its folder (ours).
+ATTEMPTS = 10
 
 
 def temporary_name(path: Path) -> Path:
@@ -89,18 +91,26 @@ def held_folder(folder: Path) -> Iterator[None]:
 
     Raises InputError, which says who holds it, where another process does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    holder = folder / "holder"
-    lock = FileLock(folder / "lock")
+    lock = _locked(folder)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        who = holder.read_text().strip() if holder.is_file() else "another process"
-        raise InputError(
-            f"{folder}: {who} writes here; wait for its end, or stop it, and run again"
-        ) from None
-    try:
-        holder.write_text(f"process {os.getpid()} on {platform.node()}\n")
         yield
     finally:
         lock.release()
+
+
+def _locked(folder: Path) -> FileLock:
+    """Return the lock of a work folder, held; InputError where another process holds it."""
+    holder, lock = folder / "holder", FileLock(folder / "lock")
+    for _ in range(ATTEMPTS):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+            holder.write_text(f"process {os.getpid()} on {platform.node()}\n")
+        except (FileNotFoundError, FileExistsError):  # its holder has ended and removes the folder
+            lock.release()
+        except Timeout:
+            break
+        else:
+            return lock
+    who = holder.read_text().strip() if holder.is_file() else "another process"
+    raise InputError(f"{folder}: {who} writes here; wait for its end, or stop it, and run again")

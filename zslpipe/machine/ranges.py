@@ -43,3 +43,18 @@ def _plain_path(text: str) -> str:
 
 # A file or folder, relative to data_root or absolute.
 FileName = Annotated[str, Field(min_length=1), AfterValidator(_plain_path)]
+
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def _device(text: str) -> str:
+    """Return a device; ValueError for a text that names none."""
+    if not DEVICE.fullmatch(text):
+        raise ValueError(
+            "is no device: write auto (a GPU where there is one), cpu, cuda, or cuda:0, cuda:1 ..."
+        )
+    return text
+
+
+# Where a job computes.
+Device = Annotated[str, AfterValidator(_device)]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zslpipe.formats.index import Index
 from zslpipe.runs.problems import Problem
+from zslpipe.settings import parse_settings
 from zslpipe.training.contract import Classes, Inputs, Model, TrainingData, TrainingRun
 
 
@@ -28,9 +29,9 @@ class RunInputs:
 
 def configured(module: Any, spec: Mapping[str, Any]) -> Any:
     """Return the method's Config; ``spec`` is a :class:`zslpipe.study.config.Run` as a dict, whose
-    settings are complete.
+    settings are complete. Raises InputError for a name or a value that the Config has not.
     """
-    return module.Config(**spec["settings"])
+    return parse_settings(module.Config, spec["settings"], "--spec", ("settings",))
 
 
 def build_model(module: Any, config: Any, classes: Classes, run_inputs: RunInputs) -> Model:

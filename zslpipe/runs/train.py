@@ -93,7 +93,8 @@ def prepare_run(
     """Return how the training that writes ``output`` runs, with the stamp of all that its
     checkpoints depend on: settings, code, inputs and word vectors.
     """
-    code = code_hash(f"zslpipe.methods.{spec['method']}", "zslpipe.runs.train")
+    method = f"zslpipe.methods.{spec['method']}"
+    code = code_hash(method, "zslpipe.runs.train", "zslpipe.runs.opening")
     word_bytes = "" if words is None else settings_hash(words.tolist())
     return TrainingRun(
         seed=seed,

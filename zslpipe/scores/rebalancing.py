@@ -23,9 +23,6 @@ from zslpipe.scores.gating import keep_best
 from zslpipe.scores.kinds import KINDS, Given, Rebalancing
 from zslpipe.settings import parse_settings
 
-# The files that each kind needs beside scores.h5, where no setting says otherwise.
-NEEDS: Mapping[str, tuple[str, ...]] = {name: kind().needs() for name, kind in KINDS.items()}
-
 
 def rebalance(
     kind: str,
@@ -65,13 +62,7 @@ def settings_of(kind: str, settings: Mapping[str, Any]) -> Rebalancing:
     """
     if kind not in KINDS:
         raise InputError(f"rebalancing {kind!r}; {nearest(kind, KINDS)}")
-    where = f"rebalancing {kind!r}"
-    try:
-        return parse_settings(KINDS[kind], settings, where)
-    except InputError:
-        raise
-    except ValueError as error:  # of the class itself: a value out of range
-        raise InputError(f"{where}: {error}") from None
+    return parse_settings(KINDS[kind], settings, f"rebalancing {kind!r}")
 
 
 def rebalanced(kind: Rebalancing, given: Given) -> ScoreMatrix:

@@ -208,7 +208,8 @@ def _run(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
         normalisation=section.normalisation or entry["normalisation"],
         precision=section.precision,
         selection=section.selection,
-        criterion=section.criterion,
+        # Where nothing is chosen, by what decides nothing.
+        criterion=section.criterion if section.selection == "validation" else "H",
         choose=row.choose,
         settings=row.complete(entry.get("settings_of"), trunk),
         rebalancing=section.rebalancing,

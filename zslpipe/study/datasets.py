@@ -127,7 +127,9 @@ class Datasets:
     def irrelevant_folder(self, name: str) -> str:
         """Return the folder that a set's ``images`` is relative to."""
         rendered = self.config["irrelevant"][name].get("rendered")
-        return self.config["data_root"] if rendered is None else f"results/{rendered}"
+        if rendered is not None:
+            return PATHS.dataset.format(dataset=rendered)
+        return str(self.config["data_root"])
 
     def irrelevant_pictures(self, name: str) -> list[str]:
         """Return the drawn pictures of a set; a user's folder is not watched."""

@@ -14,6 +14,7 @@ class Paths:
     ``figure`` and ``dataset_figure`` are stems: a figure is a png and an svg.
     """
 
+    dataset: str = "results/{dataset}"
     index: str = "results/{dataset}/index.h5"
     images: str = "results/{dataset}/images"
     auxiliary: str = "results/{dataset}/auxiliary"

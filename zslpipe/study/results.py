@@ -142,5 +142,9 @@ class Results:
 
     def metrics_of_first_seed(self, dataset: str) -> list[str]:
         """Return the metrics of a dataset's results from the first seed."""
-        own = [path for path in self.metrics if path.startswith(f"results/{dataset}/")]
+        own = [
+            path
+            for path in self.metrics
+            if path.startswith(f"{PATHS.dataset.format(dataset=dataset)}/")
+        ]
         return [path for path in own if f"/seed{self.runs.seeds[0]}/" in path]

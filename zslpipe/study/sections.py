@@ -2,9 +2,10 @@
 meaning.
 
 The sections of methods (``dazle: ...``) hold besides :class:`RunSection` the fields of the method's
-own ``Config``; a dataset's ``source``, ``words``, ``irrelevant`` and ``rebalancing`` are checked
-against the Settings of those who read them (:mod:`zslpipe.study.declarations`). The schema for
-editors is written from this file and those (:mod:`zslpipe.study.schema`).
+own ``Config``; a dataset's ``source`` and ``words`` are checked against the Settings of those who
+read them (:mod:`zslpipe.study.declarations`), ``rebalancing`` against its kinds
+(:mod:`zslpipe.scores.kinds`). The schema for editors is written from this file
+(:mod:`zslpipe.study.schema`).
 """
 
 import re
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, WithJsonSchema
 
 from zslpipe.machine.errors import nearest
-from zslpipe.machine.ranges import FileName, OneOrMore, Seed
+from zslpipe.machine.ranges import Device, FileName, OneOrMore, Seed
 from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import known_names
 
@@ -24,7 +25,6 @@ TAKEN = ("tables", "figures", "logs", "irrelevant", "README.md", "report.html")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 WORD = re.compile(r"[A-Za-z0-9_]+")
 WITH_SETTINGS = tuple(name for name, kind in KINDS.items() if known_names(kind, ()))
-DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 def _name(text: str) -> str:
@@ -58,15 +58,6 @@ def _variant(text: str) -> str:
     return _word(text)
 
 
-def _device(text: str) -> str:
-    """Return a device; ValueError for a text that names none."""
-    if not DEVICE.fullmatch(text):
-        raise ValueError(
-            "is no device: write auto (a GPU where there is one), cpu, cuda, or cuda:0, cuda:1 ..."
-        )
-    return text
-
-
 def _kind(text: str) -> str:
     """Return a kind of rebalancing; ValueError for a text that names none."""
     if text not in KINDS:
@@ -92,7 +83,6 @@ Name = Annotated[str, AfterValidator(_name)]
 DatasetName = Annotated[str, AfterValidator(_dataset_name)]
 EnsembleName = Annotated[str, AfterValidator(_word)]
 VariantName = Annotated[str, AfterValidator(_variant)]
-Device = Annotated[str, AfterValidator(_device)]
 Text = Annotated[str, Field(min_length=1)]
 # The settings of others, checked by their own dataclasses.
 Others = Mapping[str, Any]
@@ -182,7 +172,9 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how jobs run; changing it reruns nothing."""
+    """Where and how jobs run; changing it reruns nothing, but for an extractor's ``dtype`` other
+    than the default, which counts where a GPU may compute.
+    """
 
     device: Device = "auto"
     """auto takes a GPU where there is one"""

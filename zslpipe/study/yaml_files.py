@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from zslpipe.machine.errors import InputError
+from zslpipe.machine.errors import InputError, one_line
 
 TEXT = "tag:yaml.org,2002:str"
 MERGE = "tag:yaml.org,2002:merge"
@@ -22,14 +22,16 @@ def check_yaml(path: Path) -> None:
     """Raise InputError, naming file and line, for a key that is given twice in a section, for one
     that YAML reads as a number, true, false or nothing, and for a file that is no YAML.
     """
-    text = path.read_text(encoding="utf8")
     try:
+        text = path.read_text(encoding="utf8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         if _is_json(text):  # of which Snakemake reads more than YAML does, such as tabs
             return
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: no YAML: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no YAML in UTF-8: {one_line(error)}") from None
     if root is not None:
         _check_node(root, path, set())
 
@@ -64,9 +66,10 @@ def _check_keys_of(node: yaml.MappingNode, path: Path) -> None:
         line = key.start_mark.line + 1
         if key.tag == MERGE:
             continue
-        if key.tag != TEXT or not isinstance(key, yaml.ScalarNode):
-            kind = READ_AS.get(key.tag.rsplit(":", 1)[1], "no text")
-            shown = key.value if isinstance(key, yaml.ScalarNode) else "here"
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError(f"{path}, line {line}: a list or a section as a key; a key is a word")
+        if key.tag != TEXT:
+            kind, shown = READ_AS.get(key.tag.rsplit(":", 1)[1], "no text"), key.value
             raise InputError(
                 f'{path}, line {line}: YAML reads the key {shown} as {kind}; quote it: "{shown}"'
             )

@@ -173,6 +173,7 @@ def _render_folder(
     number of processes makes no difference.
     """
     partial = temporary_name(target)
+    shutil.rmtree(partial, ignore_errors=True)
     for folder in folders:
         (partial / folder).mkdir(parents=True)
     jobs = [
