@@ -192,44 +192,6 @@ def write_parts(path: Path, images: Sequence[str]) -> None:
     path.write_text("\n".join(rows) + "\n")
 
 
-def write_deepfashion(
-    root: Path, classes: int = 12, images_each: int = 10, attributes: int = 6
-) -> dict[str, object]:
-    """Write the benchmark's lists: categories 1.. (number 4 without images), {-1, 0, 1} labels,
-    partitions.
-    """
-    random = np.random.default_rng(0)
-    numbers = [
-        number for number in range(1, classes + 1) if number != 4 for _ in range(images_each)
-    ]
-    paths = [f"img/Some_Thing/img_{row:08d}.jpg" for row in range(len(numbers))]
-    labels = random.integers(-1, 2, (len(paths), attributes))
-    _benchmark_list(
-        root / "list_category_cloth.txt",
-        [f"Category{number} 1" for number in range(1, classes + 1)],
-    )
-    _benchmark_list(
-        root / "list_category_img.txt", [f"{p}   {n}" for p, n in zip(paths, numbers, strict=True)]
-    )
-    _benchmark_list(
-        root / "list_attr_cloth.txt", [f"deep v-neck {i}  {1 + i % 5}" for i in range(attributes)]
-    )
-    rows = [f"{path}  {' '.join(map(str, row))}" for path, row in zip(paths, labels, strict=True)]
-    _benchmark_list(root / "list_attr_img.txt", rows)
-    kinds = ("train", "train", "train", "val", "test")
-    _benchmark_list(
-        root / "list_eval_partition.txt", [f"{p} {kinds[i % 5]}" for i, p in enumerate(paths)]
-    )
-    (root / "unseen.txt").write_text("Category2\nCategory9\n")
-    files = {"category_names": "list_category_cloth.txt", "categories": "list_category_img.txt"}
-    files |= {"attribute_names": "list_attr_cloth.txt", "attributes": "list_attr_img.txt"}
-    return files | {"partition": "list_eval_partition.txt", "unseen_classes": "unseen.txt"}
-
-
-def _benchmark_list(path: Path, rows: Sequence[str]) -> None:
-    path.write_text(f"{len(rows)}\nname  value\n" + "\n".join(rows) + "\n")
-
-
 def write_folder(root: Path, classes: int = 8, images_each: int = 5) -> dict[str, object]:
     """Write one's own data: class folders, a CSV of attributes, a list of unseen classes."""
     names = [f"thing {number}" for number in range(classes)]

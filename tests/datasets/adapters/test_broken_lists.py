@@ -7,6 +7,7 @@ import pytest
 
 from tests.made_up import lookalike
 from tests.made_up.damage import HTML, content, message_of
+from tests.made_up.deepfashion import CATEGORY_SIZES, write_deepfashion
 from zslpipe.datasets.adapters import deepfashion, folder
 
 FOLDER = {
@@ -96,9 +97,45 @@ DEEPFASHION = {
 @pytest.mark.parametrize("case", DEEPFASHION)
 def test_deepfashion(tmp_path, case):
     breaks, expected = DEEPFASHION[case]
-    settings = lookalike.write_deepfashion(tmp_path)
+    settings = write_deepfashion(tmp_path)
     breaks(tmp_path)
     text = message_of(
         lambda: deepfashion.write(settings, tmp_path / "results/mine/index.h5", tmp_path)
     )
     assert re.search(expected, text), text
+
+
+NUMBERING = {
+    "another order": (
+        lines(lambda rows: rows[:2] + rows[:1:-1]),
+        "category 12 has to be the published unseen 'Jersey', found 'Coat'; with categories of",
+    ),
+    "counted from 0": (
+        lines(lambda rows: [b"51", rows[1], b"None 1", *rows[2:]]),
+        "category 12 has to be the published unseen 'Jersey', found 'Jacket'",
+    ),
+    "another spelling": (
+        lambda old: old.replace(b"Romper", b"Rompers"),
+        "category 48 has to be the published unseen 'Romper', found 'Rompers'",
+    ),
+    "no image of them": (
+        lambda old: old,
+        "none of the published unseen categories has an image",
+    ),
+    "too few": (
+        lines(lambda rows: [b"44", *rows[1:46]]),
+        "category 48 has to be the published unseen 'Romper', found 'no such row'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERING)
+def test_deepfashion_categories_under_other_numbers(tmp_path, case):
+    edit, expected = NUMBERING[case]
+    settings = write_deepfashion(tmp_path, dict.fromkeys(CATEGORY_SIZES, 0) | {"Anorak": 5})
+    del settings["unseen_classes"]
+    content("list_category_cloth.txt", edit)(tmp_path)
+    text = message_of(
+        lambda: deepfashion.write(settings, tmp_path / "results/mine/index.h5", tmp_path)
+    )
+    assert expected in text, text

@@ -3,7 +3,9 @@ Elhamifar 2020).
 
 The benchmark's text lists: a count, a line of column names, then a row a line. The classes are the
 categories that have images, 36 seen and 10 unseen; a class vector is the mean over all images of
-the class of their {-1, 0, 1} attribute labels, as CUB's class vectors are means over all images.
+the class of their {-1, 0, 1} attribute labels, as CUB's class vectors are means over all images,
+moved to [0, 1] by (mean + 1) / 2 as the code of Huynh & Elhamifar does: nearly all labels are -1,
+so that the means themselves point the same way for all classes (mean cosine 0.999).
 """
 
 import logging
@@ -24,9 +26,24 @@ from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
 
-UNSEEN_CATEGORIES = (12, 15, 2, 19, 29, 30, 26, 44, 42, 48)  # code of Huynh & Elhamifar, from 0
-# Paper; images: for training + for testing.
-EXPECTED = {"seen": 36, "unseen": 10, "attributes": 1000, "images": 204_885 + 84_337}
+# The unseen categories by their label in list_category_img.txt, which counts from 1. Labels: code
+# of Huynh & Elhamifar; names: the row of that number in list_category_cloth.txt. The ten hold
+# 51,472 images; with the seen classes' share of the 40,000 test images, 32,881 on average, that
+# makes 84,353 images for testing; the paper prints 84,337. Counted from 0 they would make 78,145.
+UNSEEN_CATEGORIES = {
+    12: "Jersey",
+    15: "Poncho",
+    2: "Blazer",
+    19: "Top",
+    29: "Joggers",
+    30: "Leggings",
+    26: "Jeans",
+    44: "Kimono",
+    42: "Jumpsuit",
+    48: "Romper",
+}
+# Paper, section 5.1 and table 1; test: images of seen and of unseen classes.
+EXPECTED = {"seen": 36, "unseen": 10, "attributes": 1000, "trainval": 204_885, "test": 84_337}
 VALIDATION_CLASSES = 6  # paper, table 1, of the 36 seen ones; it does not name them
 # list_attr_cloth.txt's column attribute_type, from 1.
 KINDS = ("texture", "fabric", "shape", "part", "style")
@@ -57,10 +74,10 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     where = f"dataset {output.parent.name!r}"
     chosen = parse_settings(Settings, settings, where)
     names, labels, paths, category_notes = _categories(chosen, data_root, where)
+    unseen, unseen_note = _unseen(chosen, names, data_root)
     words, groups = _attribute_names(existing_file(data_root, chosen.attribute_names, where))
     attribute_file = existing_file(data_root, chosen.attributes, where)
-    vectors = class_means(attribute_file, paths, labels, len(names), len(words))
-    unseen, unseen_note = _unseen(chosen, names, data_root)
+    vectors = class_vectors(attribute_file, paths, labels, len(names), len(words))
     trains = _partition(existing_file(data_root, chosen.partition, where), paths)
     is_unseen = unseen[labels]
     trainval = np.flatnonzero(trains & ~is_unseen)
@@ -75,7 +92,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     numbers |= splits.divide_trainval(labels, trainval, validation)
     if chosen.images is not None:
         image_files.check_images(data_root / chosen.images, paths, where)
-    deviations = _deviations(names, unseen, words, paths)
+    deviations = _deviations(unseen, words, numbers)
     index = Index(
         dataset=output.parent.name,
         adapter="deepfashion",
@@ -185,10 +202,11 @@ def _repeated(names: list[str]) -> set[str]:
     return {name for name, count in Counter(names).items() if count > 1}
 
 
-def class_means(
+def class_vectors(
     path: Path, paths: list[str], labels: np.ndarray, classes: int, count: int
 ) -> np.ndarray:
-    """Return (class, attribute) means of the images' labels in {-1, 0, 1}, read a line at a time.
+    """Return (class, attribute) strengths in [0, 1]: (mean + 1) / 2 of the images' labels in
+    {-1, 0, 1}, read a line at a time.
 
     Raises InputError where images or their order differ from the category list's, or a row has
     other values.
@@ -206,7 +224,8 @@ def class_means(
         sums[labels[row]] += np.array(words[1:], np.int8)
     if row + 1 != len(paths):
         raise InputError(f"{path}: {row + 1} images, the category list has {len(paths)}")
-    return sums / np.bincount(labels, minlength=classes)[:, None]
+    means = sums / np.bincount(labels, minlength=classes)[:, None]
+    return (means + 1) / 2
 
 
 def _unseen(chosen: Settings, names: tuple[str, ...], data_root: Path) -> tuple[np.ndarray, str]:
@@ -216,12 +235,25 @@ def _unseen(chosen: Settings, names: tuple[str, ...], data_root: Path) -> tuple[
     if chosen.unseen_classes is not None:
         mask = splits.read_class_list(data_root / chosen.unseen_classes, names)
         return mask, f"{mask.sum()} unseen classes of {chosen.unseen_classes}"
-    all_names, _ = _two(data_root / chosen.category_names)
-    wanted = {all_names[number] for number in UNSEEN_CATEGORIES if number < len(all_names)}
-    if not wanted:
-        path = data_root / chosen.category_names
-        raise InputError(f"{path}: none of the published unseen categories")
-    return np.array([name in wanted for name in names]), "unseen: the ten published categories"
+    path = data_root / chosen.category_names
+    _check_numbering(path)
+    mask = np.isin(names, list(UNSEEN_CATEGORIES.values()))
+    if not mask.any():
+        raise InputError(f"{path}: none of the published unseen categories has an image")
+    return mask, f"unseen: the published categories {', '.join(UNSEEN_CATEGORIES.values())}"
+
+
+def _check_numbering(path: Path) -> None:
+    """Raise InputError where the list of categories has a published unseen category under another
+    number than its label, or not at all.
+    """
+    names, _ = _two(path)
+    for label, name in UNSEEN_CATEGORIES.items():
+        found = names[label - 1] if label <= len(names) else "no such row"
+        if found != name:
+            fault = f"category {label} has to be the published unseen {name!r}"
+            advice = "with categories of your own give unseen_classes"
+            raise InputError(f"{path}: {fault}, found {found!r}; {advice}")
 
 
 def _protocol(chosen: Settings, deviations: tuple[str, ...]) -> str:
@@ -248,11 +280,12 @@ def _partition(path: Path, paths: list[str]) -> np.ndarray:
 
 
 def _deviations(
-    names: tuple[str, ...], unseen: np.ndarray, words: tuple[str, ...], paths: list[str]
+    unseen: np.ndarray, words: tuple[str, ...], numbers: Mapping[str, np.ndarray]
 ) -> tuple[str, ...]:
     """Warn, with both numbers, of each size that is not the published one; return the warnings."""
-    found = {"seen": len(names) - int(unseen.sum()), "unseen": int(unseen.sum())}
-    found |= {"attributes": len(words), "images": len(paths)}
+    found = {"seen": int((~unseen).sum()), "unseen": int(unseen.sum()), "attributes": len(words)}
+    found["trainval"] = len(numbers["trainval"])
+    found["test"] = len(numbers["test_seen"]) + len(numbers["test_unseen"])
     notes = []
     for name, expected in EXPECTED.items():
         if found[name] != expected:
