@@ -1,5 +1,6 @@
 """CONTRIBUTING.md followed to the letter: files written, edits applied, commands run."""
 
+import csv
 import json
 import os
 import re
@@ -13,12 +14,17 @@ import pytest
 from PIL import Image
 
 from tests.made_up.checkouts import PARTS, Checkout, copied
-from tests.made_up.places import ROOT
+from tests.made_up.figures import is_drawn, titles
+from tests.made_up.places import ROOT, SCHEMA
 from zslpipe.formats.index import read_index
+from zslpipe.formats.scores import read_scores
 
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 # A fenced block: its language, the file that it is or edits (commands have none), its text.
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A file or folder of the checkout in running text; names that stand for others are in braces or
+# capitals.
+MENTIONED = re.compile(r"`((?:benchmarks|tests|workflow|zslpipe)/[a-z0-9_/.]+)`")
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,20 @@ def write_files(steps: Recipe, folder: Path) -> None:
         path.write_text(text, encoding="utf8")
 
 
+def follow(steps: Recipe, checkout: Checkout) -> None:
+    """Write a recipe's files and make its edits."""
+    write_files(steps, checkout.folder)
+    for file, old, new in steps.edits:
+        checkout.replace(file, old, new)
+
+
+def copy_tests(checkout: Checkout, file: str) -> None:
+    """Copy a test file, and what it imports of the tests, to where a command looks for it."""
+    for part in ("tests/made_up", file):
+        (checkout.folder / part).parent.mkdir(parents=True, exist_ok=True)
+        copied(ROOT / part, checkout.folder / part)
+
+
 @pytest.fixture
 def untouched(tmp_path: Path) -> Checkout:
     """A checkout as it is given, with its own configuration, in which nothing has run."""
@@ -97,13 +117,9 @@ def planned(checkout: Checkout, command: str) -> set[str]:
 def test_a_method_keeps_the_contract_and_is_planned(untouched: Checkout) -> None:
     steps = recipe("Add a method")
     assert (len(steps.files), len(steps.edits)) == (1, 1), "one file and one word"
-    write_files(steps, untouched.folder)
-    for file, old, new in steps.edits:
-        untouched.replace(file, old, new)
+    follow(steps, untouched)
     contract, dry_run, _ = steps.commands
-    for part in ("tests/made_up", "tests/methods/test_contract.py"):
-        (untouched.folder / part).parent.mkdir(parents=True, exist_ok=True)
-        copied(ROOT / part, untouched.folder / part)
+    copy_tests(untouched, "tests/methods/test_contract.py")
     run(untouched, contract)
     jobs = planned(untouched, dry_run)
     for seed in (0, 1):
@@ -157,6 +173,61 @@ def draw_pictures(folder: Path, rows: str) -> None:
         Image.new("RGB", (32, 24), (90, 120, 60)).save(path)
 
 
+def test_a_figure_is_planned_and_drawn(checkout: Checkout) -> None:
+    """In a checkout whose study has run."""
+    steps = recipe("Add a figure")
+    assert len({*steps.files, *(file for file, _, _ in steps.edits)}) == 4, "four places"
+    follow(steps, checkout)
+    dry_run, alone = steps.commands
+    assert planned(checkout, dry_run) == {"class_accuracies demo"}
+    run(checkout, alone)
+    png = checkout.folder / shlex.split(alone)[-1]
+    shown = titles(is_drawn((png, png.with_suffix(".svg"))))
+    expected = {"unseen classes", "seen classes", "dazle / no_calibration", "eszsl", "rsan"}
+    assert expected <= set(shown)
+    assert planned(checkout, dry_run) == set()
+
+
+def test_a_kind_keeps_what_every_kind_keeps(untouched: Checkout) -> None:
+    steps = recipe("Add a rebalancing kind")
+    edited = [file for file, _, _ in steps.edits]
+    assert steps.files == {} and edited == ["zslpipe/scores/kinds.py", "config.yaml"], "one class"
+    follow(steps, untouched)
+    laws, schema, _, _ = steps.commands
+    copy_tests(untouched, "tests/scores/test_kinds.py")
+    run(untouched, laws)
+    run(untouched, schema)
+    written = (untouched.folder / SCHEMA.relative_to(ROOT)).read_text(encoding="utf8")
+    kept = [line for line in written.splitlines() if line.strip() != "- centred"]
+    assert kept == SCHEMA.read_text(encoding="utf8").splitlines()
+    assert written.count("- centred\n") == written.count("- oracle\n") > 0
+
+
+def test_a_kind_is_a_row_of_the_table(checkout: Checkout) -> None:
+    """In a checkout whose study has run."""
+    steps = recipe("Add a rebalancing kind")
+    follow(steps, checkout)
+    _, _, dry_run, table = steps.commands
+    rows = {f"rebalance demo/eszsl/default/{seed}/centred" for seed in (0, 1)}
+    rows |= {row.replace("rebalance", "evaluate_rebalanced") for row in rows}
+    assert planned(checkout, dry_run) == rows | {"tables", "curves demo"}
+    run(checkout, table)
+    seed = checkout.folder / "results/demo/runs/eszsl/default/seed0"
+    assert read_scores(seed / "centred/scores.h5").chosen["centred"] == {"strength": 1.0}
+    with (checkout.folder / "results/tables/main.csv").open(encoding="utf8") as stream:
+        of_eszsl = [row for row in csv.DictReader(stream) if row["method"] == "eszsl"]
+    assert [row["rebalancing"] for row in of_eszsl] == ["none", "centred"]
+    assert [row["seeds"] for row in of_eszsl] == ["2", "2"]
+    assert len({row["T1_mean"] for row in of_eszsl}) == 1
+
+
 def test_every_recipe_is_followed_here() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")
-    assert SECTION.findall(text) == ["Add a method", "Add a dataset"]
+    recipes = [f"Add a {what}" for what in ("method", "dataset", "figure", "rebalancing kind")]
+    assert SECTION.findall(text) == recipes
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_what_is_mentioned_is_there(file: str) -> None:
+    mentioned = MENTIONED.findall((ROOT / file).read_text(encoding="utf8"))
+    assert [name for name in mentioned if not (ROOT / name).exists()] == []

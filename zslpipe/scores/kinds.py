@@ -268,7 +268,13 @@ class Oracle:
         return change, {}
 
 
-_ALL: tuple[type[Rebalancing], ...] = (Unchanged, CalibratedStacking, Cosmo, Discriminator, Oracle)
+_ALL: tuple[type[Rebalancing], ...] = (
+    Unchanged,
+    CalibratedStacking,
+    Cosmo,
+    Discriminator,
+    Oracle,
+)
 KINDS: Mapping[str, type[Rebalancing]] = {kind.name: kind for kind in _ALL}
 # kinds whose scores are log-probabilities
 PROBABILITIES = tuple(name for name, kind in KINDS.items() if kind.log_probabilities)
