@@ -58,9 +58,9 @@ wildcard_constraints:
 
 rule all:
     default_target: True
-    localrule: True
     input:
         study.targets.all(),
+    localrule: True
 
 
 include: "workflow/rules/data.smk"

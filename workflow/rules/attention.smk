@@ -65,9 +65,10 @@ rule localization_tables:
         mem_mb=2000,
         runtime=10,
     params:
+        folder=subpath(output[0], parent=True),
         code=code_hash("zslpipe.commands.reports:make_localization_tables"),
     shell:
-        "python -m zslpipe localization-tables --output {paths.tables} {input}"
+        "python -m zslpipe localization-tables --output {params.folder} {input}"
 
 
 # Pictures, of the first seed.

@@ -15,9 +15,10 @@ rule tables:
         mem_mb=2000,
         runtime=10,
     params:
+        folder=subpath(output[0], parent=True),
         code=code_hash("zslpipe.commands.reports:make_tables"),
     shell:
-        "python -m zslpipe tables --output {paths.tables} {input}"
+        "python -m zslpipe tables --output {params.folder} {input}"
 
 
 rule curves:
