@@ -28,12 +28,14 @@ from tqdm import tqdm
 
 from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.formats.features import BLOCK, BlockWriter
+from zslpipe.formats.hdf5 import centre_attributes
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.machine.progress import REPORT_SECONDS, write_progress
 from zslpipe.networks.backbones import Trunk, build_trunk, folded, state_hash
+from zslpipe.networks.receptive_fields import cell_centres
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -123,6 +125,7 @@ def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, A
     blocks of another stamp are not continued.
     """
     of_timm = extractor.backbone.startswith("timm/")
+    centres = cell_centres(trunk, extractor.size)
     return {
         "extractor": extractor.name,
         "backbone": extractor.backbone,
@@ -141,6 +144,7 @@ def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, A
         "torchvision": str(torchvision.__version__),
         "pillow": PIL.__version__,
         **({"timm": version("timm")} if of_timm else {}),
+        **(centre_attributes(centres) if centres else {}),
     }
 
 

@@ -1,6 +1,8 @@
 """``attention.h5``: where a trained method looks. Layout::
 
-    attrs             dataset, method, variant, seed, kind ("attributes" or "parts"), complete
+    attrs             dataset, method, variant, seed, kind ("attributes" or "parts"), complete;
+                      cell_first, cell_step: along either axis cell i of a map looks at
+                      cell_first + i * cell_step, as a fraction of the square that the network sees
     images            (k,)           rows of index.h5: unseen test images that are drawn, each of
                                      another class
     labels, predicted (k,)           true and predicted class (all classes as label space)
@@ -10,8 +12,8 @@
                                      itself
     channel_maps      (k, m, h, w)   float16, the groups of channels they began with
     test/images       (n,)           rows of all test images
-    test/peaks        (n, a or m, 2) float32: x, y of each map's highest value as fractions of the
-                                     square that the network sees
+    test/peaks        (n, a or m, 2) float32: x, y of the centre of each map's highest cell as
+                                     fractions of that square
     train/images, train/peaks        the same of the training images, kind "parts"
 
 Which part of the body a found part stands for is told on the training images.
@@ -25,7 +27,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-from zslpipe.formats.hdf5 import array, attribute, dataset, identity, read_stamped, stamped
+from zslpipe.cell_centres import CellCentres
+from zslpipe.formats.hdf5 import (
+    array,
+    attribute,
+    cell_centres,
+    centre_attributes,
+    dataset,
+    identity,
+    read_stamped,
+    stamped,
+)
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
 
@@ -39,7 +51,7 @@ class Pictured:
 
     ``maps`` are one an attribute, or (kind "parts") one a part that the method found; only the
     first kind may have ``scores`` (k, m); ``channel_maps`` are as many as maps for the second kind,
-    none for the first.
+    none for the first; ``centres``: where the cells of all maps look.
     """
 
     title: str
@@ -50,22 +62,24 @@ class Pictured:
     predicted: np.ndarray
     scores: np.ndarray | None
     channel_maps: np.ndarray
+    centres: CellCentres
 
 
 @dataclass(frozen=True, eq=False)
 class Peaks:
     """Where the highest value of each of m maps lies in the network's square, of all test images.
 
-    ``identity``: dataset, method, variant; ``shape``: the maps' height and width; ``images`` (n,)
-    rows of the index; ``peaks`` (n, m, 2) float64: x, y as fractions of the square, the middle of a
-    cell; ``train_images`` and ``train_peaks`` the same of the training images, empty for kind
-    "attributes".
+    ``identity``: dataset, method, variant; ``shape``: the maps' height and width; ``centres``:
+    where their cells look; ``images`` (n,) rows of the index; ``peaks`` (n, m, 2) float64: x, y as
+    fractions of the square, the centre of a cell; ``train_images`` and ``train_peaks`` the same of
+    the training images, empty for kind "attributes".
     """
 
     identity: tuple[str, str, str]
     seed: int
     kind: str
     shape: tuple[int, int]
+    centres: CellCentres
     images: np.ndarray
     peaks: np.ndarray
     train_images: np.ndarray
@@ -78,6 +92,7 @@ def write_attention(
     spec: Mapping[str, Any],
     seed: int,
     kind: str,
+    centres: CellCentres,
 ) -> None:
     """Write ``arrays``, by the names of the layout, of the run ``spec``; whole or not at all."""
     with stamped(output) as file:
@@ -86,6 +101,7 @@ def write_attention(
         for name in ("dataset", "method", "variant"):
             file.attrs[name] = spec[name]
         file.attrs["seed"], file.attrs["kind"] = seed, kind
+        file.attrs.update(centre_attributes(centres))
 
 
 def read_pictured(path: Path, kind: str) -> Pictured:
@@ -126,6 +142,7 @@ def _read_pictured(file: h5py.File) -> Pictured:
         predicted=array(file, "predicted"),
         scores=array(file, "scores") if "scores" in file else None,
         channel_maps=channels,
+        centres=cell_centres(file),
     )
 
 
@@ -145,15 +162,17 @@ def _read_peaks(file: h5py.File) -> Peaks:
     shape = dataset(file, KINDS[kind]).shape
     if len(shape) != 4:
         raise ValueError(f"maps of shape {shape}, expected (image, map, height, width)")
-    images, peaks = _images_and_peaks(file, "test", shape)
+    centres = cell_centres(file)
+    images, peaks = _images_and_peaks(file, "test", shape, centres)
     train_images, train_peaks = images[:0], peaks[:0]
     if kind == "parts":
-        train_images, train_peaks = _images_and_peaks(file, "train", shape)
+        train_images, train_peaks = _images_and_peaks(file, "train", shape, centres)
     return Peaks(
         identity=identity(file),
         seed=int(attribute(file, "seed")),
         kind=kind,
         shape=(shape[2], shape[3]),
+        centres=centres,
         images=images,
         peaks=peaks,
         train_images=train_images,
@@ -162,21 +181,21 @@ def _read_peaks(file: h5py.File) -> Peaks:
 
 
 def _images_and_peaks(
-    file: h5py.File, group: str, shape: tuple[int, ...]
+    file: h5py.File, group: str, shape: tuple[int, ...], centres: CellCentres
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return images (n,) and exact peaks (n, m, 2) of a group, of maps of ``shape`` (k, m, h, w).
 
-    Raises ValueError unless they agree in number and peaks are middles of cells of the maps.
+    Raises ValueError unless they agree in number and peaks are centres of cells of the maps.
     """
     images, peaks = array(file, f"{group}/images"), array(file, f"{group}/peaks")
     if peaks.shape != (len(images), shape[1], 2):
         raise ValueError(f"maps {shape}, {len(images)} images and peaks {peaks.shape} disagree")
-    inside = ((peaks > 0) & (peaks < 1)).all()  # false for NaN
-    middles = _middles(peaks, shape[3], shape[2])
-    if not (inside and np.allclose(peaks, middles, rtol=0, atol=1e-5)):
+    highest = np.array([shape[3], shape[2]]) - 1
+    nearest = centres.of(np.rint(centres.cells_at(peaks)).clip(0, highest))
+    if not np.allclose(peaks, nearest, rtol=0, atol=1e-5):  # false for NaN
         size = f"{shape[2]} x {shape[3]}"
-        raise ValueError(f"peaks that are no middles of cells of the {size} maps")
-    return images, middles
+        raise ValueError(f"peaks that are no centres of cells of the {size} maps")
+    return images, nearest
 
 
 def check_pictured(pictured: Pictured, index: Index, path: Path, index_path: Path) -> None:
@@ -198,10 +217,3 @@ def _kind(file: h5py.File) -> str:
     if kind not in KINDS:
         raise KeyError(f"maps of unknown kind {kind}")
     return kind
-
-
-def _middles(peaks: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Return float32 peaks as the exact middles, float64, of the cells that they lie in."""
-    cells = np.array([width, height])
-    middles: np.ndarray = (np.floor(peaks.astype(np.float64) * cells) + 0.5) / cells
-    return middles

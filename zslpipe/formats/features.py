@@ -3,7 +3,9 @@
 ``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled``
 (n, d) float32, their mean over the grid; a file without images' regions has only ``/pooled``.
 Attributes: extractor, weights, images_hash (of which images, in which order, cropped how), what
-else the extraction is made of, complete (true, written last).
+else the extraction is made of, cell_first and cell_step (where the regions lie: absent where only
+pooled features are stored, in files of earlier versions, and where the network does not tell),
+complete (true, written last).
 Contiguous because list-indexing a chunked dataset costs about 18 ms a row, and because a block can
 be written at its offset by ``pwrite`` and resumed after a kill.
 """
@@ -19,6 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.hdf5 import all_attributes, read_hdf5, read_stamped, stamped
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
@@ -219,6 +222,14 @@ class FeatureFile:
         if slab is None:
             return None
         return np.memmap(self.path, slab.dtype, "r", slab.offset, slab.shape)
+
+    @property
+    def centres(self) -> CellCentres | None:
+        """Where the regions' cells look, None where the file does not say."""
+        if not {"cell_first", "cell_step"} <= self.attributes.keys():
+            return None
+        first, step = self.attributes["cell_first"], self.attributes["cell_step"]
+        return CellCentres(float(first), float(step))
 
     def maps(self, pooled: bool) -> np.memmap:
         """Return the pooled (n, d) or the region (n, r, d) features; raises InputError where the

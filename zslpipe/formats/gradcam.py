@@ -1,7 +1,9 @@
 """``gradcam.h5``: Grad-CAM maps of an image's class, with the whole rule and without an attribute.
 Layout::
 
-    attrs              dataset, method, variant, seed, complete
+    attrs              dataset, method, variant, seed, complete; cell_first, cell_step: along either
+                       axis cell i of a map looks at cell_first + i * cell_step, as a fraction of
+                       the square that the network sees
     images             (k,)           rows of index.h5: unseen test images, each of another class
     labels, predicted  (k,)           true class, which the maps are of, and predicted class (all
                                       classes compete)
@@ -20,7 +22,15 @@ from typing import Any
 import h5py
 import numpy as np
 
-from zslpipe.formats.hdf5 import array, identity, read_stamped, stamped
+from zslpipe.cell_centres import CellCentres
+from zslpipe.formats.hdf5 import (
+    array,
+    cell_centres,
+    centre_attributes,
+    identity,
+    read_stamped,
+    stamped,
+)
 from zslpipe.machine.errors import InputError
 
 ARRAYS = ("maps", "maps_without", "attributes", "images", "labels", "predicted")
@@ -28,9 +38,12 @@ ARRAYS = ("maps", "maps_without", "attributes", "images", "labels", "predicted")
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """gradcam.h5: maps (k, h, w), maps_without (k, m, h, w), attributes (k, m), the rest (k,)."""
+    """gradcam.h5: maps (k, h, w), whose cells look at ``centres``, maps_without (k, m, h, w),
+    attributes (k, m), the rest (k,).
+    """
 
     title: str
+    centres: CellCentres
     maps: np.ndarray
     maps_without: np.ndarray
     attributes: np.ndarray
@@ -40,7 +53,11 @@ class Explained:
 
 
 def write_explained(
-    output: Path, arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any], seed: int
+    output: Path,
+    arrays: Mapping[str, np.ndarray],
+    spec: Mapping[str, Any],
+    seed: int,
+    centres: CellCentres,
 ) -> None:
     """Write ``arrays``, by the names of the layout, of the run ``spec``; whole or not at all."""
     with stamped(output) as file:
@@ -49,6 +66,7 @@ def write_explained(
         for name in ("dataset", "method", "variant"):
             file.attrs[name] = spec[name]
         file.attrs["seed"] = seed
+        file.attrs.update(centre_attributes(centres))
 
 
 def read_explained(path: Path) -> Explained:
@@ -73,4 +91,4 @@ def _read(file: h5py.File) -> Explained:
     """Read an open file; raises KeyError where a part is missing."""
     dataset, method, variant = identity(file)
     title = f"{method} / {variant} on {dataset}: Grad-CAM"
-    return Explained(title, *(array(file, name) for name in ARRAYS))
+    return Explained(title, cell_centres(file), *(array(file, name) for name in ARRAYS))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
+from zslpipe.cell_centres import CellCentres
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete, written_whole
 
@@ -99,6 +100,19 @@ def all_attributes(file: h5py.File) -> dict[str, Any]:
         order=h5py.h5.ITER_NATIVE,
     )
     return {name: file.attrs[name] for name in names}
+
+
+def centre_attributes(centres: CellCentres) -> dict[str, float]:
+    """Return the attributes that say where the cells of a file's maps look: ``cell_first`` and
+    ``cell_step``, as fractions of the side of the square that the network sees.
+    """
+    return {"cell_first": float(centres.first), "cell_step": float(centres.step)}
+
+
+def cell_centres(file: h5py.File) -> CellCentres:
+    """Return where the cells of a file's maps look; raises KeyError where it does not say."""
+    first, step = attribute(file, "cell_first"), attribute(file, "cell_step")
+    return CellCentres(float(first), float(step))
 
 
 def identity(file: h5py.File) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ most often on training images; counted are pairs of a test image and a map.
 
 Beside each share stand two chances: of a peak in a cell drawn evenly (the exact expectation over
 all cells of the map), and of a peak in the centre of the square; and the best that the map's grid
-allows: the middle of a coarse cell may lie further from a part than a tenth of the object.
+allows: the centre of a coarse cell may lie further from a part than a tenth of the object.
 
 Groups are those of the attributes; a part's pairs are those whose attribute is about it and in
 whose image it is annotated (a hit is as above: an attribute of belly and breast may hit either).
@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.attention import Peaks, read_peaks
 from zslpipe.formats.index import Index, read_index
 from zslpipe.formats.localization import (
@@ -90,7 +91,8 @@ def localize(attention: Path, index: Path, image_root: Path, output: Path) -> No
         result["assigned"] = [named[number] for number in chosen]
         sought = _seek_parts(annotated, chosen, parts)
     seen = contents.seen[contents.labels[peaks.images]]
-    measured = measure(peaks.peaks, peaks.shape, annotated, sought)
+    cells = centres_of_cells(peaks.shape, peaks.centres)
+    measured = measure(peaks.peaks, cells, annotated, sought)
     result["shares"] = shares(measured, annotated, sought, parts, seen)
     write_localization(output, result)
 
@@ -188,17 +190,17 @@ def assign(peaks: np.ndarray, annotated: Annotated, parts: BodyParts) -> list[in
 
 
 def measure(
-    peaks: np.ndarray, shape: tuple[int, int], annotated: Annotated, sought: Sought
+    peaks: np.ndarray, cells: np.ndarray, annotated: Annotated, sought: Sought
 ) -> dict[str, np.ndarray]:
     """Return (n, m) arrays by the names of MEASURES: whether the peak hits, the share of the map's
-    cells that would, whether the square's centre does, and whether any cell would; of maps of
-    ``shape`` (height, width).
+    cells that would, whether the square's centre does, and whether any cell would; ``cells`` (r,
+    2): where the maps' cells look.
     """
     blocks = [slice(start, start + BLOCK) for start in range(0, len(peaks), BLOCK)]
     found: dict[str, np.ndarray] = {}
     for name, limit in LIMITS.items():
         pieces = [
-            _measure_block(peaks[rows], shape, annotated.part_of(rows), sought.related, limit)
+            _measure_block(peaks[rows], cells, annotated.part_of(rows), sought.related, limit)
             for rows in blocks
         ]
         for point, values in zip(POINTS, zip(*pieces, strict=True), strict=True):
@@ -208,7 +210,7 @@ def measure(
 
 def _measure_block(
     peaks: np.ndarray,
-    shape: tuple[int, int],
+    cells: np.ndarray,
     annotated: Annotated,
     related: np.ndarray,
     limit: float,
@@ -218,17 +220,19 @@ def _measure_block(
     # Many attributes, few sets of parts.
     sets, which = np.unique(related, axis=0, return_inverse=True)
     targets = sets.T.astype(np.float32)
-    cells = near(cell_middles(shape)[None], annotated, limit).astype(np.float32) @ targets > 0
+    hitting = near(cells[None], annotated, limit).astype(np.float32) @ targets > 0
     centre = near(np.full((1, 1, 2), 0.5), annotated, limit).astype(np.float32) @ targets > 0
     which = which.reshape(-1)  # of one shape in all versions of numpy
-    random = cells.mean(axis=1)[:, which]
+    random = hitting.mean(axis=1)[:, which]
     return hits, random, centre[:, 0][:, which], random > 0
 
 
-def cell_middles(shape: tuple[int, int]) -> np.ndarray:
-    """Return x, y (height * width, 2) of the middles of a map's cells, fractions of the square."""
-    rows, columns = np.indices(shape).reshape(2, -1) + 0.5
-    return np.stack([columns / shape[1], rows / shape[0]], axis=1)
+def centres_of_cells(shape: tuple[int, int], centres: CellCentres) -> np.ndarray:
+    """Return x, y (height * width, 2) of where the cells of a map of ``shape`` (height, width)
+    look, row by row, as fractions of the square.
+    """
+    rows, columns = np.indices(shape).reshape(2, -1)
+    return centres.of(np.stack([columns, rows], axis=1))
 
 
 def shares(

@@ -25,8 +25,9 @@ Deviations
       all channels (eq. 1).
     - K-means sees where a channel peaks in each training image; a constant channel peaks where the
       others do on average. The cluster that lies higher in the images is part 1 (ours).
-    - (4): coordinates are cells of the map (code). The square has a fixed side around a soft arg
-      max and stays within the image; "network" corrects place and side (ours).
+    - (4): coordinates are cells of the map (code), each where its receptive field is centred. The
+      square has a fixed side around a soft arg max and stays within the image; "network" corrects
+      place and side (ours).
     - (5): the ideal map is a Gaussian at the peak. (6) is a mean over z: lambda does not follow the
       map's size (ours).
     - (7): one W, as printed (code: one a view). theta has length ``feature_length``: the report's
@@ -58,6 +59,7 @@ from zslpipe.networks.backbones import build_trunk, folded
 from zslpipe.networks.class_centres import centre_triplet, ridge_combinations
 from zslpipe.networks.cropping import ChannelAttention, Cropping, channel_clusters
 from zslpipe.networks.map_losses import compactness, diversity
+from zslpipe.networks.receptive_fields import known_cell_centres
 from zslpipe.training.batches import SAMPLERS
 from zslpipe.training.contract import Batch, Classes, Images, TrainingData
 from zslpipe.training.fit import Objective, fit
@@ -117,16 +119,14 @@ class Model(nn.Module):
         self.trunk = trunk.requires_grad_(config.trunk_lr > 0)
         with torch.no_grad():
             width, self.cells = self.trunk(torch.zeros(1, *input_shape)).shape[1:3]
+        size, corrected = input_shape[1], config.crop == "network"
         if self.cells == 1:
-            raise InputError(
-                f"sgma: {config.backbone} makes one region of {input_shape[1]} px; "
-                "take larger images"
-            )
-        self.view = round(config.view * input_shape[1])
+            found = f"{config.backbone} makes one region of {size} px"
+            raise InputError(f"sgma: {found}; take larger images")
+        self.view = round(config.view * size)
         self.attention = ChannelAttention(width, self.cells)
-        self.cropping = Cropping(
-            self.cells, config.square, config.steepness, config.crop == "network"
-        )
+        centres = known_cell_centres(self.trunk, size)
+        self.cropping = Cropping(self.cells, centres, config.square, config.steepness, corrected)
         length = classes.attributes.shape[1]
         # paper, section 3.3: He
         self.W = nn.Parameter(torch.empty(width, length).normal_(0, (2 / width) ** 0.5))

@@ -1,10 +1,11 @@
 """Where the parts of an image are, and crops of them: SGMA's multi-attention and cropping subnets
 (its eq. 1-4, 11).
 
-Coordinates are cells of a map that covers the image: the middle of its first cell is 0, so a map of
-w columns spans -1/2 ... w - 1/2. A square is (x, y, side): its middle and the length of its side,
-in cells. Axes beyond those of :mod:`zslpipe.training.contract`: m part (a map, a square, a crop), k
-hidden.
+Coordinates are cells of a map: where its first cell looks is 0, where the next one looks is 1. The
+image's edges lie where the network's geometry puts them: at -1/2 and w - 1/2 where w columns are
+equal tiles, at about 0 and w behind odd kernels of stride 2. A square is (x, y, side): its middle
+and the length of its side, in cells. Axes beyond those of :mod:`zslpipe.training.contract`: m part
+(a map, a square, a crop), k hidden.
 """
 
 import math
@@ -15,6 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
+
+from zslpipe.cell_centres import CellCentres
 
 # Bias of the channel attention at its start (ours): sigmoid(+-2.2) is 0.9 and 0.1, where there is
 # slope left.
@@ -75,15 +78,23 @@ class ChannelAttention(nn.Module):
 
 
 class Cropping(nn.Module):
-    """A square around each map's peak, zoomed; ``side`` is its share of the image's.
+    """A square around each map's peak, zoomed; ``side`` is its share of the image's, ``centres``
+    where the maps' cells look.
 
     Where it is ``corrected``, a network, which starts at no change, moves the square by at most
     half of its side and makes its side between half and twice as long.
     """
 
-    def __init__(self, cells: int, side: float, steepness: float, corrected: bool = False):
+    def __init__(
+        self,
+        cells: int,
+        centres: CellCentres,
+        side: float,
+        steepness: float,
+        corrected: bool = False,
+    ):
         super().__init__()
-        self.cells, self.side, self.steepness = cells, side * cells, steepness
+        self.centres, self.side, self.steepness = centres, side / centres.step, steepness
         self.correction = None
         if corrected:
             last = nn.Linear(HIDDEN, 3, bias=False)
@@ -97,14 +108,14 @@ class Cropping(nn.Module):
         if self.correction is not None:
             change = torch.tanh(self.correction(logits.flatten(2)))
             middles = middles + self.side / 2 * change[..., :2]
-            sides = (sides * 2 ** change[..., 2:]).clamp(max=self.cells)
-        return inside(torch.cat([middles, sides], dim=2), self.cells)
+            sides = (sides * 2 ** change[..., 2:]).clamp(max=1 / self.centres.step)
+        return inside(torch.cat([middles, sides], dim=2), self.centres)
 
     def forward(
         self, images: Tensor, logits: Tensor, size: int
     ) -> Float[Tensor, "b m 3 size size"]:
         """Return the squares of ``images`` (b, 3, h, w) at ``size`` x ``size`` pixels."""
-        return zoomed(images, self.squares(logits), self.cells, size, self.steepness)
+        return zoomed(images, self.squares(logits), self.centres, size, self.steepness)
 
 
 def channel_peaks(regions: Float[Tensor, "n r d"]) -> Float[Tensor, "n d 2"]:
@@ -158,12 +169,11 @@ def blobs(maps: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w"]:
     return torch.exp(-squared / (2 * (BLOB * width) ** 2))
 
 
-def inside(squares: Float[Tensor, "b m 3"], cells: int) -> Float[Tensor, "b m 3"]:
-    """Return ``squares`` moved as little as needed for them to lie within a map of ``cells`` x
-    ``cells``.
-    """
+def inside(squares: Float[Tensor, "b m 3"], centres: CellCentres) -> Float[Tensor, "b m 3"]:
+    """Return ``squares`` moved as little as needed for them to lie within the image."""
     middles, sides = squares.split([2, 1], dim=2)
-    lowest, highest = sides / 2 - 0.5, cells - 0.5 - sides / 2
+    left, right = -centres.first / centres.step, (1 - centres.first) / centres.step
+    lowest, highest = left + sides / 2, right - sides / 2
     return torch.cat([middles.maximum(lowest).minimum(highest), sides], dim=2)
 
 
@@ -180,7 +190,7 @@ def boxcar(offsets: Tensor, side: Tensor, steepness: float) -> Tensor:
 def zoomed(
     images: Float[Tensor, "b 3 h w"],
     squares: Float[Tensor, "b m 3"],
-    cells: int,
+    centres: CellCentres,
     size: int,
     steepness: float,
 ) -> Float[Tensor, "b m 3 size size"]:
@@ -197,7 +207,7 @@ def zoomed(
     columns = (x + offsets).unsqueeze(2).expand(shape)
     rows = (y + offsets).unsqueeze(3).expand(shape)
     # In grid_sample's coordinates the image spans -1 to 1.
-    grid = (2 * torch.stack([columns, rows], dim=4) + 1) / cells - 1
+    grid = 2 * (centres.first + centres.step * torch.stack([columns, rows], dim=4)) - 1
     pixels = F.grid_sample(images, grid.flatten(1, 2), padding_mode="border", align_corners=False)
     mask = boxcar(offsets, side, steepness)
     mask = mask.unsqueeze(3) * mask.unsqueeze(2)

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.attention import write_attention
 from zslpipe.formats.index import Index
 from zslpipe.formats.words import read_words
+from zslpipe.runs.cells import run_cell_centres
 from zslpipe.runs.models import RunInputs
 from zslpipe.runs.weights import load_model
 from zslpipe.training.contract import Model
@@ -27,8 +29,10 @@ def attend(
 ) -> None:
     """Write ``attention.h5``: the maps of ``count`` unseen test images, chosen from seed 0 before
     anything is scored, and the peaks of every test image's maps.
+
+    Raises InputError where it is not known where the cells of the maps look.
     """
-    index = run_inputs.index
+    index, centres = run_inputs.index, run_cell_centres(run_inputs)
     words, _ = read_words(words_path)
     _, model, spec = load_model(weights, index, words)
     model.to(run_inputs.device)
@@ -38,12 +42,14 @@ def attend(
     tested = np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]])
     with torch.inference_mode():
         arrays = _pictured(model, of_attributes, run_inputs, pick_images(index, count))
-        arrays |= {"test/images": tested, "test/peaks": _peaks(maps_of, run_inputs, tested)}
+        arrays["test/images"] = tested
+        arrays["test/peaks"] = _peaks(maps_of, run_inputs, tested, centres)
         if not of_attributes:
             trained = index.splits["trainval"]
-            arrays |= {"train/images": trained, "train/peaks": _peaks(maps_of, run_inputs, trained)}
+            arrays["train/images"] = trained
+            arrays["train/peaks"] = _peaks(maps_of, run_inputs, trained, centres)
     kind = "attributes" if of_attributes else "parts"
-    write_attention(output, arrays, spec, seed, kind)
+    write_attention(output, arrays, spec, seed, kind, centres)
 
 
 def _pictured(
@@ -66,22 +72,26 @@ def _pictured(
 
 
 def _peaks(
-    maps_of: Callable[[Tensor], Tensor], run_inputs: RunInputs, rows: np.ndarray
+    maps_of: Callable[[Tensor], Tensor],
+    run_inputs: RunInputs,
+    rows: np.ndarray,
+    centres: CellCentres,
 ) -> np.ndarray:
     """Return :func:`peaks` of the images ``rows`` (n, m, 2) float32."""
     inputs = run_inputs.inputs
     streamed = inputs.stream(torch.from_numpy(rows).split(inputs.at_once))
-    return torch.cat([peaks(maps_of(batch)).cpu() for batch in streamed]).numpy()
+    return torch.cat([peaks(maps_of(batch), centres).cpu() for batch in streamed]).numpy()
 
 
-def peaks(maps: Tensor) -> Tensor:
+def peaks(maps: Tensor, centres: CellCentres) -> Tensor:
     """Return x and y of the highest value of each of the (b, m, h, w) ``maps`` as fractions (b, m,
-    2) float32: the middle of its cell, the first of equals.
+    2) float32: the centre of its cell, the first of equals.
     """
-    height, width = maps.shape[2:]
+    width = maps.shape[3]
     place = maps.flatten(2).argmax(2)
     column, row = place % width, place.div(width, rounding_mode="floor")
-    return torch.stack([(column + 0.5) / width, (row + 0.5) / height], dim=2).float()
+    cells = torch.stack([column, row], dim=2).double()
+    return (centres.first + centres.step * cells).float()
 
 
 def pick_images(index: Index, count: int) -> np.ndarray:

@@ -39,12 +39,12 @@ def open_features(path: Path, index: Index) -> FeatureFile:
 
 def open_cache(
     path: Path, index: Index, pooled: bool, device: torch.device
-) -> tuple["CachedInputs", list[int]]:
-    """Return the pooled or the region features of a file as inputs, and what changes with its
-    contents; InputError as :func:`open_features`.
+) -> tuple["CachedInputs", FeatureFile]:
+    """Return the pooled or the region features of a file as inputs, and the file; InputError as
+    :func:`open_features`.
     """
     file = open_features(path, index)
-    return CachedInputs(file, pooled, device), file.contents
+    return CachedInputs(file, pooled, device), file
 
 
 class CachedInputs:

@@ -19,6 +19,7 @@ from torch import Tensor
 from zslpipe.formats.gradcam import write_explained
 from zslpipe.machine.errors import InputError
 from zslpipe.runs.attention import pick_images
+from zslpipe.runs.cells import run_cell_centres
 from zslpipe.runs.models import RunInputs
 from zslpipe.runs.weights import load_model
 from zslpipe.training.contract import Model
@@ -49,7 +50,7 @@ def write_grad_cam(
         "maps_without": without.cpu().numpy(),
         "predicted": predicted.cpu().numpy(),
     }
-    write_explained(output, arrays, spec, seed)
+    write_explained(output, arrays, spec, seed, run_cell_centres(run_inputs))
 
 
 def _check(model: Model, spec: Mapping[str, Any], attributes: int, weights: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.index import Index
 from zslpipe.runs.problems import Problem
 from zslpipe.settings import parse_settings
@@ -17,7 +18,7 @@ from zslpipe.training.contract import Classes, Inputs, Model, TrainingData, Trai
 @dataclass(frozen=True, eq=False)
 class RunInputs:
     """A dataset as a run reads it on ``device``: ``identity`` changes when the index or the inputs
-    do; ``trunk`` is the pretrained network of an end-to-end method, None for cached features.
+    do; ``trunk`` is the pretrained network of an end-to-end method, None for cached ``features``.
     """
 
     index: Index
@@ -25,6 +26,7 @@ class RunInputs:
     device: torch.device
     identity: str
     trunk: Model | None = None
+    features: FeatureFile | None = None
 
 
 def configured(module: Any, spec: Mapping[str, Any]) -> Any:

@@ -44,5 +44,6 @@ def open_run_inputs(
         raise InputError(
             f"{spec['method']} reads {spec['input']}: give its feature file with --features"
         )
-    cached, checksums = open_cache(features, index, spec["input"] == "pooled", device)
-    return RunInputs(index, cached, device, settings_hash([file_hash(index_path), checksums]))
+    cached, file = open_cache(features, index, spec["input"] == "pooled", device)
+    identity = settings_hash([file_hash(index_path), file.contents])
+    return RunInputs(index, cached, device, identity, features=file)

@@ -91,7 +91,8 @@ def _draw_row(
     chosen = choose_attributes(strengths[pictured.labels[row]], index.attribute_groups, placed)
     for position, attribute in zip(axes[1:], chosen, strict=False):
         marked = places[index.attribute_parts[attribute]] if len(places) else places
-        draw_map(position, picture, pictured.maps[row, attribute], marked)
+        drawn = pictured.maps[row, attribute]
+        draw_map(position, picture, drawn, pictured.centres, marked)
         score = "" if pictured.scores is None else f"\nscore {pictured.scores[row, attribute]:+.2f}"
         name = "\n".join(textwrap.wrap(plain_name(index.attribute_names[attribute]), 24)[:2])
         position.set_title(name + score, loc="left", fontsize=7.5)

@@ -95,7 +95,8 @@ def _draw_row(
     for position, number in zip(axes[1:], chosen, strict=True):
         attention = part_map(pictured.maps[row], has[:, number])
         shown = places[parts.members[number]] if len(places) else places
-        draw_map(position, picture, np.zeros((1, 1)) if attention is None else attention, shown)
+        drawn = np.zeros((1, 1)) if attention is None else attention
+        draw_map(position, picture, drawn, pictured.centres, shown)
         count = int(has[:, number].sum())
         told = f"{count} attributes" if count > 1 else "1 attribute"
         if not count:

@@ -46,7 +46,7 @@ def channel_maps(
             picture, places = load_square(contents, int(pictured.images[row]), image_root)
             draw_image(axes[0], contents, pictured, row, picture, places)
             for position, attention_map, name in zip(axes[1:], stacked[row], names, strict=True):
-                draw_map(position, picture, attention_map, UNMARKED)
+                draw_map(position, picture, attention_map, pictured.centres, UNMARKED)
                 position.set_title(name, loc="left", fontsize=7.5)
         write_around(figure, pictured.title, KEY)
         return save_figure(figure, output_stem)

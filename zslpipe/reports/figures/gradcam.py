@@ -70,20 +70,22 @@ def _draw_row(
     change.
     """
     picture, _ = load_square(index, int(explained.images[row]), image_root)
-    grey = greyed(picture)
+    grey, centres = greyed(picture), explained.centres
     whole, without = explained.maps[row], explained.maps_without[row]
     highest, own = max(float(whole.max()), float(without.max())), float(whole.max())
     label, predicted = int(explained.labels[row]), int(explained.predicted[row])
     _show(axes[0], picture, *class_lines(index.class_names, label, predicted))
-    _show(axes[1], painted(grey, whole, highest, HEAT), "all attributes\nof the true class")
+    heated = painted(grey, whole, centres, highest, HEAT)
+    _show(axes[1], heated, "all attributes\nof the true class")
     changes = without - whole
     for number, attribute in enumerate(explained.attributes[row]):
         name = "\n".join(textwrap.wrap(plain_name(index.attribute_names[attribute]), 22)[:2])
-        left = painted(grey, without[number], highest, HEAT)
+        left = painted(grey, without[number], centres, highest, HEAT)
         _show(axes[2 + 2 * number], left, f"without\n{name}")
         most = changes[number].flat[np.abs(changes[number]).argmax()]
         share = f"{100 * most / own:+.1f} %" if own > 0 else "no map"
-        change = painted(grey, changes[number], float(np.abs(changes).max()), CHANGE)
+        largest = float(np.abs(changes).max())
+        change = painted(grey, changes[number], centres, largest, CHANGE)
         _show(axes[3 + 2 * number], change, f"change\nat most {share}")
 
 

@@ -6,8 +6,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
-from PIL import Image
 
+from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.attention import Pictured
 from zslpipe.formats.index import Index
 from zslpipe.maps.central_square import SIDE
@@ -39,11 +39,18 @@ def class_lines(names: Sequence[str], label: int, predicted: int) -> tuple[str, 
     return text, RIGHT if label == predicted else WRONG
 
 
-def draw_map(axes: Axes, picture: np.ndarray, attention: np.ndarray, places: np.ndarray) -> None:
-    """Draw an (h, w) map over the greyed picture, from its lowest value (transparent) to its
-    highest, and circle the ``places`` (n, 2) in its pixels; NaN are left out.
+def draw_map(
+    axes: Axes,
+    picture: np.ndarray,
+    attention: np.ndarray,
+    centres: CellCentres,
+    places: np.ndarray,
+) -> None:
+    """Draw an (h, w) map, whose cells look at ``centres``, over the greyed picture, from its lowest
+    value (transparent) to its highest, and circle the ``places`` (n, 2) in its pixels; NaN are left
+    out.
     """
-    show_picture(axes, painted(greyed(picture), stretch(attention), 1.0, HEAT))
+    show_picture(axes, painted(greyed(picture), stretch(attention), centres, 1.0, HEAT))
     # seen on a white belly and on a black one
     for colour, width in (("black", 3.2), ("white", 1.6)):
         axes.plot(places[:, 0], places[:, 1], "o", color="none", mec=colour, mew=width, ms=11)
@@ -95,22 +102,41 @@ def greyed(picture: np.ndarray) -> np.ndarray:
     return grey + 0.25 * picture
 
 
-def painted(picture: np.ndarray, values: np.ndarray, highest: float, colours: str) -> np.ndarray:
+def painted(
+    picture: np.ndarray, values: np.ndarray, centres: CellCentres, highest: float, colours: str
+) -> np.ndarray:
     """Return the (side, side, 3) picture, 0..1, under the colours of (h, w) values between -highest
-    and highest, enlarged bilinearly; transparent where they are 0.
+    and highest, enlarged as :func:`enlarged`; transparent where they are 0.
 
     A map of changes uses both ends of ``colours`` (CHANGE), a map of values from 0 on all of them
     (HEAT). A ``highest`` of 0 leaves the picture as it is.
     """
-    size = picture.shape[1], picture.shape[0]
     shares = values / highest if highest > 0 else np.zeros_like(values)
-    small = Image.fromarray(shares.astype(np.float32))
-    large = np.asarray(small.resize(size, Image.Resampling.BILINEAR))
+    large = enlarged(shares.astype(np.float64), centres, len(picture))
     alpha = (0.85 * np.abs(large))[..., None]
     place = (large + 1) / 2 if colours == CHANGE else large
     heat = mpl.colormaps[colours](place)[..., :3]
     covered: np.ndarray = (1 - alpha) * picture + alpha * heat
     return covered
+
+
+def enlarged(values: np.ndarray, centres: CellCentres, side: int) -> np.ndarray:
+    """Return (h, w) values at the pixels of a (side, side) picture: linear between the places where
+    two cells look, beyond the outermost of them constant.
+    """
+    large: np.ndarray = (
+        _interpolation(side, values.shape[0], centres)
+        @ values
+        @ _interpolation(side, values.shape[1], centres).T
+    )
+    return large
+
+
+def _interpolation(pixels: int, cells: int, centres: CellCentres) -> np.ndarray:
+    """Return the (pixels, cells) shares of the cells in each pixel along one axis."""
+    places = centres.cells_at((np.arange(pixels) + 0.5) / pixels).clip(0, cells - 1)
+    shares: np.ndarray = np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(cells)))
+    return shares
 
 
 def stretch(attention: np.ndarray) -> np.ndarray:
