@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.features import FeatureFile
 from zslpipe.methods.sgma import Config, Model, stored_first_stage
 from zslpipe.networks.backbones import folded
@@ -94,22 +95,25 @@ def plain_boxcar(offsets: Tensor, side: Tensor, steepness: float) -> Tensor:
     return before - torch.sigmoid(steepness * (offsets - side / 2))
 
 
-def plain_crop(image: Tensor, square: Tensor, cells: int, size: int, steepness: float) -> Tensor:
+def plain_crop(
+    image: Tensor, square: Tensor, centres: CellCentres, size: int, steepness: float
+) -> Tensor:
     """Return one zoomed crop (1, 3, size, size) of an image that equation (4) has masked."""
-    pixels = (torch.arange(image.shape[2]) + 0.5) * cells / image.shape[2] - 0.5
+    places = (torch.arange(image.shape[2]) + 0.5) / image.shape[2]
+    pixels = (places - centres.first) / centres.step
     x, y, side = square
     along_x = plain_boxcar(pixels - x, side, steepness)
     along_y = plain_boxcar(pixels - y, side, steepness)
     steps = side * ((torch.arange(size) + 0.5) / size - 0.5)
     rows, columns = torch.meshgrid(y + steps, x + steps, indexing="ij")
-    grid = (2 * torch.stack([columns, rows], dim=2) + 1) / cells - 1
+    grid = 2 * (centres.first + centres.step * torch.stack([columns, rows], dim=2)) - 1
     masked = image * along_y[:, None] * along_x
     return F.grid_sample(masked[None], grid[None], padding_mode="border", align_corners=False)
 
 
 def plain_loss(model: Model, batch: Batch) -> Tensor:
     """Return equation (9), equation by equation, image by image and part by part."""
-    config, cells = model.config, model.cells
+    config, centres = model.config, model.cropping.centres
     view = F.interpolate(batch.inputs, size=model.view, mode="bilinear", antialias=True)
     embedding = config.feature_length * F.normalize(model.trunk(view).mean((2, 3)), dim=1) @ model.W
     features = model.trunk(batch.inputs)
@@ -125,7 +129,7 @@ def plain_loss(model: Model, batch: Batch) -> Tensor:
     for part in range(2):
         crops = []
         for image, square in zip(batch.inputs, squares[:, part], strict=True):
-            crops.append(plain_crop(image, square, cells, model.view, config.steepness))
+            crops.append(plain_crop(image, square, centres, model.view, config.steepness))
         theta = F.normalize(model.trunk(torch.cat(crops)).mean((2, 3)), dim=1)
         embedding = embedding + config.feature_length * theta @ model.W
     maps = [part.sigmoid() for part in logits]

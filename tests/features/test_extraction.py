@@ -138,6 +138,9 @@ def test_the_file_says_what_it_was_made_from(complete):
         )
         assert file.attrs["pillow"] == PIL.__version__
         assert "timm" not in file.attrs
+        # Odd kernels of stride 2, padded evenly: the first cell looks at the first pixel.
+        centres = [file.attrs[name] for name in ("cell_first", "cell_step")]
+        assert centres == [0.5 / 112, 16 / 112]
     expected = {
         "extractor": "small",
         "backbone": "demo",

@@ -2,11 +2,11 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.made_up.parts import HEIGHT, WIDTH, attention_file, cell_peaks, made_up_index
+from tests.made_up.parts import CENTRES, HEIGHT, WIDTH, attention_file, cell_peaks, made_up_index
 from zslpipe.formats.attention import read_peaks
 from zslpipe.formats.index import write_index
 from zslpipe.machine.errors import InputError
-from zslpipe.maps.localization import cell_middles, localize
+from zslpipe.maps.localization import centres_of_cells, localize
 
 
 def test_bad_attention_files_are_refused(tmp_path):
@@ -25,9 +25,18 @@ def test_bad_attention_files_are_refused(tmp_path):
     refused("does not belong to .*dataset 'other', 5 maps of 36", good, dataset="other")
     refused("does not belong", cell_peaks(generator, 36, 4))
     refused("36 images and peaks", good[:30])
-    refused("no middles of cells of the 5 x 7 maps", good + np.float32(0.03))
-    refused("no middles of cells", np.where(good > 0.9, np.nan, good))
+    refused("no centres of cells of the 5 x 7 maps", good + np.float32(0.03))
+    refused("no centres of cells", np.where(good > 0.9, np.nan, good))
+    # Beyond the last row, where a map of more rows would have cells.
+    refused("no centres of cells", good + np.float32([0, CENTRES.step]))
+    # As if the cells were the tiles of the square.
+    refused("no centres of cells", good, cell_first=0.5 / WIDTH, cell_step=1 / WIDTH)
     refused("12 images and peaks", cell_peaks(generator, 36, 2), cell_peaks(generator, 11, 2))
+    attention_file(path, index, good)
+    with h5py.File(path, "a") as file:
+        del file.attrs["cell_first"]  # as files were before they said it
+    with pytest.raises(InputError, match="it lacks the attribute cell_first"):
+        read_peaks(path)
     attention_file(path, index, good)
     with h5py.File(path, "a") as file:
         file["test/images"][0] = index.splits["trainval"][0]
@@ -44,14 +53,15 @@ def test_bad_attention_files_are_refused(tmp_path):
         read_peaks(tmp_path / "absent.h5")
 
 
-def test_peaks_are_read_as_exact_middles(tmp_path):
+def test_peaks_are_read_as_exact_centres(tmp_path):
     index = made_up_index()
     peaks = cell_peaks(np.random.default_rng(0), 36, 5)
     found = read_peaks(attention_file(tmp_path / "attention.h5", index, peaks))
-    cells = {tuple(cell) for cell in cell_middles((HEIGHT, WIDTH)).tolist()}
+    cells = {tuple(cell) for cell in centres_of_cells((HEIGHT, WIDTH), CENTRES).tolist()}
     assert {tuple(peak) for peak in found.peaks.reshape(-1, 2).tolist()} <= cells
     assert (
         np.allclose(found.peaks, peaks)
         and found.shape == (HEIGHT, WIDTH)
         and len(found.train_peaks) == 0
+        and found.centres == CENTRES
     )

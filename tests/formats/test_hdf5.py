@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.formats.test_scores import irrelevant, matrix
-from tests.made_up.parts import attention_file, cell_peaks, made_up_index
+from tests.made_up.parts import CENTRES, attention_file, cell_peaks, made_up_index
 from zslpipe.formats.attention import read_peaks, read_pictured, write_attention
 from zslpipe.formats.features import FeatureFile, locate_slabs, write_pooled_features
 from zslpipe.formats.gradcam import read_explained, write_explained
@@ -52,7 +52,7 @@ FILES = {
     ),
     "attention": (attention, read_peaks, "test/peaks", "kind"),
     "gradcam": (
-        lambda path: write_explained(path, explained(), SPEC, 0),
+        lambda path: write_explained(path, explained(), SPEC, 0, CENTRES),
         read_explained,
         "maps",
         "variant",
@@ -141,15 +141,21 @@ def test_numbers_are_no_texts(tmp_path):
 def test_attention_comes_back(tmp_path):
     path, maps = tmp_path / "new" / "attention.h5", np.ones((2, 3, 4, 4), np.float16)
     arrays = {"images": np.array([7, 9]), "labels": np.array([0, 1]), "predicted": np.array([1, 1])}
-    write_attention(path, arrays | {"maps": maps}, SPEC, 5, "attributes")
+    write_attention(path, arrays | {"maps": maps}, SPEC, 5, "attributes", CENTRES)
     found = read_pictured(path, "attributes")
     assert found.title == "rsan / default on made up"
     assert found.scores is None
     assert np.array_equal(found.maps, maps)
-    assert found.images.tolist() == [7, 9]
+    assert found.images.tolist() == [7, 9] and found.centres == CENTRES
     stamps = {name: SPEC[name] for name in ("dataset", "method", "variant")}
     with h5py.File(path) as opened:
-        assert dict(opened.attrs) == stamps | {"seed": 5, "kind": "attributes", "complete": True}
+        assert dict(opened.attrs) == stamps | {
+            "seed": 5,
+            "kind": "attributes",
+            "cell_first": CENTRES.first,
+            "cell_step": CENTRES.step,
+            "complete": True,
+        }
     with pytest.raises(
         InputError, match="holds maps of attributes, this figure draws maps of part"
     ):

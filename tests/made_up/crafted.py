@@ -11,6 +11,7 @@ from PIL import Image
 from tests.made_up.miniature import miniature_index
 from zslpipe.formats.index import write_index
 from zslpipe.methods.crafting import Config, Model
+from zslpipe.networks.backbones import build_trunk
 from zslpipe.runs.gradcam import write_grad_cam
 from zslpipe.runs.image_inputs import ImageInputs
 from zslpipe.runs.models import RunInputs
@@ -54,7 +55,8 @@ def noise_inputs(folder: Path) -> RunInputs:
         pixels = generator.integers(0, 255, (SIZE, SIZE + row % 9, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(folder / index.paths[row])
     mean, deviation = (torch.full((1, 3, 1, 1), value) for value in (0.5, 0.25))
-    return RunInputs(index, ImageInputs(folder, index, SIZE, mean, deviation, CPU, 0), CPU, "")
+    images = ImageInputs(folder, index, SIZE, mean, deviation, CPU, 0)
+    return RunInputs(index, images, CPU, "", build_trunk("demo", "random"))
 
 
 def written_grad_cam(folder: Path, run_inputs: RunInputs) -> Path:

@@ -70,4 +70,5 @@ def attention_file(path, images=(2, 3), labels=(2, 3), predicted=(2, 0), attribu
             file[name] = value
         file.attrs.update({"method": "dazle", "variant": "default", "dataset": "demo", "seed": 0})
         file.attrs.update({"kind": "attributes", "complete": True})
+        file.attrs.update({"cell_first": 0.02, "cell_step": 1 / 7})
     return path

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.features import BlockWriter
 from zslpipe.formats.index import Index, images_hash, write_index
 
@@ -14,6 +15,7 @@ CLASSES, ATTRIBUTES, GRID, WIDTH, WORD_WIDTH = 8, 5, 2, 12, 6
 SEEN = np.array([True, True, False, True, True, True, False, True])
 VALIDATION = np.array([False, True, False, False, False, True, False, False])
 TRAINING_IMAGES, TEST_IMAGES = 10, 4  # of a class
+CENTRES = CellCentres(0.0625, 0.5)  # of regions, not in the middles of tiles
 
 
 def write_miniature(folder: Path, seed: int = 0) -> dict[str, Path]:
@@ -77,7 +79,12 @@ def write_features(index: Index, generator: np.random.Generator, path: Path) -> 
     writer = BlockWriter(
         path.parent / ".features.work",
         shapes,
-        {"extractor": "miniature", "images_hash": images_hash(index)},
+        {
+            "extractor": "miniature",
+            "images_hash": images_hash(index),
+            "cell_first": CENTRES.first,
+            "cell_step": CENTRES.step,
+        },
     )
     writer.write(0, arrays)
     writer.finish(path)

@@ -7,14 +7,17 @@ import json
 import h5py
 import numpy as np
 
+from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.index import Index, write_index
-from zslpipe.maps.localization import cell_middles, localize
+from zslpipe.maps.localization import centres_of_cells, localize
 
 PARTS = ("beak", "left eye", "tail", "right eye")
 ABOUT = np.array([[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]], bool)
 GROUPS = ("head", "head", "tail", "", "size")
 CLASSES, TRAINING = 4, 12  # of each class 12 images; classes 0 and 1 are seen
 HEIGHT, WIDTH = 5, 7
+# Not the middles of tiles; columns lie as far from the left edge as from the right.
+CENTRES = CellCentres(0.05, 0.15)
 
 
 def made_up_index(seed=0, size=None):
@@ -56,9 +59,9 @@ def made_up_index(seed=0, size=None):
 
 
 def cell_peaks(generator, images, maps):
-    """Peaks in the middles of cells drawn evenly."""
+    """Peaks at the centres of cells drawn evenly."""
     cells = generator.integers(0, HEIGHT * WIDTH, (images, maps))
-    return cell_middles((HEIGHT, WIDTH))[cells].astype(np.float32)
+    return centres_of_cells((HEIGHT, WIDTH), CENTRES)[cells].astype(np.float32)
 
 
 def attention_file(path, index, peaks, train_peaks=None, **attrs):
@@ -81,6 +84,8 @@ def attention_file(path, index, peaks, train_peaks=None, **attrs):
             "variant": "default",
             "seed": 3,
             "kind": kind,
+            "cell_first": CENTRES.first,
+            "cell_step": CENTRES.step,
         }
         file.attrs.update(given | {"complete": True} | attrs)
     return path

@@ -5,6 +5,7 @@ import pytest
 
 from tests.made_up.parts import (
     ABOUT,
+    CENTRES,
     CLASSES,
     GROUPS,
     HEIGHT,
@@ -15,6 +16,7 @@ from tests.made_up.parts import (
     localized,
     made_up_index,
 )
+from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.localization import MEASURES, read_localization
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.body_parts import body_parts
@@ -22,12 +24,14 @@ from zslpipe.maps.central_square import places_in_square
 from zslpipe.maps.localization import (
     Annotated,
     assign,
-    cell_middles,
+    centres_of_cells,
     measure,
     near,
     object_sizes,
     seek,
 )
+
+CELLS = centres_of_cells((HEIGHT, WIDTH), CENTRES)
 
 
 def in_pixels(index, image):
@@ -67,9 +71,8 @@ def pairs_from_the_definition(index, peaks, related, has):
                 return min(np.hypot(x - u, y - v) for u, v in targets) < limit * size
 
             values = {}
-            cells = [
-                ((i + 0.5) / WIDTH, (j + 0.5) / HEIGHT) for j in range(HEIGHT) for i in range(WIDTH)
-            ]
+            centres = [0.05 + 0.15 * number for number in range(WIDTH)]
+            cells = [(x, y) for y in centres[:HEIGHT] for x in centres]
             for name, limit in (("tenth", 0.1), ("fifth", 0.2)):
                 values[name] = hits(*peaks[row, column].astype(float), limit)
                 values[f"random_{name}"] = np.mean([hits(x, y, limit) for x, y in cells])
@@ -173,9 +176,9 @@ def test_random_chance_is_that_of_peaks_drawn_evenly():
     annotated = Annotated(places, generator.uniform(0.5, 1, 20))
     sought = seek(annotated, ABOUT, np.ones((20, 5), bool), GROUPS)
     peaks = np.zeros((20, 5, 2))
-    expected = measure(peaks, (HEIGHT, WIDTH), annotated, sought)["random_fifth"]
+    expected = measure(peaks, CELLS, annotated, sought)["random_fifth"]
     draws = 1500
-    drawn = cell_middles((HEIGHT, WIDTH))[generator.integers(0, HEIGHT * WIDTH, (draws, 20))]
+    drawn = CELLS[generator.integers(0, HEIGHT * WIDTH, (draws, 20))]
     hits = np.zeros((20, 5))
     for points in drawn:
         hits += (near(points[:, None], annotated, 0.2) & ABOUT).any(axis=2)
@@ -192,9 +195,9 @@ def test_blocks_change_nothing(monkeypatch):
     )
     sought = seek(annotated, ABOUT, np.ones((48, 5), bool), GROUPS)
     peaks = cell_peaks(generator, 48, 5).astype(float)
-    whole = measure(peaks, (HEIGHT, WIDTH), annotated, sought)
+    whole = measure(peaks, CELLS, annotated, sought)
     monkeypatch.setattr("zslpipe.maps.localization.BLOCK", 7)
-    for name, values in measure(peaks, (HEIGHT, WIDTH), annotated, sought).items():
+    for name, values in measure(peaks, CELLS, annotated, sought).items():
         assert np.array_equal(values, whole[name]), name
 
 
@@ -203,9 +206,8 @@ def test_a_coarse_grid_bounds_what_can_be_hit():
         np.array([[[0.5, 0.5], [0.0, 0.9]], [[0.25, 0.25], [0.0, 0.9]]]), np.array([0.9, 0.9])
     )
     sought = seek(annotated, np.array([[True, False]]), np.ones((2, 1), bool), ("",))
-    found = measure(
-        np.full((2, 1, 2), 0.25), (2, 2), annotated, sought
-    )  # cells' middles: 0.25 and 0.75
+    cells = centres_of_cells((2, 2), CellCentres(0.25, 0.5))
+    found = measure(np.full((2, 1, 2), 0.25), cells, annotated, sought)
     assert found["best_tenth"][:, 0].tolist() == [False, True]
     assert found["random_tenth"][:, 0].tolist() == [0, 0.25]
     assert found["centre_tenth"][:, 0].tolist() == [True, False]
@@ -218,15 +220,15 @@ def test_part_maps_are_assigned_on_training_images_and_measured_on_test_images(t
     sizes = (index.boxes[:, 2:] - index.boxes[:, :2]).astype(float)
     places = places_in_square(index.part_locations, sizes)
     trained = index.splits["trainval"]
-    grid = np.array([WIDTH, HEIGHT])
+    last = np.array([WIDTH, HEIGHT]) - 1
 
     def pointing_at(rows, parts):
         """Peaks in the cells of the first visible one of the parts, else anywhere."""
         peaks = cell_peaks(generator, len(rows), 1)[:, 0]
         for part in reversed(parts):
             shown = ~np.isnan(places[rows, part, 0])
-            cells = np.minimum(np.floor(places[rows, part][shown] * grid), grid - 1)
-            peaks[shown] = (cells + 0.5) / grid
+            cells = np.clip(np.rint((places[rows, part][shown] - 0.05) / 0.15), 0, last)
+            peaks[shown] = 0.05 + 0.15 * cells
         return peaks
 
     train_peaks = np.stack([pointing_at(trained, [2]), pointing_at(trained, [1, 3])], axis=1)
@@ -279,9 +281,9 @@ def test_assignment_counts_images_in_plain_loops():
 
 def test_a_map_near_no_part_is_left_out(tmp_path):
     index = made_up_index()
-    index.part_locations[:] = np.array([[0.07, 0.1], [0.1, 0.2], [0.2, 0.1], [0.2, 0.2]])
+    index.part_locations[:] = np.array([[0.05, 0.06], [0.1, 0.2], [0.2, 0.1], [0.2, 0.2]])
     index.boxes[:, 2:] = index.boxes[:, :2] + 60
-    cells = cell_middles((HEIGHT, WIDTH)).astype(np.float32)
+    cells = CELLS.astype(np.float32)
     train_peaks = np.broadcast_to(cells[[0, -1]], (12, 2, 2))
     content = localized(tmp_path, index, np.broadcast_to(cells[[0, -1]], (36, 2, 2)), train_peaks)
     assert content["assigned"][1] == "" and content["assigned"][0] != ""

@@ -90,6 +90,8 @@ def test_the_file_holds_maps_with_and_without(written, run_inputs):
         attributes = dict(file.attrs)
     assert attributes == {name: SPEC[name] for name in ("method", "dataset", "variant")} | {
         "seed": 3,
+        "cell_first": 0.5 / SIZE,  # the demo's network: odd kernels of stride 2, padded evenly
+        "cell_step": 16 / SIZE,
         "complete": True,
     }
     assert found["images"].tolist() == rows.tolist() and set(run_inputs.index.labels[rows]) == {

@@ -239,6 +239,7 @@ def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
         predicted, scores = file["predicted"][()], file["scores"][()]
         tested, found = file["test/images"][()], file["test/peaks"][()]
         assert (file.attrs["kind"], file.attrs["seed"]) == ("attributes", 0)
+        assert (file.attrs["cell_first"], file.attrs["cell_step"]) == (0.0625, 0.5)
     assert maps.shape == (3, ATTRIBUTES, GRID, GRID)
     assert set(images) <= set(index.splits["test_unseen"])
     _, model, _ = load_model(runs["dazle"] / "weights.pt", index, words)
@@ -255,7 +256,8 @@ def test_attention_maps_of_some_unseen_images(runs, paths, tmp_path):
         everything = model.attention(run_inputs.inputs.take(torch.from_numpy(tested))).numpy()
     for image, attribute in np.ndindex(*everything.shape[:2]):
         row, column = np.unravel_index(everything[image, attribute].argmax(), (GRID, GRID))
-        assert found[image, attribute].tolist() == [(column + 0.5) / GRID, (row + 0.5) / GRID]
+        expected = [0.0625 + 0.5 * column, 0.0625 + 0.5 * row]  # as the feature file says
+        assert found[image, attribute].tolist() == expected
 
 
 def test_pictured_images_are_of_different_classes_as_long_as_there_are(paths):

@@ -67,14 +67,15 @@ def cell_centres(network: nn.Module, size: int) -> CellCentres | None:
     None where its operations do not tell (a map cut into pieces or enlarged, values that only a
     real image gives), or where the two axes differ.
     """
-    image = torch.empty(1, 3, size, size, device="meta")
-    state = {}
-    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
-        state[name] = tensor.detach().to("meta")
     # In inference mode torch would not take compound operations apart.
-    with torch.inference_mode(False), torch.no_grad(), _Walk(image) as walk:
+    with torch.inference_mode(False), torch.no_grad():
+        image = torch.empty(1, 3, size, size, device="meta")
+        state = {}
+        for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+            state[name] = torch.empty_like(tensor, device="meta")
         try:
-            made = functional_call(network, state, (image,))
+            with _Walk(image) as walk:
+                made = functional_call(network, state, (image,))
         except RuntimeError:
             return None
     cells = walk.cells_of(made)

@@ -29,6 +29,7 @@ def found_parts_file(path, images=(2, 3), maps=2, channels=2):
         file["images"] = file["labels"] = file["predicted"] = np.array(images)
         file.attrs.update({"method": "sgma", "variant": "default", "dataset": "demo", "seed": 0})
         file.attrs.update({"kind": "parts", "complete": True})
+        file.attrs.update({"cell_first": 0.02, "cell_step": 1 / 7})
     return path
 
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.made_up.figures import attention_file, dataset, is_drawn, titles
+from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.history import read_history
 from zslpipe.formats.index import Index, write_index
 from zslpipe.machine.errors import InputError
@@ -15,7 +16,7 @@ from zslpipe.reports.figures.attributes import attention_maps, choose_attributes
 from zslpipe.reports.figures.curves import seen_unseen_curves
 from zslpipe.reports.figures.losses import _terms as terms
 from zslpipe.reports.figures.losses import loss_curves
-from zslpipe.reports.figures.overlays import greyed, painted, stretch
+from zslpipe.reports.figures.overlays import enlarged, greyed, painted, stretch
 from zslpipe.reports.figures.style import HEAT
 
 COLUMNS = (
@@ -222,8 +223,30 @@ def test_the_central_square_and_its_parts(tmp_path):
     assert np.isnan(load_square(index, 3, tmp_path)[1][1]).all()  # not annotated
 
 
+@pytest.mark.parametrize("first", [0.5 / 7, 0.0, 0.1])
+def test_a_map_is_drawn_where_its_cells_look(first):
+    """At its own centre each cell has its value, between two centres it is linear, and beyond the
+    outermost constant.
+    """
+    values, side, step = np.random.default_rng(0).random((7, 7)), 70, 1 / 7
+    drawn = enlarged(values, CellCentres(first, step), side)
+    places = [first + step * number for number in range(7)]
+    for row in range(side):
+        along = [np.interp((row + 0.5) / side, places, values[:, column]) for column in range(7)]
+        for column in range(side):
+            expected = np.interp((column + 0.5) / side, places, along)
+            assert drawn[row, column] == pytest.approx(expected, abs=1e-12)
+
+
+def test_equal_tiles_are_enlarged_as_pillow_enlarges():
+    values = np.random.default_rng(0).random((7, 7)).astype(np.float32)
+    large = Image.fromarray(values).resize((60, 60), Image.Resampling.BILINEAR)
+    drawn = enlarged(values, CellCentres(0.5 / 7, 1 / 7), 60)
+    np.testing.assert_allclose(drawn, np.asarray(large), rtol=0, atol=1e-6)
+
+
 def over(picture, attention):
-    return painted(picture, stretch(attention), 1.0, HEAT)
+    return painted(picture, stretch(attention), CellCentres(0.5 / 7, 1 / 7), 1.0, HEAT)
 
 
 def test_the_overlay_is_brightest_where_the_map_is():

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.made_up.crafted import COUNT, noise_inputs, written_grad_cam
 from tests.made_up.miniature import ATTRIBUTES, CLASSES
+from zslpipe.cell_centres import CellCentres
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.central_square import SIDE
 from zslpipe.reports.figures.gradcam import grad_cam_maps
@@ -20,6 +21,7 @@ from zslpipe.reports.figures.style import CHANGE
 from zslpipe.runs.models import RunInputs
 
 torch.set_num_threads(1)
+TILES = CellCentres(0.125, 0.25)  # four cells that are equal tiles of the picture
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def test_what_is_painted_is_in_proportion_to_the_values():
     grey = np.full((SIDE, SIDE, 3), 0.5)
     values = np.zeros((4, 4), np.float32)
     values[0, 3], values[3, 0] = 2.0, -2.0
-    heated = painted(grey, np.maximum(values, 0), 4.0, "inferno")
+    heated = painted(grey, np.maximum(values, 0), TILES, 4.0, "inferno")
     corner = (
         0,
         SIDE - 1,
@@ -94,11 +96,11 @@ def test_what_is_painted_is_in_proportion_to_the_values():
     half = np.array(mpl.colormaps["inferno"](np.float32(0.5))[:3])
     assert heated[corner] == pytest.approx((1 - 0.425) * 0.5 + 0.425 * half, abs=1e-6)
     assert np.array_equal(heated[SIDE // 2 :], grey[SIDE // 2 :])
-    both = painted(grey, values, 2.0, CHANGE)
+    both = painted(grey, values, TILES, 2.0, CHANGE)
     for place, share in ((corner, 1.0), ((SIDE - 1, 0), 0.0)):
         colour = np.array(mpl.colormaps[CHANGE](share)[:3])
         assert both[place] == pytest.approx(0.15 * 0.5 + 0.85 * colour, abs=1e-6)
-    assert np.array_equal(painted(grey, values * 0, 0.0, CHANGE), grey)
+    assert np.array_equal(painted(grey, values * 0, TILES, 0.0, CHANGE), grey)
 
 
 def copied(original: Path, target: Path, **changes) -> Path:
