@@ -194,7 +194,9 @@ def test_an_epoch_of_each_stage_is_that_by_hand(trained, by_hand, part):
     assert names
     for name in names:
         torch.testing.assert_close(after[name], by_hand[name], rtol=0, atol=1e-9, msg=name)
-        assert not torch.equal(after[name], before[name]), name
+        # A constant cancels between real and synthetic features.
+        if name != "critic.value.bias":
+            assert not torch.equal(after[name], before[name]), name
 
 
 def test_the_stages_batches_are_of_real_features_then_of_all(trained):
