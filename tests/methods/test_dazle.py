@@ -308,18 +308,21 @@ def test_a_model_of_few_attributes_is_the_model_of_those_attributes():
     assert torch.equal(models[0].scores(regions_of()), models[1].scores(regions_of()))
 
 
-def test_published_settings_are_those_of_paper_and_code():
-    assert PUBLISHED["CUB"] == Config()
-    assert {name: config.epochs for name, config in PUBLISHED.items()} == {
-        "CUB": 20,
-        "SUN": 100,
-        "AWA2": 20,
-        "DeepFashion": 2,
-    }
-    assert [name for name, config in PUBLISHED.items() if not config.attribute_attention] == ["SUN"]
-    assert [name for name, config in PUBLISHED.items() if config.sampler == "random"] == ["CUB"]
-    assert {config.lr for config in PUBLISHED.values()} == {1e-4}
-    assert {config.calibration_weight for config in PUBLISHED.values()} == {0.1}
+def test_published_settings_are_those_that_the_paper_prints():
+    """Section 5.1: RMSprop "with the learning rate 0.0001 and batch size of 50", "at most 20 epochs
+    on CUB, AWA2, SUN and 2 epochs on DeepFashion", "lambda = 0.1 on all datasets".
+
+    What only the authors' code says (samplers, momentum, decay, SUN's 100 epochs, AWA2's vectors)
+    is printed nowhere: a test could but repeat it.
+    """
+    assert set(PUBLISHED) == {"CUB", "AWA2", "SUN", "DeepFashion"}
+    for name, config in PUBLISHED.items():
+        assert (config.lr, config.batch_size) == (0.0001, 50), name
+        assert config.calibration_weight == 0.1, name
+    assert [PUBLISHED[name].epochs for name in ("CUB", "AWA2", "DeepFashion")] == [20, 20, 2]
+    ablated = ("dense_attention", "attribute_attention", "refine_word_vectors")
+    # Table 4's last row: all three.
+    assert all(getattr(PUBLISHED["DeepFashion"], part) for part in ablated)
 
 
 def test_shapes_are_those_of_the_signatures():

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zslpipe.machine.errors import InputError
 from zslpipe.methods.sgma import (
+    INPUT,
     Config,
     Model,
     centre_triplet,
@@ -488,26 +489,17 @@ def test_centres_are_drawn_by_name():
     assert model.centres.std().item() == pytest.approx(0.01, rel=0.5)
 
 
-def test_defaults_are_those_of_the_report():
+def test_defaults_are_those_that_the_report_prints():
+    """Section 3.2; its images have 448 pixels and the joint features' 224, its learning rate falls
+    twice by tenths from 0.05 to the smallest; 30 epochs are section 3.4's.
+    """
     config = Config()
-    assert (config.backbone, config.trunk_lr, config.batch_size, config.epochs) == (
-        "vgg19",
-        0.0,
-        32,
-        30,
-    )
-    assert (config.lr, config.smallest_lr, config.momentum, config.weight_decay) == (
-        0.05,
-        5e-4,
-        0.9,
-        5e-4,
-    )
-    assert (config.steepness, config.diversity_margin, config.centre_margin, config.view) == (
-        10.0,
-        0.2,
-        0.8,
-        0.5,
-    )
+    assert (config.backbone, config.trunk_lr, config.batch_size) == ("vgg19", 0, 32)
+    assert (INPUT.size, config.view * INPUT.size) == (448, 224)
+    assert config.smallest_lr == pytest.approx(config.lr / 10 / 10) == 5 * 10**-4
+    assert (config.momentum, config.weight_decay) == (0.9, 5 * 10**-4)
+    assert (config.diversity_margin, config.centre_margin, config.steepness) == (0.2, 0.8, 10)
+    assert config.epochs == 30
 
 
 def test_held_images_train_as_files_do(tmp_path):

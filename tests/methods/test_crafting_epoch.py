@@ -1,0 +1,97 @@
+"""An epoch of classifier crafting as its equations and Adam's say, without fit()."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tests.made_up.recorded import Recorded
+from zslpipe.methods.crafting import Config, Model, train
+from zslpipe.training.contract import Batch, Classes, TrainingRun
+from zslpipe.training.held import Held
+
+torch.set_num_threads(1)
+SEEN = torch.tensor([True, False, True, True, False])
+IMAGES, WIDTH, ATTRIBUTES, SIDE = 12, 7, 4, 48
+LABELS = torch.tensor([0, 2, 3]).repeat(4)
+TARGETS = {0: 0, 2: 1, 3: 2}  # among the seen classes
+
+
+def classes() -> Classes:
+    vectors = torch.randn(len(SEEN), ATTRIBUTES, generator=torch.Generator().manual_seed(0))
+    return Classes(tuple("ABCDE"), vectors, SEEN, tuple("abcd"))
+
+
+def values_of(*shape: int) -> Tensor:
+    return torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def trained(config: Config, values: Tensor, folder: Path) -> tuple[Model, Model, list[Tensor]]:
+    """Return a model before and after the epoch, and the epoch's batches."""
+    models = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        models.append(Model(config, classes(), tuple(values.shape[1:])).to(values.dtype).eval())
+    run = TrainingRun(0, torch.device("cpu"), folder)
+    data = Recorded(Held(values), torch.arange(IMAGES), LABELS, classes(), run)
+    train(models[1], config, data)
+    [batches] = data.epochs
+    assert torch.cat(batches).sort().values.tolist() == list(range(IMAGES))
+    return models[0], models[1], batches
+
+
+class Adam:
+    """Adam by its definition (Kingma and Ba 2015, algorithm 1), its rates the usual ones."""
+
+    def __init__(self, weights: list[Tensor], rates: list[float]):
+        self.weights, self.rates, self.steps = weights, rates, 0
+        self.means = [torch.zeros_like(weight) for weight in weights]
+        self.squares = [torch.zeros_like(weight) for weight in weights]
+
+    def step(self, loss: Tensor) -> None:
+        self.steps += 1
+        gradients = torch.autograd.grad(loss, self.weights)
+        for number, gradient in enumerate(gradients):
+            mean, square = self.means[number], self.squares[number]
+            mean.mul_(0.9).add_(0.1 * gradient)
+            square.mul_(0.999).add_(0.001 * gradient**2)
+            root = (square / (1 - 0.999**self.steps)).sqrt() + 1e-8
+            with torch.no_grad():
+                move = mean / (1 - 0.9**self.steps) / root
+                self.weights[number] -= self.rates[number] * move
+
+
+def test_an_epoch_of_semantic_rules_is_that_by_hand(tmp_path):
+    """Equations (1) and (2) on pooled features: cosines over the temperature, seen classes."""
+    config = Config(lr=0.02, temperature=0.3, batch_size=5, epochs=1)
+    pooled = values_of(WIDTH).double()
+    before, after, batches = trained(config, pooled, tmp_path)
+    A = before.projection.weight.detach().clone().requires_grad_()
+    a = before.projection.bias.detach().clone().requires_grad_()
+    rules = F.normalize(classes().attributes, dim=1).double()[SEEN]
+    adam = Adam([A, a], [0.02, 0.02])
+    for batch in batches:
+        features = F.normalize(pooled[batch] @ A.T + a, dim=1)
+        targets = torch.tensor([TARGETS[label] for label in LABELS[batch].tolist()])
+        adam.step(F.cross_entropy(features @ rules.T / 0.3, targets))
+    torch.testing.assert_close(after.projection.weight, A, rtol=0, atol=1e-9)
+    torch.testing.assert_close(after.projection.bias, a, rtol=0, atol=1e-9)
+
+
+def test_an_epoch_of_the_network_is_that_by_hand(tmp_path):
+    """Visual rules, made before training, then the network alone, at its own rate."""
+    rate = 1e-3
+    config = Config(rule="visual", backbone="demo", trunk_lr=rate, batch_size=5, epochs=1)
+    images = values_of(3, SIDE, SIDE).double()
+    before, after, batches = trained(config, images, tmp_path)
+    before.rules.copy_(after.rules)
+    weights = list(before.trunk.parameters())
+    started = [weight.detach().clone() for weight in weights]
+    adam = Adam(weights, [rate] * len(weights))
+    for batch in batches:
+        adam.step(before.loss(Batch(images[batch], LABELS[batch]))["cross_entropy"])
+    for weight, start, found in zip(weights, started, after.trunk.parameters(), strict=True):
+        move = (weight - start).norm()
+        assert move > 0
+        assert (found - weight).norm() < 1e-3 * move
