@@ -30,20 +30,27 @@ Deviations
     - (3) is over sigmoid(M) and a mean over images, attributes and regions, distances in cells
       (family): over M itself it has no lower bound, and as a sum it drowns (5) at the paper's
       lambda_1 = 0.1. (4) is over M itself.
-    - (11) is the paper's sum over attributes, then a mean over images; a(y) has unit length there
-      as well (family).
+    - (11) is a mean over attributes and images, a(y) has unit length there as well (family), and
+      kernels start 100 times smaller than torch's own convolution's (ours). As printed, a sum,
+      a_reg begins at 1 to 2 where a(y) is 0.05; one step leaves 98 % of it at zero for ever, and
+      the encoder gets a thousand times the gradient of (5). Either change alone is not enough.
+    - The encoder has a rate of its own, a hundredth of the head's (ours; the family takes 1e-6
+      after a warm-up of the head). The paper's single rate is ``trunk_lr = lr``: on 127 classes of
+      birds it destroyed the encoder.
     - tau is not in the paper; s is one number in (5) and (14) (family).
-    - W of (8) is drawn once and not kept: the kernels are what is trained ("initialise"). E_k has
-      unit length and W normal entries of variance 1 / (3 d h w), so that a kernel's entries have
-      the variance of torch's own convolution.
+    - W of (8) is drawn once and not kept: the kernels are what is trained ("initialise");
+      ``kernel_initialisation = "mapped words"`` trains W instead. E_k has unit length and W
+      normal entries, so that a kernel's entries vary as a random kernel's (table 3) do.
     - The activation of (9) is the ReLU (ours), taken after the maximum: that is the same and less
       work.
-    - "Dot product" (tables 2 and 3) is a^' a(y) without s: a^ has a scale of its own there. The
-      baseline's (1)-(2) is computed as the mean of M, which is the same.
+    - "Dot product" (table 2) is a^' a(y) without s: a^ has a scale of its own there, and gamma,
+      which belongs to the scaled cosine, has to be chosen anew. The baseline's (1)-(2) is computed
+      as the mean of M, which is the same.
     - Batch norms take each batch's statistics (family); ``batch_norm = "pretrained"`` keeps those
       of the weights, which networks whose batch norms are folded into their convolutions need: to
       those a batch's statistics do not belong.
-    - Where the sampler is "random", an epoch is one pass over the images, not 300 batches.
+    - Random batches (table 4) are as many an epoch as episodes.
+    - Under bfloat16 all but the encoder stays in float32: 200 class scores would take 28 values.
 """
 
 from dataclasses import dataclass
@@ -59,7 +66,7 @@ from torch import Tensor, nn
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import BelowOne
 from zslpipe.networks.backbones import Trunk, build_trunk
-from zslpipe.training.batches import episodes, random_batches
+from zslpipe.training.batches import episodes, repeated_batches
 from zslpipe.training.contract import Batch, Classes, Images, Regions, TrainingData
 from zslpipe.training.fit import Objective, fit
 
@@ -74,7 +81,7 @@ class Config:
     backbone: str = "resnet101"  # paper, section 4.1
     layer: str = ""  # paper, section 4.1: the last convolutional map
     lr: PositiveFloat = 1e-3  # paper, section 4.1
-    trunk_lr_factor: NonNegativeFloat = 1.0  # paper: one rate; else the encoder's, relative to lr
+    trunk_lr: NonNegativeFloat = 1e-5  # of the encoder; ours: a hundredth of lr; paper: lr
     batch_norm: Literal["batch", "pretrained"] = "batch"  # family: nothing frozen
     momentum: BelowOne = 0.9  # paper, section 4.1
     weight_decay: NonNegativeFloat = 1e-5  # paper, section 4.1
@@ -83,18 +90,20 @@ class Config:
     sampler: Literal["episodes", "random"] = "episodes"  # paper, section 4.1; table 4
     ways: PositiveInt = 16  # paper, section 4.1: classes of an episode
     shots: PositiveInt = 2  # paper, section 4.1: images of each
-    episodes: PositiveInt = 300  # paper, section 4.1: episodes of an epoch
+    episodes: PositiveInt = 300  # paper, section 4.1: batches of an epoch, with either sampler
     batch_size: PositiveInt = 64  # paper, table 4: the random sampler's
     scale: PositiveFloat = 20.0  # family: 1 / tau of eq. 5 and the scaling factor of eq. 14
     concentrate_weight: NonNegativeFloat = 0.1  # paper, section 4.1 (lambda_1)
     regression_weight: NonNegativeFloat = 1.0  # paper, section 4.1 (lambda_2)
     kernel_size: PositiveInt = 1  # paper, section 4.1: CUB
-    kernel_initialisation: Literal["words", "random"] = "words"  # paper, eq. 8; table 3
+    kernel_initialisation: Literal["words", "random", "mapped words"] = "words"  # paper, eq. 8
     mapping: Literal["regions", "global average"] = "regions"  # paper, eq. 4; table 2: eq. 1-2
     similarity: Literal["cosine", "dot product"] = "cosine"  # paper, eq. 5; table 2
     calibration: NonNegativeFloat = 0.7  # paper, section 4.1: CUB, SUN
 
 
+# ours: at the size of torch's own start, 1, the branch dies; found on features of birds
+KERNEL_START = 0.01
 PUBLISHED = {
     "CUB": Config(),
     "SUN": Config(kernel_size=5, scale=25.0),  # paper, section 4.1; scale: family
@@ -104,12 +113,13 @@ PUBLISHED = {
 
 class Model(nn.Module):
     """Saliency maps and attribute kernels over a map of regions; parameters ``P`` (d, a),
-    ``kernels`` (a, d, h, w) and, where the inputs are images, those of ``trunk``.
+    ``kernels`` (a, d, h, w), or W (v, d, h, w) of eq. 8, and, with images, those of ``trunk``.
     """
 
     attributes: Tensor
     seen: Tensor
     places: Tensor
+    words: Tensor | None
     trunk: Trunk | None
 
     def __init__(self, config: Config, classes: Classes, input_shape: tuple[int, ...]):
@@ -132,14 +142,14 @@ class Model(nn.Module):
             torch.empty(width, classes.attributes.shape[1]).uniform_(-(width**-0.5), width**-0.5)
         )
         self.kernels = nn.Parameter(attribute_kernels(config, classes, width))
+        words = unit_words(classes) if config.kernel_initialisation == "mapped words" else None
+        self.register_buffer("words", words)
         self.register_buffer("attributes", F.normalize(classes.attributes, dim=1))
         self.register_buffer("seen", classes.seen.clone())
         self.register_buffer("places", places(self.side))
 
     def train(self, mode: bool = True) -> "Model":
-        """Set the mode, but leave the encoder's batch norms at their statistics where the settings
-        say so.
-        """
+        """Set the mode, but not of the encoder where its batch norms keep their statistics."""
         super().train(mode)
         if self.trunk is not None and self.config.batch_norm == "pretrained":
             self.trunk.eval()
@@ -152,10 +162,13 @@ class Model(nn.Module):
         maps: Tensor = self.trunk(inputs)
         return maps.permute(0, 2, 3, 1).flatten(1, 2)
 
+    def _saliency(self, regions: Tensor) -> Tensor:
+        """Return M (b, r, a) of regions (b, r, d)."""
+        with full_precision(regions):
+            return regions.to(self.P.dtype) @ self.P
+
     def _predicted(self, saliency: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a^ (b, a), eq. 4 or 1-2, and the peaks' regions (b, a), of saliency maps (b, r,
-        a).
-        """
+        """Return a^ (b, a), eq. 4 or 1-2, and the regions (b, a) of the maps' peaks."""
         predicted, peaks = saliency.max(1)
         if self.config.mapping == "global average":
             predicted = saliency.mean(1)
@@ -165,20 +178,19 @@ class Model(nn.Module):
         """Return s cos(a^, a(c)) (b, c), or a^' a(c), without calibration."""
         if self.config.similarity == "cosine":
             predicted = self.config.scale * F.normalize(predicted, dim=1)
-        return predicted @ self.attributes.T
+        with full_precision(predicted):
+            return predicted @ self.attributes.T
 
     def attribute_scores(
         self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]
     ) -> Float[Tensor, "b a"]:
         """Return a^ (b, a), eq. 4 (the baseline: eq. 2)."""
-        return self._predicted(self._regions(inputs) @ self.P)[0]
+        return self._predicted(self._saliency(self._regions(inputs)))[0]
 
     def scores(
         self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]
     ) -> Float[Tensor, "b c"]:
-        """Return s cos(a^, a(c)) - gamma [c is seen] (b, c), eq. 14: what the prediction is taken
-        from.
-        """
+        """Return s cos(a^, a(c)) - gamma [c is seen] (b, c), eq. 14."""
         scores = self._class_scores(self.attribute_scores(inputs))
         return torch.where(self.seen, scores - self.config.calibration, scores)
 
@@ -187,7 +199,7 @@ class Model(nn.Module):
         weight 0 is left out.
         """
         regions = self._regions(batch.inputs)
-        saliency = regions @ self.P
+        saliency = self._saliency(regions)
         predicted, peaks = self._predicted(saliency)
         scores = self._class_scores(predicted).masked_fill(~self.seen, -torch.inf)
         losses = {"cross_entropy": F.cross_entropy(scores, batch.labels)}
@@ -196,36 +208,60 @@ class Model(nn.Module):
             losses["concentrate"] = self.config.concentrate_weight * concentrate
         if self.config.regression_weight:
             difference = self._regressed(regions) - self.attributes[batch.labels]
-            losses["regression"] = self.config.regression_weight * difference.square().sum(1).mean()
+            losses["regression"] = self.config.regression_weight * difference.square().mean()
         return losses
 
     def _regressed(self, regions: Tensor) -> Tensor:
         """Return a_reg (b, a), eq. 9-10, of regions (b, r, d); one cell's kernel is a product."""
-        if self.config.kernel_size == 1:
-            return F.linear(regions, self.kernels.flatten(1)).max(1).values.relu()
-        maps = torch.unflatten(regions, 1, (self.side, self.side)).permute(0, 3, 1, 2)
-        return F.conv2d(maps, self.kernels).amax((2, 3)).relu()
+        with full_precision(regions):
+            kernels, regions = self._attribute_kernels(), regions.to(self.kernels.dtype)
+            if self.config.kernel_size == 1:
+                return F.linear(regions, kernels.flatten(1)).max(1).values.relu()
+            maps = torch.unflatten(regions, 1, (self.side, self.side)).permute(0, 3, 1, 2)
+            return F.conv2d(maps, kernels).amax((2, 3)).relu()
+
+    def _attribute_kernels(self) -> Tensor:
+        """Return h (a, d, h, w): the weights themselves, or E W (eq. 8)."""
+        kernels: Tensor = self.kernels
+        return kernels if self.words is None else mapped(self.words, kernels)
 
     def attention(
         self, inputs: Float[Tensor, "b r d"] | Float[Tensor, "b 3 size size"]
     ) -> Float[Tensor, "b a h w"]:
         """Return the saliency maps M (b, a, h, w)."""
-        saliency = self._regions(inputs) @ self.P
+        saliency = self._saliency(self._regions(inputs))
         return torch.unflatten(saliency.transpose(1, 2), 2, (self.side, self.side))
 
 
-def attribute_kernels(config: Config, classes: Classes, width: int) -> Float[Tensor, "a d h w"]:
-    """Return the kernels' start, eq. 8, or normal entries of the same variance (table 3)."""
-    shape = (width, config.kernel_size, config.kernel_size)
-    size = width * config.kernel_size**2
-    deviation = (3 * size) ** -0.5
-    if config.kernel_initialisation == "random":
-        return torch.empty(classes.attributes.shape[1], *shape).normal_(0, deviation)
+def full_precision(values: Tensor) -> torch.autocast:
+    """Return a context without autocast: bfloat16 tells few scores apart, and sums cancel in it."""
+    return torch.autocast(values.device.type, enabled=False)
+
+
+def unit_words(classes: Classes) -> Float[Tensor, "a v"]:
+    """Return E (a, v), eq. 7, of unit length."""
     if classes.words is None:
         raise ValueError("RSAN needs word vectors")
-    words = F.normalize(classes.words, dim=1)
-    drawn = words.new_empty(words.shape[1], size).normal_(0, deviation)
-    return torch.unflatten(words @ drawn, 1, shape)
+    return F.normalize(classes.words, dim=1)
+
+
+def mapped(words: Float[Tensor, "a v"], weights: Float[Tensor, "v *s"]) -> Float[Tensor, "a *s"]:
+    """Return E W, reshaped (eq. 8)."""
+    return torch.unflatten(words @ weights.flatten(1), 1, weights.shape[1:])
+
+
+def attribute_kernels(config: Config, classes: Classes, width: int) -> Float[Tensor, "n d h w"]:
+    """Return the start of what the kernels are made of: they themselves (a), eq. 8, or random
+    entries of the same variance (table 3); or W (v).
+    """
+    from_words = config.kernel_initialisation != "random"
+    count = unit_words(classes).shape[1] if from_words else classes.attributes.shape[1]
+    shape = (count, width, config.kernel_size, config.kernel_size)
+    deviation = (3 * width * config.kernel_size**2) ** -0.5
+    drawn = torch.empty(shape).normal_(0, KERNEL_START * deviation)
+    if config.kernel_initialisation == "words":
+        return mapped(unit_words(classes), drawn.to(classes.attributes))
+    return drawn
 
 
 def places(side: int) -> Float[Tensor, "4 r"]:
@@ -240,8 +276,7 @@ def concentrate_loss(
     """Return L_con, eq. 3 over sigmoid(M) as a mean over images, attributes and regions; ``peaks``
     are the regions of the maps' maxima, ``places`` as :func:`places` gives them.
     """
-    # In bfloat16 the four sums would cancel badly.
-    with torch.autocast(saliency.device.type, enabled=False):
+    with full_precision(saliency):
         total, along_i, along_j, squares = (places @ saliency.to(places.dtype).sigmoid()).unbind(1)
     _, peak_i, peak_j, peak_squares = places[:, peaks]
     products = peak_i * along_i + peak_j * along_j
@@ -250,17 +285,15 @@ def concentrate_loss(
 
 
 def train(model: Model, config: Config, data: TrainingData) -> None:
-    """Minimise eq. 12 by SGD (paper, section 4.1)."""
+    """Minimise eq. 12 by SGD (paper, section 4.1), the encoder at a rate of its own."""
     groups: list[dict[str, Any]] = [{"params": [model.P, model.kernels]}]
     if model.trunk is not None:
-        groups.append(
-            {"params": model.trunk.parameters(), "lr": config.trunk_lr_factor * config.lr}
-        )
+        groups.append({"params": model.trunk.parameters(), "lr": config.trunk_lr})
     optimizer = torch.optim.SGD(
         groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, config.lr_halved_every, gamma=0.5)
-    sampler = partial(random_batches, size=config.batch_size)
+    sampler = partial(repeated_batches, size=config.batch_size, count=config.episodes)
     if config.sampler == "episodes":
         sampler = partial(episodes, ways=config.ways, shots=config.shots, count=config.episodes)
     fit(model, data, sampler, Objective(model.loss, optimizer, schedule), config.epochs)

@@ -11,6 +11,17 @@ def random_batches(labels: Tensor, generator: torch.Generator, size: int) -> lis
     return list(torch.randperm(len(labels), generator=generator).split(size))
 
 
+def repeated_batches(
+    labels: Tensor, generator: torch.Generator, size: int, count: int
+) -> list[Tensor]:
+    """Return one epoch of ``count`` random batches of ``size``: random permutations of all images,
+    one after the other, cut.
+    """
+    passes = -(-size * count // len(labels))
+    orders = [torch.randperm(len(labels), generator=generator) for _ in range(passes)]
+    return list(torch.cat(orders)[: size * count].split(size))
+
+
 def class_balanced_batches(labels: Tensor, generator: torch.Generator, size: int) -> list[Tensor]:
     """Return one epoch of class-balanced batches: one random image of each of up to ``size`` random
     classes.
