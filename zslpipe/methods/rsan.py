@@ -30,10 +30,12 @@ Deviations
     - (3) is over sigmoid(M) and a mean over images, attributes and regions, distances in cells
       (family): over M itself it has no lower bound, and as a sum it drowns (5) at the paper's
       lambda_1 = 0.1. (4) is over M itself.
-    - (11) is a mean over attributes and images, a(y) has unit length there as well (family), and
-      kernels start 100 times smaller than torch's own convolution's (ours). As printed, a sum,
-      a_reg begins at 1 to 2 where a(y) is 0.05; one step leaves 98 % of it at zero for ever, and
-      the encoder gets a thousand times the gradient of (5). Either change alone is not enough.
+    - (11) is the paper's sum over attributes, then a mean over images; a(y) has unit length there
+      as well (family). Kernels start 100 times smaller than torch's own convolution's and learn at
+      the head's rate divided by the attributes, as if (11) were their mean (ours). Without both,
+      a_reg begins at 1 to 2 where a(y) is 0.05, one step leaves 98 % of it at zero for ever, and
+      the encoder gets a thousand times the gradient of (5). With a mean for the encoder as well it
+      gets a five-thousandth of it; with the sum a tenth.
     - The encoder has a rate of its own, a hundredth of the head's (ours; the family takes 1e-6
       after a warm-up of the head). The paper's single rate is ``trunk_lr = lr``: on 127 classes of
       birds it destroyed the encoder.
@@ -41,11 +43,9 @@ Deviations
     - W of (8) is drawn once and not kept: the kernels are what is trained ("initialise");
       ``kernel_initialisation = "mapped words"`` trains W instead. E_k has unit length and W
       normal entries, so that a kernel's entries vary as a random kernel's (table 3) do.
-    - The activation of (9) is the ReLU (ours), taken after the maximum: that is the same and less
-      work.
-    - "Dot product" (table 2) is a^' a(y) without s: a^ has a scale of its own there, and gamma,
-      which belongs to the scaled cosine, has to be chosen anew. The baseline's (1)-(2) is computed
-      as the mean of M, which is the same.
+    - The activation of (9) is the ReLU (ours), taken after the maximum: the same and less work.
+    - "Dot product" (table 2) is a^' a(y) without s: a^ has a scale of its own there, and gamma is
+      to be chosen anew. The baseline's (1)-(2) is computed as the mean of M, which is the same.
     - Batch norms take each batch's statistics (family); ``batch_norm = "pretrained"`` keeps those
       of the weights, which networks whose batch norms are folded into their convolutions need: to
       those a batch's statistics do not belong.
@@ -208,7 +208,7 @@ class Model(nn.Module):
             losses["concentrate"] = self.config.concentrate_weight * concentrate
         if self.config.regression_weight:
             difference = self._regressed(regions) - self.attributes[batch.labels]
-            losses["regression"] = self.config.regression_weight * difference.square().mean()
+            losses["regression"] = self.config.regression_weight * difference.square().sum(1).mean()
         return losses
 
     def _regressed(self, regions: Tensor) -> Tensor:
@@ -251,9 +251,7 @@ def mapped(words: Float[Tensor, "a v"], weights: Float[Tensor, "v *s"]) -> Float
 
 
 def attribute_kernels(config: Config, classes: Classes, width: int) -> Float[Tensor, "n d h w"]:
-    """Return the start of what the kernels are made of: they themselves (a), eq. 8, or random
-    entries of the same variance (table 3); or W (v).
-    """
+    """Return the kernels' start (eq. 8), random ones (table 3), or W where it is W that trains."""
     from_words = config.kernel_initialisation != "random"
     count = unit_words(classes).shape[1] if from_words else classes.attributes.shape[1]
     shape = (count, width, config.kernel_size, config.kernel_size)
@@ -285,8 +283,10 @@ def concentrate_loss(
 
 
 def train(model: Model, config: Config, data: TrainingData) -> None:
-    """Minimise eq. 12 by SGD (paper, section 4.1), the encoder at a rate of its own."""
-    groups: list[dict[str, Any]] = [{"params": [model.P, model.kernels]}]
+    """Minimise eq. 12 by SGD (paper, section 4.1), kernels and encoder at rates of their own."""
+    attributes = model.attributes.shape[1]
+    groups: list[dict[str, Any]] = [{"params": [model.P]}]
+    groups.append({"params": [model.kernels], "lr": config.lr / attributes})
     if model.trunk is not None:
         groups.append({"params": model.trunk.parameters(), "lr": config.trunk_lr})
     optimizer = torch.optim.SGD(
