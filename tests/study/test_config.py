@@ -89,6 +89,14 @@ def test_a_method_of_several_inputs_takes_the_first_or_the_one_named() -> None:
     assert "rsan/default" in study.runs.end_to_end and "rsan/cached" in study.runs.light
 
 
+def test_a_row_that_not_all_datasets_have() -> None:
+    text = "eszsl.variants.weak.feature_regulariser=0.1 eszsl.variants.weak.only_on=[creatures]"
+    rows = {(run.dataset, run.variant) for run in runs(loaded(text)) if run.method == "eszsl"}
+    assert rows == {("creatures", "default"), ("creatures", "weak"), ("birds", "default")}
+    with pytest.raises(InputError, match=r"weak\.only_on: no dataset 'birdz'; .*birds"):
+        loaded(text.replace("[creatures]", "[birdz]"))
+
+
 def test_rebalancing_is_no_part_of_what_a_run_depends_on() -> None:
     plain, changed = (next(runs(loaded(text))) for text in ("", "dazle.rebalancing=[none,oracle]"))
     assert plain.rebalancing == ("none",) and changed.rebalancing == ("none", "oracle")

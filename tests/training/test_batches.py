@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from zslpipe.training.batches import class_balanced_batches, episodes, random_batches
+from zslpipe.training.batches import (
+    class_balanced_batches,
+    episodes,
+    random_batches,
+    repeated_batches,
+)
 
 torch.set_num_threads(1)
 # 5 of class 9, 4 of 2, 4 of 4, 2 of 7.
@@ -133,3 +138,16 @@ def test_the_same_generator_gives_the_same_batches(sampler):
 
     assert drawn(3) == drawn(3)
     assert drawn(3) != drawn(4)
+
+
+@pytest.mark.parametrize(("size", "count"), [(4, 9), (4, 2), (15, 2), (20, 3)])
+def test_repeated_batches_are_whole_passes_cut_into_full_batches(size, count):
+    batches = repeated_batches(LABELS, seeded(), size, count)
+    assert [len(batch) for batch in batches] == [size] * count
+    drawn = torch.cat(batches)
+    generator, passes = seeded(), []
+    while len(passes) * len(LABELS) < size * count:
+        passes.append(torch.randperm(len(LABELS), generator=generator))
+    assert torch.equal(drawn, torch.cat(passes)[: size * count])
+    for images in drawn.split(len(LABELS)):
+        assert len(images.unique()) == len(images)

@@ -153,6 +153,22 @@ def test_an_experiment_of_one_paper_has_every_printed_row(name):
     assert printed <= rows
 
 
+@pytest.mark.parametrize("name", ["rsan"])
+def test_no_row_of_an_experiment_is_trained_twice(name):
+    slices = []
+    for run in Study(experiment(name)).runs.all.values():
+        slices.append({key: value for key, value in run.slice.items() if key != "variant"})
+    twice = [one for number, one in enumerate(slices) if one in slices[:number]]
+    assert not twice
+
+
+def test_rows_of_rsan_with_the_dot_product_choose_their_calibration():
+    for run in Study(experiment("rsan")).runs.all.values():
+        unscaled = run.settings["similarity"] == "dot product"
+        assert ("calibration" in run.choose) == unscaled, run.variant
+        assert run.selection == ("validation" if unscaled else "last"), run.variant
+
+
 def test_crafting_has_each_backbone_with_both_rules_and_their_ensemble():
     config = experiment("crafting")
     runs = {run.variant: run for run in Study(config).runs.all.values() if run.dataset == "FLO"}

@@ -258,7 +258,8 @@ def attribute_kernels(config: Config, classes: Classes, width: int) -> Float[Ten
     deviation = (3 * width * config.kernel_size**2) ** -0.5
     drawn = torch.empty(shape).normal_(0, KERNEL_START * deviation)
     if config.kernel_initialisation == "words":
-        return mapped(unit_words(classes), drawn.to(classes.attributes))
+        words = unit_words(classes)
+        return mapped(words, drawn.to(words))
     return drawn
 
 

@@ -172,7 +172,17 @@ def runs(config: Mapping[str, Any]) -> Iterator[Run]:
     for dataset in config["datasets"]:
         for method in _methods_of(config, dataset):
             for row in rows(method, config[method]):
-                yield _run(config, dataset, row)
+                if dataset in _datasets_of(config, row):
+                    yield _run(config, dataset, row)
+
+
+def _datasets_of(config: Mapping[str, Any], row: Row) -> list[str]:
+    """Return the datasets that have a row; InputError for one that is not configured."""
+    known = list(config["datasets"])
+    for name in row.section.only_on or ():
+        if name not in known:
+            raise InputError(f"{row.where}.only_on: no dataset {name!r}; {nearest(name, known)}")
+    return known if row.section.only_on is None else list(row.section.only_on)
 
 
 def _methods_of(config: Mapping[str, Any], dataset: str) -> list[str]:

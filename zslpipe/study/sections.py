@@ -214,6 +214,8 @@ class RunSection:
     """with selection: validation, values to try by setting"""
     rebalancing: Rebalancings = ("none",)
     """rows of the table, one a kind; oracle knows which images are of unseen classes"""
+    only_on: Annotated[tuple[str, ...], OneOrMore, Different] | None = None
+    """datasets that have the row, where not all have it"""
 
 
 @dataclass(frozen=True)
