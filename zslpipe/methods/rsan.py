@@ -34,8 +34,8 @@ Deviations
       as well (family). Kernels start 100 times smaller than torch's own convolution's and learn at
       the head's rate divided by the attributes, as if (11) were their mean (ours). Without both,
       a_reg begins at 1 to 2 where a(y) is 0.05, one step leaves 98 % of it at zero for ever, and
-      the encoder gets a thousand times the gradient of (5). With a mean for the encoder as well it
-      gets a five-thousandth of it; with the sum a tenth.
+      the encoder gets a thousand times the gradient of (5); now a fifteenth, of which a mean would
+      leave a three-hundredth.
     - The encoder has a rate of its own, a hundredth of the head's (ours; the family takes 1e-6
       after a warm-up of the head). The paper's single rate is ``trunk_lr = lr``: on 127 classes of
       birds it destroyed the encoder.
