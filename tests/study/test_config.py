@@ -402,11 +402,11 @@ def test_a_trunk_has_nothing_that_decides_no_number() -> None:
 
 
 def test_the_data_folder_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/somewhere/somebody")
     monkeypatch.setenv("SCRATCH", "/scratch")
     expected = {
-        "~/data": "/home/somebody/data",
-        "~": "/home/somebody",
+        "~/data": "/somewhere/somebody/data",
+        "~": "/somewhere/somebody",
         "$SCRATCH/data": "/scratch/data",
         "${SCRATCH}/data": "/scratch/data",
         "data": "data",

@@ -33,6 +33,7 @@ def read_stamped(
     """
 
     def read_finished(file: h5py.File) -> Content:
+        """Return ``read`` of a file that says it is complete."""
         if not file.attrs.get("complete", False):
             raise InputError(
                 f"{path}: not stamped complete, its writer stopped early; delete it and run again"

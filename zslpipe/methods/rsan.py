@@ -18,9 +18,8 @@ length::
     (14) prediction: arg max over c of s cos(a^, a(c)) - gamma [c is seen];
     (13) over the unseen classes alone
 
-With images the encoder is trained; with region features it is fixed, and the constraint branch
-(6)-(11), which acts on the encoder alone, changes no score: ``regression_weight = 0`` then spares
-half of the work.
+With images the encoder is trained; with region features it is fixed, and (6)-(11), which act on it
+alone, change no score: ``regression_weight = 0`` then spares half of the work.
 
 (3) needs four sums over regions of each map m, of m, m i, m j and m (i^2 + j^2), for a sum of
 squared distances is sum m (i^2 + j^2) - 2 i~ sum m i - 2 j~ sum m j + (i~^2 + j~^2) sum m: no
