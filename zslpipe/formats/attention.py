@@ -32,11 +32,11 @@ from zslpipe.formats.hdf5 import (
     array,
     attribute,
     cell_centres,
-    centre_attributes,
     dataset,
     identity,
     read_stamped,
     stamped,
+    write_maps,
 )
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
@@ -96,12 +96,8 @@ def write_attention(
 ) -> None:
     """Write ``arrays``, by the names of the layout, of the run ``spec``; whole or not at all."""
     with stamped(output) as file:
-        for name, values in arrays.items():
-            file[name] = values
-        for name in ("dataset", "method", "variant"):
-            file.attrs[name] = spec[name]
-        file.attrs["seed"], file.attrs["kind"] = seed, kind
-        file.attrs.update(centre_attributes(centres))
+        write_maps(file, arrays, spec, seed, centres)
+        file.attrs["kind"] = kind
 
 
 def read_pictured(path: Path, kind: str) -> Pictured:

@@ -26,10 +26,10 @@ from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.hdf5 import (
     array,
     cell_centres,
-    centre_attributes,
     identity,
     read_stamped,
     stamped,
+    write_maps,
 )
 from zslpipe.machine.errors import InputError
 
@@ -61,12 +61,7 @@ def write_explained(
 ) -> None:
     """Write ``arrays``, by the names of the layout, of the run ``spec``; whole or not at all."""
     with stamped(output) as file:
-        for name, values in arrays.items():
-            file[name] = values
-        for name in ("dataset", "method", "variant"):
-            file.attrs[name] = spec[name]
-        file.attrs["seed"] = seed
-        file.attrs.update(centre_attributes(centres))
+        write_maps(file, arrays, spec, seed, centres)
 
 
 def read_explained(path: Path) -> Explained:

@@ -1,6 +1,6 @@
 """What the HDF5 files of this room share: one way to stamp, to open and to take out of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,6 +108,24 @@ def centre_attributes(centres: CellCentres) -> dict[str, float]:
     ``cell_step``, as fractions of the side of the square that the network sees.
     """
     return {"cell_first": float(centres.first), "cell_step": float(centres.step)}
+
+
+def write_maps(
+    file: h5py.File,
+    arrays: Mapping[str, np.ndarray],
+    spec: Mapping[str, Any],
+    seed: int,
+    centres: CellCentres,
+) -> None:
+    """Write ``arrays`` by name into an open file, whose run of ``spec`` it is, and where the cells
+    of its maps look.
+    """
+    for name, values in arrays.items():
+        file[name] = values
+    for name in ("dataset", "method", "variant"):
+        file.attrs[name] = spec[name]
+    file.attrs["seed"] = seed
+    file.attrs.update(centre_attributes(centres))
 
 
 def cell_centres(file: h5py.File) -> CellCentres:
