@@ -467,6 +467,9 @@ def test_training_is_sgd_with_rates_of_their_own(tmp_path, images):
             6,
         ),  # three classes are there
         ({"sampler": "random", "batch_size": 4, "episodes": 5}, 5, 4),  # more than a pass
+        # an epoch is a pass over the twelve images
+        ({"sampler": "random", "batch_size": 4, "episodes": 0}, 3, 4),
+        ({"sampler": "episodes", "ways": 2, "shots": 3, "episodes": 0}, 2, 6),
     ],
 )
 def test_an_epoch_is_what_the_sampler_says(tmp_path, monkeypatch, change, steps, length):

@@ -18,12 +18,11 @@ length::
     (14) prediction: arg max over c of s cos(a^, a(c)) - gamma [c is seen];
     (13) over the unseen classes alone
 
-With images the encoder is trained; with region features it is fixed, and (6)-(11), which act on it
-alone, change no score: ``regression_weight = 0`` then spares half of the work.
+On region features the encoder is fixed, and (6)-(11), which act on it alone, change no score:
+``regression_weight = 0`` then spares half of the work.
 
-(3) needs four sums over regions of each map m, of m, m i, m j and m (i^2 + j^2), for a sum of
-squared distances is sum m (i^2 + j^2) - 2 i~ sum m i - 2 j~ sum m j + (i~^2 + j~^2) sum m: no
-tensor of distances (b, r, a) exists.
+(3) needs four sums over regions of each map m, of m, m i, m j and m (i^2 + j^2), as it is
+sum m (i^2 + j^2) - 2 i~ sum m i - 2 j~ sum m j + (i~^2 + j~^2) sum m: no tensor (b, r, a) more.
 
 Deviations
     - (3) is over sigmoid(M) and a mean over images, attributes and regions, distances in cells
@@ -35,20 +34,19 @@ Deviations
       a_reg begins at 1 to 2 where a(y) is 0.05, one step leaves 98 % of it at zero for ever, and
       the encoder gets a thousand times the gradient of (5); now a fifteenth, of which a mean would
       leave a three-hundredth.
-    - The encoder has a rate of its own, a hundredth of the head's (ours; the family takes 1e-6
-      after a warm-up of the head). The paper's single rate is ``trunk_lr = lr``: on 127 classes of
-      birds it destroyed the encoder.
+    - The encoder has a rate of its own, a hundredth of the head's (ours; family: 1e-6, after a
+      warm-up). The paper's single rate, ``trunk_lr = lr``, destroyed it on 127 classes of birds.
     - tau is not in the paper; s is one number in (5) and (14) (family).
     - W of (8) is drawn once and not kept: the kernels are what is trained ("initialise");
       ``kernel_initialisation = "mapped words"`` trains W instead. E_k has unit length and W
       normal entries, so that a kernel's entries vary as a random kernel's (table 3) do.
-    - The activation of (9) is the ReLU (ours), taken after the maximum: the same and less work.
+    - The activation of (9) is the ReLU (ours), taken after the maximum: the same for less.
     - "Dot product" (table 2) is a^' a(y) without s: a^ has a scale of its own there, and gamma is
       to be chosen anew. The baseline's (1)-(2) is computed as the mean of M, which is the same.
     - Batch norms take each batch's statistics (family); ``batch_norm = "pretrained"`` keeps those
-      of the weights, which networks whose batch norms are folded into their convolutions need: to
-      those a batch's statistics do not belong.
-    - Random batches (table 4) are as many an epoch as episodes.
+      of the weights, as networks need whose batch norms are folded into their convolutions.
+    - Random batches (table 4) are as many an epoch as episodes. ``episodes = 0`` (ours) makes an
+      epoch one pass, as long for the fewer images of choosing as for the final training.
     - Under bfloat16 all but the encoder stays in float32: 200 class scores would take 28 values.
 """
 
@@ -59,7 +57,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from zslpipe.machine.errors import InputError
@@ -89,7 +87,7 @@ class Config:
     sampler: Literal["episodes", "random"] = "episodes"  # paper, section 4.1; table 4
     ways: PositiveInt = 16  # paper, section 4.1: classes of an episode
     shots: PositiveInt = 2  # paper, section 4.1: images of each
-    episodes: PositiveInt = 300  # paper, section 4.1: batches of an epoch, with either sampler
+    episodes: NonNegativeInt = 300  # paper, section 4.1: batches an epoch; 0: as make up all images
     batch_size: PositiveInt = 64  # paper, table 4: the random sampler's
     scale: PositiveFloat = 20.0  # family: 1 / tau of eq. 5 and the scaling factor of eq. 14
     concentrate_weight: NonNegativeFloat = 0.1  # paper, section 4.1 (lambda_1)
@@ -293,7 +291,9 @@ def train(model: Model, config: Config, data: TrainingData) -> None:
         groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, config.lr_halved_every, gamma=0.5)
-    sampler = partial(repeated_batches, size=config.batch_size, count=config.episodes)
+    size = config.ways * config.shots if config.sampler == "episodes" else config.batch_size
+    count = config.episodes or -(-len(data.rows) // size)
+    sampler = partial(repeated_batches, size=size, count=count)
     if config.sampler == "episodes":
-        sampler = partial(episodes, ways=config.ways, shots=config.shots, count=config.episodes)
+        sampler = partial(episodes, ways=config.ways, shots=config.shots, count=count)
     fit(model, data, sampler, Objective(model.loss, optimizer, schedule), config.epochs)
