@@ -31,6 +31,7 @@ SURFACE = {
     "ensemble": "--name! --kind! --output! matrices...",
     "rebalance": "--kind! --scores! --validation --irrelevant --settings={} --output!",
     "evaluate": "--scores! --output!",
+    "best-on-test": "--metrics! --history! --output!",
     "tables": "--output! metrics...",
     "localization-tables": "--output! localizations...",
     "losses": "--output! histories...",

@@ -42,6 +42,7 @@ SPEC = {
     "precision": "float32",
     "selection": "last",
     "criterion": "H",
+    "track": "none",
     "choose": {},
     "settings": {"epochs": 1, "episodes": 2, "ways": 3, "backbone": "demo"},
 }

@@ -39,6 +39,7 @@ SPEC = {
     "precision": "float32",
     "selection": "validation",
     "criterion": "H",
+    "track": "none",
     "choose": {"feature_regulariser": [0.1, 1.0]},
     "settings": {},
 }

@@ -36,6 +36,7 @@ SPEC = {
     "precision": "float32",
     "selection": "last",
     "criterion": "H",
+    "track": "none",
     "choose": {},
 }
 SPECS = {

@@ -50,8 +50,18 @@ def test_what_a_run_depends_on() -> None:
         "selection": "last",
         "criterion": "H",
         "choose": {},
+        "track": "none",
         "settings": DAZLE | {"lr": 0.01},
     }
+
+
+def test_tracking_a_variant_changes_its_slice_alone() -> None:
+    before, after = (
+        {run.variant: run.slice for run in runs(loaded(text)) if run.method == "dazle"}
+        for text in ("", "dazle.variants.other_words.track=test")
+    )
+    assert after["other_words"] == before["other_words"] | {"track": "test"}
+    assert after | {"other_words": None} == before | {"other_words": None}
 
 
 def test_variants_and_methods_change_what_the_dataset_says() -> None:
@@ -208,6 +218,7 @@ MISTAKES = {
     "dazle.variants.chosen.selection=valdation": (
         "config, dazle.variants.chosen.selection: 'valdation' is none of last, validation; did you"
     ),
+    "dazle.track=tests": "config, dazle.track: 'tests' is none of none, test; did you mean 'test'?",
     "dazle.variants.chosen.criterion=h": (
         "config, dazle.variants.chosen.criterion: 'h' is none of T1, H; "
     ),

@@ -70,6 +70,14 @@ def test_rows_are_runs_with_their_rebalancings_then_ensembles():
     ]
 
 
+def test_rows_of_the_table_are_those_and_the_best_epochs_of_what_is_tracked():
+    tracked = study("dazle.track=test").results
+    assert tracked.metrics == results().metrics == results().tabled
+    folder = "results/creatures/runs/dazle/default"
+    best = [f"{folder}/seed{seed}/best_on_test.json" for seed in (3, 5)]
+    assert tracked.tabled == [*tracked.metrics, *best]
+
+
 def test_pictures_where_the_discriminator_is():
     pictures = [path for path in study().targets.all() if "predictions" in path]
     assert pictures == ["results/figures/creatures.dazle.default.predictions.png"]

@@ -182,6 +182,15 @@ def test_a_figure_after_each_epoch_joins_the_history(tmp_path):
     assert not model.training
 
 
+def test_what_a_measurement_draws_changes_no_weight(tmp_path):
+    weights = []
+    for draws in (0, 5):
+        data = data_of(tmp_path / str(draws))
+        data.run.after_epoch = lambda *_, draws=draws: {"drawn": torch.rand(draws).sum().item()}
+        weights.append(weight_bytes(train(data)))
+    assert weights[0] == weights[1]
+
+
 class Diverging(Net):
     """A network whose term ``size`` is not finite at the fifth step."""
 

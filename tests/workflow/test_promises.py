@@ -129,6 +129,13 @@ def test_a_setting_of_one_variant(checkout: Checkout) -> None:
     assert checkout.planned() == scored(changed) | shown(changed) | SUMMARY
 
 
+def test_a_tracked_variant(checkout: Checkout) -> None:
+    checkout.replace("config.yaml", "no_calibration: {", "no_calibration: {track: test, ")
+    changed = DAZLE[1:]
+    best = {f"best_on_test demo/{changed[0]}/{seed}" for seed in (0, 1)}
+    assert checkout.planned() == scored(changed) | shown(changed) | SUMMARY | best
+
+
 def test_two_values_swapped(checkout: Checkout) -> None:
     checkout.replace(
         "config.yaml", "lr: 0.001\n  weight_decay: 0.0001", "lr: 0.0001\n  weight_decay: 0.001"

@@ -3,7 +3,7 @@
 
 rule tables:
     input:
-        study.results.metrics,
+        study.results.tabled,
     output:
         report(f"{paths.tables}/main.csv", caption="../report/table.rst", category="Tables"),
         f"{paths.tables}/main.md",

@@ -56,3 +56,23 @@ rule evaluate:
         code=code_hash("zslpipe.commands.scores:evaluate"),
     shell:
         "python -m zslpipe evaluate --scores {input} --output {output}"
+
+
+# Of runs with `track: test`: what their best epoch on the test images would have been.
+rule best_on_test:
+    input:
+        metrics=paths.metrics,
+        history=paths.history,
+    output:
+        paths.best_on_test,
+    localrule: True
+    conda:
+        "../../envs/numpy.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_hash("zslpipe.commands.scores:best_on_test"),
+    shell:
+        "python -m zslpipe best-on-test --metrics {input.metrics} --history {input.history}"
+        " --output {output}"

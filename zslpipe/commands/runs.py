@@ -26,7 +26,7 @@ from zslpipe.commands.inputs import (
 # What run_method reads of a run (study.config.Run).
 SPEC = (
     *("dataset", "method", "variant", "input", "extractor", "trunk", "semantics"),
-    *("normalisation", "precision", "selection", "criterion", "choose", "settings"),
+    *("normalisation", "precision", "selection", "criterion", "choose", "track", "settings"),
 )
 
 

@@ -93,3 +93,17 @@ def evaluate(scores: Path, output: Path) -> None:
     from zslpipe.scores.evaluation import write_metrics
 
     write_metrics(scores, output)
+
+
+@click.command("best-on-test")
+@click.option("--metrics", type=INPUT_FILE, required=True, help="metrics.json of a tracked run.")
+@click.option("--history", type=INPUT_FILE, required=True, help="history.csv of the same run.")
+@output_option(OUTPUT_FILE, help="best_on_test.json to write.")
+def best_on_test(metrics: Path, history: Path, output: Path) -> None:
+    """Take a run's best epoch on the test images.
+
+    For comparison with public code that reports it. The run has to be trained with `track: test`.
+    """
+    from zslpipe.scores.best_epoch import write_best_epoch
+
+    write_best_epoch(metrics, history, output)

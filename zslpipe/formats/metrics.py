@@ -1,11 +1,15 @@
 """``metrics.json``: the figures of merit of one score matrix, as fractions. Layout::
 
 dataset, method, variant, seed, extractor, semantics, words, selection, rebalancing, protocol
+reads                 what the method reads, as in scores.h5
 T1, U, S, H, AUSUC    what they are: :mod:`zslpipe.scores.evaluation`; one that no test image
                       defines is absent
 curve                 {"U": [...], "S": [...]}, the points of the seen-unseen curve
 per_class             {"T1", "U", "S": {class: accuracy}}
 images                {"test_seen", "test_unseen": number of images}
+
+``best_on_test.json`` has, beside whose it is, only T1, U, S, H and ``epoch``, the best one's number
+(:mod:`zslpipe.scores.best_epoch`); its selection is BEST_ON_TEST.
 """
 
 import json
@@ -15,6 +19,7 @@ from typing import Any
 
 from zslpipe.machine.files import read_complete, written_whole
 
+BEST_ON_TEST = "best epoch on test (as the published code)"
 METRICS = ("T1", "U", "S", "H", "AUSUC")
 IDENTITY = (
     "dataset",

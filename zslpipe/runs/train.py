@@ -22,6 +22,7 @@ from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.provenance import code_hash, settings_hash
 from zslpipe.runs.models import RunInputs, configured, score_rows, train_model
 from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
+from zslpipe.runs.tracking import tracked
 from zslpipe.runs.weights import save_weights
 from zslpipe.training.contract import Model, TrainingRun
 
@@ -70,8 +71,9 @@ def _train_and_score(
             module, config, spec["choose"], spec["criterion"], validation, run_inputs, run
         )
         logger.info("chosen on the validation classes: %s", chosen)
-    trial = replace(run, history=[])
     problem = whole_problem(run_inputs.index, classes)
+    after_epoch = tracked(problem, run_inputs) if spec["track"] == "test" else None
+    trial = replace(run, history=[], after_epoch=after_epoch)
     model = train_model(module, config, problem, run_inputs, trial)
     run.history.extend(trial.history)
     output.mkdir(parents=True, exist_ok=True)

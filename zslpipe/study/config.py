@@ -56,6 +56,7 @@ class Run:
     selection: str
     criterion: str
     choose: Mapping[str, list[Any]]
+    track: str
     settings: Mapping[str, Any]
     rebalancing: tuple[str, ...]
 
@@ -221,6 +222,7 @@ def _run(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
         # Where nothing is chosen, by what decides nothing.
         criterion=section.criterion if section.selection == "validation" else "H",
         choose=row.choose,
+        track=section.track,
         settings=row.complete(entry.get("settings_of"), trunk),
         rebalancing=section.rebalancing,
     )

@@ -32,6 +32,7 @@ class Paths:
     scores: str = f"{SEED}/scores.h5"
     history: str = f"{SEED}/history.csv"
     metrics: str = f"{SEED}/metrics.json"
+    best_on_test: str = f"{SEED}/best_on_test.json"
     validation: str = f"{SEED}/validation.h5"
     irrelevant: str = f"{SEED}/irrelevant.h5"
     attention: str = f"{SEED}/attention.h5"

@@ -140,6 +140,17 @@ class Results:
                 found += [pattern.format(seed=seed, **fill) for seed in self.runs.seeds]
         return found
 
+    @cached_property
+    def tabled(self) -> list[str]:
+        """Every file that is a row of the table: metrics.json, and best_on_test.json of what is
+        tracked.
+        """
+        found = list(self.metrics)
+        for run in self.runs.all.values():
+            if run.track == "test":
+                found += [self.runs.path(run, seed, PATHS.best_on_test) for seed in self.runs.seeds]
+        return found
+
     def metrics_of_first_seed(self, dataset: str) -> list[str]:
         """Return the metrics of a dataset's results from the first seed."""
         own = [

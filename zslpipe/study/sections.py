@@ -212,6 +212,8 @@ class RunSection:
     """figure by which the validation classes choose"""
     choose: Mapping[str, Candidates] = field(default_factory=dict)
     """with selection: validation, values to try by setting"""
+    track: Literal["none", "test"] = "none"
+    """test = measure the test images after each epoch; a row of its own for the best on them"""
     rebalancing: Rebalancings = ("none",)
     """rows of the table, one a kind; oracle knows which images are of unseen classes"""
     only_on: Annotated[tuple[str, ...], OneOrMore, Different] | None = None

@@ -200,9 +200,7 @@ class _Loop:
         for objective in self.objectives:
             step_schedule(objective.schedule, row["loss"])
         if self.run.after_epoch is not None:
-            self.state.model.eval()
-            row |= self.run.after_epoch(self.state.model, self.state.epoch + 1)
-            self.state.model.train()
+            row |= self._measured(self.run.after_epoch)
         self.state.history.append(row)
         logger.info("%s", " ".join(map(_shown, row, row.values())))
         self.state.epoch += 1
@@ -211,6 +209,17 @@ class _Loop:
         due = time.monotonic() - self.saved >= self.run.checkpoint_seconds
         self._save_if(due or self.state.epoch == self.epochs)
         self._report(0)
+
+    def _measured(self, measure: Callable[[nn.Module, int], dict[str, float]]) -> dict[str, float]:
+        """Return what ``measure`` makes of the epoch that ends. It draws from random numbers of its
+        own (a loader of images draws a seed): a training ends the same, measured or not.
+        """
+        devices = [self.run.device] if self.run.device.type == "cuda" else []
+        self.state.model.eval()
+        with torch.random.fork_rng(devices):
+            measured = measure(self.state.model, self.state.epoch + 1)
+        self.state.model.train()
+        return measured
 
     def _complete_groups(self) -> None:
         """Take the step of every group of accumulated batches whose last batches do not come."""
