@@ -42,6 +42,7 @@ def matrix(**changes):
         labels={split: np.array(rows) for split, rows in labels.items()},
         images=images,
         chosen={"epochs": 4},
+        reads={"input": "regions", "backbone": "resnet18", "size": 224, "class_vectors": 5},
     )
     return dataclasses.replace(made, **changes)
 
@@ -54,7 +55,7 @@ def test_everything_comes_back(tmp_path):
     path = tmp_path / "new" / "scores.h5"
     write_scores(path, matrix())
     back, original = read_scores(path), matrix()
-    for name in (*TEXTS, "seed", "classes", "chosen", "rebalancing"):
+    for name in (*TEXTS, "seed", "classes", "chosen", "reads", "rebalancing"):
         assert getattr(back, name) == getattr(original, name), name
     assert np.array_equal(back.seen, SEEN) and back.seen.dtype == bool
     for split in SPLITS:
@@ -84,8 +85,15 @@ def test_layout_is_the_documented_one(tmp_path):
     with h5py.File(tmp_path / "scores.h5") as file:
         assert set(file) == {"classes", "seen", *SPLITS}
         assert all(set(file[split]) == {"scores", "labels", "images"} for split in SPLITS)
-        assert set(file.attrs) == {*TEXTS, "seed", "chosen", "rebalancing", "complete"}
+        assert set(file.attrs) == {*TEXTS, "seed", "chosen", "reads", "rebalancing", "complete"}
         assert file.attrs["chosen"] == '{"epochs": 4}' and file.attrs["complete"]
+
+
+def test_another_program_need_not_say_what_it_reads(tmp_path):
+    write_scores(tmp_path / "scores.h5", matrix())
+    with h5py.File(tmp_path / "scores.h5", "r+") as file:
+        del file.attrs["reads"]
+    assert read_scores(tmp_path / "scores.h5").reads == {}
 
 
 def test_rebalancing_is_none_where_another_program_leaves_it_out(tmp_path):

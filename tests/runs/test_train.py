@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -22,7 +23,8 @@ from zslpipe.runs.attention import attend, pick_images
 from zslpipe.runs.cached_inputs import CachedInputs
 from zslpipe.runs.models import RunInputs, configured
 from zslpipe.runs.opening import open_run_inputs
-from zslpipe.runs.train import prepare_run, run_method
+from zslpipe.runs.problems import classes_of
+from zslpipe.runs.train import prepare_run, run_method, what_is_read
 from zslpipe.runs.weights import load_model
 
 CPU = Compute(device="cpu", threads=1, checkpoint_seconds=1e6)
@@ -113,6 +115,29 @@ def test_scores_have_a_column_for_every_class(runs, paths, name):
     )
     assert found == ("miniature", name, "default", 0, "miniature", "att (unit)", "last epoch")
     assert matrix.words == {"eszsl": "", "dazle": "made up"}[name]
+    stored = {"backbone": "stored", "width": 12, "class_vectors": ATTRIBUTES}
+    by_method = {"eszsl": {"input": "pooled"}, "dazle": {"input": "regions", "grid": GRID}}
+    assert matrix.reads == stored | by_method[name]
+
+
+IMAGENET = {"backbone": "resnet101", "weights": "IMAGENET1K_V1", "size": 448}
+
+
+def test_what_is_read_of_an_extraction_and_of_images(runs, paths):
+    index = read_index(paths["index"])
+    classes = classes_of(index, "att", "unit", None)
+    file = SimpleNamespace(attributes=IMAGENET | {"weights": "net.pt", "size": np.int64(224)})
+    inputs = CachedInputs(FeatureFile(paths["features"]), False, torch.device("cpu"))
+    cached = RunInputs(index, inputs, torch.device("cpu"), "", features=file)
+    found = what_is_read(cached, {"input": "regions", "trunk": None}, classes)
+    expected = {"input": "regions", "backbone": "resnet101", "weights": "net.pt", "size": 224}
+    expected |= {"grid": GRID, "width": 12, "class_vectors": ATTRIBUTES}
+    assert found == expected and json.loads(json.dumps(found)) == expected
+    images = RunInputs(index, None, torch.device("cpu"), "", trunk=torch.nn.Identity())
+    trunk = {"grid": 14, **IMAGENET, "weights": "weights/resnet101.pth"}
+    found = what_is_read(images, {"input": "images", "trunk": trunk}, classes)
+    expected = {"input": "images", "backbone": "resnet101", "weights": "resnet101.pth"}
+    assert found == expected | {"size": 448, "class_vectors": ATTRIBUTES}
 
 
 def test_features_that_follow_the_class_vectors_are_recognised(runs):

@@ -84,6 +84,20 @@ def test_the_result_names_what_differs(tmp_path):
     assert result.chosen == {"s_cc / default": {"epochs": 4}}
 
 
+def test_the_result_reads_what_its_members_read(tmp_path):
+    matrix, reads = run()[0], {"input": "images", "backbone": "resnet101", "size": 224}
+    write_scores(tmp_path / "a.h5", named(matrix, method="s_cc", reads=reads))
+    others = {"same": reads, "other": {"input": "images", "backbone": "alexnet", "width": 256}}
+    for name, second in others.items():
+        write_scores(tmp_path / f"{name}.h5", named(matrix, method="v_cc", reads=second))
+        pair = [tmp_path / "a.h5", tmp_path / f"{name}.h5"]
+        ensemble(pair, tmp_path / f"vs_{name}.h5", "vs_cc", "default")
+    assert read_scores(tmp_path / "vs_same.h5").reads == reads
+    expected = {"input": "images", "backbone": "resnet101 + alexnet"}
+    expected |= {"size": "224 + none", "width": "none + 256"}
+    assert read_scores(tmp_path / "vs_other.h5").reads == expected
+
+
 def test_an_ensemble_of_twins_is_its_member_and_order_does_not_matter(tmp_path):
     (first, *_), (second, *_) = two_runs(tmp_path)
     ensemble([first, first], tmp_path / "twins.h5", "twins", "default")

@@ -224,7 +224,7 @@ def test_metrics_file_holds_what_the_functions_say(tmp_path):
     assert values == pytest.approx(all_metrics(scores, labels, seen), abs=1e-12)
     assert list(metrics) == [
         *("dataset", "method", "variant", "extractor", "semantics", "words", "selection"),
-        *("rebalancing", "protocol", "seed"),
+        *("rebalancing", "protocol", "seed", "reads"),
         *("T1", "U", "S", "H", "AUSUC", "curve", "per_class", "images"),
     ]
     assert [metrics[name] for name in ("rebalancing", "protocol", "seed")] == [

@@ -5,14 +5,20 @@ split; what comes after (accuracies, rebalancing, tables, figures) knows no meth
 0-based)::
 
     attrs                 dataset, method, variant, seed, extractor, semantics, words, selection,
-                          protocol (as in index.h5), chosen (JSON), rebalancing ("none" where
-                          absent), complete (true, written last)
+                          protocol (as in index.h5), chosen (JSON), reads (JSON; {} where
+                          absent), rebalancing ("none" where absent), complete (true, written
+                          last)
     classes, seen         (class,)          names, and whether training images of the class exist
     {split}/scores        (image, class)    float32, larger is better, ALL classes
     {split}/labels        (image,)          class numbers
     {split}/images        (image,)          rows of index.h5
 
 with the splits trainval, test_seen, test_unseen.
+
+``reads`` says what the method reads: ``input`` (regions, pooled or images), ``backbone`` ("stored":
+the dataset's own features), ``weights`` (a library's name, or a file's), ``size`` (px), ``grid``
+(regions a side), ``width`` (d of cached features), ``class_vectors`` (their length); what does not
+apply has no key.
 
 ``validation.h5`` has the same layout: the method trained on the problem of choosing, where
 ``classes`` are the seen classes in their order and the validation classes play the unseen ones
@@ -62,6 +68,7 @@ class ScoreMatrix:
     labels: Mapping[str, np.ndarray]
     images: Mapping[str, np.ndarray]
     chosen: Mapping[str, object] = field(default_factory=dict)
+    reads: Mapping[str, object] = field(default_factory=dict)
     rebalancing: str = "none"
 
 
@@ -153,6 +160,7 @@ def write_scores(path: Path, matrix: ScoreMatrix) -> None:
             file.attrs[name] = getattr(matrix, name)
         file.attrs["seed"] = matrix.seed
         file.attrs["chosen"] = json.dumps(dict(matrix.chosen), sort_keys=True)
+        file.attrs["reads"] = json.dumps(dict(matrix.reads), sort_keys=True)
         write_texts(file, "classes", matrix.classes)
         file["seen"] = matrix.seen.astype(bool)
         for split in SPLITS:
@@ -217,5 +225,6 @@ def _read(file: h5py.File) -> ScoreMatrix:
         labels=by_split("labels"),
         images=by_split("images"),
         chosen=json.loads(attribute(file, "chosen")),
+        reads=json.loads(file.attrs.get("reads", "{}")),
         rebalancing=str(file.attrs.get("rebalancing", "none")),
     )

@@ -24,7 +24,7 @@ from zslpipe.runs.models import RunInputs, configured, score_rows, train_model
 from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
 from zslpipe.runs.tracking import tracked
 from zslpipe.runs.weights import save_weights
-from zslpipe.training.contract import Model, TrainingRun
+from zslpipe.training.contract import Classes, Model, TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,29 @@ def score_matrix(
         labels=labels,
         images=rows,
         chosen=chosen,
+        reads=what_is_read(run_inputs, spec, problem.classes),
     )
+
+
+def what_is_read(
+    run_inputs: RunInputs, spec: Mapping[str, Any], classes: Classes
+) -> dict[str, str | int]:
+    """Return what a run reads, as ``scores.h5`` says it: of cached features what their file says of
+    the network, of images the extractor.
+    """
+    features = run_inputs.features
+    told = dict(spec["trunk"]) if features is None else features.attributes
+    # An extraction stamps its network; what has no stamp is the dataset's own.
+    reads: dict[str, str | int] = {"input": spec["input"], "backbone": "stored"}
+    if "backbone" in told:
+        reads["backbone"] = str(told["backbone"])
+        reads["weights"] = Path(str(told.get("weights", ""))).name
+        reads["size"] = int(told["size"])
+    if spec["input"] == "regions":
+        reads["grid"] = int(run_inputs.inputs.shape[0] ** 0.5)
+    if features is not None:
+        reads["width"] = int(run_inputs.inputs.shape[-1])
+    return {**reads, "class_vectors": classes.attributes.shape[1]}
 
 
 def _by_split(trained: Tensor, tested: Tensor, unseen: Tensor) -> dict[str, np.ndarray]:

@@ -7,7 +7,8 @@ mean. Members that were rebalanced by a kind that writes log-probabilities are a
 stand, without another softmax; the member with the lowest temperature then outweighs the others.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def ensemble(members: Sequence[Path], output: Path, method: str, variant: str) -
     changed: dict[str, Any] = {"method": method, "variant": variant}
     for name in TOLD:
         changed[name] = _joined([getattr(matrix, name) for matrix in matrices])
+    changed["reads"] = _joined_reads([matrix.reads for matrix in matrices])
     write_scores(output, replace(first, **changed, scores=scores, chosen=chosen))
 
 
@@ -116,6 +118,16 @@ def _same_images(matrix: ScoreMatrix, first: ScoreMatrix) -> bool:
 def _joined(texts: Sequence[str]) -> str:
     """Return what members say of themselves: once where they agree, else side by side."""
     return " + ".join(dict.fromkeys(text for text in texts if text))
+
+
+def _joined_reads(members: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return what members read: where they agree as it is, else as text, side by side."""
+    joined: dict[str, object] = {}
+    for name in dict.fromkeys(itertools.chain(*members)):
+        values = [member.get(name) for member in members]
+        told = [str(value or "none") for value in values]
+        joined[name] = values[0] if values.count(values[0]) == len(values) else _joined(told)
+    return joined
 
 
 def _logarithms(matrix: ScoreMatrix, split: str) -> np.ndarray:

@@ -66,6 +66,7 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     scores = np.concatenate([matrix.scores["test_seen"], matrix.scores["test_unseen"]])
     labels = np.concatenate([matrix.labels["test_seen"], matrix.labels["test_unseen"]])
     seen, result = matrix.seen, {name: getattr(matrix, name) for name in (*IDENTITY, "seed")}
+    result["reads"] = dict(matrix.reads)
     accuracies = per_class_accuracy(scores.argmax(axis=1), labels, len(seen))
     restricted = unseen_accuracies(scores, labels, seen)
     unseen_curve, seen_curve = seen_unseen_curve(scores, labels, seen)

@@ -10,8 +10,13 @@ from zslpipe.reports.tables.results import write_tables
 HEADER = (
     "dataset,method,variant,extractor,semantics,words,selection,rebalancing,seeds,"
     "T1_mean,T1_std,U_mean,U_std,S_mean,S_std,H_mean,H_std,AUSUC_mean,AUSUC_std,"
-    "T1_published,U_published,S_published,H_published"
+    "T1_published,U_published,S_published,H_published,published_differences"
 )
+
+
+REGIONS = {"input": "regions", "backbone": "resnet101", "weights": "IMAGENET1K_V1", "size": 224}
+REGIONS |= {"grid": 7, "width": 2048, "class_vectors": 312}
+ON_TEST = "best epoch on test (as the published code)"
 
 
 def metrics_file(folder, seed=0, **changes):
@@ -22,7 +27,8 @@ def metrics_file(folder, seed=0, **changes):
         "extractor": "res_7x7",
         "semantics": "att (unit)",
     }
-    content |= {"words": "word2vec", "selection": "last epoch", "rebalancing": "none", "seed": seed}
+    content["reads"] = REGIONS
+    content |= {"words": "GloVe", "selection": "last epoch", "rebalancing": "none", "seed": seed}
     content |= {"protocol": "proposed split"}
     content |= {"T1": 0.5, "U": 0.4, "S": 0.6, "H": 0.48, "AUSUC": 0.3} | changes
     content = {name: value for name, value in content.items() if value is not None}
@@ -91,7 +97,7 @@ def test_another_split_has_no_published_numbers_and_is_told_below(tmp_path):
         for line in (tmp_path / "tables" / "main.tex").read_text().splitlines()
         if line.startswith("%")
     ]
-    assert comments[1] == "% not the papers' proposed split: CUB: own split (birds_50%.txt)"
+    assert comments[1] == "% Not the papers' proposed split: CUB: own split (birds_50%.txt)"
     rows(tmp_path, paths[1])
     assert "proposed split" not in (tmp_path / "tables" / "main.md").read_text()
 
@@ -125,6 +131,74 @@ def test_published_numbers_of_another_rebalancing_are_left_out(tmp_path):
     ]
 
 
+def test_numbers_of_another_network_are_in_brackets_grey_and_told(tmp_path):
+    other = {"reads": REGIONS | {"size": 448, "grid": 14}, "words": "word2vec"}
+    paths = [
+        metrics_file(tmp_path),
+        metrics_file(tmp_path, **other, variant="no_calibration"),
+        metrics_file(tmp_path, words="word2vec", extractor="second"),
+        metrics_file(tmp_path, words="word2vec", extractor="third"),
+    ]
+    found = rows(tmp_path, *paths)
+    network = "ResNet-101 448 px 14x14 instead of ResNet-101 224 px 7x7"
+    words = "words: word2vec instead of GloVe"
+    told = ["", f"{network}; {words}", words, words]
+    assert [row["published_differences"] for row in found] == told
+    assert [row["H_published"] for row in found] == ["58.10", "51.10", "58.10", "58.10"]
+    markdown = (tmp_path / "tables" / "main.md").read_text()
+    lines = [[cell.strip() for cell in line.split("|")] for line in markdown.splitlines()[2:6]]
+    assert [line[-2] for line in lines] == ["58.1", "(51.1)¹", "(58.1)²", "(58.1)²"]
+    assert markdown.endswith(f"because the run had:\n\n- ¹ {network}; {words}\n- ² {words}\n")
+    latex = (tmp_path / "tables" / "main.tex").read_text()
+    assert latex.startswith("% needs \\usepackage{booktabs,xcolor}; per cent\n")
+    assert latex.count("\\textcolor{gray}{58.1}$^{2}$") == 2
+    assert "\\textcolor{gray}{51.1}$^{1}$" in latex and "& 58.1 \\\\" in " ".join(latex.split())
+    assert f"because the run had: ¹ {network}; {words}\n" in latex
+    rows(tmp_path, paths[0])
+    assert "(" not in (tmp_path / "tables" / "main.md").read_text().splitlines()[2].replace(
+        "(unit)", ""
+    )
+    assert "xcolor" not in (tmp_path / "tables" / "main.tex").read_text()
+
+
+def test_the_best_epoch_on_test_stands_behind_all_honest_rows(tmp_path):
+    best = {"selection": ON_TEST, "AUSUC": None}
+    paths = [
+        metrics_file(tmp_path, 0, T1=0.66, **best),
+        metrics_file(tmp_path, 0),
+        metrics_file(tmp_path, 1, T1=0.70, **best),
+        metrics_file(tmp_path, 1),
+        metrics_file(tmp_path, method="rsan"),
+        metrics_file(tmp_path, method="rsan", **best),
+        metrics_file(tmp_path, dataset="SUN", reads=REGIONS | {"class_vectors": 102}),
+    ]
+    found = rows(tmp_path, *paths)
+    named = [(row["dataset"], row["method"], row["selection"] == ON_TEST) for row in found]
+    honest = [("CUB", "dazle", False), ("CUB", "rsan", False)]
+    assert named == [
+        *honest,
+        *(("CUB", name, True) for name in ("dazle", "rsan")),
+        ("SUN", "dazle", False),
+    ]
+    dazle, rsan = found[2:4]
+    assert (dazle["T1_mean"], dazle["T1_std"], dazle["AUSUC_mean"]) == ("68.00", "2.83", "")
+    # DAZLE's numbers came about this way, RSAN's are not known to
+    assert (dazle["H_published"], rsan["H_published"], found[1]["H_published"]) == (
+        "58.10",
+        "",
+        "72.60",
+    )
+    assert (dazle["published_differences"], rsan["published_differences"]) == ("", "")
+    text = (tmp_path / "tables" / "main.md").read_text()
+    assert f"Rows of the {ON_TEST} are no results: the test images chose the epoch" in text
+    assert "by its authors' own code the best epoch on the test images\n" in text
+    latex = (tmp_path / "tables" / "main.tex").read_text()
+    body = latex.split("\\midrule\n")
+    assert [part.count("\\\\\n") for part in body] == [1, 2, 2, 1]
+    rows(tmp_path, *paths[-1:])
+    assert ON_TEST not in (tmp_path / "tables" / "main.md").read_text()
+
+
 def test_rows_are_sorted_by_dataset_then_as_given(tmp_path):
     given = [("SUN", "rsan"), ("CUB", "sgma"), ("CUB", "dazle"), ("SUN", "dazle"), ("CUB", "mlis")]
     paths = [metrics_file(tmp_path, dataset=dataset, method=method) for dataset, method in given]
@@ -145,7 +219,8 @@ def test_different_conditions_are_different_rows(tmp_path):
         {},
         {"extractor": "other"},
         {"semantics": "sent_att (unit)"},
-        {"words": "GloVe"},
+        {"words": "word2vec"},
+        {"reads": REGIONS | {"size": 448}, "seed": 1},  # of one name, but not the same network
         {"selection": "validation classes"},
     ]
     assert len(rows(tmp_path, *(metrics_file(tmp_path, **change) for change in changes))) == len(
@@ -169,7 +244,7 @@ def test_the_markdown_columns_line_up(tmp_path):
     assert len(lines) == 4 and len({len(line) for line in lines}) == 1
     assert "a\\|b" in lines[3]
     assert (
-        "- CUB, dazle, default: dazle, tables 2, 3; class vectors: the dataset's attributes" in text
+        "- CUB, dazle, default: dazle, tables 2, 3; fixed features of regions, ResNet-101" in text
     )
 
 

@@ -45,7 +45,9 @@ def test_what_is_written_in_each_format(tmp_path):
             "best": [math.nan, 1.0, 2.0],
         }
     )
-    table = Table(frame, {"Name": "name", "Seeds": "seeds", "H": "H", "Best": "best"}, 1, ["name"])
+    table = Table(
+        frame, {"Name": "name", "Seeds": "seeds", "H": "H", "Best": "best"}, 1, ["a", "c", "c"]
+    )
     paths = write_table(table, tmp_path, "some", "Told below.", ["told above"])
     assert [path.name for path in paths] == ["some.csv", "some.md", "some.tex"]
     csv, markdown, latex = (path.read_text(encoding="utf-8") for path in paths)

@@ -49,7 +49,9 @@ def write_localization_tables(paths: Sequence[Path], output_folder: Path) -> tup
     agreed = pairs["first"].where(pairs["nunique"] == 1).astype("Int64")
     rows["pairs"] = agreed.array
     rows = rows.rename(columns={f"{name}_mean": name for name in CHANCES})
-    table = Table(_in_order(rows)[list(HEADER)], _titles(), len(COLUMNS), ("dataset", "of"))
+    rows = _in_order(rows)
+    blocks = list(zip(rows["dataset"], rows["of"], strict=True))
+    table = Table(rows[list(HEADER)], _titles(), len(COLUMNS), blocks)
     return write_table(table, output_folder, "localization", TOLD, above=())
 
 

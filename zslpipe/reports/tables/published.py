@@ -1,24 +1,53 @@
 """The papers' printed numbers (``published.yaml``), to stand beside ours where dataset and protocol
-are the same.
+are the same, and what a run reads that its paper did not.
 """
 
 import functools
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
 
 from zslpipe.formats.index import PROPOSED_SPLIT
+from zslpipe.formats.metrics import BEST_ON_TEST
 
 METRICS = ("T1", "U", "S", "H")
+# Names in an index that a kind of class vectors may have; which one it is, their length tells: the
+# sentence embeddings of sent_splits.mat and of FLO's att_splits.mat are called att there.
+NAMES = {
+    "attributes": ("att", "original_att"),
+    "sentence embeddings": ("att", "sent_att"),
+    "TF-IDF of texts": (),  # in no split file
+}
+# What "pretrained on ImageNet" is of the libraries' names: torchvision's first weights, timm's own.
+IMAGENET = ("IMAGENET1K_V1", "pretrained")
+WEIGHT_FILES = (".pt", ".pth")
+NETWORK = ("backbone", "size", "grid", "width")
+BACKBONES = {
+    "stored": "the dataset's stored features",
+    "demo": "the demo's network",
+    "alexnet": "AlexNet",
+    "vgg19": "VGG-19",
+    "resnet101": "ResNet-101",
+    "densenet201": "DenseNet-201",
+    "timm/darknet53": "DarkNet-53",
+    "mobilenet_v2": "MobileNetV2",
+}
+INPUTS = {
+    "regions": "fixed features of regions",
+    "pooled": "fixed pooled features",
+    "images": "a network trained from images",
+}
+ON_TEST = "by its authors' own code the best epoch on the test images"
 
 
 @functools.cache
-def _papers() -> dict[str, Any]:
-    """Return the content of published.yaml: method -> paper, semantics by dataset, rows."""
+def papers() -> dict[str, Any]:
+    """Return the content of published.yaml: method -> paper, what it used, exceptions, rows."""
     text = Path(__file__).with_name("published.yaml").read_text(encoding="utf-8")
-    papers: dict[str, Any] = yaml.safe_load(text)
-    return papers
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
 
 
 def _rows(method: str, variant: str, dataset: str, protocol: str) -> list[dict[str, Any]]:
@@ -26,7 +55,7 @@ def _rows(method: str, variant: str, dataset: str, protocol: str) -> list[dict[s
     names.
     """
     wanted = (variant, dataset, protocol)
-    rows = _papers().get(method, {}).get("rows", [])
+    rows = papers().get(method, {}).get("rows", [])
     return [
         row
         for row in rows
@@ -52,12 +81,126 @@ def published(
     return values
 
 
+def printed_beside(row: Mapping[str, Any]) -> dict[str, float]:
+    """Return what is printed for a row of the table (``IDENTITY`` of metrics.json): as
+    :func:`published`, and beside the best epoch on test only what came about the same way.
+    """
+    chosen_on = papers().get(row["method"], {}).get("chosen_on")
+    if row["selection"] == BEST_ON_TEST and chosen_on != "test":
+        return {}
+    names = ("method", "variant", "dataset", "protocol", "rebalancing")
+    return published(*(row[name] for name in names))
+
+
 def source(method: str, variant: str, dataset: str, protocol: str) -> str:
-    """Return where the numbers are printed and on which class vectors, "" where there are none."""
+    """Return where the numbers are printed, what the paper used and what chose its epoch, "" where
+    there are none.
+    """
     rows = _rows(method, variant, dataset, protocol)
     if not rows:
         return ""
-    tables = sorted({str(row["table"]) for row in rows})
-    semantics = _papers()[method]["semantics"].get(dataset, "the dataset's attributes")
-    word = "table" if len(tables) == 1 else "tables"
-    return f"{_papers()[method]['paper']}, {word} {', '.join(tables)}; class vectors: {semantics}"
+    paper, used = papers()[method], _used(method, rows[0])
+    told = [f"{paper['paper']}, {_places({row['table'] for row in rows})}"]
+    told.append(f"{INPUTS[used['input']]}, {_network(used)}")
+    if used.get("words", "none") != "none":
+        told.append(f"words: {used['words']}")
+    told.append(f"class vectors: {_vectors(**paper['class_vectors'][dataset])}")
+    if paper.get("chosen_on") == "test":
+        told.append(ON_TEST)
+    return "; ".join(told)
+
+
+def differences(row: Mapping[str, Any], reads: Mapping[str, Any]) -> list[str]:
+    """Return what the run of a table's row (``IDENTITY``) used instead of what its paper used, a
+    text each; ``reads`` as in a score matrix. Nothing where nothing is printed.
+    """
+    who = [row[name] for name in ("method", "variant", "dataset", "protocol")]
+    rows = _rows(*who)
+    if not rows:
+        return []
+    if not reads:
+        return ["what was read is not told"]
+    used = _used(row["method"], rows[0])
+    vectors = papers()[row["method"]]["class_vectors"][row["dataset"]]
+    found = [
+        *_other_network(used, reads),
+        *_other_vectors(vectors, row["semantics"], reads["class_vectors"]),
+    ]
+    words = used.get("words", "none")
+    if words != "none" and words.lower() not in row["words"].lower():
+        found.append(f"words: {row['words'] or 'none'} instead of {words}")
+    return found
+
+
+def unknown(row: Mapping[str, Any], reads: Mapping[str, Any]) -> str:
+    """Return what of a run's network no file tells and is taken to be the paper's, "" where nothing
+    is.
+    """
+    who = [row[name] for name in ("method", "variant", "dataset", "protocol")]
+    if not _rows(*who) or not reads:
+        return ""
+    weights = str(reads.get("weights", ""))
+    if reads["backbone"] != papers()[row["method"]]["used"]["backbone"]:
+        return ""
+    if reads["backbone"] == "stored":
+        return "no file tells which network made the stored features: taken to be the paper's"
+    if PurePath(weights).suffix in WEIGHT_FILES:
+        return f"no file tells what {weights} was trained on: taken to be ImageNet"
+    return ""
+
+
+def _used(method: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a paper used for a row, by the names of a score matrix's ``reads`` and words."""
+    used: dict[str, Any] = papers()[method]["used"]
+    return used | {name: row[name] for name in used if name in row}
+
+
+def _other_network(used: Mapping[str, Any], reads: Mapping[str, Any]) -> list[str]:
+    """Return how a run's network and what is done with it differ from the paper's."""
+    found = []
+    compared = [name for name in NETWORK if name in used]
+    if any(reads.get(name) != used[name] for name in compared):
+        shown = {name: reads[name] for name in compared if name in reads}
+        found.append(f"{_network(shown)} instead of {_network(used)}")
+    if reads["input"] != used["input"]:
+        given = str(reads["input"])
+        found.append(f"{INPUTS.get(given, given)} instead of {INPUTS[used['input']]}")
+    weights = str(reads.get("weights", ""))
+    known = weights in IMAGENET or PurePath(weights).suffix in WEIGHT_FILES
+    if "weights" in used and reads["backbone"] == used["backbone"] and not known:
+        found.append(f"weights {weights} instead of those of ImageNet ({IMAGENET[0]})")
+    return found
+
+
+def _other_vectors(paper: Mapping[str, Any], semantics: str, length: int) -> list[str]:
+    """Return how a run's class vectors ("att (unit)") differ from the paper's kind."""
+    name = semantics if " + " in semantics else semantics.split(" (")[0]
+    if name in NAMES[paper["kind"]] and length == paper.get("length"):
+        return []
+    return [f"class vectors: {name}, {length}-d instead of {_vectors(**paper)}"]
+
+
+def _places(found: set[int | str]) -> str:
+    """Return the tables ("tables 2, 3") and other places where numbers are printed."""
+    numbers = [str(place) for place in sorted(place for place in found if isinstance(place, int))]
+    word = "table" if len(numbers) == 1 else "tables"
+    others = sorted(place for place in found if isinstance(place, str))
+    return ", ".join([*([f"{word} {', '.join(numbers)}"] if numbers else []), *others])
+
+
+def _network(told: Mapping[str, Any]) -> str:
+    """Return a network in words: name, pixels, regions, length of features, as far as told."""
+    name = str(told["backbone"])
+    words = [BACKBONES.get(name, name)]
+    if "size" in told:
+        words.append(f"{told['size']} px")
+    if "grid" in told:
+        words.append(f"{told['grid']}x{told['grid']}")
+    if "width" in told:
+        words.append(f"{told['width']}-d")
+    return " ".join(words)
+
+
+def _vectors(kind: str, length: int | None = None) -> str:
+    """Return a kind of class vectors in words."""
+    return kind if length is None else f"{kind}, {length}-d"

@@ -2,10 +2,15 @@
 and variant.
 
 Everything in per cent. A cell without a value is empty: a metric that some seed lacks, the spread
-of a single seed, a number that no paper printed for this dataset and split. Below the md and above
-the tex stands which datasets have another split than the papers' proposed one.
+of a single seed, a number that no paper printed for this dataset and split. A paper's number
+stands as it is only beside a run that reads what the paper's did: network and pixels, class
+vectors, source of words. Beside another run it is in brackets in the md and grey in the tex, with
+a footnote that names what differs, which the csv has in ``published_differences``. The best epoch
+on the test images is a row of its own, behind all honest ones of its dataset. Below the md and
+above the tex stands which datasets have another split than the papers' proposed one.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,41 +19,57 @@ from typing import Any
 import pandas as pd
 
 from zslpipe.formats.index import PROPOSED_SPLIT
-from zslpipe.formats.metrics import IDENTITY, METRICS, read_metrics
+from zslpipe.formats.metrics import BEST_ON_TEST, IDENTITY, METRICS, read_metrics
 from zslpipe.machine.errors import InputError
 from zslpipe.reports.tables.published import METRICS as PRINTED
-from zslpipe.reports.tables.published import published, source
-from zslpipe.reports.tables.table import Table, over_seeds, read_once, write_table
+from zslpipe.reports.tables.published import differences, printed_beside, source, unknown
+from zslpipe.reports.tables.table import (
+    Table,
+    over_seeds,
+    read_once,
+    superscript,
+    write_table,
+)
 
 # a dataset has one split, told in a line of its own
 COLUMNS = tuple(name for name in IDENTITY if name != "protocol")
 PUBLISHED = tuple(f"{name}_published" for name in PRINTED)
+DIFFERENCES = "published_differences"
 TOLD = "Per cent; mean ± sample standard deviation over seeds; T1, U, S, H: per-class means."
+TOLD_ON_TEST = (
+    f"Rows of the {BEST_ON_TEST} are no results: the test images chose the epoch, by H (by T1 where"
+    " no seen class has test images). Beside them stand only numbers that came about the same way."
+)
 
 
 def write_tables(metrics_paths: Sequence[Path], output_folder: Path) -> tuple[Path, ...]:
     """Write main.csv, main.md and main.tex from metrics.json files (any order of seeds) and return
     their paths.
 
-    Rows: sorted by dataset, then in the order given. Spread: sample standard deviation (n - 1) over
-    seeds. Raises InputError for no file at all, for what ``read_metrics`` refuses, for one seed of
-    one result given twice, and for one dataset under two splits.
+    A best_on_test.json is a file like any other. Rows: sorted by dataset, then in the order given,
+    the best epochs on test last. Spread: sample standard deviation (n - 1) over seeds. Raises
+    InputError for no file at all, for what ``read_metrics`` refuses, for one seed of one result
+    given twice, and for one dataset under two splits.
     """
     found = read_once(metrics_paths, read_metrics, COLUMNS, "tables: no metrics.json")
     _check_splits(metrics_paths, found)
     seeds = pd.DataFrame([_values(metrics) for metrics in found])
-    results = over_seeds(seeds, IDENTITY, METRICS)
-    results = results.sort_values("dataset", kind="stable", ignore_index=True)
+    results = over_seeds(seeds, (*IDENTITY, "reads"), METRICS)
+    results["on_test"] = results["selection"] == BEST_ON_TEST
+    results = results.sort_values(["dataset", "on_test"], kind="stable", ignore_index=True)
     printed = [_printed(row) for row in results.to_dict("records")]
-    results = results.join(pd.DataFrame(printed, columns=list(PUBLISHED), dtype=float))
-    table = Table(results[_header()], _titles(), len(COLUMNS), ("dataset",))
-    sources, others = _sources(results), _other_splits(results)
-    comments = [f"not the papers' proposed split: {line}" for line in others]
-    return write_table(
-        *(table, output_folder, "main"),
-        below="\n\n".join([TOLD, *_listed(others, sources)]),
-        above=[*comments, *sources],
-    )
+    results = results.join(pd.DataFrame(printed, columns=[*PUBLISHED, DIFFERENCES]))
+    results = results.astype(dict.fromkeys(PUBLISHED, float))
+    noted = _footnotes(results)
+    numbers = [noted.get(text, 0) for text in results[DIFFERENCES]]
+    marks = dict.fromkeys(PUBLISHED, numbers)
+    blocks = list(zip(results["dataset"], results["on_test"], strict=True))
+    table = Table(results[_header()], _titles(), len(COLUMNS), blocks, marks)
+    lists = _lists(results, noted)
+    above = [f"{heading} {line}" for heading, lines in lists.items() for line in lines]
+    told = [TOLD, *([TOLD_ON_TEST] if results["on_test"].any() else [])]
+    below = "\n\n".join([*told, *_listed(lists)])
+    return write_table(table, output_folder, "main", below, [*told[1:], *above])
 
 
 def _header() -> list[str]:
@@ -56,7 +77,7 @@ def _header() -> list[str]:
     header = [*COLUMNS, "seeds"]
     for name in METRICS:
         header += [f"{name}_mean", f"{name}_std"]
-    return [*header, *PUBLISHED]
+    return [*header, *PUBLISHED, DIFFERENCES]
 
 
 def _titles() -> dict[str, str]:
@@ -78,27 +99,55 @@ def _check_splits(paths: Sequence[Path], found: Sequence[Mapping[str, Any]]) -> 
 
 
 def _values(metrics: Mapping[str, Any]) -> dict[str, str | float]:
-    """Return who a seed is of, and its metrics in per cent, NaN for one that it lacks."""
+    """Return who a seed is of, what it reads as JSON, and its metrics in per cent, NaN for one that
+    it lacks.
+    """
     values: dict[str, str | float] = {name: str(metrics[name]) for name in IDENTITY}
+    values["reads"] = json.dumps(metrics.get("reads", {}), sort_keys=True)
     for name in METRICS:
         values[name] = 100 * float(metrics.get(name, math.nan))
     return values
 
 
-def _printed(row: Mapping[Any, Any]) -> dict[str, float]:
-    """Return what a paper printed for a row's result, by the csv's columns."""
-    who = [row[name] for name in ("method", "variant", "dataset", "protocol", "rebalancing")]
-    return {f"{name}_published": value for name, value in published(*who).items()}
+def _printed(row: Mapping[Any, Any]) -> dict[str, float | str]:
+    """Return what a paper printed for a row's result and what its run did otherwise, by the csv's
+    columns.
+    """
+    numbers = printed_beside(row)
+    told = "; ".join(differences(row, json.loads(row["reads"]))) if numbers else ""
+    return {f"{name}_published": value for name, value in numbers.items()} | {DIFFERENCES: told}
 
 
-def _sources(results: pd.DataFrame) -> list[str]:
-    """Return one line for each row with printed numbers: where they are printed."""
+def _footnotes(results: pd.DataFrame) -> dict[str, int]:
+    """Return the number of the footnote that names some differences, by these, in the order of the
+    rows.
+    """
+    told = list(dict.fromkeys(filter(None, results[DIFFERENCES])))
+    return {text: number for number, text in enumerate(told, start=1)}
+
+
+def _lists(results: pd.DataFrame, noted: Mapping[str, int]) -> dict[str, list[str]]:
+    """Return what is told of the rows: a heading and its lines."""
     beside = results[results[list(PUBLISHED)].notna().any(axis=1)]
+    return {
+        "Not the papers' proposed split:": _other_splits(results),
+        "Printed in the papers:": _sources(beside),
+        "In brackets (grey in tex), because the run had:": [
+            f"{superscript(number)} {text}" for text, number in noted.items()
+        ],
+    }
+
+
+def _sources(beside: pd.DataFrame) -> list[str]:
+    """Return one line for each row with printed numbers: where they are printed, and what of the
+    run no file tells.
+    """
     lines = []
     for row in beside.to_dict("records"):
         dataset, method, variant = row["dataset"], row["method"], row["variant"]
-        where = source(method, variant, dataset, row["protocol"])
-        lines.append(f"{dataset}, {method}, {variant}: {where}")
+        told = [source(method, variant, dataset, row["protocol"])]
+        told.append(unknown(row, json.loads(row["reads"])))
+        lines.append(f"{dataset}, {method}, {variant}: {'; '.join(filter(None, told))}")
     return list(dict.fromkeys(lines))
 
 
@@ -108,11 +157,10 @@ def _other_splits(results: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(others["dataset"] + ": " + others["protocol"]))
 
 
-def _listed(others: Sequence[str], sources: Sequence[str]) -> list[str]:
+def _listed(lists: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the lists below the md, each a heading and its lines, none without lines."""
     paragraphs = []
-    headed = {"Not the papers' proposed split:": others, "Printed in the papers:": sources}
-    for heading, lines in headed.items():
+    for heading, lines in lists.items():
         if lines:
             paragraphs += [heading, "\n".join(f"- {line}" for line in lines)]
     return paragraphs

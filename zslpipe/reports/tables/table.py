@@ -1,12 +1,14 @@
 """A table of results over their seeds, as csv, as padded Markdown and as booktabs.
 
 The csv has one number a cell, with two decimals; the others have one decimal and join mean and
-spread. A cell without a value is empty.
+spread. A cell without a value is empty. A number that is not to be read as the row's equal has a
+footnote's number: ``(65.9)²`` in the Markdown, which knows no colours, grey in the tex.
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,11 @@ from tabulate import SEPARATING_LINE, tabulate
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
 
+DIGITS, SUPERSCRIPTS = "0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"
+RAISED = str.maketrans(DIGITS, SUPERSCRIPTS)
+LOWERED = str.maketrans(SUPERSCRIPTS, DIGITS)
+MARKED = re.compile(rf"\(([\d.]+)\)([{SUPERSCRIPTS}]+)")
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -24,14 +31,15 @@ class Table:
     ``frame`` has a row a result and the csv's columns in order: texts, whole numbers, and numbers
     in per cent, NaN where there is none. ``titles`` are the columns that are read by people, in
     order: title -> column, or -> the stem of ``{stem}_mean`` and ``{stem}_std``, which are joined.
-    The first ``texts`` of them go left. Where a value in one of the columns ``blocks`` changes, the
-    tex has a rule.
+    The first ``texts`` of them go left. Where ``blocks``, one value a row, changes, the tex has a
+    rule. ``marks``: column -> the number of a footnote for each row, 0 for none.
     """
 
     frame: pd.DataFrame
     titles: Mapping[str, str]
     texts: int
-    blocks: Sequence[str]
+    blocks: Sequence[Hashable]
+    marks: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def read_once(
@@ -102,23 +110,25 @@ def write_table(
 def _markdown(table: Table) -> str:
     """Return a padded Markdown table, numbers to the right."""
     rows = []
-    for row in table.frame.to_dict("records"):
-        rows.append([cell.replace("|", "\\|") for cell in _cells(row, table)])
+    for cells in _rows(table):
+        rows.append([cell.replace("|", "\\|") for cell in cells])
     return _tabulated(rows, table, "pipe")
 
 
 def _latex(table: Table, above: Sequence[str]) -> str:
     """Return a booktabs tabular below its comments."""
     rows: list[list[str] | str] = []
-    last: list[Any] | None = None
-    for row in table.frame.to_dict("records"):
-        block = [row[name] for name in table.blocks]
-        if last not in (None, block):
+    for number, cells in enumerate(_rows(table)):
+        if number and table.blocks[number] != table.blocks[number - 1]:
             rows.append(SEPARATING_LINE)
-        rows.append(_cells(row, table))
-        last = block
+        rows.append(cells)
     tabular = _tabulated(rows, table, "latex_booktabs").replace("±", "$\\pm$")
-    comments = [f"% {comment}" for comment in ("needs \\usepackage{booktabs}; per cent", *above)]
+    # tabulate escapes what tex would read: grey comes after it.
+    tabular = MARKED.sub(_grey, tabular)
+    packages = "booktabs,xcolor" if any(map(any, table.marks.values())) else "booktabs"
+    comments = [
+        f"% {comment}" for comment in (f"needs \\usepackage{{{packages}}}; per cent", *above)
+    ]
     return "\n".join([*comments, tabular, ""])
 
 
@@ -130,9 +140,24 @@ def _tabulated(rows: Sequence[Sequence[str]], table: Table, kind: str) -> str:
     return str(tabulate(rows, titles, tablefmt=kind, disable_numparse=True, colalign=sides))
 
 
-def _cells(row: Mapping[Hashable, Any], table: Table) -> list[str]:
-    """Return a row's cells in the order of the titles."""
-    return [_cell(row, name) for name in table.titles.values()]
+def superscript(number: int) -> str:
+    """Return the number of a footnote as it stands behind what it is about."""
+    return str(number).translate(RAISED)
+
+
+def _grey(found: re.Match[str]) -> str:
+    """Return a marked number as tex."""
+    return f"\\textcolor{{gray}}{{{found[1]}}}$^{{{found[2].translate(LOWERED)}}}$"
+
+
+def _rows(table: Table) -> Iterator[list[str]]:
+    """Yield each row's cells in the order of the titles."""
+    for number, row in enumerate(table.frame.to_dict("records")):
+        cells = []
+        for name in table.titles.values():
+            cell, mark = _cell(row, name), table.marks[name][number] if name in table.marks else 0
+            cells.append(f"({cell}){superscript(mark)}" if cell and mark else cell)
+        yield cells
 
 
 def _cell(row: Mapping[Hashable, Any], name: str) -> str:
