@@ -106,6 +106,16 @@ def _check_same(
             raise InputError(f"{path}: {told} as in {first_path}; {agree}"[:300])
 
 
+def _joined_reads(members: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return what members read: where they agree as it is, else as text, side by side."""
+    joined: dict[str, object] = {}
+    for name in dict.fromkeys(itertools.chain(*members)):
+        values = [member.get(name) for member in members]
+        told = [str(value or "none") for value in values]
+        joined[name] = values[0] if values.count(values[0]) == len(values) else _joined(told)
+    return joined
+
+
 def _same_images(matrix: ScoreMatrix, first: ScoreMatrix) -> bool:
     """Return whether two score matrices have the same seen classes, images and labels."""
     same = np.array_equal(matrix.seen, first.seen)
@@ -118,16 +128,6 @@ def _same_images(matrix: ScoreMatrix, first: ScoreMatrix) -> bool:
 def _joined(texts: Sequence[str]) -> str:
     """Return what members say of themselves: once where they agree, else side by side."""
     return " + ".join(dict.fromkeys(text for text in texts if text))
-
-
-def _joined_reads(members: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """Return what members read: where they agree as it is, else as text, side by side."""
-    joined: dict[str, object] = {}
-    for name in dict.fromkeys(itertools.chain(*members)):
-        values = [member.get(name) for member in members]
-        told = [str(value or "none") for value in values]
-        joined[name] = values[0] if values.count(values[0]) == len(values) else _joined(told)
-    return joined
 
 
 def _logarithms(matrix: ScoreMatrix, split: str) -> np.ndarray:
