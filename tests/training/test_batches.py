@@ -96,12 +96,26 @@ def test_how_classes_are_numbered_is_no_matter(draw):
         assert batch.tolist() == other.tolist()
 
 
-def test_an_epoch_of_random_batches_is_a_permutation():
-    labels = torch.zeros(23, dtype=torch.long)
-    drawn = random_batches(labels, seeded(), 5)
-    assert [len(batch) for batch in drawn] == [5, 5, 5, 5, 3]
-    assert torch.cat(drawn).sort().values.tolist() == list(range(23))
-    assert torch.cat(drawn).tolist() != list(range(23))
+@pytest.mark.parametrize(("images", "size"), [(23, 5), (52, 50), (20, 5), (5, 5), (9, 5)])
+def test_random_batches_are_full_and_share_no_image(images, size):
+    drawn = random_batches(torch.zeros(images, dtype=torch.long), seeded(), size)
+    assert [len(batch) for batch in drawn] == [size] * (images // size)
+    permuted = torch.randperm(images, generator=seeded()).tolist()
+    assert torch.cat(drawn).tolist() == permuted[: images // size * size]
+
+
+def test_images_left_over_are_others_in_each_epoch():
+    labels, generator = torch.zeros(23, dtype=torch.long), seeded()
+    epochs = [torch.cat(random_batches(labels, generator, 5)) for _ in range(400)]
+    share = torch.bincount(torch.cat(epochs), minlength=23) / 400
+    torch.testing.assert_close(share, torch.full((23,), 20 / 23), rtol=0, atol=0.07)
+
+
+def test_with_fewer_images_than_a_batch_an_epoch_is_one_batch_of_all():
+    labels = torch.zeros(3, dtype=torch.long)
+    [batch] = random_batches(labels, seeded(), 5)
+    assert batch.sort().values.tolist() == [0, 1, 2]
+    assert len(class_balanced_batches(labels, seeded(), 5)) == 1
 
 
 def test_class_balanced_batches_take_one_image_of_each_of_so_many_classes():
@@ -113,8 +127,7 @@ def test_class_balanced_batches_take_one_image_of_each_of_so_many_classes():
 def test_class_balanced_batches_cover_all_classes_where_they_are_few():
     labels = torch.tensor([9, 2, 2, 4, 4, 4, 7, 9, 9, 9, 9, 9])
     drawn = class_balanced_batches(labels, seeded(), 5)
-    assert len(drawn) == 3
-    assert [sorted(labels[batch].tolist()) for batch in drawn] == [[2, 4, 7, 9]] * 3
+    assert [sorted(labels[batch].tolist()) for batch in drawn] == [[2, 4, 7, 9]] * 2
 
 
 def test_class_balanced_batches_draw_images_and_classes_evenly():

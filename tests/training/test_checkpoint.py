@@ -20,7 +20,6 @@ from tests.made_up.miniature import miniature_index
 from tests.made_up.places import SCRIPT
 from zslpipe.machine.interruption import EXIT_CODE, InterruptedTraining
 from zslpipe.runs.image_inputs import ImageInputs
-from zslpipe.training.batches import random_batches
 from zslpipe.training.contract import Batch, Classes, Inputs, TrainingData, TrainingRun
 from zslpipe.training.fit import Objective, fit
 from zslpipe.training.held import Held
@@ -117,7 +116,7 @@ def data_of(
 
 
 def batches(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
-    return random_batches(labels, generator, BATCH)
+    return list(torch.randperm(len(labels), generator=generator).split(BATCH))
 
 
 def train(

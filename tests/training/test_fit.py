@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from tests.made_up.places import SCRIPT
-from zslpipe.training.batches import random_batches
 from zslpipe.training.contract import Batch, Classes, TrainingData, TrainingRun
 from zslpipe.training.fit import NonFiniteLossError, Objective, fit
 from zslpipe.training.held import Held
@@ -52,7 +51,7 @@ def data_of(folder: Path, stamp: str = "a", checkpoint_seconds: float = 0.0) -> 
 
 
 def batches(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
-    return random_batches(labels, generator, BATCH)
+    return list(torch.randperm(len(labels), generator=generator).split(BATCH))
 
 
 def train(data: TrainingData, killed_at: int = 0) -> Net:

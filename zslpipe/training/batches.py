@@ -6,9 +6,14 @@ from torch import Tensor
 
 def random_batches(labels: Tensor, generator: torch.Generator, size: int) -> list[Tensor]:
     """Return one epoch of positions: a random permutation of all images cut into batches of
-    ``size`` (last one shorter).
+    ``size``.
+
+    Every batch is full (code of DAZLE, family of MLIS): a step that rests on two images is as long
+    as one that rests on fifty. The images left over wait for another epoch's draw; with fewer
+    images than ``size`` the only batch takes all.
     """
-    return list(torch.randperm(len(labels), generator=generator).split(size))
+    order = torch.randperm(len(labels), generator=generator)
+    return list(order[: _full_batches(labels, size) * size].split(size))
 
 
 def repeated_batches(
@@ -32,11 +37,16 @@ def class_balanced_batches(labels: Tensor, generator: torch.Generator, size: int
     """
     classes, members, counts = _members(labels)
     batches = []
-    for _ in range(-(-len(labels) // size)):
+    for _ in range(_full_batches(labels, size)):
         chosen = torch.randperm(len(classes), generator=generator)[:size]
         picks = (torch.rand(len(chosen), generator=generator) * counts[chosen]).long()
         batches.append(members[chosen, picks])
     return batches
+
+
+def _full_batches(labels: Tensor, size: int) -> int:
+    """Return how many batches of ``size`` the images fill, at least one."""
+    return max(1, len(labels) // size)
 
 
 def episodes(
