@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from zslpipe.formats.metrics import read_metrics
+from zslpipe.formats.metrics import FURTHER_METRICS, read_metrics
 from zslpipe.formats.scores import ScoreMatrix, write_scores
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.accuracy import generalized, group_mean, harmonic_mean, per_class_accuracy, t1
@@ -14,7 +14,9 @@ from zslpipe.scores.evaluation import (
     CURVE_POINTS,
     ausuc,
     evaluate,
+    group_accuracies,
     seen_unseen_curve,
+    top_accuracies,
     write_metrics,
 )
 
@@ -99,6 +101,70 @@ def test_accuracies_equal_plain_loops(scores, labels, seen):
     assert generalized(scores, labels, seen) == pytest.approx(
         (u, s, 2 * u * s / (u + s)), abs=1e-12
     )
+
+
+def slow_mean(right, labels, members):
+    """Mean over the member classes that have images of the share of right ones, as plain loops."""
+    shares = []
+    for number in members:
+        mine = [one for one, label in zip(right, labels, strict=True) if label == number]
+        if mine:
+            shares.append(sum(mine) / len(mine))
+    return sum(shares) / len(shares)
+
+
+def slow_top(scores, labels, allowed, count):
+    """Whether an image's class is among the first ``count`` of the allowed ones, one by one taken
+    out, the first of equals first.
+    """
+    right = []
+    for row, label in zip(scores, labels, strict=True):
+        left, guesses = list(allowed), []
+        while left and len(guesses) < count:
+            [best] = slow_predictions(row[None], left)
+            guesses.append(best)
+            left.remove(best)
+        right.append(label in guesses)
+    return right
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 20])
+@pytest.mark.parametrize(("scores", "labels", "seen"), CASES)
+def test_accuracies_of_several_guesses_equal_plain_loops(scores, labels, seen, count):
+    known, unseen, every = np.flatnonzero(seen), np.flatnonzero(~seen), range(len(seen))
+    rows = ~seen[labels]
+    restricted = slow_top(scores[rows], labels[rows], unseen, count)
+    found = slow_top(scores, labels, every, count)
+    expected = (
+        slow_mean(restricted, labels[rows], unseen),
+        slow_mean(found, labels, unseen),
+        slow_mean(found, labels, known),
+    )
+    assert top_accuracies(scores, labels, seen, count) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("scores", "labels", "seen"), CASES)
+def test_one_guess_is_the_accuracy(scores, labels, seen):
+    u, s, _ = generalized(scores, labels, seen)
+    expected = (t1(scores, labels, seen), u, s)
+    assert top_accuracies(scores, labels, seen, 1) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("scores", "labels", "seen"), CASES)
+def test_group_accuracies_equal_plain_loops(scores, labels, seen):
+    predictions = slow_predictions(scores, range(len(seen)))
+    right = []
+    for prediction, label in zip(predictions, labels, strict=True):
+        right.append(bool(seen[prediction]) is bool(seen[label]))
+    expected = [slow_mean(right, labels, np.flatnonzero(group)) for group in (~seen, seen)]
+    assert group_accuracies(scores, labels, seen) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_wrong_class_of_the_right_kind_is_detected():
+    seen, labels = np.array([True, True, False, False]), np.array([0, 0, 2, 3])
+    scores = np.array([[1, 2, 0, 0], [0, 0, 3, 0], [0, 0, 1, 2], [5, 0, 0, 1]], np.float32)
+    assert group_accuracies(scores, labels, seen) == (0.5, 0.5)
+    assert generalized(scores, labels, seen) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(("scores", "labels", "seen"), CASES)
@@ -225,8 +291,13 @@ def test_metrics_file_holds_what_the_functions_say(tmp_path):
     assert list(metrics) == [
         *("dataset", "method", "variant", "extractor", "semantics", "words", "selection"),
         *("rebalancing", "protocol", "seed", "reads"),
-        *("T1", "U", "S", "H", "AUSUC", "curve", "per_class", "images"),
+        *("T1", "U", "S", "H", "AUSUC", "T5", "U5", "S5", "H5", "U_group", "S_group", "H_group"),
+        *("curve", "per_class", "images"),
     ]
+    t5, u5, s5 = top_accuracies(scores, labels, seen, 5)
+    u, s = group_accuracies(scores, labels, seen)
+    further = [t5, u5, s5, 2 * u5 * s5 / (u5 + s5), u, s, 2 * u * s / (u + s)]
+    assert [metrics[name] for name in FURTHER_METRICS] == pytest.approx(further, abs=1e-12)
     assert [metrics[name] for name in ("rebalancing", "protocol", "seed")] == [
         "none",
         "demo split",
@@ -259,11 +330,13 @@ def test_the_stored_curve_is_thinned_but_keeps_its_ends():
 
 def test_what_is_not_defined_has_no_key():
     metrics = evaluate(matrix(CASES[0], {"test_seen": np.empty(0, np.int64)}))
-    assert {"T1", "U"} <= set(metrics) and not {"S", "H", "AUSUC"} & set(metrics)
+    assert {"T1", "U", "T5", "U5", "U_group"} <= set(metrics)
+    assert not {"S", "H", "AUSUC", "S5", "H5", "S_group", "H_group"} & set(metrics)
     assert metrics["curve"] == {"U": [], "S": []} and metrics["per_class"]["S"] == {}
     json.dumps(metrics, allow_nan=False)
     metrics = evaluate(matrix(CASES[0], {"test_unseen": np.empty(0, np.int64)}))
-    assert "S" in metrics and not {"T1", "U", "H", "AUSUC"} & set(metrics)
+    assert {"S", "S5", "S_group"} <= set(metrics)
+    assert not {"T1", "U", "H", "AUSUC", "T5", "U5", "H5", "U_group", "H_group"} & set(metrics)
 
 
 def test_bad_metrics_files_are_refused(tmp_path):

@@ -4,6 +4,10 @@ dataset, method, variant, seed, extractor, semantics, words, selection, rebalanc
 reads                 what the method reads, as in scores.h5
 T1, U, S, H, AUSUC    what they are: :mod:`zslpipe.scores.evaluation`; one that no test image
                       defines is absent
+T5, U5, S5, H5        T1, U, S, H where an image is right if its class is among the first five
+U_group, S_group, H_group
+                      how often the predicted class is unseen / seen as the image's own is, and
+                      their harmonic mean
 curve                 {"U": [...], "S": [...]}, the points of the seen-unseen curve
 per_class             {"T1", "U", "S": {class: accuracy}}
 images                {"test_seen", "test_unseen": number of images}
@@ -21,6 +25,8 @@ from zslpipe.machine.files import read_complete, written_whole
 
 BEST_ON_TEST = "best epoch on test (as the published code)"
 METRICS = ("T1", "U", "S", "H", "AUSUC")
+# What stands in the csv of the tables alone.
+FURTHER_METRICS = ("T5", "U5", "S5", "H5", "U_group", "S_group", "H_group")
 IDENTITY = (
     "dataset",
     "method",

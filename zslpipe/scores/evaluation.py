@@ -7,9 +7,16 @@ The field's protocol (proposed splits): accuracies are means over classes, never
     H       2 U S / (U + S), and 0 where both are 0
     AUSUC   area under the curve of (U, S) while a constant is subtracted from all seen scores
             (Chao et al., ECCV 2016)
+    T5, U5, S5, H5
+            the same of images whose class is among the five with the highest scores
+    U_group, S_group, H_group
+            unseen / seen test images whose predicted class, of all classes, is unseen / seen as
+            their own is: whether novelty is detected; and their harmonic mean
 
-A class without test images is left out of every mean. A group (seen or unseen) without any test
-image has no mean: NaN here, no key in metrics.json. The first class wins ties.
+The last two lines are in the evaluation of DAZLE's code, which leaves the number of guesses open
+(five: ours, the usual one). A class without test images is left out of every mean. A group (seen or
+unseen) without any test image has no mean: NaN here, no key in metrics.json. The first class wins
+ties.
 """
 
 from pathlib import Path
@@ -17,11 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from zslpipe.formats.metrics import IDENTITY, write_metrics_file
+from zslpipe.formats.metrics import FURTHER_METRICS, IDENTITY, write_metrics_file
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
 from zslpipe.scores.calibration import states
 
+TOP = 5  # ours: the usual number of guesses
 CURVE_POINTS = 400  # ours: finer than a printed figure resolves, and a metrics.json of some 15 kB
 
 
@@ -56,6 +64,45 @@ def _area(unseen: np.ndarray, seen: np.ndarray) -> float:
     )
 
 
+def ranks(scores: np.ndarray, labels: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Return (image,) how many of the classes ``allowed`` (class,) bool come before an image's own
+    in its row of ``scores`` (image, class); of equal scores the first class comes first.
+    """
+    own = scores[np.arange(len(labels)), labels][:, None]
+    numbers = np.arange(scores.shape[1])
+    before = (scores > own) | ((scores == own) & (numbers < labels[:, None]))
+    counts: np.ndarray = np.count_nonzero(before & allowed, axis=1)
+    return counts
+
+
+def top_accuracies(
+    scores: np.ndarray, labels: np.ndarray, seen: np.ndarray, count: int
+) -> tuple[float, float, float]:
+    """Return T, U and S where an image is right if its class is among the ``count`` of its highest
+    scores; T with the label space restricted to unseen classes. Shapes as for ``ausuc``.
+    """
+    every = np.ones(len(seen), bool)
+    found = _shares(ranks(scores, labels, every) < count, labels, len(seen))
+    restricted = _shares(ranks(scores, labels, ~seen) < count, labels, len(seen))
+    return group_mean(restricted, ~seen), group_mean(found, ~seen), group_mean(found, seen)
+
+
+def group_accuracies(
+    scores: np.ndarray, labels: np.ndarray, seen: np.ndarray
+) -> tuple[float, float]:
+    """Return how often the predicted class is unseen where the image's own is, and seen where the
+    image's own is: means over the unseen and over the seen classes. Shapes as for ``ausuc``.
+    """
+    detected = seen[scores.argmax(axis=1)] == seen[labels]
+    shares = _shares(detected, labels, len(seen))
+    return group_mean(shares, ~seen), group_mean(shares, seen)
+
+
+def _shares(right: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the (class,) share of images with ``right``, NaN for classes without images."""
+    return per_class_accuracy(np.where(right, labels, -1), labels, classes)
+
+
 def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     """Return the content of metrics.json: identity, figures of merit as fractions, curve,
     accuracies of each class.
@@ -76,6 +123,7 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
         "H": harmonic_mean(values["U"], values["S"]),
         "AUSUC": _area(unseen_curve, seen_curve),
     }
+    values |= _further(scores, labels, seen)
     result |= {name: value for name, value in values.items() if not np.isnan(value)}
     kept = np.unique(
         np.linspace(0, len(unseen_curve) - 1, min(len(unseen_curve), CURVE_POINTS))
@@ -87,6 +135,15 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     result["per_class"] = {name: _by_class(matrix.classes, *part) for name, part in parts.items()}
     result["images"] = {split: len(matrix.labels[split]) for split in ("test_seen", "test_unseen")}
     return result
+
+
+def _further(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+    """Return FURTHER_METRICS by name, NaN where no test image defines one."""
+    restricted, unseen, seen_share = top_accuracies(scores, labels, seen, TOP)
+    found_unseen, found_seen = group_accuracies(scores, labels, seen)
+    top = (restricted, unseen, seen_share, harmonic_mean(unseen, seen_share))
+    group = (found_unseen, found_seen, harmonic_mean(found_unseen, found_seen))
+    return dict(zip(FURTHER_METRICS, (*top, *group), strict=True))
 
 
 def _by_class(

@@ -10,6 +10,8 @@ from zslpipe.reports.tables.results import write_tables
 HEADER = (
     "dataset,method,variant,extractor,semantics,words,selection,rebalancing,seeds,"
     "T1_mean,T1_std,U_mean,U_std,S_mean,S_std,H_mean,H_std,AUSUC_mean,AUSUC_std,"
+    "T5_mean,T5_std,U5_mean,U5_std,S5_mean,S5_std,H5_mean,H5_std,"
+    "U_group_mean,U_group_std,S_group_mean,S_group_std,H_group_mean,H_group_std,"
     "T1_published,U_published,S_published,H_published,published_differences"
 )
 
@@ -46,6 +48,13 @@ def rows(folder, *paths):
 def test_the_csv_has_exactly_these_columns(tmp_path):
     write_tables([metrics_file(tmp_path)], tmp_path / "tables")
     assert (tmp_path / "tables" / "main.csv").read_text().splitlines()[0] == HEADER
+
+
+def test_further_metrics_stand_in_the_csv_alone(tmp_path):
+    (row,) = rows(tmp_path, metrics_file(tmp_path, T5=0.81, S_group=0.62))
+    assert (row["T5_mean"], row["S_group_mean"], row["U5_mean"]) == ("81.00", "62.00", "")
+    for name in ("main.md", "main.tex"):
+        assert not any(told in (tmp_path / "tables" / name).read_text() for told in ("81.0", "T5"))
 
 
 def test_means_and_spreads_by_hand(tmp_path):

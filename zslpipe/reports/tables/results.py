@@ -19,7 +19,13 @@ from typing import Any
 import pandas as pd
 
 from zslpipe.formats.index import PROPOSED_SPLIT
-from zslpipe.formats.metrics import BEST_ON_TEST, IDENTITY, METRICS, read_metrics
+from zslpipe.formats.metrics import (
+    BEST_ON_TEST,
+    FURTHER_METRICS,
+    IDENTITY,
+    METRICS,
+    read_metrics,
+)
 from zslpipe.machine.errors import InputError
 from zslpipe.reports.tables.published import METRICS as PRINTED
 from zslpipe.reports.tables.published import differences, printed_beside, source, unknown
@@ -33,6 +39,7 @@ from zslpipe.reports.tables.table import (
 
 # a dataset has one split, told in a line of its own
 COLUMNS = tuple(name for name in IDENTITY if name != "protocol")
+MEASURES = (*METRICS, *FURTHER_METRICS)  # the csv's; the others have no room for the further ones
 PUBLISHED = tuple(f"{name}_published" for name in PRINTED)
 DIFFERENCES = "published_differences"
 TOLD = "Per cent; mean ± sample standard deviation over seeds; T1, U, S, H: per-class means."
@@ -54,7 +61,7 @@ def write_tables(metrics_paths: Sequence[Path], output_folder: Path) -> tuple[Pa
     found = read_once(metrics_paths, read_metrics, COLUMNS, "tables: no metrics.json")
     _check_splits(metrics_paths, found)
     seeds = pd.DataFrame([_values(metrics) for metrics in found])
-    results = over_seeds(seeds, (*IDENTITY, "reads"), METRICS)
+    results = over_seeds(seeds, (*IDENTITY, "reads"), MEASURES)
     results["on_test"] = results["selection"] == BEST_ON_TEST
     results = results.sort_values(["dataset", "on_test"], kind="stable", ignore_index=True)
     printed = [_printed(row) for row in results.to_dict("records")]
@@ -75,7 +82,7 @@ def write_tables(metrics_paths: Sequence[Path], output_folder: Path) -> tuple[Pa
 def _header() -> list[str]:
     """Return the csv's columns."""
     header = [*COLUMNS, "seeds"]
-    for name in METRICS:
+    for name in MEASURES:
         header += [f"{name}_mean", f"{name}_std"]
     return [*header, *PUBLISHED, DIFFERENCES]
 
@@ -104,7 +111,7 @@ def _values(metrics: Mapping[str, Any]) -> dict[str, str | float]:
     """
     values: dict[str, str | float] = {name: str(metrics[name]) for name in IDENTITY}
     values["reads"] = json.dumps(metrics.get("reads", {}), sort_keys=True)
-    for name in METRICS:
+    for name in MEASURES:
         values[name] = 100 * float(metrics.get(name, math.nan))
     return values
 
