@@ -26,7 +26,7 @@ SURFACE = {
     "attend": f"--weights! --seed=0 {RUN} --words --output! --count=6 {COMPUTE}",
     "validate": f"--weights! --seed=0 {RUN} --words --output! {COMPUTE}",
     "score-irrelevant": f"--weights! --seed=0 --irrelevant! {RUN} --words --output! {COMPUTE}",
-    "grad-cam": f"--weights! --seed=0 {RUN} --output! --count=6 {COMPUTE}",
+    "grad-cam": f"--weights! --seed=0 {RUN} --without --output! --count=6 {COMPUTE}",
     "localize": f"--attention! --index! {IMAGES} --output!",
     "ensemble": "--name! --kind! --output! matrices...",
     "rebalance": "--kind! --scores! --validation --irrelevant --settings={} --output!",

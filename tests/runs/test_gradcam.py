@@ -12,7 +12,13 @@ from tests.made_up.crafted import COUNT, SIZE, SPEC, model_of, noise_inputs, sav
 from zslpipe.machine.errors import InputError
 from zslpipe.methods.crafting import Config
 from zslpipe.runs.attention import pick_images
-from zslpipe.runs.gradcam import grad_cam, removed_attributes, write_grad_cam
+from zslpipe.runs.gradcam import (
+    attribute_numbers,
+    grad_cam,
+    how_many_present,
+    removed_attributes,
+    write_grad_cam,
+)
 from zslpipe.runs.models import RunInputs
 
 torch.set_num_threads(1)
@@ -80,6 +86,48 @@ def test_the_removed_attributes_are_the_outstanding_and_the_ordinary():
         strong = [a for a in range(6) if rules[label, a] >= max(rules[label]) / 2]
         assert outstanding == max(range(6), key=excess.__getitem__)
         assert ordinary == min(strong, key=lambda a, excess=excess: abs(excess[a]))
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("black", "'wing::black', 'belly::Black'"),
+        ("wing::blak", "'wing::black'"),
+        ("qqq", "'wing::black', 'belly::Black', 'wing::red', 'timid'"),
+    ],
+)
+def test_an_unknown_attribute_is_named_with_those_like_it(name, nearest):
+    known = ("wing::black", "belly::Black", "wing::red", "timid")
+    with pytest.raises(InputError) as error:
+        attribute_numbers(["timid", name], known)
+    said = str(error.value)
+    assert said.startswith(f"no attribute {name!r} among the dataset's 4; nearest: {nearest}")
+    assert "\n" not in said
+
+
+def test_attributes_are_found_by_name():
+    assert attribute_numbers(["c", "a"], ("a", "b", "c")).tolist() == [2, 0]
+
+
+def test_named_attributes_are_taken_away_from_images_of_classes_that_have_them(
+    run_inputs, tmp_path
+):
+    names = run_inputs.index.attribute_names
+    config = Config(backbone="demo")
+    weights, output = save(tmp_path, config, model_of(config)), tmp_path / "gradcam.h5"
+    rules = model_of(config).rules.numpy()
+    unseen = np.flatnonzero(~run_inputs.index.seen)
+    present = rules[unseen] >= rules.mean(axis=0)
+    number = int(np.flatnonzero(present.sum(axis=0) == 1)[0])  # that one unseen class alone has
+    write_grad_cam(weights, run_inputs, 3, output, 1, (names[number], names[0]))
+    with h5py.File(output) as file:
+        assert file["attributes"][()].tolist() == [[number, 0]]
+        assert file["maps_without"].shape == (1, 2, 4, 4)
+        [label] = file["labels"][()]
+    counts = how_many_present(rules, np.array([number, 0]))
+    plain = [sum(rules[c, a] >= rules[:, a].mean() for a in (number, 0)) for c in range(len(rules))]
+    assert counts.tolist() == plain
+    assert counts[label] == counts[unseen].max()
 
 
 def test_the_file_holds_maps_with_and_without(written, run_inputs):

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import yaml
 
 from tests.made_up.configuration import GIVEN, given
 from tests.made_up.places import ROOT
+from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical
 from zslpipe.study.study import Study
 
@@ -65,6 +67,14 @@ def test_an_image_folder_is_one_word_of_the_command() -> None:
     made = study("datasets.birds.source.images='my birds/images'")
     assert made.datasets.image_option("birds") == "--images 'my birds/images'"
     assert made.datasets.image_option("creatures") == ""
+
+
+def test_attributes_that_grad_cam_takes_away_are_options_of_one_word_each() -> None:
+    made = study("datasets.birds.removed_attributes=['is black', timid]")
+    assert made.datasets.removed_option("birds") == "--without 'is black' --without timid"
+    assert made.datasets.removed_option("creatures") == ""
+    with pytest.raises(InputError, match="removed_attributes"):
+        study("datasets.birds.removed_attributes=[timid, timid]")
 
 
 def test_images_depend_on_what_lists_and_crops_them_alone() -> None:

@@ -20,9 +20,11 @@ rule gradcam:
         pictures=PICTURED_IMAGES,
         code=lambda wildcards: study.runs.code(wildcards, "grad_cam"),
         reads=study.runs.options,
+        without=lambda wildcards: study.datasets.removed_option(wildcards.dataset),
     shell:
         "python -m zslpipe grad-cam --weights {input.weights} --seed {wildcards.seed} {params.reads}"
-        " --data-root {study.data_root:q} --count {params.pictures} --output {output}"
+        " {params.without} --data-root {study.data_root:q} --count {params.pictures}"
+        " --output {output}"
         " --threads {threads} --compute {study.compute_json:q}"
 
 

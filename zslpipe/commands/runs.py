@@ -177,6 +177,12 @@ def score_irrelevant(
 @trained_option
 @seed_option
 @run_options
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="ATTRIBUTE",
+    help="Attribute to take away, by name; may be given again; default two of each image's class.",
+)
 @output_option(OUTPUT_FILE, help="gradcam.h5 to write.")
 @count_option
 @compute_options
@@ -188,6 +194,7 @@ def grad_cam(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    without: tuple[str, ...],
     output: Path,
     count: int,
     compute: dict[str, Any],
@@ -202,4 +209,4 @@ def grad_cam(
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     inputs = run_inputs(read_spec(weights), index, features, folder, trunk, chosen)
-    write_grad_cam(weights, inputs, seed, output, count)
+    write_grad_cam(weights, inputs, seed, output, count, without)

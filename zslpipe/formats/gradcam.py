@@ -7,11 +7,11 @@ Layout::
     images             (k,)           rows of index.h5: unseen test images, each of another class
     labels, predicted  (k,)           true class, which the maps are of, and predicted class (all
                                       classes compete)
-    attributes         (k, 2)         the attributes taken away from that class's rule, one at a
+    attributes         (k, m)         the attributes taken away from that class's rule, one at a
                                       time
     maps               (k, h, w)      float32, at least 0: with the whole rule
-    maps_without       (k, 2, h, w)   float32: without each of the two; half precision would drown
-                                      the differences
+    maps_without       (k, m, h, w)   float32: without each of them; half precision would drown the
+                                      differences
 """
 
 from collections.abc import Mapping

@@ -94,13 +94,14 @@ def peaks(maps: Tensor, centres: CellCentres) -> Tensor:
     return (centres.first + centres.step * cells).float()
 
 
-def pick_images(index: Index, count: int) -> np.ndarray:
+def pick_images(index: Index, count: int, wanted: np.ndarray | None = None) -> np.ndarray:
     """Return rows of ``count`` unseen test images, one each of random classes (again from the first
-    when classes run out).
+    when classes run out), those of the largest ``wanted`` (class,) first.
     """
     generator = np.random.default_rng(0)
     images = generator.permutation(index.splits["test_unseen"])
     labels = index.labels[images]
     # The k-th image of each class before any (k+1)-th.
     turn = np.array([np.sum(labels[:position] == label) for position, label in enumerate(labels)])
-    return images[np.argsort(turn, kind="stable")][:count]
+    unwanted = np.zeros(len(labels)) if wanted is None else -wanted[labels]
+    return images[np.lexsort((unwanted, turn))][:count]

@@ -3,12 +3,14 @@
 ``weights.pt`` and images to ``gradcam.h5`` (:mod:`zslpipe.formats.gradcam`).
 
 The paper takes away an attribute that can be seen ("is black") and one that cannot ("is timid").
-Which of a dataset's attributes can be seen is not known; here (ours) they are the one that the
-class stands out by and one that is strong in it and in the others alike. Nothing is trained again
-without the attribute: its number in the rule becomes 0.
+Which of a dataset's attributes can be seen is not known: the configuration names them, and images
+are of classes that have them; without names they are (ours) the one that the class stands out by
+and one that is strong in it and in the others alike. Nothing is trained again without the
+attribute: its number in the rule becomes 0.
 """
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,30 +26,38 @@ from zslpipe.runs.models import RunInputs
 from zslpipe.runs.weights import load_model
 from zslpipe.training.contract import Model
 
+SHOWN = 5  # ours: names in a message
 BATCH = 16  # ours: images at once, 1.5 GB of a ResNet-101's activations at 224 px
 
 
 def write_grad_cam(
-    weights: Path, run_inputs: RunInputs, seed: int, output: Path, count: int
+    weights: Path,
+    run_inputs: RunInputs,
+    seed: int,
+    output: Path,
+    count: int,
+    without: Sequence[str] = (),
 ) -> None:
     """Write ``gradcam.h5`` of ``count`` unseen test images, chosen from seed 0 before anything is
-    scored.
+    scored; ``without`` names the attributes that are taken away.
 
-    Raises InputError for weights of another method, of visual rules, of rules that are not one
-    number an attribute, or of a training on cached features.
+    Raises InputError for an unknown attribute, and for weights of another method, of visual rules,
+    of rules that are not one number an attribute, or of a training on cached features.
     """
     _, model, spec = load_model(weights, run_inputs.index, None)
     _check(model, spec, len(run_inputs.index.attribute_names), weights)
+    named = attribute_numbers(without, run_inputs.index.attribute_names)
     model.to(run_inputs.device)
-    rows = pick_images(run_inputs.index, count)
+    rules = model.rules.cpu().numpy()
+    rows = pick_images(run_inputs.index, count, how_many_present(rules, named))
     labels = run_inputs.index.labels[rows]
-    removed = removed_attributes(model.rules.cpu().numpy(), labels)
+    removed = np.tile(named, (len(rows), 1)) if without else removed_attributes(rules, labels)
     arrays = {"images": rows, "labels": labels, "attributes": removed}
     parts = [_maps(model, run_inputs, *part) for part in _batches(rows, labels, removed)]
-    maps, without, predicted = map(torch.cat, zip(*parts, strict=True))
+    maps, maps_without, predicted = map(torch.cat, zip(*parts, strict=True))
     arrays |= {
         "maps": maps.cpu().numpy(),
-        "maps_without": without.cpu().numpy(),
+        "maps_without": maps_without.cpu().numpy(),
         "predicted": predicted.cpu().numpy(),
     }
     write_explained(output, arrays, spec, seed, run_cell_centres(run_inputs))
@@ -72,6 +82,31 @@ def _check(model: Model, spec: Mapping[str, Any], attributes: int, weights: Path
         raise InputError(
             f"{weights}: trained on pooled features, which have no map; train with input: images"
         )
+
+
+def attribute_numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """Return the numbers (m,) of the attributes ``names``; InputError, with those most like it, for
+    one that is not ``known``.
+    """
+    for name in names:
+        if name not in known:
+            holding = [other for other in known if name.casefold() in other.casefold()]
+            alike = difflib.get_close_matches(name, known, n=SHOWN, cutoff=0.5)
+            shown = list(dict.fromkeys([*holding, *alike]))[:SHOWN] or known[:SHOWN]
+            raise InputError(
+                f"no attribute {name!r} among the dataset's {len(known)}; "
+                f"nearest: {', '.join(map(repr, shown))}"
+            )
+    return np.array([known.index(name) for name in names], np.int64)
+
+
+def how_many_present(rules: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Return (c,) how many of the attributes ``numbers`` are at least as strong in each class's
+    rule (c, a) as on average over classes.
+    """
+    present = rules >= rules.mean(axis=0)
+    counts: np.ndarray = present[:, numbers].sum(axis=1)
+    return counts
 
 
 def removed_attributes(rules: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -100,7 +135,7 @@ def _batches(
 def _maps(
     model: Model, run_inputs: RunInputs, rows: np.ndarray, labels: np.ndarray, removed: np.ndarray
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return maps (b, h, w) with the whole rules, maps (b, 2, h, w) without each attribute, and
+    """Return maps (b, h, w) with the whole rules, maps (b, m, h, w) without each attribute, and
     predictions (b).
     """
     images = run_inputs.inputs.take(torch.from_numpy(rows))

@@ -106,6 +106,11 @@ class Datasets:
         """Return whether a dataset's body parts are annotated."""
         return dataset in self.rendered or "parts" in self.entries[dataset]["source"]
 
+    def removed_option(self, dataset: str) -> str:
+        """Return ``--without NAME`` for each attribute that Grad-CAM is to take away."""
+        names = self.entries[dataset]["removed_attributes"]
+        return " ".join(f"--without {shlex.quote(name)}" for name in names)
+
     # Task-irrelevant images
 
     def irrelevant_of(self, dataset: str) -> str | None:

@@ -119,6 +119,8 @@ class Dataset:
     """which set of task-irrelevant images; needed by the rebalancing 'discriminator'"""
     settings_of: str | None = None
     """start from the settings that each paper publishes for this dataset"""
+    removed_attributes: Annotated[tuple[Text, ...], Different] = ()
+    """by name, what Grad-CAM takes away from a crafted network's rules; default two a class"""
 
 
 @dataclass(frozen=True)
