@@ -12,7 +12,7 @@ from zslpipe.formats.history import read_history
 from zslpipe.formats.index import Index, write_index
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.central_square import SIDE, load_square
-from zslpipe.reports.figures.attributes import attention_maps, choose_attributes
+from zslpipe.reports.figures.attributes import attention_maps, choose_attributes, had_and_lacked
 from zslpipe.reports.figures.curves import seen_unseen_curves
 from zslpipe.reports.figures.losses import _terms as terms
 from zslpipe.reports.figures.losses import loss_curves
@@ -187,9 +187,39 @@ def test_attributes_are_the_strongest_of_different_groups():
     strengths = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
     groups = ("wing", "wing", "tail", "", "", "head", "belly")
     everywhere = np.ones(7, bool)
-    assert choose_attributes(strengths, groups, everywhere) == [0, 2, 3, 4]
+    assert choose_attributes(strengths, groups, everywhere, 4) == [0, 2, 3, 4]
     hidden = np.array([False, True, False, False, False, True, True])
-    assert choose_attributes(strengths, groups, hidden) == [1, 5, 6, 2]
+    assert choose_attributes(strengths, groups, hidden, 4) == [1, 5, 6, 2]
+    assert choose_attributes(strengths, groups, hidden, 2) == [1, 5]
+    strengths[:5] = -np.inf
+    assert choose_attributes(strengths, groups, everywhere, 4) == [5, 6]
+
+
+def test_a_class_has_what_it_is_strong_in_and_lacks_what_others_are_strong_in():
+    strengths = np.array([[0.1, 0.9, 0.5], [0.5, 0.9, 0.5], [0.9, 0.3, 0.5]])
+    had, lacked = had_and_lacked(strengths, 0)
+    assert had == pytest.approx([-np.inf, 0.9, 0.5])
+    assert lacked == pytest.approx([0.4, -np.inf, -np.inf])
+    had, lacked = had_and_lacked(strengths, 2)
+    assert had == pytest.approx([0.9, -np.inf, 0.5])
+    assert lacked == pytest.approx([-np.inf, 0.4, -np.inf])
+
+
+@pytest.mark.slow
+def test_maps_of_absent_attributes_stand_beside_those_of_present_ones(tmp_path):
+    """Class 2 has (3, 5, 1, 4) where the classes' means are (1.5, 2, 4, 4.25): a red and, more so,
+    a blue head, no long tail and no size; class 3 has (1, 0, 9, 8): all but these colours.
+    """
+    dataset(tmp_path)
+    scores = np.array([[0.1, 0.2, 0.3, 0.4], [1.1, 1.2, 1.3, 1.4]])
+    path = attention_file(tmp_path / "attention.h5", scores=scores)
+    found = titles(
+        is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800)
+    )
+    assert [text for text in found if text.startswith(("has", "lacks"))] == [
+        *("has, score +0.20", "lacks, score +0.30", "lacks, score +0.40"),
+        *("has, score +1.30", "has, score +1.40", "lacks, score +1.20"),
+    ]
 
 
 @pytest.mark.slow

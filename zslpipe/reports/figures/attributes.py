@@ -1,4 +1,6 @@
-"""Pictures of attribute maps: did the method look at the part that the attribute is about?"""
+"""Pictures of attribute maps: did the method look at the part that the attribute is about? As in
+figure 5 of DAZLE, of attributes that a class has and of some that it lacks.
+"""
 
 import textwrap
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.overlays import draw_image, draw_map
 from zslpipe.reports.figures.style import STYLE, plain_name, save_figure, write_around
 
-ATTRIBUTES = 4  # ours: maps an image; five pictures fill the width of a page
+PRESENT, ABSENT = 3, 2  # ours: maps an image; six pictures fill the width of a page
 KEY = (
     "circle: annotated place of the attribute's part;"
     " colours: each map from its lowest to its highest value"
@@ -30,23 +32,25 @@ def attention_maps(
     """Draw the images of attention.h5, in its order, with their attribute maps; return the png's
     and svg's paths.
 
-    A row an image: the image with its part locations, then the maps of four attributes over the
-    greyed image, each from its lowest value (transparent) to its highest, the annotated place of
-    the attribute's parts circled, the attribute's score with its sign in the title where
-    attention.h5 has scores (positive: found present, negative: absent). Nothing is picked for
-    looks: the class's strongest attributes, one a group, those with a visible part first. Pictures
-    show the central square, which is what a network sees. Raises InputError for an absent, empty or
-    damaged file, maps that do not fit the index, or a missing image.
+    A row an image: the image with its part locations, then the maps of three attributes that its
+    class has and of two that it lacks over the greyed image, each from its lowest value
+    (transparent) to its highest, the annotated place of the attribute's parts circled, the
+    attribute's score with its sign in the title where attention.h5 has scores (positive: found
+    present, negative: absent). Nothing is picked for looks: of what is at least as strong in the
+    class as on average the strongest, of the rest those furthest below their mean over classes, one
+    a group, those with a visible part first.
+    Pictures show the central square, which is what a network sees. Raises InputError for an absent,
+    empty or damaged file, maps that do not fit the index, or a missing image.
     """
     contents, pictured = read_index(index), read_pictured(attention, "attributes")
     check_pictured(pictured, contents, attention, index)
     strengths = attribute_strengths(contents)
     rows = range(len(pictured.images))
     with mpl.rc_context(STYLE):
-        figure = Figure(
-            figsize=(1.75 * (ATTRIBUTES + 1) + 1.2, 2.05 * len(rows) + 0.7), layout="constrained"
-        )
-        grid = figure.subplots(len(rows), ATTRIBUTES + 1, squeeze=False)
+        columns = 1 + PRESENT + ABSENT
+        size = (1.75 * columns + 1.2, 2.05 * len(rows) + 0.7)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(len(rows), columns, squeeze=False)
         for axes, row in zip(grid, rows, strict=True):
             _draw_row(axes, contents, pictured, row, strengths, image_root)
         key = KEY if pictured.scores is None else f"{KEY}; {SCORES}"
@@ -55,22 +59,34 @@ def attention_maps(
 
 
 def choose_attributes(
-    strengths: np.ndarray, groups: Sequence[str], placed: np.ndarray
+    values: np.ndarray, groups: Sequence[str], placed: np.ndarray, count: int
 ) -> list[int]:
-    """Return at most four attribute numbers: the strongest first, one a group, those with a visible
-    part preferred.
+    """Return at most ``count`` attribute numbers: those of the largest values first, one a group,
+    those with a visible part preferred.
 
-    ``strengths`` (attribute,); ``groups`` one name an attribute, "" being a group of its own;
-    ``placed`` (attribute,) bool, whether one of the attribute's parts is visible.
+    ``values`` (attribute,), -infinity for one that may not be chosen; ``groups`` one name an
+    attribute, "" being a group of its own; ``placed`` (attribute,) bool, whether one of the
+    attribute's parts is visible.
     """
     chosen: list[int] = []
     taken: set[str] = set()
-    for number in np.lexsort((-strengths, ~placed)):
+    for number in np.lexsort((-values, ~placed)):
         group = groups[number] or f"attribute {number}"
-        if group not in taken and len(chosen) < ATTRIBUTES:
+        if group not in taken and len(chosen) < count and values[number] > -np.inf:
             taken.add(group)
             chosen.append(int(number))
     return chosen
+
+
+def had_and_lacked(strengths: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return two (attribute,) arrays: the ``strengths`` (class, attribute) of the attributes that
+    the class ``label`` has, and how far those that it lacks are below their mean over classes.
+
+    A class has what is at least as strong in it as on average; -infinity for the others of either.
+    """
+    own, mean = strengths[label], strengths.mean(axis=0)
+    has = own >= mean
+    return np.where(has, own, -np.inf), np.where(has, -np.inf, mean - own)
 
 
 def _draw_row(
@@ -81,20 +97,31 @@ def _draw_row(
     strengths: np.ndarray,
     image_root: Path,
 ) -> None:
-    """Draw one image: itself with its parts, then its attributes' maps."""
+    """Draw one image: itself with its parts, then maps of attributes that its class has and that
+    it lacks.
+    """
     picture, places = load_square(index, int(pictured.images[row]), image_root)
     draw_image(axes[0], index, pictured, row, picture, places)
     visible = ~np.isnan(places).any(axis=1)
     placed = np.zeros(strengths.shape[1], bool)
     if len(places):
         placed = (index.attribute_parts & visible).any(axis=1)
-    chosen = choose_attributes(strengths[pictured.labels[row]], index.attribute_groups, placed)
-    for position, attribute in zip(axes[1:], chosen, strict=False):
-        marked = places[index.attribute_parts[attribute]] if len(places) else places
-        drawn = pictured.maps[row, attribute]
-        draw_map(position, picture, drawn, pictured.centres, marked)
-        score = "" if pictured.scores is None else f"\nscore {pictured.scores[row, attribute]:+.2f}"
-        name = "\n".join(textwrap.wrap(plain_name(index.attribute_names[attribute]), 24)[:2])
-        position.set_title(name + score, loc="left", fontsize=7.5)
-    for position in axes[len(chosen) + 1 :]:
+    label, groups = int(pictured.labels[row]), index.attribute_groups
+    had, lacked = had_and_lacked(strengths, label)
+    present = choose_attributes(had, groups, placed, PRESENT)
+    absent = choose_attributes(lacked, groups, placed, ABSENT)
+    for position in axes[1:]:
         position.set_axis_off()
+    drawn = [*zip(axes[1:], present, strict=False), *zip(axes[1 + PRESENT :], absent, strict=False)]
+    for position, attribute in drawn:
+        marked = places[index.attribute_parts[attribute]] if len(places) else places
+        draw_map(position, picture, pictured.maps[row, attribute], pictured.centres, marked)
+        title = _title(index, pictured, row, attribute, "has" if attribute in present else "lacks")
+        position.set_title(title, loc="left", fontsize=7.5)
+
+
+def _title(index: Index, pictured: Pictured, row: int, attribute: int, verb: str) -> str:
+    """Return what stands above a map: whether the class has the attribute, its name, its score."""
+    name = "\n".join(textwrap.wrap(plain_name(index.attribute_names[attribute]), 24)[:2])
+    score = "" if pictured.scores is None else f", score {pictured.scores[row, attribute]:+.2f}"
+    return f"{verb}{score}\n{name}"
