@@ -315,7 +315,7 @@ def test_published_settings_are_those_that_the_paper_prints():
     What only the authors' code says (samplers, momentum, decay, SUN's 100 epochs, AWA2's vectors)
     is printed nowhere: a test could but repeat it.
     """
-    assert set(PUBLISHED) == {"CUB", "AWA2", "SUN", "DeepFashion"}
+    assert set(PUBLISHED) == {"CUB", "CUB standard split", "AWA2", "SUN", "DeepFashion"}
     for name, config in PUBLISHED.items():
         assert (config.lr, config.batch_size) == (0.0001, 50), name
         assert config.calibration_weight == 0.1, name

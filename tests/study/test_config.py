@@ -130,6 +130,7 @@ def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
     assert config["datasets"]["birds"]["source"] == {
         "features": "res101.mat",
         "splits": "att_splits.mat",
+        "protocol": "proposed",
         "test_seen_fraction": 0.2,
         "seed": 0,
     }

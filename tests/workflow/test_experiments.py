@@ -89,11 +89,22 @@ def test_an_experiment_reads_the_true_layout_and_plans_every_run(name, tmp_path)
     jobs = planned_jobs(EXPERIMENTS / f"{name}.yaml", data, tmp_path)
     rows = len(Study(config).runs.all)
     assert jobs["train"] == jobs["evaluate"] == 5 * rows
-    assert rows == (3 if "dazle" in config["methods"] else 1)
-    extraction = {"store": 1} if name == "awa1" else {"extract": 1}
+    # Of the standard split DAZLE alone, on features of its own.
+    assert rows == {"cub": 3 + 2}.get(name, 3 if "dazle" in config["methods"] else 1)
+    extraction = {"awa1": {"store": 1}, "cub": {"extract": 2}}.get(name, {"extract": 1})
     assert {
         rule: count for rule, count in jobs.items() if rule in ("extract", "store")
     } == extraction
+
+
+def test_the_standard_split_has_the_decay_of_the_papers_notebook():
+    found = {}
+    for run in Study(experiment("cub")).runs.all.values():
+        if run.method == "dazle":
+            found[run.dataset, run.variant] = run.settings["weight_decay"]
+    variants = ("default", "no_calibration")
+    assert {found["CUB_standard", variant] for variant in variants} == {0.00005}
+    assert {found["CUB", variant] for variant in variants} == {0.0001}
 
 
 def test_deepfashion_plans_every_row_of_the_ablation_table(tmp_path):
@@ -121,8 +132,8 @@ def test_papers_is_the_other_experiments_together(tmp_path):
         if run.variant == "default"
     ]
     assert sorted(rows) == sorted(
-        [(name, "eszsl") for name in single]
-        + [(name, "dazle") for name in ("CUB", "SUN", "AWA2", "DeepFashion")]
+        [(name, "eszsl") for name in single if name != "CUB_standard"]
+        + [(name, "dazle") for name in ("CUB", "CUB_standard", "SUN", "AWA2", "DeepFashion")]
     )
     assert planned_jobs(EXPERIMENTS / "papers.yaml", tmp_path, tmp_path)["train"] == 5 * len(
         Study(papers).runs.all

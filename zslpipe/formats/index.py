@@ -3,8 +3,8 @@
 Layout (all class and image numbers 0-based)::
 
     attrs                    dataset, adapter, protocol (whose division into seen and unseen;
-                             "proposed split" is that of the papers' numbers), has_images, notes
-                             (JSON list of what was corrected)
+                             "proposed split" is that of the papers' numbers, "standard split" that
+                             of some), has_images, notes (JSON list of what was corrected)
     images/path              (image,)       relative to the dataset's image folder; absent paths
                                             are refused
     images/label             (image,)       class number
@@ -15,7 +15,7 @@ Layout (all class and image numbers 0-based)::
                                             choosing
     splits/trainval, test_seen, test_unseen, train, val
                                             image numbers; train + val = trainval, no class in
-                                            both
+                                            both; test_seen is empty under a standard split alone
     attributes/name, group   (attribute,)   group = body part or kind, "" where unknown
     attributes/parts         (attribute, part)   which parts an attribute is about
     semantics/{kind}         (class, ?)     raw class vectors: att, original_att, sent_att ...
@@ -41,6 +41,8 @@ SPLITS = ("trainval", "test_seen", "test_unseen", "train", "val")
 # Xian et al. 2018; DeepFashion's is that of Huynh & Elhamifar 2020. Published numbers stand beside
 # no other.
 PROPOSED_SPLIT = "proposed split"
+# Xian et al. 2018 again: what was used before; it sets no image of a seen class aside.
+STANDARD_SPLIT = "standard split"
 OWN_SPLIT = "own split"
 # Splits that share no image, and whether images of a split are of seen classes.
 APART = (
@@ -115,8 +117,9 @@ def check_index(index: Index) -> None:
     """
     where = f"dataset {index.dataset!r}"
     _check_shapes(index, where)
+    may_be_empty = ("test_seen",) if index.protocol.startswith(STANDARD_SPLIT) else ()
     for name in ("trainval", "test_seen", "test_unseen"):
-        if len(index.splits[name]) == 0:
+        if len(index.splits[name]) == 0 and name not in may_be_empty:
             raise InputError(f"{where}: split {name} is empty")
     _check_splits(index, where)
     for kind, vectors in index.semantics.items():

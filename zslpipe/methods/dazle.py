@@ -84,6 +84,7 @@ class Config:
 
 PUBLISHED = {
     "CUB": Config(),
+    "CUB standard split": Config(weight_decay=5e-5),  # code; table 3
     "SUN": Config(epochs=100, sampler="class balanced", attribute_attention=False),  # code
     "AWA2": Config(
         momentum=0.0, sampler="class balanced", unit_word_vectors=True, negative_attributes="zero"

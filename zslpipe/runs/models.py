@@ -64,6 +64,8 @@ def train_model(
 
 def score_rows(model: Model, inputs: Inputs, rows: Tensor) -> np.ndarray:
     """Return ``model.scores`` (image, class) float32 of the images ``rows``, in inference mode."""
+    if not len(rows):  # no image, but all classes: as many columns as any other image's scores have
+        return score_rows(model, inputs, torch.tensor([0]))[:0]
     model.eval()
     with torch.inference_mode():
         streamed = inputs.stream(rows.split(inputs.at_once))

@@ -76,6 +76,9 @@ def rebalanced(kind: Rebalancing, given: Given) -> ScoreMatrix:
     scores = {}
     for split in SPLITS:
         before = matrix.scores[split]
+        if not len(before):  # a standard split sets no image of a seen class aside
+            scores[split] = before
+            continue
         changed = change(before.astype(np.float64), matrix.labels[split]).astype(np.float32)
         scores[split] = keep_best(before, changed, matrix.seen)
     chosen = dict(matrix.chosen)

@@ -1,5 +1,6 @@
 """The adapter of the field's files against look-alikes whose content is known."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
@@ -9,9 +10,14 @@ import scipy.io
 
 from tests.made_up import lookalike
 from zslpipe.datasets.adapters import xlsa17
-from zslpipe.datasets.reading.expected_sizes import EXPECTED, index_sizes
+from zslpipe.datasets.reading.expected_sizes import (
+    EXPECTED,
+    STANDARD,
+    expected_sizes,
+    index_sizes,
+)
 from zslpipe.datasets.reading.splits import choose_validation
-from zslpipe.formats.index import Index, images_hash, read_index
+from zslpipe.formats.index import Index, images_hash, read_index, write_index
 from zslpipe.machine.errors import InputError
 
 ALL = ("CUB", "SUN", "AWA1", "AWA2", "aPY", "FLO")
@@ -245,6 +251,85 @@ def test_whose_split_it_is_and_whether_there_are_images(tmp_path):
     bare = {name: value for name, value in settings.items() if name != "images"}
     own = read(bare | {"unseen_classes": "lists/others.txt"}, tmp_path)
     assert (own.protocol, own.has_images) == ("own split (others.txt)", False)
+
+
+def without_test_seen(path: Path, **changes: np.ndarray) -> None:
+    """Make a split file one of the standard split: all images of seen classes train."""
+    held = {name: value for name, value in scipy.io.loadmat(path).items() if name[0] != "_"}
+    aside = held.pop("test_seen_loc")
+    held["trainval_loc"] = np.sort(np.concatenate([held["trainval_loc"], aside]), axis=0)
+    scipy.io.savemat(path, held | changes)
+
+
+@pytest.mark.parametrize("generation", "ab")
+def test_the_standard_split_sets_no_image_of_a_seen_class_aside(tmp_path, generation):
+    settings = lookalike.write_xlsa17(tmp_path, "CUB", generation)
+    proposed = read(settings, tmp_path)
+    without_test_seen(tmp_path / "CUB/att_splits.mat")
+    with pytest.raises(InputError, match="test_seen_loc"):
+        read(settings, tmp_path)
+    index = read(settings | {"protocol": "standard"}, tmp_path)
+    assert index.protocol == "standard split"
+    assert len(index.splits["test_seen"]) == 0
+    every_seen = np.flatnonzero(proposed.seen[proposed.labels])
+    assert np.array_equal(np.sort(index.splits["trainval"]), every_seen)
+    assert np.array_equal(index.splits["test_unseen"], proposed.splits["test_unseen"])
+    assert np.array_equal(index.seen, proposed.seen)
+    together = np.concatenate([index.splits["train"], index.splits["val"]])
+    assert np.array_equal(np.sort(together), every_seen)
+
+
+def test_a_standard_split_of_other_sizes_is_none_of_the_papers(tmp_path):
+    settings = lookalike.write_xlsa17(tmp_path, "CUB", "a")
+    without_test_seen(tmp_path / "CUB/att_splits.mat")
+    known = read(settings | {"protocol": "standard", "known_as": "CUB"}, tmp_path)
+    assert known.protocol == "standard split of att_splits.mat, not of the published sizes"
+    assert "CUB: trainval is 64, 8855 expected" in known.notes
+    assert "CUB: test_unseen is 32, 2933 expected" in known.notes
+
+
+@pytest.mark.slow
+def test_the_standard_split_of_published_sizes_is_that_of_the_papers_numbers(tmp_path, monkeypatch):
+    sizes = expected_sizes("CUB", "standard")
+    monkeypatch.setattr(lookalike, "SMALL", replace(sizes, trainval=8000, test_seen=855))
+    settings = lookalike.write_xlsa17(tmp_path, "CUB", "b", images=False)
+    without_test_seen(tmp_path / "CUB/att_splits.mat")
+    index = read(settings | {"protocol": "standard", "known_as": "CUB"}, tmp_path)
+    assert index.protocol == "standard split"
+    assert index_sizes(index) == asdict(sizes)
+    assert not any("expected" in note for note in index.notes)
+
+
+def test_a_proposed_split_called_standard_is_refused(tmp_path):
+    settings = lookalike.write_xlsa17(tmp_path, "CUB", "b") | {"protocol": "standard"}
+    with pytest.raises(InputError, match="sets 16 images aside, the standard split none; give"):
+        read(settings, tmp_path)
+    path, held = tmp_path / "CUB/att_splits.mat", scipy.io.loadmat(tmp_path / "CUB/att_splits.mat")
+    without_test_seen(path, test_seen_loc=held["test_seen_loc"])  # of images that train: no matter
+    assert len(read(settings, tmp_path).splits["test_seen"]) == 0
+    (tmp_path / "unseen.txt").write_text("001.Some_Bird_0\n")
+    with pytest.raises(InputError, match="'unseen_classes' make a split of their own"):
+        read(settings | {"unseen_classes": "unseen.txt"}, tmp_path)
+    flowers = lookalike.write_xlsa17(tmp_path, "FLO") | {"protocol": "standard"}
+    with pytest.raises(InputError, match="FLO has no standard split; those with one: CUB, SUN"):
+        read(flowers | {"known_as": "FLO"}, tmp_path)
+
+
+def test_either_split_of_a_dataset_holds_all_of_its_images():
+    for known_as in STANDARD:
+        for protocol in ("proposed", "standard"):
+            sizes = expected_sizes(known_as, protocol)
+            parts = (sizes.trainval, sizes.test_seen, sizes.test_unseen)
+            assert sum(parts) == sizes.images, (known_as, protocol)
+    # 20 epochs of batches of 50 are 3,542 steps in the notebook of DAZLE's authors
+    assert 20 * expected_sizes("CUB", "standard").trainval // 50 == 3542
+
+
+def test_an_index_of_another_split_without_test_images_is_refused(tmp_path):
+    index = read(lookalike.write_xlsa17(tmp_path), tmp_path)
+    nothing = {**index.splits, "test_seen": np.empty(0, np.int64)}
+    with pytest.raises(InputError, match="split test_seen is empty"):
+        write_index(replace(index, splits=nothing), tmp_path / "other.h5")
 
 
 def test_an_index_without_a_protocol_is_refused(tmp_path):

@@ -10,29 +10,24 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from zslpipe.datasets.reading import attributes, image_files, splits
 from zslpipe.datasets.reading.class_names import class_vectors, labels_by_name
 from zslpipe.datasets.reading.expected_sizes import (
+    SPLIT_NAMES,
     compare_with_expected,
     expected_sizes,
     index_sizes,
+    name_of_split,
 )
 from zslpipe.datasets.reading.feature_files import read_image_list, read_pooled
 from zslpipe.datasets.reading.split_files import SplitFile, read_split_file
 from zslpipe.datasets.reading.text_files import existing_file, optional_path, read_lines
 from zslpipe.formats.features import write_pooled_features
-from zslpipe.formats.index import (
-    OWN_SPLIT,
-    PROPOSED_SPLIT,
-    Index,
-    images_hash,
-    read_index,
-    write_index,
-)
+from zslpipe.formats.index import OWN_SPLIT, Index, images_hash, read_index, write_index
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
 from zslpipe.settings import parse_settings
@@ -53,6 +48,9 @@ class Settings:
     class_names: FileName | None = None  # text, one a line, where the split file has none (FLO)
     attribute_names: FileName | None = None  # text, "1 has_bill_shape::dagger" a line
     parts: FileName | None = None  # CSV: image,part,x,y,visible in image pixels
+    protocol: Literal["proposed", "standard"] = (
+        "proposed"  # Xian et al. 2018; standard: 0 test_seen
+    )
     known_as: str | None = None  # CUB, SUN, AWA1, AWA2, aPY, FLO: compare with the published sizes
     boxes: tuple[FileName, ...] = ()  # aPY's apascal_train, apascal_test, ayahoo_test
     unseen_classes: FileName | None = None  # text: another split than the file's, by class names
@@ -92,7 +90,9 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     where = f"dataset {output.parent.name!r}"
     chosen = parse_settings(Settings, settings, where)
     if chosen.known_as is not None:
-        expected_sizes(chosen.known_as)
+        expected_sizes(chosen.known_as, chosen.protocol)
+    if chosen.unseen_classes is not None and chosen.protocol == "standard":
+        raise InputError(f"{where}: 'unseen_classes' make a split of their own; drop 'protocol'")
     index = _judged(_read(chosen, output.parent.name, data_root, where), chosen)
     write_index(index, output)
     for note in index.notes:
@@ -101,7 +101,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
 
 def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
     """Return the index of what the files hold, before it is compared with published sizes."""
-    split_file = read_split_file(existing_file(data_root, chosen.splits, where))
+    split_file = read_split_file(existing_file(data_root, chosen.splits, where), chosen.protocol)
     names, notes = _class_names(chosen, split_file, data_root)
     stored, labels = read_image_list(existing_file(data_root, chosen.features, where), len(names))
     root = optional_path(data_root, chosen.images)
@@ -139,26 +139,16 @@ def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
 
 def _judged(index: Index, chosen: Settings) -> Index:
     """Return the index with its protocol and, of a known dataset, how its sizes deviate."""
-    if chosen.known_as is None:
-        return replace(index, protocol=_protocol(chosen, {}))
-    sizes = index_sizes(index)
-    deviations = compare_with_expected(chosen.known_as, sizes)
-    notes = (*index.notes, *deviations)
-    return replace(index, notes=notes, protocol=_protocol(chosen, sizes))
-
-
-def _protocol(chosen: Settings, sizes: Mapping[str, int]) -> str:
-    """Return whose division this is; a known dataset's split file of other than the published sizes
-    is not proposed.
-    """
-    if chosen.unseen_classes is not None:
-        return f"{OWN_SPLIT} ({PurePosixPath(chosen.unseen_classes).name})"
-    if chosen.known_as is not None and sizes:
-        expected = expected_sizes(chosen.known_as)
-        divided = ("trainval", "test_seen", "test_unseen", "seen", "unseen")
-        if any(sizes[name] != getattr(expected, name) for name in divided):
-            return f"split of {PurePosixPath(chosen.splits).name}, not of the published sizes"
-    return PROPOSED_SPLIT
+    own = chosen.unseen_classes
+    protocol = SPLIT_NAMES[chosen.protocol]
+    notes = index.notes
+    if chosen.known_as is not None:
+        sizes, file = index_sizes(index), PurePosixPath(chosen.splits).name
+        notes = (*notes, *compare_with_expected(chosen.known_as, sizes, chosen.protocol))
+        protocol = name_of_split(chosen.protocol, file, sizes, chosen.known_as)
+    if own is not None:
+        protocol = f"{OWN_SPLIT} ({PurePosixPath(own).name})"
+    return replace(index, notes=notes, protocol=protocol)
 
 
 def _class_names(
@@ -189,7 +179,7 @@ def _divide(
     data_root: Path,
 ) -> _Division:
     """Return the splits: the file's, or another one's where a list of unseen classes is given."""
-    beyond = max(int(rows.max()) for rows in split_file.numbers.values())
+    beyond = max(int(rows.max(initial=-1)) for rows in split_file.numbers.values())
     if beyond >= len(labels):
         held = f"{chosen.features} has {len(labels)}"
         raise InputError(f"{split_file.path}: splits name image {beyond + 1}, {held}")

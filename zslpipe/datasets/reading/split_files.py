@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zslpipe.datasets.reading.expected_sizes import Protocol
 from zslpipe.datasets.reading.matfile import class_rows, read_mat, required, texts, zero_based
 from zslpipe.machine.errors import InputError
 
@@ -47,15 +48,16 @@ class SplitFile:
     notes: tuple[str, ...] = field(default=())
 
 
-def read_split_file(path: Path) -> SplitFile:
-    """Read and check a split file of any generation.
+def read_split_file(path: Path, protocol: Protocol = "proposed") -> SplitFile:
+    """Read and check a split file of any generation; under the standard protocol it sets no image
+    of a seen class aside, and test_seen is empty.
 
     Raises InputError where it is unreadable, lacks a split or class vectors, or its splits share
     images; train and val of generation a are cut down to trainval, which ``notes`` tells.
     """
     locations = [f"{name}_loc" for name in LOCATIONS]
     variables = read_mat(path, [*locations, *KINDS, "allclasses_names"])
-    numbers = _read_numbers(variables, path)
+    numbers = _read_numbers(variables, path, protocol)
     classes = _class_names(variables, path)
     semantics = {}
     for kind in KINDS:
@@ -63,17 +65,29 @@ def read_split_file(path: Path) -> SplitFile:
             semantics[kind] = class_rows(variables[kind], kind, path, len(classes))
     _check_vectors(path, classes, semantics)
     _check_disjoint(path, numbers)
+    numbers.setdefault("test_seen", np.empty(0, np.int64))
     generation, numbers, notes = _understand_generation(numbers)
     _check_covered(path, numbers)
     return SplitFile(path, classes, numbers, semantics, generation, notes)
 
 
-def _read_numbers(variables: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
-    """Return the 0-based image numbers of the splits; raises InputError where one is missing."""
+def _read_numbers(
+    variables: dict[str, np.ndarray], path: Path, protocol: Protocol
+) -> dict[str, np.ndarray]:
+    """Return the 0-based image numbers of the splits; raises InputError where one is missing, or
+    where there is a test_seen that the standard protocol has not.
+    """
     numbers = {}
     for name in LOCATIONS[:3]:
-        found = required(variables, f"{name}_loc", path)
-        numbers[name] = zero_based(found, f"{name}_loc", path)
+        if protocol == "proposed" or name != "test_seen":
+            found = required(variables, f"{name}_loc", path)
+            numbers[name] = zero_based(found, f"{name}_loc", path)
+    if protocol == "standard" and variables.get("test_seen_loc", np.empty(0)).size:
+        found = zero_based(variables["test_seen_loc"], "test_seen_loc", path)
+        aside = np.setdiff1d(found, np.concatenate(list(numbers.values())))
+        if len(aside):
+            told = f"test_seen_loc sets {len(aside)} images aside, the standard split none"
+            raise InputError(f"{path}: {told}; give that split's file, or protocol: proposed")
     for name in LOCATIONS[3:]:
         if f"{name}_loc" in variables:
             numbers[name] = zero_based(variables[f"{name}_loc"], f"{name}_loc", path)
@@ -108,7 +122,7 @@ def _check_disjoint(path: Path, numbers: Mapping[str, np.ndarray]) -> None:
         if again:
             raise InputError(f"{path}: {name}_loc lists {again} images twice")
     for first, second in APART:
-        if first not in numbers:
+        if first not in numbers or second not in numbers:
             continue
         shared = np.intersect1d(numbers[first], numbers[second])
         if len(shared):
