@@ -74,6 +74,39 @@ def test_weights_are_equation_6(tmp_path):
     )
 
 
+def test_each_side_is_decomposed_once_for_all_pairs(tmp_path, monkeypatch):
+    classes, features, labels = case()
+    run = TrainingRun(0, torch.device("cpu"), tmp_path)
+    held, rows = Held(features), torch.arange(IMAGES)
+    decomposed, eigh = [], torch.linalg.eigh
+
+    def counted(matrix: Tensor) -> tuple[Tensor, Tensor]:
+        decomposed.append(len(matrix))
+        return eigh(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigh", counted)
+    whole, own, signatures = matrices()
+    for gamma, lam in ((0.001, 1000.0), (0.3, 2.0), (1000.0, 0.001)):
+        config = Config(gamma, lam)
+        model = Model(config, classes, (WIDTH,))
+        train(model, config, TrainingData(held, rows, labels, classes, run))
+        left = np.linalg.inv(whole.T @ whole + gamma * np.eye(WIDTH))
+        right = np.linalg.inv(signatures.T @ signatures + lam * np.eye(ATTRIBUTES))
+        expected = left @ whole.T @ own @ signatures @ right
+        np.testing.assert_allclose(model.W.numpy(), expected, rtol=1e-4, atol=1e-9)
+    assert decomposed == [WIDTH, ATTRIBUTES]
+    # Other images are another problem.
+    fewer = torch.arange(IMAGES // 2)
+    model, config = Model(Config(), classes, (WIDTH,)), Config()
+    train(model, config, TrainingData(held, fewer, labels[fewer], classes, run))
+    assert decomposed == [WIDTH, ATTRIBUTES] * 2
+    half, theirs = whole[: IMAGES // 2], own[: IMAGES // 2]
+    left = np.linalg.inv(half.T @ half + np.eye(WIDTH))
+    right = np.linalg.inv(signatures.T @ signatures + np.eye(ATTRIBUTES))
+    expected = left @ half.T @ theirs @ signatures @ right
+    np.testing.assert_allclose(model.W.numpy(), expected, rtol=1e-4, atol=1e-7)
+
+
 def test_no_small_step_improves_the_objective(tmp_path):
     gamma, lam, step = 0.3, 2.0, 1e-3
     weights = solved(Config(gamma, lam), tmp_path).W.double().numpy()

@@ -57,11 +57,35 @@ class Model(nn.Module):
         return F.normalize(inputs, dim=1) @ self.W @ self.attributes.T
 
 
-@lru_cache(maxsize=1)
-def _sums(inputs: Inputs, rows: Tensor, labels: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
-    """Return X' X (d, d) and X' Y (d, seen class), float64; kept, since every pair of regularisers
-    starts from them.
+@dataclass(frozen=True, eq=False)
+class _Decomposed:
+    """What (1) is for any pair of regularisers: X' X = L diag(l) L' and S' S = R diag(r) R', so
+    that W = L [L' X' Y S R / ((l + gamma) (r + lambda))] R'; ``core`` (d, a) is L' X' Y S R.
     """
+
+    left_values: Tensor
+    left: Tensor
+    core: Tensor
+    right_values: Tensor
+    right: Tensor
+
+
+@lru_cache(maxsize=1)
+def _decomposed(inputs: Inputs, rows: Tensor, labels: Tensor, classes: Classes) -> _Decomposed:
+    """Return both sides' eigenvalues and eigenvectors, float64; kept, since every pair of
+    regularisers starts from them.
+    """
+    gram, targets = _sums(inputs, rows, labels, classes)
+    signatures = classes.attributes[classes.seen].to(gram)
+    left_values, left = torch.linalg.eigh(gram)
+    right_values, right = torch.linalg.eigh(signatures.T @ signatures)
+    core = left.T @ targets @ signatures @ right
+    # Neither sum has negative eigenvalues but by rounding.
+    return _Decomposed(left_values.clamp(min=0), left, core, right_values.clamp(min=0), right)
+
+
+def _sums(inputs: Inputs, rows: Tensor, labels: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
+    """Return X' X (d, d) and X' Y (d, seen class), float64."""
     seen_number = torch.cumsum(classes.seen, 0) - 1
     gram: Tensor | float = 0.0
     targets: Tensor | float = 0.0
@@ -75,10 +99,7 @@ def _sums(inputs: Inputs, rows: Tensor, labels: Tensor, classes: Classes) -> tup
 
 def train(model: Model, config: Config, data: TrainingData) -> None:
     """Set W by eq. 1, in float64."""
-    gram, targets = _sums(data.inputs, data.rows, data.labels, data.classes)
-    signatures = data.classes.attributes[data.classes.seen].to(gram)
-    left = gram + config.feature_regulariser * torch.eye(len(gram)).to(gram)
-    identity = torch.eye(signatures.shape[1]).to(gram)
-    right = signatures.T @ signatures + config.class_regulariser * identity
-    weights = torch.linalg.solve(left, targets @ signatures)
-    model.W.copy_(torch.linalg.solve(right, weights, left=False))
+    found = _decomposed(data.inputs, data.rows, data.labels, data.classes)
+    left = found.left_values + config.feature_regulariser
+    right = found.right_values + config.class_regulariser
+    model.W.copy_(found.left @ (found.core / torch.outer(left, right)) @ found.right.T)
