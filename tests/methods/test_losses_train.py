@@ -4,6 +4,7 @@ value, its gradient reaches what it should train, and no unit is dead for all im
 A loss that trains nothing passes every test of its formula. RSAN's losses are met in test_rsan.
 """
 
+import copy
 import math
 import tempfile
 from collections.abc import Callable
@@ -37,7 +38,7 @@ QUICK_CRAFTING = crafting.Config(backbone="demo", batch_size=10, lr=1e-2, epochs
 # Method, settings and kind of inputs.
 CASES: dict[str, tuple[ModuleType, Any, str]] = {
     "dazle": (dazle, dazle.Config(lr=3e-3, batch_size=20, epochs=10), "regions"),
-    "sgma": (sgma, QUICK_SGMA, "images"),
+    "sgma": (sgma, replace(QUICK_SGMA, batch_size=6, epochs=8), "images"),
     "sgma-baseline": (sgma, replace(QUICK_SGMA, parts="none"), "images"),
     "sgma-network": (sgma, replace(QUICK_SGMA, crop="network", epochs=6), "images"),
     "mlis": (mlis, QUICK_MLIS, "pooled"),
@@ -74,6 +75,8 @@ def trained(name: str, **changes: float) -> Trained:
     model.config = config
     kept = {key: value for key, value in model.named_buffers() if not key.startswith("trunk.")}
     fresh.load_state_dict(kept, strict=False)
+    if method is sgma:
+        fresh.attention.start(model.attention.clusters)
     return Trained(config, fresh, model, data)
 
 
@@ -87,6 +90,7 @@ def all_of(data: TrainingData) -> Batch:
     return data.batch(torch.arange(len(data.rows)))
 
 
+@cache
 def losses_of(case: Trained, model: Any) -> dict[str, Tensor]:
     """Return every named loss of all training images at once, by stage and name."""
     if not isinstance(model, mlis.Model):
@@ -144,8 +148,9 @@ def of_equal_features(case: Trained) -> float:
 
 def of_the_first_generator(case: Trained) -> float:
     """What the critic of the end says of the generator that there was at the start."""
-    case.fresh.critic.load_state_dict(case.model.critic.state_dict())
-    return losses_of(case, case.fresh)["generate generator"].item()
+    model = copy.deepcopy(case.fresh)
+    model.critic.load_state_dict(case.model.critic.state_dict())
+    return losses_of(case, model)["generate generator"].item()
 
 
 DAZLE = ("word_vectors", "W_e", "W_alpha", "W_beta")
@@ -183,7 +188,7 @@ for name in ("mlis", "mlis-relu"):
     }
 FAR_CENTRES = (
     "centres of length 0.02 get a gradient of 61 beside W's 5: one step makes them 8 to 34 long, "
-    "and from then on they hardly turn (1.80 after 4 epochs, 1.45 after 15; from N(0, 0.1) 0.74)"
+    "and from then on they hardly turn (1.5 where N(0, 0.1) gets 0.75)"
 )
 SATURATED = "the first steps drive the cropping network's tanh to its ends, where no slope is left"
 DEAD_OUTPUTS = "a ReLU output that starts at 0 dies where the first critic asks for less"
@@ -229,11 +234,14 @@ def test_a_loss_ends_below_its_trivial_value(name, loss):
 
 
 @cache
-def gradients_of(name: str) -> dict[str, dict[str, float]]:
-    """Return the norms of a trained case's gradients, by loss and weight: of what it trains."""
+def gradients_of(name: str, at_start: bool = False) -> dict[str, dict[str, float]]:
+    """Return the norms of a case's gradients after training or ``at_start``, by loss and weight: of
+    what it trains.
+    """
     case, found = trained(name), {}
-    weights = dict(case.model.named_parameters())
-    for loss, value in losses_of(case, case.model).items():
+    model = case.fresh if at_start else case.model
+    weights = dict(model.named_parameters())
+    for loss, value in losses_of(case, model).items():
         starts = LOSSES[name, loss][1]
         reached = {key: weight for key, weight in weights.items() if key.startswith(starts)}
         gradients = torch.autograd.grad(
@@ -263,10 +271,12 @@ def test_the_gradient_still_reaches_all_that_a_loss_trains(name, loss):
 @pytest.mark.parametrize("name", CASES)
 def test_losses_that_train_the_same_weights_pull_about_as_hard(name):
     pulls: dict[str, list[float]] = {}
-    for norms in gradients_of(name).values():
+    for norms in gradients_of(name, at_start=True).values():
         for weight, norm in norms.items():
-            pulls.setdefault(weight, []).append(norm)
-    far = [key for key, norms in pulls.items() if max(norms) > FARTHEST * min(norms) > 0]
+            # A layer behind one that starts at zero gets its gradient a step later.
+            if norm:
+                pulls.setdefault(weight, []).append(norm)
+    far = [weight for weight, norms in pulls.items() if max(norms) > FARTHEST * min(norms)]
     assert far == []
 
 
