@@ -155,7 +155,6 @@ def of_the_first_generator(case: Trained) -> float:
 
 DAZLE = ("word_vectors", "W_e", "W_alpha", "W_beta")
 ATTENTION = ("attention.W1", "attention.W2", "attention.bias")
-CROPS = {"sgma": (), "sgma-network": ("cropping.",)}
 # By case and loss: its trivial value, and the beginnings of the names of what it trains.
 LOSSES: dict[tuple[str, str], tuple[Trivial, tuple[str, ...]]] = {
     ("dazle", "train cross_entropy"): (uniform(8), DAZLE),
@@ -168,7 +167,7 @@ LOSSES: dict[tuple[str, str], tuple[Trivial, tuple[str, ...]]] = {
     ("crafting-semantic", "train cross_entropy"): (uniform(6), ("projection.", "trunk.")),
     ("crafting-visual", "train cross_entropy"): (uniform(6), ("trunk.",)),
 }
-for name, crops in CROPS.items():
+for name, crops in (("sgma", ()), ("sgma-network", ("cropping.",))):
     LOSSES |= {
         (name, "train embedding"): (uniform(6), ("W", *ATTENTION, *crops)),
         (name, "train compactness"): (best_constant_map, ATTENTION),
@@ -187,8 +186,8 @@ for name in ("mlis", "mlis-relu"):
         (name, "classify cross_entropy"): (uniform(8), ("classifier.",)),
     }
 FAR_CENTRES = (
-    "centres of length 0.02 get a gradient of 61 beside W's 5: one step makes them 8 to 34 long, "
-    "and from then on they hardly turn (1.5 where N(0, 0.1) gets 0.75)"
+    "centres start 0.02 long, with a gradient of 61 beside W's 5; a step later they are 8 to 34 long "
+    "and hardly turn: 1.43 where N(0, 0.1) gets 0.74"
 )
 SATURATED = "the first steps drive the cropping network's tanh to its ends, where no slope is left"
 DEAD_OUTPUTS = "a ReLU output that starts at 0 dies where the first critic asks for less"
@@ -198,11 +197,9 @@ def marked(names: Any, failing: dict[Any, str]) -> list[Any]:
     """Return parameters, those that are known to fail marked so."""
     found = []
     for name in names:
-        marks = []
-        if name in failing:
-            marks.append(pytest.mark.xfail(reason=failing[name], strict=True))
-        values = name if isinstance(name, tuple) else (name,)
-        found.append(pytest.param(*values, marks=marks))
+        known = name in failing
+        marks = [pytest.mark.xfail(reason=failing[name], strict=True)] if known else []
+        found.append(pytest.param(*(name if isinstance(name, tuple) else (name,)), marks=marks))
     return found
 
 
