@@ -186,7 +186,7 @@ for name in ("mlis", "mlis-relu"):
         (name, "classify cross_entropy"): (uniform(8), ("classifier.",)),
     }
 FAR_CENTRES = (
-    "centres start 0.02 long, with a gradient of 61 beside W's 5; a step later they are 8 to 34 long "
+    "centres start 0.02 long, their gradient of 61 beside W's 5; soon they are 8 to 34 long "
     "and hardly turn: 1.43 where N(0, 0.1) gets 0.74"
 )
 SATURATED = "the first steps drive the cropping network's tanh to its ends, where no slope is left"
