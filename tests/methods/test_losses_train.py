@@ -186,8 +186,8 @@ for name in ("mlis", "mlis-relu"):
         (name, "classify cross_entropy"): (uniform(8), ("classifier.",)),
     }
 FAR_CENTRES = (
-    "centres start 0.02 long, their gradient of 61 beside W's 5; soon they are 8 to 34 long "
-    "and hardly turn: 1.43 where N(0, 0.1) gets 0.74"
+    "centres start 0.02 long with a gradient of 61 beside W's 5; soon they are 8 to 34 long "
+    "and hardly turn: 1.4 to 1.6 where N(0, 0.1) gets 0.74"
 )
 SATURATED = "the first steps drive the cropping network's tanh to its ends, where no slope is left"
 DEAD_OUTPUTS = "a ReLU output that starts at 0 dies where the first critic asks for less"
