@@ -40,7 +40,7 @@ CASES: dict[str, tuple[ModuleType, Any, str]] = {
     "dazle": (dazle, dazle.Config(lr=3e-3, batch_size=20, epochs=10), "regions"),
     "sgma": (sgma, replace(QUICK_SGMA, batch_size=6, epochs=8), "images"),
     "sgma-baseline": (sgma, replace(QUICK_SGMA, parts="none"), "images"),
-    "sgma-network": (sgma, replace(QUICK_SGMA, crop="network", epochs=6), "images"),
+    "sgma-network": (sgma, replace(QUICK_SGMA, crop="network", batch_size=6, epochs=8), "images"),
     "mlis": (mlis, QUICK_MLIS, "pooled"),
     "mlis-relu": (mlis, replace(QUICK_MLIS, generator_output="relu"), "pooled"),
     "crafting-pooled": (crafting, QUICK_CRAFTING, "pooled"),
@@ -185,11 +185,6 @@ for name in ("mlis", "mlis-relu"):
         (name, "refine cross_entropy"): (uniform(8), ("encoder.", "refinement_classifier.")),
         (name, "classify cross_entropy"): (uniform(8), ("classifier.",)),
     }
-FAR_CENTRES = (
-    "centres start 0.02 long with a gradient of 61 beside W's 5; soon they are 8 to 34 long "
-    "and hardly turn: 1.4 to 1.6 where N(0, 0.1) gets 0.74"
-)
-SATURATED = "the first steps drive the cropping network's tanh to its ends, where no slope is left"
 DEAD_OUTPUTS = "a ReLU output that starts at 0 dies where the first critic asks for less"
 
 
@@ -218,13 +213,7 @@ def test_every_named_loss_of_every_method_is_met_here():
     assert methods == set(method_names()) - {"rsan", "eszsl"}
 
 
-@pytest.mark.parametrize(
-    ("name", "loss"),
-    marked(
-        LOSSES,
-        {("sgma", "train centre"): FAR_CENTRES, ("sgma-network", "train centre"): FAR_CENTRES},
-    ),
-)
+@pytest.mark.parametrize(("name", "loss"), LOSSES)
 def test_a_loss_ends_below_its_trivial_value(name, loss):
     trivial, case = LOSSES[name, loss][0], trained(name)
     assert losses_of(case, case.model)[loss].item() < trivial(case)
@@ -249,16 +238,7 @@ def gradients_of(name: str, at_start: bool = False) -> dict[str, dict[str, float
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "loss"),
-    marked(
-        LOSSES,
-        {
-            ("sgma-network", "train embedding"): SATURATED,
-            ("sgma-network", "train centre"): SATURATED,
-        },
-    ),
-)
+@pytest.mark.parametrize(("name", "loss"), LOSSES)
 def test_the_gradient_still_reaches_all_that_a_loss_trains(name, loss):
     norms = gradients_of(name)[loss]
     assert norms

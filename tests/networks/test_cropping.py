@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zslpipe.cell_centres import CellCentres
@@ -173,12 +174,37 @@ def test_the_network_starts_at_the_peak_and_corrects_within_bounds():
     images = random(1, 3, 28, 28)
     network(images, logits, 8).square().sum().backward()
     assert network.correction[2].weight.grad.abs().amax(1).min() > 0
-    network.correction[2].weight.data.fill_(1e3)  # tanh is 1, wherever a hidden unit is above 0
+    network.correction[2].weight.data.fill_(1e6)  # tanh is 1, wherever a hidden unit is above 0
     corrected = network.squares(logits)
     torch.testing.assert_close(corrected[0, :, 2], torch.tensor([5.6, 5.6]).double())
     # Half a side (1.4) to the right and down, then back into the image, whose last edge is 6.5.
     expected = torch.tensor([[3.7, 3.4], [3.7, 3.7]], dtype=torch.float64)
     torch.testing.assert_close(corrected[0, :, :2], expected)
+
+
+def test_the_network_leaves_the_peak_slowly_and_finds_what_lies_beside_it():
+    """By SGD at the report's 0.05, momentum 0.9, where a bright spot lies a cell to the right of
+    each peak: ten steps hardly move a square, two hundred bring it there.
+    """
+    torch.manual_seed(0)
+    peaks = [(2, 2), (3, 2), (2, 4), (4, 3), (3, 3), (4, 4), (3, 4), (2, 3)]
+    logits = torch.cat([peaked_at(peak) for peak in peaks])
+    shown = torch.zeros(len(peaks), 3, 7, 7).double()
+    for image, (x, y) in zip(shown, peaks, strict=True):
+        image[:, y, x + 1] = 1.0
+    images = F.interpolate(shown, scale_factor=4, mode="bilinear")
+    around_peaks = Cropping(7, SEVENTHS, 0.4, 10.0).squares(logits)
+    network = Cropping(7, SEVENTHS, 0.4, 10.0, corrected=True).double()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    moved = [torch.zeros_like(around_peaks)]
+    for _ in range(200):
+        optimizer.zero_grad()
+        (-10 * network(images, logits, 8).mean()).backward()
+        optimizer.step()
+        moved.append((network.squares(logits) - around_peaks).detach())
+    assert 0 < moved[10].abs().max() < 0.1  # cells
+    expected = torch.tensor([1.0, 0.0]).double().expand(len(peaks), 1, 2)
+    torch.testing.assert_close(moved[-1][..., :2], expected, rtol=0, atol=0.1)
 
 
 def test_crops_have_the_asked_size_and_batches_are_independent():

@@ -26,13 +26,15 @@ Deviations
     - K-means sees where a channel peaks in each training image; a constant channel peaks where the
       others do on average. The cluster that lies higher in the images is part 1 (ours).
     - (4): coordinates are cells of the map (code), each where its receptive field is centred. The
-      square has a fixed side around a soft arg max and stays within the image; "network" corrects
-      place and side (ours).
+      square has a fixed side around a soft arg max, inside the image; "network" starts there and
+      corrects place and side (ours; code: starts anywhere).
     - (5): the ideal map is a Gaussian at the peak. (6) is a mean over z: lambda does not follow the
       map's size (ours).
     - (7): one W, as printed (code: one a view). theta has length ``feature_length``: the report's
       baseline was hard to train on raw features (ours).
-    - (8): the hardest wrong centre (family: He et al. 2018), or the mean over all.
+    - (8): the hardest wrong centre (family: He et al. 2018), or the mean over all. N(0, 0.01) is
+      mean and variance; from the code's deviation of 0.01 the first steps stretch the centres to
+      where they hardly turn any more.
     - (10): rows of P have unit length, since the ridge shrinks P_u, which would lose every
       comparison with P_s. In the sum, s is divided by |e|: two cosines of one embedding (ours). The
       paper prints arg min there.
@@ -56,7 +58,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import BelowOne, Share
 from zslpipe.networks.backbones import build_trunk, folded
-from zslpipe.networks.class_centres import centre_triplet, ridge_combinations
+from zslpipe.networks.class_centres import centre_triplet, drawn_centres, ridge_combinations
 from zslpipe.networks.cropping import ChannelAttention, Cropping, channel_clusters
 from zslpipe.networks.map_losses import compactness, diversity
 from zslpipe.networks.receptive_fields import known_cell_centres
@@ -91,6 +93,7 @@ class Config:
     centre_weight: NonNegativeFloat = 1.0  # ours (beta)
     diversity_margin: NonNegativeFloat = 0.2  # paper, section 3.2
     centre_margin: NonNegativeFloat = 0.8  # paper, section 3.2
+    centre_deviation: PositiveFloat = 0.1  # paper, section 3.4: N(0, 0.01); code: 0.01
     wrong_centre: Literal["hardest", "mean"] = "hardest"  # family: He et al. 2018
     inference: Literal["compatibility", "centres", "sum"] = "sum"  # paper, section 2.5
     ridge: PositiveFloat = 0.1  # ours: chosen on validation classes (cub127, baseline)
@@ -131,9 +134,7 @@ class Model(nn.Module):
         # paper, section 3.3: He
         self.W = nn.Parameter(torch.empty(width, length).normal_(0, (2 / width) ** 0.5))
         names = [classes.names[number] for number in classes.seen.nonzero()]
-        drawn = torch.empty(len(names), length).normal_(0, 0.01)  # paper, section 3.4
-        # Drawn in the order of the names, so that the order of the classes does not count.
-        self.centres = nn.Parameter(drawn[[sorted(names).index(name) for name in names]])
+        self.centres = nn.Parameter(drawn_centres(names, length, config.centre_deviation))
         self.register_buffer("attributes", F.normalize(classes.attributes, dim=1))
         self.register_buffer("seen", classes.seen.clone())
         self.register_buffer("prototypes", torch.zeros_like(self.attributes))
@@ -222,10 +223,8 @@ def descent(model: Model) -> tuple[torch.optim.Optimizer, ReduceLROnPlateau]:
     """Return SGD and its schedule, section 3.2; the network has a rate of its own."""
     config = model.config
     heads = [weights for name, weights in model.named_parameters() if not name.startswith("trunk.")]
-    groups: list[dict[str, Any]] = [
-        {"params": heads},
-        {"params": model.trunk.parameters(), "lr": config.trunk_lr},
-    ]
+    trunk = {"params": model.trunk.parameters(), "lr": config.trunk_lr}
+    groups: list[dict[str, Any]] = [{"params": heads}, trunk]
     optimizer = torch.optim.SGD(
         groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
     )

@@ -2,10 +2,20 @@
 were not trained on (SGMA, eq. 8 and 10).
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+
+
+def drawn_centres(names: Sequence[str], length: int, deviation: float) -> Float[Tensor, "k a"]:
+    """Return normal centres of the classes ``names``, drawn in the order of the names, so that the
+    order of the classes does not count.
+    """
+    drawn = torch.empty(len(names), length).normal_(0, deviation)
+    return drawn[[sorted(names).index(name) for name in names]]
 
 
 def centre_triplet(
