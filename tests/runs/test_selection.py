@@ -1,7 +1,7 @@
 """Choosing on the validation classes: what takes part, and that the best candidate is found."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +19,7 @@ from zslpipe.runs.models import RunInputs, score_rows
 from zslpipe.runs.problems import HELD_OUT, classes_of, validation_problem, whole_problem
 from zslpipe.runs.selection import choose
 from zslpipe.scores.accuracy import generalized, t1
-from zslpipe.training.contract import TrainingRun
+from zslpipe.training.contract import Batch, TrainingRun
 from zslpipe.training.held import Held
 
 torch.set_num_threads(1)
@@ -265,6 +265,50 @@ def test_without_candidates_only_the_number_of_epochs_is_chosen(problem, tmp_pat
     )
     assert config == Epochs(epochs=3)
     assert list(chosen) == ["epochs", "validation_T1"]
+
+
+class Losing(Peaking):
+    """A model of one loss: each image's label by its row, and a constant; remembers its batches."""
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        assert not self.training and not torch.is_grad_enabled()
+        SHOWN.append((batch.inputs[:, 0].tolist(), batch.labels.tolist()))
+        return {"label": batch.labels.float().mean(), "constant": torch.tensor(0.5)}
+
+
+SHOWN: list[tuple[list[float], list[int]]] = []
+
+
+@pytest.mark.parametrize("at_once", [3, 256])
+def test_the_validation_loss_is_the_mean_over_held_out_images_of_seen_classes(
+    problem, tmp_path, at_once
+):
+    """Neither images that are trained on, nor validation classes, nor, as always, test images."""
+    module = SimpleNamespace(Config=Epochs, Model=Losing, train=train_epochs)
+    SHOWN.clear()
+    given = labelled(problem)
+    given = replace(given, inputs=Held(given.inputs.values, at_once))
+    run = run_of(tmp_path)
+    choose(module, Epochs(), {}, "H", problem, given, run)
+    seen = [problem.classes.seen[label].item() for label in problem.test_labels.tolist()]
+    labels = [
+        label for label, known in zip(problem.test_labels.tolist(), seen, strict=True) if known
+    ]
+    assert 0 < len(labels) < len(problem.test_labels)
+    shown = [label for _, batch in SHOWN for label in batch]
+    assert shown == labels * 5  # after each epoch
+    assert [value for values, _ in SHOWN for value in values] == shown
+    expected = sum(labels) / len(labels) + 0.5
+    for row in run.history:
+        assert row["validation_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("criterion", ["T1", "H"])
+def test_a_method_of_several_losses_or_none_has_no_validation_loss(problem, tmp_path, criterion):
+    module = SimpleNamespace(Config=Epochs, Model=Peaking, train=train_epochs)
+    run = run_of(tmp_path)
+    choose(module, Epochs(), {}, criterion, problem, labelled(problem), run)
+    assert run.history and not any("validation_loss" in row for row in run.history)
 
 
 def test_the_training_images_of_a_trial_are_the_problems(problem, tmp_path):

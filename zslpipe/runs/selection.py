@@ -11,6 +11,7 @@ from typing import Any
 
 from zslpipe.runs.models import RunInputs, score_rows, train_model
 from zslpipe.runs.problems import Problem
+from zslpipe.runs.validation_loss import validation_loss
 from zslpipe.scores.accuracy import generalized, t1
 from zslpipe.training.contract import Model, TrainingRun
 
@@ -31,7 +32,8 @@ def choose(
 
     Every combination of ``candidates`` (setting -> values) trains on the validation problem; where
     the method has epochs, the figure ``criterion`` (T1 or H) is taken after each of them and the
-    best number of epochs is chosen as well. Ties go to the first combination and the fewest epochs.
+    best number of epochs is chosen as well; beside it the history gets ``validation_loss``, which
+    decides nothing. Ties go to the first combination and the fewest epochs.
     """
     best: tuple[float, dict[str, Any]] = (-1.0, {})
     for number, values in enumerate(itertools.product(*candidates.values())):
@@ -71,8 +73,12 @@ def _figures(
         unseen = ~seen[labels]
         return {f"validation_{criterion}": t1(scores[unseen], labels[unseen], seen)}
 
+    def after_epoch(model: Model, epochs: int) -> dict[str, float]:
+        """Return the criterion, and the loss of the held-out images of seen classes."""
+        return measure(model, epochs) | validation_loss(model, problem, run_inputs)
+
     has_epochs = any(field.name == "epochs" for field in fields(config))
-    run = replace(run, after_epoch=measure if has_epochs else None)
+    run = replace(run, after_epoch=after_epoch if has_epochs else None)
     model = train_model(module, config, problem, run_inputs, run)
     if not has_epochs or not run.history:  # a closed form, whatever the settings are
         return [(0, measure(model, 0)[f"validation_{criterion}"])]

@@ -12,6 +12,7 @@ from zslpipe.formats.history import read_history
 from zslpipe.formats.index import Index, write_index
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.central_square import SIDE, load_square
+from zslpipe.reports.figures import losses
 from zslpipe.reports.figures.attributes import attention_maps, choose_attributes, had_and_lacked
 from zslpipe.reports.figures.curves import seen_unseen_curves
 from zslpipe.reports.figures.losses import _terms as terms
@@ -79,6 +80,59 @@ def test_trainings_of_several_candidates_are_told_apart(tmp_path):
     assert terms([table], "validation, train") == {
         "loss": [[(1, 0.1), (2, 0.05)], [(1, 0.2), (2, 0.1)]]
     }
+
+
+WITH_HELD_OUT = (
+    "phase",
+    "stage",
+    "epoch",
+    "step",
+    "loss",
+    "cross_entropy",
+    "validation_loss",
+    "seconds",
+)
+
+
+def lines_of(axes):
+    """Return the lines of a panel: style -> series of points."""
+    found = {}
+    for line in axes.lines:
+        points = list(zip(line.get_xdata(), line.get_ydata(), strict=True))
+        found.setdefault(line.get_linestyle(), []).append(points)
+    return found
+
+
+def test_the_loss_of_held_out_images_lies_in_the_panel_of_the_trainings(tmp_path, monkeypatch):
+    """A figure of training and validation loss: two curves over the same epochs, a key to both."""
+    drawn = []
+    monkeypatch.setattr(losses, "save_figure", lambda figure, _: drawn.append(figure))
+    rows = [
+        ("validation", "train", epoch, 9, 3 / epoch, 3 / epoch, 4 / epoch, 1) for epoch in (1, 2, 4)
+    ]
+    rows += [("train", "train", epoch, 9, 2 / epoch, 2 / epoch, "", 1) for epoch in (1, 2)]
+    paths = []
+    for seed in range(2):
+        paths.append(history(tmp_path / f"{seed}.csv", rows, WITH_HELD_OUT))
+    for given in (paths[:1], paths):
+        loss_curves(given, tmp_path / "losses")
+        panels = {axes.get_title("left"): axes for axes in drawn[-1].axes if axes.axison}
+        assert list(panels) == [
+            "validation, train: loss",
+            "validation, train: cross entropy",
+            "train: loss",
+            "train: cross entropy",
+        ]
+        both = panels.pop("validation, train: loss")
+        # One a seed, and their mean.
+        count = 1 if len(given) == 1 else 3
+        assert lines_of(both) == {
+            "-": [[(1, 3), (2, 1.5), (4, 0.75)]] * count,
+            "--": [[(1, 4), (2, 2), (4, 1)]] * count,
+        }
+        key = [text.get_text() for text in both.get_legend().get_texts()]
+        assert key == ["training", "held-out images"]
+        assert all(axes.get_legend() is None for axes in panels.values())
 
 
 def test_bad_histories_are_refused(tmp_path):
@@ -328,11 +382,11 @@ def test_bad_attention_is_refused(tmp_path):
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     dataset(tmp_path)
     path = attention_file(tmp_path / "attention.h5")
-    losses = [history(tmp_path / "history.csv", two_phases(0))]
+    histories = [history(tmp_path / "history.csv", two_phases(0))]
     curves = [metrics_file(tmp_path / "a.json")]
     for folder in ("first", "second"):
         attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / folder / "maps")
-        loss_curves(losses, tmp_path / folder / "losses")
+        loss_curves(histories, tmp_path / folder / "losses")
         seen_unseen_curves(curves, tmp_path / folder / "curves")
     written = sorted((tmp_path / "first").iterdir())
     pairs = itertools.product(("curves", "losses", "maps"), ("png", "svg"))

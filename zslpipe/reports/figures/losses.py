@@ -12,9 +12,11 @@ from matplotlib.ticker import MaxNLocator
 
 from zslpipe.formats.history import read_history
 from zslpipe.machine.errors import InputError
-from zslpipe.reports.figures.style import COLOURS, STYLE, save_figure, write_title
+from zslpipe.reports.figures.style import COLOURS, DASHES, RIGHT, STYLE, save_figure, write_title
 
 NOT_TERMS = ("phase", "stage", "epoch", "step", "seconds")
+# Drawn in the panel of the loss that was minimised: of images that the training was not shown.
+HELD_OUT = "validation_loss"
 Series = list[tuple[float, float]]
 
 
@@ -23,7 +25,8 @@ def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Pat
     svg's paths.
 
     A row of panels for each phase and stage of the training, a panel for each of its loss terms
-    (and what else was measured after epochs): seeds thin, their mean thick. Where a phase was
+    (and what else was measured after epochs): seeds thin, their mean thick. The loss of held-out
+    images is dashed in the panel of the loss that was minimised (SGMA, figure 3). Where a phase was
     trained several times a seed (candidates on the validation classes), each training is a line and
     there is no mean. A closed-form method (header only) gets a figure that says so. Raises
     InputError where a file is absent or no history.
@@ -33,6 +36,7 @@ def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Pat
     tables = [read_history(path) for path in histories]
     phases = list(dict.fromkeys(_phase(row) for table in tables for row in table))
     panels = {phase: _terms(tables, phase) for phase in phases}
+    held_out = {phase: terms.pop(HELD_OUT, []) for phase, terms in panels.items()}
     # a term keeps its colour
     names = list(dict.fromkeys(itertools.chain.from_iterable(panels.values())))
     rows = max(len(phases), 1)
@@ -47,8 +51,11 @@ def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Pat
             grid[0, 0].text(0.5, 0.5, "closed form: no training epochs", ha="center", va="center")
         for row, (phase, terms) in zip(grid, panels.items(), strict=False):
             for axes, (term, series) in zip(row, terms.items(), strict=False):
-                _draw_losses(axes, series, len(tables), COLOURS[names.index(term) % len(COLOURS)])
+                colour = COLOURS[names.index(term) % len(COLOURS)]
+                _draw_losses(axes, series, len(tables), colour)
                 axes.set_title(f"{phase}: {term.replace('_', ' ')}", loc="left")
+            if held_out[phase]:
+                _draw_held_out(row[list(terms).index("loss")], held_out[phase], len(tables))
         write_title(figure, _run_title(histories[0], len(histories)))
         return save_figure(figure, output_stem)
 
@@ -117,7 +124,17 @@ def _series(rows: Sequence[Mapping[str, str]], name: str) -> list[Series]:
     return trainings
 
 
-def _draw_losses(axes: Axes, series: Sequence[Series], seeds: int, colour: str) -> None:
+def _draw_held_out(axes: Axes, series: Sequence[Series], seeds: int) -> None:
+    """Draw the loss of held-out images over the training's, which is there already."""
+    axes.lines[0].set_label("training")
+    _draw_losses(axes, series, seeds, RIGHT, DASHES[1])
+    axes.lines[-1].set_label("held-out images")
+    axes.legend()
+
+
+def _draw_losses(
+    axes: Axes, series: Sequence[Series], seeds: int, colour: str, dashes: str = DASHES[0]
+) -> None:
     """Draw one measurement: each training, and over one training a seed the mean of those that
     reached an epoch.
     """
@@ -128,13 +145,14 @@ def _draw_losses(axes: Axes, series: Sequence[Series], seeds: int, colour: str) 
         axes.plot(
             *zip(*training, strict=True),
             color=colour,
+            linestyle=dashes,
             marker=marker,
             markersize=3,
             linewidth=width,
             alpha=alpha,
         )
     if len(series) == seeds and seeds > 1:
-        axes.plot(*_mean_line(series), color=colour, linewidth=1.8)
+        axes.plot(*_mean_line(series), color=colour, linestyle=dashes, linewidth=1.8)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.grid(alpha=0.25, linewidth=0.6)
