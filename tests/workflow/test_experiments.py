@@ -164,7 +164,39 @@ def test_an_experiment_of_one_paper_has_every_printed_row(name):
     assert printed <= rows
 
 
-@pytest.mark.parametrize("name", ["rsan"])
+def test_sgma_is_the_reports_on_its_datasets():
+    """Sections 2.1, 3.1 and 3.2: VGG-19 sees 448 px, and each view is one of 224; the baseline has
+    one loss and one inference, the method three.
+    """
+    runs = list(Study(experiment("sgma")).runs.all.values())
+    assert {run.dataset for run in runs} == {"CUB", "FLO", "AWA2"}
+    for run in runs:
+        assert run.input == "images"
+        assert (run.trunk["backbone"], run.trunk["size"], run.trunk["grid"]) == ("vgg19", 448, 14)
+        assert run.settings["view"] * run.trunk["size"] == 224
+        assert (run.settings["batch_size"], run.settings["epochs"]) == (32, 30)
+        assert (run.settings["lr"], run.settings["smallest_lr"]) == (0.05, 5e-4)
+    rows = {run.variant: run for run in runs if run.dataset == "CUB"}
+    said = {name: (run.settings["parts"], run.settings["inference"]) for name, run in rows.items()}
+    assert said["baseline"] == ("none", "compatibility")
+    assert [said[name] for name in ("compatibility", "centres", "default")] == [
+        ("two", "compatibility"),
+        ("two", "centres"),
+        ("two", "sum"),
+    ]
+    assert rows["cropping_network"].settings["crop"] == "network"
+    assert rows["default"].settings["crop"] == "peak"
+    # Figure 3 has a validation loss, which choosing measures.
+    assert rows["chosen_epochs"].selection == "validation"
+
+
+@pytest.mark.parametrize("name", ["sgma"])
+def test_an_experiment_of_images_plans_every_run(name, tmp_path):
+    jobs = planned_jobs(EXPERIMENTS / f"{name}.yaml", tmp_path, tmp_path)
+    assert jobs["train_end_to_end"] == 5 * len(Study(experiment(name)).runs.all) == 5 * 3 * 7
+
+
+@pytest.mark.parametrize("name", ["rsan", "sgma"])
 def test_no_row_of_an_experiment_is_trained_twice(name):
     slices = []
     for run in Study(experiment(name)).runs.all.values():
