@@ -486,7 +486,7 @@ def test_centres_are_drawn_by_name():
         names = [name for name, seen in zip(given.names, given.seen.tolist(), strict=True) if seen]
         found.append(dict(zip(names, model.centres.tolist(), strict=True)))
     assert found[0] == found[1]
-    assert model.centres.std().item() == pytest.approx(0.1, rel=0.5)
+    assert model.centres.std().item() == pytest.approx(0.01, rel=0.5)
 
 
 def test_defaults_are_those_that_the_report_prints():
