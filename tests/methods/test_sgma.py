@@ -384,6 +384,19 @@ def test_training_changes_what_it_should(tmp_path, change):
     assert len(inputs.read) == len(LABELS) * (1 if not two else 4)
 
 
+def test_crops_by_the_network_are_at_first_those_around_the_peaks():
+    """Models that differ in ``crop`` alone start at the same embedding, losses and maps."""
+    images, labels = images_of(4, 112).float(), torch.tensor([3, 1, 0, 3])
+    found = []
+    for crop in ("peak", "network"):
+        model = fresh(replace(DEMO, crop=crop), 112).eval()
+        torch.manual_seed(1)
+        for weights in (model.W, model.centres, model.attention.bias):
+            torch.nn.init.normal_(weights, 0, 0.1)
+        found.append((model(images, *model.first_stage(images)), model.loss(Batch(images, labels))))
+    torch.testing.assert_close(found[0], found[1])
+
+
 def test_channels_start_in_two_clusters_of_their_peaks(tmp_path):
     model = fresh()
     train(model, replace(DEMO, epochs=0), problem(tmp_path)[1])
