@@ -6,7 +6,7 @@ Axis legend, the same letters in every einsum and every docstring::
     a attribute           v word-vector dimension  h, w height and width of a map
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -121,7 +121,8 @@ class TrainingRun:
 
     ``after_epoch`` (model, epochs done) -> figures by name is called at each epoch's end, ``stamp``
     says which settings, code and data a checkpoint belongs to, ``phase`` names the training in the
-    history ("train", or "validation" while choosing).
+    history ("train", or "validation" while choosing). ``shared``: the folders of stages whose
+    checkpoints lie in another training's.
     """
 
     seed: int
@@ -134,6 +135,11 @@ class TrainingRun:
     checkpoint_seconds: float = 60.0
     after_epoch: Callable[[Model, int], dict[str, float]] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    shared: Mapping[str, Path] = field(default_factory=dict)
+
+    def checkpoint(self, stage: str) -> Path:
+        """Return where the checkpoint of a stage lies."""
+        return self.shared.get(stage, self.folder) / f"{self.phase}.{stage}.checkpoint.pt"
 
 
 @dataclass(frozen=True, eq=False)

@@ -111,7 +111,7 @@ class _Loop:
         optimizers = [one.optimizer for one in objectives]
         schedules = [one.schedule for one in objectives]
         self.state = TrainingState(model, optimizers, schedules, self.run.history)
-        self.path = data.run.folder / f"{data.run.phase}.{stage}.checkpoint.pt"
+        self.path = data.run.checkpoint(stage)
         # Step, name and value of the losses whose values have not been asked for.
         self.pending: list[tuple[int, str, Tensor]] = []
         self.saved = self.started = self.reported = time.monotonic()
