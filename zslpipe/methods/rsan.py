@@ -69,6 +69,7 @@ from zslpipe.training.fit import Objective, fit
 
 INPUT = (Images(size=448), Regions(size=448, grid=14))
 DECLARES = ("words", "epochs", "attention", "attribute_scores")
+SCORING = ("calibration",)
 
 
 @dataclass(frozen=True)
@@ -282,9 +283,8 @@ def concentrate_loss(
 
 def train(model: Model, config: Config, data: TrainingData) -> None:
     """Minimise eq. 12 by SGD (paper, section 4.1), kernels and encoder at rates of their own."""
-    attributes = model.attributes.shape[1]
     groups: list[dict[str, Any]] = [{"params": [model.P]}]
-    groups.append({"params": [model.kernels], "lr": config.lr / attributes})
+    groups.append({"params": [model.kernels], "lr": config.lr / model.P.shape[1]})
     if model.trunk is not None:
         groups.append({"params": model.trunk.parameters(), "lr": config.trunk_lr})
     optimizer = torch.optim.SGD(
