@@ -294,6 +294,74 @@ def test_what_is_declared_is_there_and_what_is_there_is_declared(method):
     assert source.has_epochs == ("epochs" in settings)
 
 
+def stages_of(module: ModuleType) -> dict[str, tuple[str, ...]]:
+    """Return the settings of each stage, and last those of scoring."""
+    return {**vars(module).get("STAGES", {}), "scoring": vars(module).get("SCORING", ())}
+
+
+def test_settings_of_stages_and_of_scoring_are_settings_each_named_once(method):
+    names = [name for stage in stages_of(method).values() for name in stage]
+    assert set(names) <= {field.name for field in dataclasses.fields(method.Config)}
+    assert len(names) == len(set(names))
+
+
+def another(field: dataclasses.Field) -> Any:
+    """Return a value of a setting that is not its default."""
+    if isinstance(field.default, bool):
+        return not field.default
+    if isinstance(field.default, str):
+        return next(one for one in typing.get_args(field.type) if one != field.default)
+    return field.default * 2 or 1
+
+
+def later_settings() -> list[Any]:
+    """Return method, kind and each setting that its earlier stages must not notice."""
+    found: list[Any] = []
+    for name in METHODS:
+        module = importlib.import_module(f"zslpipe.methods.{name}")
+        settings = [one for stage in stages_of(module).values() for one in stage]
+        kind = "regions" if "regions" in kinds_of(name) else kinds_of(name)[0]
+        found += [(Case(module, kind), setting) for setting in settings]
+    return found
+
+
+def checkpoints_of(case: Case, config: Any, folder: Path) -> dict[str, Any]:
+    """Return the checkpoint of each stage of a training."""
+    inputs, classes = inputs_of(case), classes_of()
+    labels = SEEN.nonzero().squeeze(1)[torch.arange(IMAGES) % int(SEEN.sum())]
+    torch.manual_seed(0)
+    model = case.module.Model(config, classes, inputs.shape)
+    run = TrainingRun(0, torch.device("cpu"), folder)
+    case.module.train(
+        model, config, TrainingData(inputs, torch.arange(IMAGES), labels, classes, run)
+    )
+    found = {}
+    for path in folder.glob("train.*.checkpoint.pt"):
+        found[path.name.split(".")[1]] = torch.load(path, weights_only=True)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("case", "setting"),
+    later_settings(),
+    ids=lambda value: name_of(value.module) if isinstance(value, Case) else value,
+)
+def test_no_stage_reads_a_setting_of_a_later_one(case, setting, tmp_path):
+    stages = stages_of(case.module)
+    config = quick(case.module.Config())
+    field = next(one for one in dataclasses.fields(config) if one.name == setting)
+    changed = replace(config, **{setting: another(field)})
+    first = checkpoints_of(case, config, tmp_path / "first")
+    second = checkpoints_of(case, changed, tmp_path / "second")
+    own = next(stage for stage, names in stages.items() if setting in names)
+    before = list(stages)[: list(stages).index(own)] if own != "scoring" else list(first)
+    assert before
+    for stage in before:
+        assert torch.equal(first[stage]["random"], second[stage]["random"]), stage
+        for name, value in first[stage]["model"].items():
+            assert torch.equal(value, second[stage]["model"][name]), f"{stage} {name}"
+
+
 def test_word_vectors_are_needed_where_they_are_declared(case):
     without_words = replace(classes_of(), words=None)
     config, shape = quick(case.module.Config()), inputs_of(case).shape

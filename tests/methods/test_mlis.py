@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from zslpipe.methods.mlis import PUBLISHED, Config, Model, train, with_synthetic
+from tests.made_up.recorded import Recorded
+from zslpipe.methods.mlis import PUBLISHED, Config, Model, refine, train, with_synthetic
+from zslpipe.networks.critic import Critic
 from zslpipe.training.contract import Batch, Classes, TrainingData, TrainingRun
 from zslpipe.training.held import Held
 
@@ -145,6 +147,21 @@ def test_the_penaltys_gradient_is_that_of_finite_differences(layer, place):
     assert found.item() == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-5)
 
 
+def test_the_critic_learns_under_bfloat16():
+    critic = Critic(WIDTH, ATTRIBUTES, 9)
+    real, synthetic = features_of(1).float(), features_of(2).float()
+    vectors = classes().attributes[LABELS].float()
+    torch.manual_seed(5)
+    expected = critic.losses(real, synthetic, vectors)
+    torch.manual_seed(5)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = critic.losses(real, synthetic, vectors)
+    for half, whole in zip(found, expected, strict=True):
+        torch.testing.assert_close(half.float(), whole, rtol=0.05, atol=0.02)
+    sum(found).backward()
+    assert all(weight.grad.isfinite().all() for weight in critic.parameters())
+
+
 def test_losses_of_critic_and_generator_are_equation_2():
     model, real = model_of(), features_of()
     torch.manual_seed(5)
@@ -247,6 +264,34 @@ def test_metric_losses_are_their_definitions(name, semantics):
         "multi-similarity": plain_multi_similarity(s),
     }
     assert model.metric_loss(refined, LABELS).item() == pytest.approx(expected[name], abs=1e-6)
+    model.config = replace(config, metric_weight=0.4)
+    found = model.metric_loss(refined, LABELS).item()
+    assert found == pytest.approx(0.4 * expected[name], abs=1e-6)
+
+
+def refining_batches(config: Config, folder: Path) -> tuple[list[Tensor], Tensor]:
+    """Return the batches of the first epoch of refinement, and all labels that they are of."""
+    run = TrainingRun(0, torch.device("cpu"), folder)
+    data = Recorded(Held(features_of(2, 12)), torch.arange(12), LABELS.repeat(2), classes(), run)
+    model = model_of(config)
+    refine(model, config, data)
+    torch.manual_seed(0)
+    labels = with_synthetic(model, data, config.refine_per_unseen, config.refine_per_seen).labels
+    return data.epochs[0], labels
+
+
+def test_refinement_takes_images_as_they_come_or_some_of_each_of_some_classes(tmp_path):
+    config = replace(SMALL, refinement_batch_size=6, refine_per_unseen=4)
+    as_they_come, labels = refining_batches(config, tmp_path / "random")
+    assert torch.cat(as_they_come).sort().values.tolist() == list(range(12 + 2 * 4))
+    balanced, _ = refining_batches(replace(config, refinement_shots=2), tmp_path / "balanced")
+    assert len(balanced) == len(as_they_come) == 4
+    for batch in balanced:
+        assert len(set(batch.tolist())) == 6
+        assert labels[batch].unique(return_counts=True)[1].tolist() == [2, 2, 2]
+    # More of a class than a batch has room for: of two classes, or nothing would be told apart.
+    large, _ = refining_batches(replace(config, refinement_shots=4), tmp_path / "large")
+    assert {len(labels[batch].unique()) for batch in large} == {2}
 
 
 def test_synthetic_features_enter_the_cross_entropy_alone():

@@ -157,7 +157,6 @@ def test_an_experiment_of_one_paper_has_every_printed_row(name):
     # The last rows of ablations are the method itself, printed once more.
     whole = {
         "semantic_kernels",
-        "with_implicit_semantics_and_refinement",
         "episodes_16_ways_2_shots",
     }
     printed = {(row["dataset"], row["variant"]) for row in table if row["variant"] not in whole}
@@ -194,6 +193,16 @@ def test_sgma_is_the_reports_on_its_datasets():
 def test_an_experiment_of_images_plans_every_run(name, tmp_path):
     jobs = planned_jobs(EXPERIMENTS / f"{name}.yaml", tmp_path, tmp_path)
     assert jobs["train_end_to_end"] == 5 * len(Study(experiment(name)).runs.all) == 5 * 3 * 7
+
+
+def test_mlis_reads_the_papers_stored_features_at_the_familys_settings_of_each_dataset():
+    """Section 4.2, and the five datasets of table 2."""
+    runs = Study(experiment("mlis")).runs.all.values()
+    of_default = {run.dataset: run for run in runs if run.variant == "default"}
+    assert set(of_default) == {"CUB", "AWA2", "SUN", "FLO", "aPY"}
+    for name, run in of_default.items():
+        assert experiment("mlis")["extractors"][run.extractor]["backbone"] == "stored"
+        assert run.settings["generator_steps"] != 6200 or name == "CUB", name
 
 
 @pytest.mark.parametrize("name", ["rsan", "sgma"])

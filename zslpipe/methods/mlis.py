@@ -29,7 +29,6 @@ Deviations
       synthetic features.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -38,17 +37,30 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from pytorch_metric_learning.losses import CircleLoss, ContrastiveLoss, MultiSimilarityLoss
 from torch import Tensor, nn
 
 from zslpipe.networks.critic import SLOPE, Critic
-from zslpipe.training.batches import random_batches
+from zslpipe.networks.metric_losses import joined, metric_loss_of
+from zslpipe.training.batches import episodes, random_batches
 from zslpipe.training.contract import Batch, Classes, Pooled, TrainingData
 from zslpipe.training.fit import Objective, fit
 from zslpipe.training.held import Held
 
 INPUT = Pooled(size=224)
 DECLARES = ("epochs",)
+# Settings that no earlier stage reads; those in none are read from the start.
+STAGES = {
+    "generate": (),
+    "refine": (
+        "metric_loss", "metric_margin", "metric_scale", "metric_weight", "implicit_semantics",
+        "semantic_weight", "synthetic_refinement", "refine_per_unseen", "refine_per_seen",
+        "refinement_epochs", "refinement_lr", "refinement_batch_size", "refinement_shots",
+    ),
+    "classify": (
+        "unit_length", "classify_per_unseen", "classify_per_seen", "classifier_lr",
+        "classifier_batch_size", "epochs",
+    ),
+}  # fmt: skip
 
 BETAS = (0.5, 0.999)  # family: of every Adam
 LENGTH = 10.0  # ours: of every refined feature, where ``unit_length`` is asked for
@@ -73,14 +85,17 @@ class Config:
     metric_loss: Literal["circle", "contrastive", "multi-similarity"] = "circle"  # paper, table 4
     metric_margin: NonNegativeFloat = 0.25  # paper, figure 4: m below 0.4
     metric_scale: PositiveFloat = 16.0  # ours: gamma; paper, figure 4: it matters little
+    metric_weight: PositiveFloat = 1.0  # paper, section 3.3: beside the cross-entropy's 1
     implicit_semantics: bool = True  # paper, section 3.1; tables 3, 4
     semantic_weight: NonNegativeFloat = 0.25  # ours: a's length against h's
+    semantic_centring: bool = False  # paper; True (ours): less the seen classes' mean in eq. 1
     synthetic_refinement: bool = True  # paper, section 3.3; table 3
     refine_per_unseen: NonNegativeInt = 5  # paper, figure 3: synthetic features in stage two
     refine_per_seen: NonNegativeInt = 0  # ours: the same of a seen class
     refinement_epochs: PositiveInt = 30  # ours
     refinement_lr: PositiveFloat = 1e-4  # ours
     refinement_batch_size: PositiveInt = 256  # ours
+    refinement_shots: NonNegativeInt = 0  # ours: images of a class in a batch; 0: as they come
     unit_length: bool = False  # paper, section 3.4; True (ours): of one length
     classify_per_unseen: NonNegativeInt = 300  # family: synthetic features in stage three
     classify_per_seen: NonNegativeInt = 0  # family: the same of a seen class
@@ -127,6 +142,8 @@ class Model(nn.Module):
             else:
                 nn.init.normal_(parameter, 0.0, 0.02)  # family
         self.register_buffer("attributes", classes.attributes.clone())
+        centre = classes.attributes[classes.seen].mean(0) if config.semantic_centring else 0.0
+        self.register_buffer("semantics", classes.attributes - centre)
         self.register_buffer("minimum", torch.zeros(width))
         self.register_buffer("maximum", torch.ones(width))
 
@@ -168,11 +185,11 @@ class Model(nn.Module):
         self, refined: Float[Tensor, "b h"], labels: Int[Tensor, " b"]
     ) -> Float[Tensor, ""]:
         """Return the metric loss (eq. 1) of [h, a], or of h without implicit semantics."""
-        vectors = F.normalize(refined, dim=1)
-        if self.config.implicit_semantics:
-            semantics = F.normalize(self.attributes[labels], dim=1)
-            vectors = torch.cat([vectors, self.config.semantic_weight * semantics], dim=1)
-        loss: Tensor = metric_loss_of(self.config)(vectors, labels)
+        config, vectors = self.config, refined
+        if config.implicit_semantics:
+            vectors = joined(refined, self.semantics[labels], config.semantic_weight)
+        metric = metric_loss_of(config.metric_loss, config.metric_margin, config.metric_scale)
+        loss: Tensor = config.metric_weight * metric(vectors, labels)
         return loss
 
     def refinement_loss(self, batch: Batch, images: int) -> dict[str, Float[Tensor, ""]]:
@@ -201,20 +218,6 @@ class Model(nn.Module):
         """Return log p(c | E(x)) over all classes (section 3.4): no class vector takes part."""
         logits: Tensor = self.classifier(self.classified(self.scaled(inputs)))
         return logits.log_softmax(dim=1)
-
-
-def metric_loss_of(config: Config) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the metric loss of eq. 1 or table 4; the other two keep the library's settings (paper,
-    section 4.4).
-    """
-    loss: Callable[[Tensor, Tensor], Tensor]
-    if config.metric_loss == "circle":
-        loss = CircleLoss(m=config.metric_margin, gamma=config.metric_scale)
-    elif config.metric_loss == "contrastive":
-        loss = ContrastiveLoss()
-    else:
-        loss = MultiSimilarityLoss()
-    return loss
 
 
 @torch.no_grad()
@@ -269,7 +272,11 @@ def refine(model: Model, config: Config, data: TrainingData) -> None:
     synthesised = with_synthetic(model, data, config.refine_per_unseen, config.refine_per_seen)
     weights = [*model.encoder.parameters(), *model.refinement_classifier.parameters()]
     optimizer = torch.optim.Adam(weights, lr=config.refinement_lr, betas=BETAS)
-    sampler = partial(random_batches, size=config.refinement_batch_size)
+    size, shots = config.refinement_batch_size, config.refinement_shots
+    sampler = partial(random_batches, size=size)
+    if shots:
+        count = -(-len(synthesised.rows) // size)
+        sampler = partial(episodes, ways=max(2, size // shots), shots=shots, count=count)
     objective = Objective(partial(model.refinement_loss, images=len(data.rows)), optimizer)
     fit(model, synthesised, sampler, objective, config.refinement_epochs, "refine")
 
@@ -286,11 +293,5 @@ def classify(model: Model, config: Config, data: TrainingData) -> None:
     )
     sampler = partial(random_batches, size=config.classifier_batch_size)
     objective = Objective(model.classification_loss, optimizer)
-    fit(
-        model,
-        replace(synthesised, inputs=Held(refined)),
-        sampler,
-        objective,
-        config.epochs,
-        "classify",
-    )
+    shown = replace(synthesised, inputs=Held(refined))
+    fit(model, shown, sampler, objective, config.epochs, "classify")

@@ -43,7 +43,7 @@ class Critic(nn.Module):
         before = self.features(torch.stack([real, synthetic])) + self.semantics(semantics)
         values = self.value(F.leaky_relu(before, SLOPE)).mean((1, 2))
         share = torch.rand(len(real), 1, dtype=real.dtype, device=real.device)
-        between = torch.lerp(before[1].detach(), before[0].detach(), share)
+        between = torch.lerp(before[1].detach(), before[0].detach(), share.to(before.dtype))
         slopes = torch.full_like(between, SLOPE).masked_fill_(between > 0, 1.0)
         gradients = (slopes * self.value.weight) @ self.features.weight
         penalty = (torch.linalg.vector_norm(gradients, dim=1) - 1).square().mean()
