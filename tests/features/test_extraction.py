@@ -317,6 +317,11 @@ def test_all_broken_images_are_named_and_no_file_appears(images, tmp_path):
             "extractor 'small': demo at 112 px has a 7x7 map, the configuration says 14x14",
         ),
         (
+            {"backbone": "resnet18", "weights": "random", "layer": "flatten"},
+            "extractor 'small': resnet18 at 112 px has a 1x1 map (one vector for the whole image), "
+            "the configuration says 7x7; change its size, grid or layer",
+        ),
+        (
             {"backbone": "resnet110"},
             "no torchvision network 'resnet110'; did you mean 'resnet101'?",
         ),

@@ -97,6 +97,22 @@ def test_densenets_last_map_is_its_final_relu():
     assert (expected > 0).any()
 
 
+@pytest.mark.slow
+def test_a_layer_of_vectors_is_a_map_of_one_cell():
+    """AlexNet's fc7: what its softmax layer reads, 4096 numbers behind a ReLU."""
+    torch.manual_seed(0)
+    network = models.get_model("alexnet").eval()
+    trunk = build_trunk("alexnet", "random", layer="classifier.5")
+    trunk.body.load_state_dict(network.state_dict(), strict=False)
+    images = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        found, expected = trunk(images), network(images)
+        softmax_reads = found.flatten(1)
+        assert found.shape == (2, 4096, 1, 1) and found.min() == 0 < found.max()
+        torch.testing.assert_close(network.classifier[6](softmax_reads), expected)
+        torch.testing.assert_close(folded(trunk)(images), found)
+
+
 def test_a_named_layer_is_cut_there():
     assert map_of(build_trunk("resnet18", "random", layer="layer3"), 224).shape == (2, 256, 14, 14)
 

@@ -99,6 +99,20 @@ def test_a_method_of_several_inputs_takes_the_first_or_the_one_named() -> None:
     assert "rsan/default" in study.runs.end_to_end and "rsan/cached" in study.runs.light
 
 
+def test_one_vector_for_the_whole_image_is_for_methods_without_regions() -> None:
+    network = "backbone: alexnet, layer: classifier.5, weights: random"
+    vector = f"extractors.vector={{{network}, size: 224, grid: 1}} datasets.birds.methods=[]"
+    pooled = f"{vector} eszsl.extractor=vector"
+    assert [run.extractor for run in runs(loaded(pooled)) if run.method == "eszsl"] == ["vector"]
+    images = f"{vector} methods=[dazle,eszsl,crafting] crafting.extractor=vector"
+    [run] = [run for run in runs(loaded(images)) if run.method == "crafting"]
+    assert (run.settings["backbone"], run.settings["layer"]) == ("alexnet", "classifier.5")
+    for text in ("dazle.extractor=vector", "methods=[dazle,eszsl,rsan] rsan.extractor=vector"):
+        with pytest.raises(InputError, match="'vector' has one vector for the whole") as told:
+            loaded(f"{vector} {text}")
+        assert "\n" not in str(told.value)
+
+
 def test_a_row_that_not_all_datasets_have() -> None:
     text = "eszsl.variants.weak.feature_regulariser=0.1 eszsl.variants.weak.only_on=[creatures]"
     rows = {(run.dataset, run.variant) for run in runs(loaded(text)) if run.method == "eszsl"}

@@ -156,9 +156,10 @@ def _map_width(trunk: Trunk, extractor: Extractor, device: torch.device) -> int:
     if len(shape) != 4 or shape[2:] != (grid, grid):
         found = "x".join(map(str, shape[2:])) or "no"
         network = f"{extractor.backbone} at {extractor.size} px"
+        vector = " (one vector for the whole image)" if shape[2:] == (1, 1) else ""
         raise InputError(
-            f"extractor {extractor.name!r}: {network} has a {found} map, the configuration says "
-            f"{grid}x{grid}; change its size, grid or layer"
+            f"extractor {extractor.name!r}: {network} has a {found} map{vector}, the configuration "
+            f"says {grid}x{grid}; change its size, grid or layer"
         )
     return int(shape[1])
 

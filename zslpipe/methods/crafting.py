@@ -32,20 +32,22 @@ Deviations
       their score matrices.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from zslpipe.networks.backbones import build_trunk
 from zslpipe.training.batches import random_batches
 from zslpipe.training.contract import Batch, Classes, Images, Pooled, TrainingData
 from zslpipe.training.fit import Objective, fit
+from zslpipe.training.frozen_stage import stored
+from zslpipe.training.held import Held
 
 INPUT = (Images(size=224), Pooled(size=224))
 DECLARES = ("epochs",)
@@ -64,6 +66,7 @@ class Config:
     lr: PositiveFloat = 3e-4  # of the linear layer; ours, likewise
     trunk_lr: NonNegativeFloat = 1e-4  # of the backbone; ours: below lr, since it is pretrained
     batch_size: PositiveInt = 32  # ours
+    head_epochs: NonNegativeInt = 5  # ours: of the linear layer alone, before the network trains
     epochs: PositiveInt = 5  # ours: T1 on the validation classes, pooled features
 
 
@@ -101,13 +104,15 @@ class Model(nn.Module):
         return self
 
     def features(self, inputs: Float[Tensor, "b *shape"]) -> Float[Tensor, "b k"]:
-        """Return f (b, k) of images (b, 3, h, w), whose last map is averaged, or of pooled features
-        (b, d).
-        """
-        maps = self.trunk(inputs)
-        pooled = maps.mean(dim=(2, 3)) if maps.ndim == 4 else maps
+        """Return f (b, k) of images (b, 3, h, w) or of their pooled features (b, d)."""
+        pooled = self.pooled(inputs) if inputs.ndim == 4 else inputs
         features = self.projection(pooled).to(self.rules.dtype)
         return scaled(features, self.config)
+
+    def pooled(self, images: Float[Tensor, "b 3 size size"]) -> Float[Tensor, "b d"]:
+        """Return x (b, d): the backbone's last map of images, averaged over positions."""
+        averaged: Tensor = self.trunk(images).mean(dim=(2, 3))
+        return averaged
 
     def scores(self, inputs: Float[Tensor, "b *shape"]) -> Float[Tensor, "b c"]:
         """Return the logits (b, c) of eq. 1 for all classes, the temperature divided out."""
@@ -173,15 +178,29 @@ def set_visual_rules(model: Model, config: Config, data: TrainingData) -> None:
     model.rules.copy_(scaled(torch.where(has_images[:, None], means, projected), config))
 
 
+def pooled_inputs(model: Model, data: TrainingData) -> TrainingData:
+    """Return the training images as x (n, d) of the network as it is, not augmented."""
+    width = model.projection.in_features
+    shapes = {"pooled": ((len(data.rows), width), "float32")}
+    kept = stored(lambda images: [model.pooled(images)], data, shapes, data.inputs.at_once)
+    values = torch.from_numpy(kept.maps(pooled=True).copy()).to(data.run.device)
+    run = replace(data.run, after_epoch=None)
+    return replace(data, inputs=Held(values), rows=torch.arange(len(values)), run=run)
+
+
 def train(model: Model, config: Config, data: TrainingData) -> None:
     """Fix the rules, then fit what there is to fit by Adam (algorithm 1)."""
+    sampler = partial(random_batches, size=config.batch_size)
     if config.rule == "visual":
         set_visual_rules(model, config, data)
+    elif len(data.inputs.shape) == 3 and config.head_epochs:
+        optimizer = torch.optim.Adam(model.projection.parameters(), config.lr)
+        objective = Objective(model.loss, optimizer)
+        fit(model, pooled_inputs(model, data), sampler, objective, config.head_epochs, "head")
     parts = ((model.trunk, config.trunk_lr), (model.projection, config.lr))
     every = [{"params": list(part.parameters()), "lr": lr} for part, lr in parts]
     groups = [group for group in every if group["params"]]
     if not groups:  # V-CC on pooled features is in closed form
         return
     optimizer = torch.optim.Adam(groups)
-    sampler = partial(random_batches, size=config.batch_size)
     fit(model, data, sampler, Objective(model.loss, optimizer), config.epochs)

@@ -1,4 +1,8 @@
-"""torchvision and timm networks, cut at a named layer: images in, a map of region features out."""
+"""torchvision and timm networks, cut at a named layer: images in, a map of region features out.
+
+A fully connected layer (AlexNet's fc7 is torchvision's ``classifier.5``) describes the whole image
+by one vector: a map of 1 x 1, which has pooled features and no regions.
+"""
 
 import hashlib
 import logging
@@ -43,7 +47,8 @@ LAST_MAP = {
 
 
 class Trunk(nn.Module):
-    """A network up to one layer: (b, 3, h, w) normalised images to (b, d, grid, grid) features.
+    """A network up to one layer: (b, 3, h, w) normalised images to (b, d, grid, grid) features, of
+    a layer of vectors (b, d, 1, 1).
 
     ``mean`` and ``deviation``, (1, 3, 1, 1), are of the images that the network was trained on.
     """
@@ -66,7 +71,7 @@ class Trunk(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the map of the layer."""
         features: Tensor = self.body(images)["map"]
-        return features
+        return features[:, :, None, None] if features.ndim == 2 else features
 
 
 def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:

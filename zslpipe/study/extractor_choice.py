@@ -24,11 +24,7 @@ def extractor_of(config: Mapping[str, Any], dataset: str, row: Row) -> str:
         if name not in extractors:
             raise InputError(f"config: no extractor {name!r}; {nearest(name, extractors)}")
     if named:
-        if kind != "pooled" and extractors[named]["backbone"] == "stored":
-            raise InputError(
-                f"{row.where}.extractor: {named!r} holds pooled features only, "
-                f"the method takes {kind}"
-            )
+        _check_named(named, extractors[named], row)
         return str(named)
     wanted = row.source.inputs[kind]
     for name in offered:
@@ -40,6 +36,23 @@ def extractor_of(config: Mapping[str, Any], dataset: str, row: Row) -> str:
         f"{row.where}: dataset {dataset!r} has no extractor with {lacking} among: "
         f"{', '.join(offered)}; name one with 'extractor'"
     )
+
+
+def _check_named(name: str, extractor: Mapping[str, Any], row: Row) -> None:
+    """Raise InputError where a row needs more than the extractor that it names has: images where
+    features are stored, regions where one vector stands for the whole image.
+    """
+    if row.input != "pooled" and extractor["backbone"] == "stored":
+        raise InputError(
+            f"{row.where}.extractor: {name!r} holds pooled features only, "
+            f"the method takes {row.input}"
+        )
+    has_regions = row.input == "regions" or row.source.has_maps
+    if row.input != "pooled" and has_regions and extractor["grid"] == 1:
+        raise InputError(
+            f"{row.where}.extractor: {name!r} has one vector for the whole image (grid 1), "
+            f"{row.source.name} needs regions; name an extractor of a convolutional layer"
+        )
 
 
 def _fits(extractor: Mapping[str, Any], wanted: Mapping[str, int], kind: str) -> bool:

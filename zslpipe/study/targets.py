@@ -61,7 +61,7 @@ class Targets:
             "maps": declared.has_attention and images,
             "parts": declared.has_attention and parts,
             "channels": declared.has_part_attention and images,
-            "gradcam": has_semantic_rules(run) and images,
+            "gradcam": has_explained_rules(run) and images,
         }
         fill = {"dataset": run.dataset, "method": run.method, "variant": run.variant}
         stem = PATHS.figure.format(**fill)
@@ -80,10 +80,10 @@ class Targets:
         return figures
 
 
-def has_semantic_rules(run: Run) -> bool:
+def has_explained_rules(run: Run) -> bool:
     """Return whether a run is a crafted network with one number an attribute in its rules, which
-    can be taken away.
+    can be taken away, and with a map: a layer of vectors (grid 1) has none to show.
     """
     rule = run.settings.get("rule", "semantic")
     crafted = (run.method, rule, run.semantics) == ("crafting", "semantic", "att")
-    return crafted and run.trunk is not None
+    return crafted and run.trunk is not None and run.trunk["grid"] > 1
