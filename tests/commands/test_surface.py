@@ -28,7 +28,7 @@ SURFACE = {
     "score-irrelevant": f"--weights! --seed=0 --irrelevant! {RUN} --words --output! {COMPUTE}",
     "grad-cam": f"--weights! --seed=0 {RUN} --without --output! --count=6 {COMPUTE}",
     "localize": f"--attention! --index! {IMAGES} --output!",
-    "ensemble": "--name! --kind! --output! matrices...",
+    "ensemble": "--name! --kind! --validation --output! matrices...",
     "rebalance": "--kind! --scores! --validation --irrelevant --settings={} --output!",
     "evaluate": "--scores! --output!",
     "best-on-test": "--metrics! --history! --output!",

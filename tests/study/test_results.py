@@ -98,12 +98,34 @@ def test_what_a_rebalancing_needs():
 
 
 def test_members_of_an_ensemble():
-    files = results().member_files(
-        wildcards(dataset="creatures", ensemble="both", seed="3", file="validation")
-    )
-    assert files == [
-        f"results/creatures/runs/{name}/default/seed3/validation.h5" for name in ("dazle", "eszsl")
-    ]
+    folders = [f"results/creatures/runs/{name}/default/seed3" for name in ("dazle", "eszsl")]
+    where = {"dataset": "creatures", "ensemble": "both", "seed": "3"}
+    validation = [f"{folder}/validation.h5" for folder in folders]
+    for file in ("scores", "validation", "irrelevant"):
+        # All three at the temperatures of the validation classes.
+        assert results().member_files(wildcards(**where, file=file)) == {
+            "members": [f"{folder}/{file}.h5" for folder in folders],
+            "validation": validation,
+        }
+    options = results().validation_options(wildcards(**where))
+    assert options == f"--validation {validation[0]} --validation {validation[1]}"
+    trained = study("ensembles.both.temperature=trained").results
+    found = trained.member_files(wildcards(**where, file="scores"))
+    assert found == {"members": [f"{folder}/scores.h5" for folder in folders]}
+    assert trained.validation_options(wildcards(**where)) == ""
+
+
+def test_an_ensemble_of_what_was_rebalanced():
+    assert results().rebalanced_first == []
+    made = study("ensembles.both.order='rebalance first'").results
+    assert made.rebalanced_first == ["both"]
+    where = {"dataset": "creatures", "ensemble": "both", "seed": "3"}
+    folders = [f"results/creatures/runs/{name}/default/seed3" for name in ("dazle", "eszsl")]
+    assert made.rebalanced_member_files(wildcards(**where, rebalancing="cosmo")) == {
+        "members": [f"{folder}/cosmo/scores.h5" for folder in folders],
+        "validation": [f"{folder}/validation.h5" for folder in folders],
+    }
+    assert made.metrics == results().metrics  # the same rows
 
 
 def test_irrelevant_images_are_the_users_or_drawn():
@@ -126,6 +148,10 @@ MISTAKES = {
     ),
     "ensembles.eszsl.of=[dazle,eszsl]": (
         "config, ensembles.eszsl: a method has this name; choose another"
+    ),
+    "ensembles.both.order=first": "config, ensembles.both.order: 'first' is none of average first,",
+    "ensembles.both.temperature=warm": (
+        "config, ensembles.both.temperature: 'warm' is none of likeliest, trained"
     ),
     "datasets.creatures.irrelevant=thing": (
         "config, datasets.creatures: dazle/default with 'discriminator': set 'irrelevant' to one "

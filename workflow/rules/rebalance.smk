@@ -4,7 +4,7 @@
 
 rule ensemble:
     input:
-        study.results.member_files,
+        unpack(study.results.member_files),
     output:
         paths.ensemble,
     wildcard_constraints:
@@ -18,9 +18,29 @@ rule ensemble:
         runtime=10,
     params:
         code=code_hash("zslpipe.commands.scores:ensemble"),
+        kind="{file}",
+        validation=study.results.validation_options,
     shell:
-        "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {wildcards.file}"
-        " --output {output} {input}"
+        "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {params.kind}"
+        " {params.validation} --output {output} {input.members}"
+
+
+# The other order, the paper's figure 6: members are rebalanced, then averaged.
+use rule ensemble as ensemble_of_rebalanced with:
+    input:
+        unpack(study.results.rebalanced_member_files),
+    output:
+        paths.rebalanced_ensemble,
+    wildcard_constraints:
+        ensemble=alternatives(study.results.rebalanced_first),
+        rebalancing=alternatives(study.results.kinds),
+    params:
+        code=code_hash("zslpipe.commands.scores:ensemble"),
+        kind="scores",
+        validation=study.results.validation_options,
+
+
+ruleorder: ensemble_of_rebalanced > rebalance
 
 
 rule rebalance:

@@ -47,9 +47,22 @@ def localize(
     help="What the files hold: scores of a dataset's images, of its validation problem, or of "
     "task-irrelevant images.",
 )
+@click.option(
+    "--validation",
+    type=INPUT_FILE,
+    multiple=True,
+    help="validation.h5 of each file, in their order: each softmax is taken at the temperature "
+    "likeliest there. Without it scores go through a softmax as they are.",
+)
 @output_option(OUTPUT_FILE, help="Score matrix (.h5) to write.")
 @click.argument("matrices", nargs=-1, required=True, type=INPUT_FILE)
-def ensemble(name: str, kind: str, output: Path, matrices: tuple[Path, ...]) -> None:
+def ensemble(
+    name: str,
+    kind: str,
+    validation: tuple[Path, ...],
+    output: Path,
+    matrices: tuple[Path, ...],
+) -> None:
     """Average the softmax outputs of score matrices.
 
     MATRICES are files of the same dataset and seed, two or more. The result is a score matrix
@@ -59,7 +72,7 @@ def ensemble(name: str, kind: str, output: Path, matrices: tuple[Path, ...]) -> 
     from zslpipe.scores.ensembles import ensemble_irrelevant
 
     average = ensemble_irrelevant if kind == "irrelevant" else run
-    average(matrices, output, name, "default")
+    average(matrices, validation, output, name, "default")
 
 
 @click.command("rebalance")

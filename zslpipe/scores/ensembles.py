@@ -1,10 +1,17 @@
 """Ensembles: the mean of the softmax outputs of several runs, as V&S-CC is of V-CC and S-CC
 (Classifier Crafting, 2.1).
 
+Members are unequally sharp: one trained to be sure outweighs one whose probabilities are nearly
+alike, whatever they know. Where validation.h5 of the members is given, each softmax is taken at the
+temperature that makes the labels there likeliest (ours; the paper smoothes its figure 6 with a
+temperature that it does not give); without them scores are logits as they were trained. On CUB's
+birds, sentences, validation classes: T1 83.5 against 81.1 as trained, the better member 83.7;
+attributes 65.0 against 63.4, the better member 63.4.
+
 The result is a score matrix like any other (the log of the mean, all splits), so every rebalancing
 works on it. The paper's figure 6 does it the other way round: rebalance each member, then take the
-mean. Members that were rebalanced by a kind that writes log-probabilities are averaged as they
-stand, without another softmax; the member with the lowest temperature then outweighs the others.
+mean. Members that were rebalanced by a kind that writes log-probabilities, smoothed by a
+temperature of its own, are averaged as they stand, without another softmax.
 """
 
 import itertools
@@ -25,8 +32,9 @@ from zslpipe.formats.scores import (
     write_scores,
 )
 from zslpipe.machine.errors import InputError
-from zslpipe.scores.gating import log_softmax
-from zslpipe.scores.kinds import PROBABILITIES
+from zslpipe.scores.gating import likeliest_temperature, log_softmax
+from zslpipe.scores.kinds import PROBABILITIES, tested
+from zslpipe.scores.rebalancing import check_run
 
 # what has to be equal in all members
 SAME = ("dataset", "seed", "protocol", "rebalancing", "classes")
@@ -35,13 +43,20 @@ SAME_IRRELEVANT = ("dataset", "seed", "source", "classes")
 TOLD = ("extractor", "semantics", "words", "selection")
 
 
-def ensemble(members: Sequence[Path], output: Path, method: str, variant: str) -> None:
+def ensemble(
+    members: Sequence[Path],
+    validations: Sequence[Path],
+    output: Path,
+    method: str,
+    variant: str,
+) -> None:
     """Write the ensemble of several ``scores.h5`` (or ``validation.h5``) as a run of ``method`` and
-    ``variant``.
+    ``variant``; ``chosen`` tells the temperatures.
 
-    Scores that are no log-probabilities yet go through a softmax as they are: a method's scores are
-    logits in the temperature that it was trained with. Raises InputError for fewer than two
-    members, and for members of different dataset, seed, classes, images, labels or rebalancing.
+    ``validations``: ``validation.h5`` of each member, in the same order, for its likeliest
+    temperature; none of them where scores go through a softmax as they are. Raises InputError for
+    fewer than two members, for members of different dataset, seed, classes, images, labels or
+    rebalancing, for a validation.h5 of another run, and where it has no validation classes.
     """
     _check_count(members)
     matrices = [read_scores(path) for path in members]
@@ -52,13 +67,18 @@ def ensemble(members: Sequence[Path], output: Path, method: str, variant: str) -
             raise InputError(
                 f"{path}: other images or labels than {members[0]}; an ensemble needs one index"
             )
+    found = _temperatures(members, matrices, validations)
     scores = {}
     for split in SPLITS:
-        scores[split] = _mean([_logarithms(matrix, split) for matrix in matrices])
+        pairs = zip(matrices, found, strict=True)
+        scores[split] = _mean([_logarithms(matrix, split, heat) for matrix, heat in pairs])
     chosen: dict[str, object] = {}
-    for matrix in matrices:
-        if matrix.chosen:
-            chosen[f"{matrix.method} / {matrix.variant}"] = dict(matrix.chosen)
+    for matrix, temperature in zip(matrices, found, strict=True):
+        told = dict(matrix.chosen)
+        if validations and matrix.rebalancing not in PROBABILITIES:
+            told["likeliest_temperature"] = temperature
+        if told:
+            chosen[f"{matrix.method} / {matrix.variant}"] = told
     changed: dict[str, Any] = {"method": method, "variant": variant}
     for name in TOLD:
         changed[name] = _joined([getattr(matrix, name) for matrix in matrices])
@@ -66,9 +86,15 @@ def ensemble(members: Sequence[Path], output: Path, method: str, variant: str) -
     write_scores(output, replace(first, **changed, scores=scores, chosen=chosen))
 
 
-def ensemble_irrelevant(members: Sequence[Path], output: Path, method: str, variant: str) -> None:
-    """Write the ensemble of several ``irrelevant.h5``; InputError as :func:`ensemble`, and for
-    other sources.
+def ensemble_irrelevant(
+    members: Sequence[Path],
+    validations: Sequence[Path],
+    output: Path,
+    method: str,
+    variant: str,
+) -> None:
+    """Write the ensemble of several ``irrelevant.h5``, at the temperatures of :func:`ensemble`;
+    InputError as there, and for other sources.
     """
     _check_count(members)
     found = [read_irrelevant(path) for path in members]
@@ -78,8 +104,36 @@ def ensemble_irrelevant(members: Sequence[Path], output: Path, method: str, vari
             raise InputError(
                 f"{path}: {len(irrelevant.scores)} images, {members[0]} has {len(found[0].scores)}"
             )
-    scores = _mean([log_softmax(irrelevant.scores) for irrelevant in found])
+    pairs = zip(found, _temperatures(members, found, validations), strict=True)
+    scores = _mean([log_softmax(irrelevant.scores, heat) for irrelevant, heat in pairs])
     write_irrelevant(output, replace(found[0], method=method, variant=variant, scores=scores))
+
+
+def _temperatures(
+    paths: Sequence[Path],
+    members: Sequence[ScoreMatrix | IrrelevantScores],
+    validations: Sequence[Path],
+) -> list[float]:
+    """Return the temperature of each member's softmax: the likeliest on its validation.h5, or 1."""
+    if not validations:
+        return [1.0] * len(members)
+    if len(validations) != len(members):
+        raise InputError(
+            f"{len(members)} members and {len(validations)} validation.h5; give one of each, in "
+            "the same order"
+        )
+    found = []
+    for path, member, validation in zip(paths, members, validations, strict=True):
+        matrix = read_scores(validation)
+        check_run(matrix, member, None, validation)
+        if not set(matrix.classes) <= set(member.classes):
+            raise InputError(f"{validation}: its classes are not among those of {path}")
+        if not len(matrix.labels["test_unseen"]):
+            raise InputError(
+                f"{validation}: no validation classes; set the ensemble's temperature to 'trained'"
+            )
+        found.append(likeliest_temperature(*tested(matrix)))
+    return found
 
 
 def _check_count(members: Sequence[Path]) -> None:
@@ -130,12 +184,14 @@ def _joined(texts: Sequence[str]) -> str:
     return " + ".join(dict.fromkeys(text for text in texts if text))
 
 
-def _logarithms(matrix: ScoreMatrix, split: str) -> np.ndarray:
-    """Return a split's (image, class) log-probabilities, float64."""
+def _logarithms(matrix: ScoreMatrix, split: str, temperature: float) -> np.ndarray:
+    """Return a split's (image, class) log-probabilities, float64; those of a rebalancing that
+    writes such stay.
+    """
     scores = matrix.scores[split]
     if matrix.rebalancing in PROBABILITIES:
         return scores.astype(np.float64)
-    return log_softmax(scores)
+    return log_softmax(scores, temperature)
 
 
 def _mean(logarithms: Sequence[np.ndarray]) -> np.ndarray:

@@ -72,16 +72,23 @@ class Given:
         """
         if self.validation is None:
             raise ValueError("a kind that chooses has to name 'validation' among its needs")
-        splits = ("test_seen", "test_unseen")
-        scores = np.concatenate([self.validation.scores[split] for split in splits])
-        labels = np.concatenate([self.validation.labels[split] for split in splits])
-        return scores.astype(np.float64), labels, self.validation.seen
+        return *tested(self.validation), self.validation.seen
 
     def unrelated(self) -> np.ndarray:
         """Return scores (image, class), float64, of the task-irrelevant images."""
         if self.irrelevant is None:
             raise ValueError("a kind that reads them has to name 'irrelevant' among its needs")
         return self.irrelevant.scores.astype(np.float64)
+
+
+def tested(matrix: "ScoreMatrix") -> tuple[np.ndarray, np.ndarray]:
+    """Return scores (image, class), float64, and labels (image,) of all test images, those of seen
+    classes first.
+    """
+    splits = ("test_seen", "test_unseen")
+    scores = np.concatenate([matrix.scores[split] for split in splits])
+    labels = np.concatenate([matrix.labels[split] for split in splits])
+    return scores.astype(np.float64), labels
 
 
 class Rebalancing(Protocol):

@@ -50,7 +50,7 @@ def rebalance(
     if "irrelevant" in chosen.needs():
         path = _given(irrelevant, "irrelevant", where)
         unrelated = read_irrelevant(path)
-        _check_run(unrelated, matrix, matrix.classes, path)
+        check_run(unrelated, matrix, matrix.classes, path)
         if not len(matrix.scores["trainval"]):
             raise InputError(f"{scores}: trainval is empty; {where} learns from training images")
     write_scores(output, rebalanced(chosen, Given(matrix, choosing, unrelated)))
@@ -114,7 +114,7 @@ def _check_validation(validation: ScoreMatrix, matrix: ScoreMatrix, path: Path) 
     of test images.
     """
     seen = tuple(name for name, member in zip(matrix.classes, matrix.seen, strict=True) if member)
-    _check_run(validation, matrix, seen, path)
+    check_run(validation, matrix, seen, path)
     for split in ("test_seen", "test_unseen"):
         if not len(validation.labels[split]):
             raise InputError(
@@ -122,18 +122,21 @@ def _check_validation(validation: ScoreMatrix, matrix: ScoreMatrix, path: Path) 
             )
 
 
-def _check_run(
-    other: ScoreMatrix | IrrelevantScores, matrix: ScoreMatrix, classes: tuple[str, ...], path: Path
+def check_run(
+    other: ScoreMatrix | IrrelevantScores,
+    matrix: ScoreMatrix | IrrelevantScores,
+    classes: tuple[str, ...] | None,
+    path: Path,
 ) -> None:
     """Raise InputError unless ``other`` is of the matrix's dataset, method, variant and seed, with
-    these classes.
+    these classes (None: whatever its classes are).
     """
     for name in ("dataset", "method", "variant", "seed"):
         found, expected = getattr(other, name), getattr(matrix, name)
         if found != expected:
             told = f"{name} is {found!r}, that of the scores {expected!r}"
             raise InputError(f"{path}: {told}; give files of one run")
-    if other.classes != classes:
+    if classes is not None and other.classes != classes:
         kind = "all" if classes == matrix.classes else "the seen"
         raise InputError(
             f"{path}: its {len(other.classes)} classes are not {kind} {len(classes)} of the scores"

@@ -39,6 +39,9 @@ class Paths:
     localization: str = f"{SEED}/localization.json"
     gradcam: str = f"{SEED}/gradcam.h5"
     ensemble: str = "results/{dataset}/runs/{ensemble}/default/seed{seed}/{file}.h5"
+    rebalanced_ensemble: str = (
+        "results/{dataset}/runs/{ensemble}/default/seed{seed}/{rebalancing}/scores.h5"
+    )
     rebalanced_scores: str = f"{REBALANCED}/scores.h5"
     rebalanced_metrics: str = f"{REBALANCED}/metrics.json"
     tables: str = "results/tables"

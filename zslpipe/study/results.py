@@ -105,11 +105,39 @@ class Results:
         """Every kind of rebalancing that is not the scores as they are."""
         return [kind for kind in KINDS if kind != "none"]
 
-    def member_files(self, wildcards: Any) -> list[str]:
-        """Return the files of an ensemble's members that are averaged."""
-        pattern = f"{PATHS.run}/{wildcards.file}.h5"
+    @property
+    def rebalanced_first(self) -> list[str]:
+        """Ensembles that average what was rebalanced."""
+        entries = self.config["ensembles"].items()
+        return [name for name, entry in entries if entry["order"] == "rebalance first"]
+
+    def member_files(self, wildcards: Any) -> dict[str, list[str]]:
+        """Return the files of an ensemble's members that are averaged, and validation.h5 of each
+        where their temperatures come from it.
+        """
+        return self._of_members(wildcards, f"{PATHS.run}/{wildcards.file}.h5")
+
+    def rebalanced_member_files(self, wildcards: Any) -> dict[str, list[str]]:
+        """Return what :meth:`member_files` does, of members after a rebalancing."""
+        pattern = PATHS.rebalanced_scores.replace("{rebalancing}", wildcards.rebalancing)
+        return self._of_members(wildcards, pattern)
+
+    def _of_members(self, wildcards: Any, pattern: str) -> dict[str, list[str]]:
+        """Return the files ``pattern`` of an ensemble's members, and their validation.h5."""
+        patterns = {"members": pattern}
+        if self.config["ensembles"][wildcards.ensemble]["temperature"] == "likeliest":
+            patterns["validation"] = PATHS.validation
         fill = {"dataset": wildcards.dataset, "seed": wildcards.seed}
-        return [pattern.format(run=member, **fill) for member in self.members(wildcards.ensemble)]
+        members = self.members(wildcards.ensemble)
+        found = {}
+        for name, one in patterns.items():
+            found[name] = [one.format(run=member, **fill) for member in members]
+        return found
+
+    def validation_options(self, wildcards: Any) -> str:
+        """Return the options that name validation.h5 of an ensemble's members."""
+        files = self._of_members(wildcards, PATHS.scores).get("validation", [])
+        return " ".join(f"--validation {path}" for path in files)
 
     def needed(self, wildcards: Any) -> dict[str, str]:
         """Return what a rebalancing needs besides the scores: validation.h5, irrelevant.h5."""

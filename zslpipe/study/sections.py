@@ -168,6 +168,10 @@ class Ensemble:
 
     of: Annotated[tuple[str, ...], Field(min_length=2), Different]
     """runs as method/variant (a method's name alone: its default)"""
+    temperature: Literal["likeliest", "trained"] = "likeliest"
+    """of each member's softmax: the likeliest on the validation classes, or that of its training"""
+    order: Literal["average first", "rebalance first"] = "average first"
+    """of what is rebalanced: the average, or each member before the average (crafting, figure 6)"""
     rebalancing: Rebalancings = ("none",)
     """rows of the table, one a kind; oracle knows which images are of unseen classes"""
 
