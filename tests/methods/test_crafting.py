@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 SEEN = torch.tensor([True, False, True, True, False])
 IMAGES, WIDTH, ATTRIBUTES, SIDE = 12, 7, 4, 48
 LABELS = torch.tensor([0, 2, 3]).repeat(4)
-DEFAULT = Config(backbone="demo", epochs=2, batch_size=5)
+DEFAULT = Config(backbone="demo", head_epochs=1, epochs=2, batch_size=5)
 VISUAL = replace(DEFAULT, rule="visual")
 PLAIN = {"similarity": "inner product", "temperature": 1.0}
 
@@ -280,7 +280,7 @@ def test_images_through_the_frozen_network_are_its_pooled_features(tmp_path, rul
 
 def test_training_is_adam_with_a_rate_a_part(tmp_path):
     """One batch of all images: Adam's first step is the rate times g / (|g| + 1e-8)."""
-    config = replace(DEFAULT, epochs=1, batch_size=IMAGES, lr=0.2, trunk_lr=0.03)
+    config = replace(DEFAULT, head_epochs=0, epochs=1, batch_size=IMAGES, lr=0.2, trunk_lr=0.03)
     before, after = model_of(config, "images"), trained(config, tmp_path, "images")
     before.loss(Batch(inputs_of("images").values, LABELS))["cross_entropy"].backward()
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
@@ -348,17 +348,21 @@ def test_it_takes_images_first_and_pooled_features_too():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backbone", "size", "width", "grid"),
-    [("alexnet", 224, 256, 6), ("resnet101", 224, 2048, 7), ("densenet201", 224, 1920, 7),
-     ("timm/darknet53", 256, 1024, 8)],
+    ("backbone", "layer", "size", "width", "grid"),
+    [("alexnet", "classifier.5", 224, 4096, 1), ("resnet101", "", 224, 2048, 7),
+     ("densenet201", "", 224, 1920, 7), ("timm/darknet53", "", 256, 1024, 8)],
 )  # fmt: skip
-def test_the_papers_backbones_are_cut_at_their_last_map(backbone, size, width, grid):
-    trunk = build_trunk(backbone, "random")
+def test_the_papers_backbones_are_cut_before_their_softmax(backbone, layer, size, width, grid):
+    """AlexNet's f is fc7, the others' the mean over their last map."""
+    trunk = build_trunk(backbone, "random", layer or None)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         maps = trunk(images)
     assert maps.shape == (2, width, grid, grid)
-    assert torch.isfinite(maps).all() and maps.std(dim=(2, 3)).max() > 0
+    assert torch.isfinite(maps).all()
+    assert grid == 1 or maps.std(dim=(2, 3)).max() > 0
     assert not torch.allclose(maps[0], maps[1])
-    model = Model(Config(backbone=backbone), classes_of(), (3, size, size))
+    model = Model(Config(backbone=backbone, layer=layer), classes_of(), (3, size, size))
     assert model.projection.in_features == width
+    with torch.no_grad():
+        torch.testing.assert_close(model.pooled(images).shape, torch.Size([2, width]))

@@ -1,5 +1,6 @@
 """An epoch of classifier crafting as its equations and Adam's say, without fit()."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,8 +28,10 @@ def values_of(*shape: int) -> Tensor:
     return torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(1))
 
 
-def trained(config: Config, values: Tensor, folder: Path) -> tuple[Model, Model, list[Tensor]]:
-    """Return a model before and after the epoch, and the epoch's batches."""
+def trained(
+    config: Config, values: Tensor, folder: Path
+) -> tuple[Model, Model, list[list[Tensor]]]:
+    """Return a model before and after training, and each epoch's batches."""
     models = []
     for _ in range(2):
         torch.manual_seed(0)
@@ -36,9 +39,9 @@ def trained(config: Config, values: Tensor, folder: Path) -> tuple[Model, Model,
     run = TrainingRun(0, torch.device("cpu"), folder)
     data = Recorded(Held(values), torch.arange(IMAGES), LABELS, classes(), run)
     train(models[1], config, data)
-    [batches] = data.epochs
-    assert torch.cat(batches).sort().values.tolist() == list(range(IMAGES))
-    return models[0], models[1], batches
+    for batches in data.epochs:
+        assert torch.cat(batches).sort().values.tolist() == list(range(IMAGES))
+    return models[0], models[1], data.epochs
 
 
 class Adam:
@@ -66,7 +69,7 @@ def test_an_epoch_of_semantic_rules_is_that_by_hand(tmp_path):
     """Equations (1) and (2) on pooled features: cosines over the temperature, seen classes."""
     config = Config(lr=0.02, temperature=0.3, batch_size=5, epochs=1)
     pooled = values_of(WIDTH).double()
-    before, after, batches = trained(config, pooled, tmp_path)
+    before, after, [batches] = trained(config, pooled, tmp_path)
     A = before.projection.weight.detach().clone().requires_grad_()
     a = before.projection.bias.detach().clone().requires_grad_()
     rules = F.normalize(classes().attributes, dim=1).double()[SEEN]
@@ -84,7 +87,7 @@ def test_an_epoch_of_the_network_is_that_by_hand(tmp_path):
     rate = 1e-3
     config = Config(rule="visual", backbone="demo", trunk_lr=rate, batch_size=5, epochs=1)
     images = values_of(3, SIDE, SIDE).double()
-    before, after, batches = trained(config, images, tmp_path)
+    before, after, [batches] = trained(config, images, tmp_path)
     before.rules.copy_(after.rules)
     weights = list(before.trunk.parameters())
     started = [weight.detach().clone() for weight in weights]
@@ -95,3 +98,51 @@ def test_an_epoch_of_the_network_is_that_by_hand(tmp_path):
         move = (weight - start).norm()
         assert move > 0
         assert (found - weight).norm() < 1e-3 * move
+
+
+def test_semantic_rules_of_images_train_the_linear_layer_first(tmp_path):
+    """An epoch of A alone on what the network makes of the images before it trains, then one of
+    both, each at its rate, Adam begun anew.
+    """
+    config = Config(
+        backbone="demo", lr=0.02, trunk_lr=1e-3, temperature=0.3, batch_size=5,
+        head_epochs=1, epochs=1,
+    )  # fmt: skip
+    images = values_of(3, SIDE, SIDE)
+    before, after, [first, second] = trained(config, images, tmp_path)
+    rules = F.normalize(classes().attributes, dim=1)[SEEN]
+    targets = torch.tensor([TARGETS[label] for label in LABELS.tolist()])
+
+    def loss(pooled: Tensor, batch: Tensor) -> Tensor:
+        features = F.normalize(pooled @ A.T + a, dim=1)
+        return F.cross_entropy(features @ rules.T / 0.3, targets[batch])
+
+    A = before.projection.weight.detach().clone().requires_grad_()
+    a = before.projection.bias.detach().clone().requires_grad_()
+    with torch.no_grad():
+        pooled = before.trunk(images).mean(dim=(2, 3))
+    adam = Adam([A, a], [0.02, 0.02])
+    for batch in first:
+        adam.step(loss(pooled[batch], batch))
+    head = A.detach().clone()
+    weights = list(before.trunk.parameters())
+    started = [weight.detach().clone() for weight in weights]
+    adam = Adam([*weights, A, a], [1e-3] * len(weights) + [0.02, 0.02])
+    for batch in second:
+        adam.step(loss(before.trunk(images[batch]).mean(dim=(2, 3)), batch))
+    assert (head - before.projection.weight).norm() > 0.1 < (A - head).norm()
+    torch.testing.assert_close(after.projection.weight, A.detach(), rtol=0, atol=1e-3)
+    torch.testing.assert_close(after.projection.bias, a.detach(), rtol=0, atol=1e-3)
+    moved = torch.cat([(one - old).flatten() for one, old in zip(weights, started, strict=True)])
+    pairs = zip(after.trunk.parameters(), started, strict=True)
+    found = torch.cat([(one - old).flatten() for one, old in pairs])
+    assert (found - moved).norm() < 0.05 * moved.norm() > 0
+
+
+def test_a_head_of_no_epochs_and_visual_rules_train_at_once(tmp_path):
+    for number, config in enumerate(
+        (Config(backbone="demo", head_epochs=0, epochs=2), Config(rule="visual", epochs=2))
+    ):
+        values = values_of(3, SIDE, SIDE)
+        epochs = trained(replace(config, backbone="demo"), values, tmp_path / str(number))[2]
+        assert len(epochs) == 2
