@@ -9,7 +9,7 @@ import yaml
 
 from tests.made_up.places import ROOT
 from zslpipe.formats.index import PROPOSED_SPLIT
-from zslpipe.reports.tables.published import METRICS, differences, papers
+from zslpipe.reports.tables.published import METRICS, differences, paper_dataset, papers
 from zslpipe.study.study import Study
 
 EXPERIMENTS = sorted((ROOT / "workflow" / "experiments").glob("*.yaml"))
@@ -17,6 +17,7 @@ EXPERIMENTS = sorted((ROOT / "workflow" / "experiments").glob("*.yaml"))
 LENGTHS = {
     "CUB/att_splits.mat": 312,
     "CUB/sent_splits.mat": 1024,
+    "standard_split/CUB/att_splits.mat": 312,
     "SUN/att_splits.mat": 102,
     "AWA1/att_splits.mat": 85,
     "AWA2/att_splits.mat": 85,
@@ -62,7 +63,8 @@ def shown():
                 words = study.config["words"].get(run.words, {"source": ""})
                 row |= {"semantics": run.semantics, "words": words.get("source", "")}
                 of_members.add(tuple(differences(row, reads_of(study, run))))
-            names = (row["method"], row["variant"], result.dataset, row["protocol"])
+            named = paper_dataset(result.dataset, row["protocol"])
+            names = (row["method"], row["variant"], named, row["protocol"])
             found.setdefault(names, []).extend((kind, of_members) for kind in result.rebalancing)
     return found
 

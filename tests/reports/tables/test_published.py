@@ -187,6 +187,7 @@ SAME = [
     (DAZLE, REGIONS),
     (DAZLE | {"semantics": "original_att (none)", "words": "my glove"}, REGIONS),
     (DAZLE, REGIONS | {"weights": "resnet101.pth"}),
+    (DAZLE | {"dataset": "CUB_standard", "protocol": "standard split"}, REGIONS),
     (RSAN, IMAGES),
     (RSAN | {"variant": "baseline", "words": "word2vec"}, IMAGES),  # which needs no words
     (RSAN | {"variant": "regression_loss", "words": "word2vec"}, IMAGES),
@@ -399,5 +400,9 @@ def place(method, variant, dataset, rebalancing, metric):
 
 def test_published_numbers_of_a_split_belong_to_that_split():
     assert published("dazle", "default", "CUB", "standard split") == {"T1": 67.8}
+    assert published("dazle", "default", "CUB_standard", "standard split") == {"T1": 67.8}
+    assert published("dazle", "default", "CUB_standard", "proposed split") == {}
+    table = "dazle, table 3; fixed features of regions"
+    assert source("dazle", "default", "CUB_standard", "standard split").startswith(table)
     assert published("dazle", "default", "CUB", "demo split") == {}
     assert source("dazle", "default", "CUB", "own split") == ""

@@ -22,6 +22,7 @@ NAMES = {
 }
 # What "pretrained on ImageNet" is of the libraries' names: torchvision's first weights, timm's own.
 IMAGENET = ("IMAGENET1K_V1", "pretrained")
+STANDARD_SPLIT, STANDARD = "standard split", "_standard"
 WEIGHT_FILES = (".pt", ".pth")
 NETWORK = ("backbone", "size", "grid", "width")
 BACKBONES = {
@@ -50,11 +51,18 @@ def papers() -> dict[str, Any]:
     return content
 
 
+def paper_dataset(dataset: str, protocol: str) -> str:
+    """Return a dataset's name in the papers: CUB_standard under the standard split is CUB, which
+    needs two names where a configuration has it under both splits.
+    """
+    return dataset.removesuffix(STANDARD) if protocol == STANDARD_SPLIT else dataset
+
+
 def _rows(method: str, variant: str, dataset: str, protocol: str) -> list[dict[str, Any]]:
     """Return the rows of a method's variant on one dataset under one split; empty for unknown
     names.
     """
-    wanted = (variant, dataset, protocol)
+    wanted = (variant, paper_dataset(dataset, protocol), protocol)
     rows = papers().get(method, {}).get("rows", [])
     return [
         row
@@ -68,7 +76,8 @@ def published(
 ) -> dict[str, float]:
     """Return the printed T1, U, S, H in per cent; what was not printed has no key.
 
-    The dataset's name has to be the paper's (``CUB``; not ``cub127``) and ``protocol``
+    The dataset's name has to be the paper's (``CUB``; not ``cub127``) or, under the standard split,
+    begin with it (``CUB_standard``), and ``protocol``
     (``Index.protocol``) the paper's split, else nothing is returned. U, S and H are given only for
     the rebalancing they were printed with; T1 is the same under any.
     """
@@ -104,7 +113,7 @@ def source(method: str, variant: str, dataset: str, protocol: str) -> str:
     told.append(f"{INPUTS[used['input']]}, {_network(used)}")
     if used.get("words", "none") != "none":
         told.append(f"words: {used['words']}")
-    told.append(f"class vectors: {_vectors(**paper['class_vectors'][dataset])}")
+    told.append(f"class vectors: {_vectors(**paper['class_vectors'][rows[0]['dataset']])}")
     if paper.get("chosen_on") == "test":
         told.append(ON_TEST)
     return "; ".join(told)
@@ -121,7 +130,7 @@ def differences(row: Mapping[str, Any], reads: Mapping[str, Any]) -> list[str]:
     if not reads:
         return ["what was read is not told"]
     used = _used(row["method"], rows[0])
-    vectors = papers()[row["method"]]["class_vectors"][row["dataset"]]
+    vectors = papers()[row["method"]]["class_vectors"][rows[0]["dataset"]]
     found = [
         *_other_network(used, reads),
         *_other_vectors(vectors, row["semantics"], reads["class_vectors"]),
