@@ -208,7 +208,7 @@ def test_selection_never_meets_a_test_image(paths, tmp_path):
     """Other features of the test images leave choice and weights as they were; those of training
     images do not.
     """
-    weights, chosen = [], []
+    weights, chosen, losses = [], [], []
     for name, splits in (
         ("as it is", []),
         ("test", ["test_seen", "test_unseen"]),
@@ -221,8 +221,11 @@ def test_selection_never_meets_a_test_image(paths, tmp_path):
         state = torch.load(output / "weights.pt", weights_only=True)["state"]
         weights.append(torch.cat([tensor.double().flatten() for tensor in state.values()]))
         chosen.append(dict(read_scores(output / "scores.h5").chosen))
+        with (output / "history.csv").open(newline="") as file:
+            losses.append([row["validation_loss"] for row in csv.DictReader(file)])
     assert torch.equal(weights[0], weights[1])
     assert chosen[0] == chosen[1]
+    assert losses[0] == losses[1] != losses[2]
     assert len(weights[2]) != len(weights[0]) or not torch.equal(weights[2], weights[0])
     matrix = read_scores(tmp_path / "as it is" / "seed0" / "scores.h5")
     assert matrix.selection == "validation classes"
@@ -230,6 +233,7 @@ def test_selection_never_meets_a_test_image(paths, tmp_path):
     with (tmp_path / "as it is" / "seed0" / "history.csv").open(newline="") as file:
         phases = [row["phase"] for row in csv.DictReader(file)]
     assert phases == ["validation"] * 6 + ["train"] * matrix.chosen["epochs"]
+    assert [loss != "" for loss in losses[0]] == [phase == "validation" for phase in phases]
 
 
 def with_noise(paths: dict[str, Path], splits: list[str], path: Path) -> Path:

@@ -27,12 +27,12 @@ def validation_loss(model: Model, problem: Problem, run_inputs: RunInputs) -> di
     Images are not augmented and the model is in evaluation mode: it can lie below the training's
     loss, which is the mean over an epoch's steps.
     """
+    model.eval()
     if not isinstance(model, OfOneLoss):
         return {}
     held_out = problem.classes.seen[problem.test_labels]
     rows, labels = problem.test_rows[held_out], problem.test_labels[held_out]
     size, total = run_inputs.inputs.at_once, 0.0
-    model.eval()
     with torch.inference_mode():
         streamed = run_inputs.inputs.stream(rows.split(size))
         for inputs, part in zip(streamed, labels.split(size), strict=True):
