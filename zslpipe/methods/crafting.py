@@ -2,8 +2,8 @@
 
 Cavazza, 2021. The softmax classifier of a network gets fixed rules w_j, one a class; what trains is
 the feature f that has to match them, on images of seen classes alone (algorithm 1). Class
-embeddings z_j; x is the backbone's last map, averaged over positions; the numbers from (2) on are
-ours::
+embeddings z_j; x is the backbone's last map, averaged over positions, or the layer before its
+softmax (AlexNet's fc7: an extractor with a ``layer``); the numbers from (2) on are ours::
 
     (1) p_j = exp(f . w_j) / sum_l exp(f . w_l), at training over the seen classes, at test over all
     (2) semantic rules (S-CC):  w_j = z_j,  f = A x + a
@@ -26,10 +26,14 @@ Deviations
     - The linear projection of (4) is a ridge regression without intercept; s, the mean of |z_j|^2,
       makes lambda independent of the embeddings' scale (ours: the paper says "closed form").
     - Optimiser, rates, batch and epochs are ours: the paper names none. Batch norms keep their
-      statistics (ours): the prototypes were made with them, and a file of weights may hold batch
-      norms folded into the convolutions, to which the statistics of a batch do not belong.
-    - V&S-CC is the mean of the two models' softmax(scores); like the rebalancing it is made from
-      their score matrices.
+      statistics and nothing is dropped out (ours): the prototypes were made so, and a file of
+      weights may hold batch norms folded into the convolutions, to which the statistics of a batch
+      do not belong.
+    - From images the linear layer trains alone first, for ``head_epochs`` on x as the pretrained
+      network makes it (ours): a random layer would send the network gradients that damage it, and
+      a network's few epochs are too few to train the layer.
+    - V&S-CC is the mean of the two models' softmax(scores), each at its likeliest temperature; like
+      the rebalancing it is made from their score matrices (:mod:`zslpipe.scores.ensembles`).
 """
 
 from dataclasses import dataclass, replace

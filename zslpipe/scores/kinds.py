@@ -30,11 +30,17 @@ Deviations
     - cosmo: one matrix is both experts, p(j|S) and p(j|U) its softmax over either group. The gate
       learns from all test images of the validation problem; the public code keeps a third for
       choosing.
-    - discriminator: the paper's D reads the logits class by class. Such a D learns what seen
-      classes look like rather than what doubt looks like: on its validation classes it told seen
-      from unseen images no better than chance. Here it reads the best seen and the best unseen
-      log-probability ("confidence"; ours); "logits" is the paper's. Mixup coefficient and tau,
-      which the paper does not give, are chosen on the validation classes.
+    - discriminator: D reads the best seen and the best unseen log-probability ("confidence"; ours)
+      and so does what calibrated stacking does, a threshold on their gap: it brings nothing over
+      it here. On the validation classes of 127 classes of CUB D tells seen from unseen images with
+      an AUC of 0.81 to 0.92, the gap itself with 0.82 to 0.92; on test H is within 1.0 of
+      calibrated stacking's, AUSUC within 0.3.
+    - The paper's D reads all logits ("logits"): no better than chance (AUC 0.47 to 0.54), with
+      logits standardised by class or by image, a share from Beta(1, 1) as in mixup (Zhang et al.,
+      ICLR 2018), or Beta(0.2, 0.2), and five mixtures of each training image with 941 irrelevant
+      ones: it learns what seen classes look like, not what doubt looks like. Of all probabilities
+      instead of logits 0.78 to 0.89. So none of these is offered. Mixup coefficient and tau, which
+      the paper does not give, are chosen on the validation classes.
 """
 
 import functools
