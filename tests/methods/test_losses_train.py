@@ -33,8 +33,8 @@ QUICK_MLIS = mlis.Config(
     hidden=64, generator_steps=20, critic_steps=20, lr=1e-3, batch_size=32, refinement_lr=1e-2,
     refinement_epochs=5, classifier_lr=1e-2, epochs=5, classify_per_unseen=20,
 )  # fmt: skip
-# Of 5 attributes N(0, 0.01) as a deviation makes centres 0.02 long (the birds' 312: 0.18), which the
-# first steps of 6 classes stretch to 8 and more, where they hardly turn: here it is a variance.
+# Of 5 attributes N(0, 0.01) as a deviation makes centres 0.02 long (the birds' 312: 0.18), which
+# the first steps of 6 classes stretch to 8 and more, where they hardly turn: here it is a variance.
 QUICK_SGMA = sgma.Config(backbone="demo", batch_size=10, epochs=4, centre_deviation=0.1)
 QUICK_CRAFTING = crafting.Config(backbone="demo", batch_size=10, lr=1e-2, epochs=4)
 # Method, settings and kind of inputs.

@@ -42,6 +42,7 @@ SPEC = {
     "selection": "last",
     "criterion": "H",
     "choose": {},
+    "track": "none",
 }
 METHODS = {
     "dazle": {"input": "regions", "words": "words", "settings": {"epochs": 1, "batch_size": 8}},

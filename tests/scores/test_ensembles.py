@@ -179,7 +179,7 @@ def test_the_result_reads_what_its_members_read(tmp_path):
     for name, second in others.items():
         write_scores(tmp_path / f"{name}.h5", named(matrix, method="v_cc", reads=second))
         pair = [tmp_path / "a.h5", tmp_path / f"{name}.h5"]
-        ensemble(pair, tmp_path / f"vs_{name}.h5", "vs_cc", "default")
+        ensemble(pair, [], tmp_path / f"vs_{name}.h5", "vs_cc", "default")
     assert read_scores(tmp_path / "vs_same.h5").reads == reads
     expected = {"input": "images", "backbone": "resnet101 + alexnet"}
     expected |= {"size": "224 + none", "width": "none + 256"}
