@@ -41,6 +41,7 @@ SPEC = {
     "precision": "float32",
     "selection": "last",
     "criterion": "H",
+    "track": "none",
     "choose": {},
     "track": "none",
 }

@@ -77,17 +77,11 @@ def _read_numbers(
     """Return the 0-based image numbers of the splits; raises InputError where one is missing, or
     where there is a test_seen that the standard protocol has not.
     """
-    numbers = {}
-    for name in LOCATIONS[:3]:
-        if protocol == "proposed" or name != "test_seen":
-            found = required(variables, f"{name}_loc", path)
-            numbers[name] = zero_based(found, f"{name}_loc", path)
-    if protocol == "standard" and variables.get("test_seen_loc", np.empty(0)).size:
-        found = zero_based(variables["test_seen_loc"], "test_seen_loc", path)
-        aside = np.setdiff1d(found, np.concatenate(list(numbers.values())))
-        if len(aside):
-            told = f"test_seen_loc sets {len(aside)} images aside, the standard split none"
-            raise InputError(f"{path}: {told}; give that split's file, or protocol: proposed")
+    numbers: dict[str, np.ndarray] = {}
+    for name in ("trainval", "test_unseen"):
+        found = required(variables, f"{name}_loc", path)
+        numbers[name] = zero_based(found, f"{name}_loc", path)
+    _check_protocol(variables, numbers, path, protocol)
     for name in LOCATIONS[3:]:
         if f"{name}_loc" in variables:
             numbers[name] = zero_based(variables[f"{name}_loc"], f"{name}_loc", path)
@@ -95,6 +89,29 @@ def _read_numbers(
         absent = "one of train_loc and val_loc is absent; both or neither expected"
         raise InputError(f"{path}: {absent}")
     return numbers
+
+
+def _check_protocol(
+    variables: Mapping[str, np.ndarray],
+    numbers: dict[str, np.ndarray],
+    path: Path,
+    protocol: Protocol,
+) -> None:
+    """Raise InputError where a file is the other protocol's; test_seen joins ``numbers`` under the
+    proposed one.
+    """
+    held = variables.get("test_seen_loc", np.empty(0))
+    if protocol == "proposed":
+        if "test_seen_loc" not in variables:
+            told = "a file of the standard split is read with protocol: standard"
+            raise InputError(f"{path}: no variable 'test_seen_loc'; {told}")
+        numbers["test_seen"] = zero_based(held, "test_seen_loc", path)
+    elif held.size:
+        tested = zero_based(held, "test_seen_loc", path)
+        aside = np.setdiff1d(tested, np.concatenate(list(numbers.values())))
+        if len(aside):
+            told = f"test_seen_loc sets {len(aside)} images aside, the standard split none"
+            raise InputError(f"{path}: {told}; give that split's file, or protocol: proposed")
 
 
 def _class_names(variables: dict[str, np.ndarray], path: Path) -> tuple[str, ...]:
