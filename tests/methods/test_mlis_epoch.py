@@ -30,7 +30,6 @@ CONFIG = Config(
     metric_loss="circle",
     metric_margin=0.3,
     metric_scale=6.0,
-    metric_weight=0.6,
     semantic_weight=0.5,
     refine_per_unseen=3,
     refine_per_seen=1,
@@ -142,8 +141,7 @@ def refine(weights: Weights, real: Tensor, batches: list[Tensor]) -> None:
         joined = torch.cat([F.normalize(refined, dim=1), semantics], dim=1)
         is_real = batch < IMAGES
         logits = linear(weights, "refinement_classifier", refined)
-        metric = CONFIG.metric_weight * circle(joined[is_real], own[is_real])
-        loss = metric + F.cross_entropy(logits, own)
+        loss = circle(joined[is_real], own[is_real]) + F.cross_entropy(logits, own)
         descend(optimizer, loss)
 
 
