@@ -291,6 +291,16 @@ def test_training_is_adam_with_a_rate_a_part(tmp_path):
         torch.testing.assert_close(new[clear], expected[clear], rtol=0, atol=1e-4, msg=name)
 
 
+def test_the_linear_layers_own_epochs_are_not_measured(tmp_path):
+    """Choosing counts the epochs of the network; scoring all images after others would cost."""
+    data, measured = data_of(tmp_path, "images"), []
+    run = replace(data.run, after_epoch=lambda model, epoch: measured.append(epoch) or {})
+    train(model_of(DEFAULT, "images"), DEFAULT, replace(data, run=run))
+    assert measured == [1, 2]
+    stages = [(row["stage"], row["epoch"]) for row in run.history]
+    assert stages == [("head", 1), ("train", 1), ("train", 2)]
+
+
 def test_batch_norms_keep_their_statistics(tmp_path):
     """A file of weights may hold batch norms folded into their convolutions, which batch statistics
     would undo.
