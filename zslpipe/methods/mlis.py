@@ -20,7 +20,7 @@ Deviations
       (1) an anchor image, averaged over those where it is not 0, with similarities weighted by
       their distance from the optimum.
     - Both parts of [h, a] have unit length before w = ``semantic_weight`` multiplies a, so that
-      s = (cos h + w^2 cos a) / (1 + w^2).
+      s = (cos h + w^2 cos a) / (1 + w^2). On birds a brings nothing at w = 0.25 and harms at 1.
     - Synthetic features do not enter (1): it tells seen classes apart (section 3.3), and must not
       compare them with real ones. They enter (3) alone, whose classifier is not that of the third
       stage.
@@ -85,7 +85,7 @@ class Config:
     batch_size: PositiveInt = 64  # family: of generator and critic
     refinement: bool = True  # paper; False: the control, a classifier on raw features
     encoder_width: NonNegativeInt = 0  # ours: 0 is as wide as the features
-    encoder_start: Literal["identity", "normal"] = "identity"  # ours; "normal": N(0, 0.02), family
+    encoder_start: Literal["identity", "normal"] = "identity"  # ours; family: N(0, 0.02)
     metric_loss: Literal["circle", "contrastive", "multi-similarity"] = "circle"  # paper, table 4
     metric_margin: NonNegativeFloat = 0.25  # paper, figure 4: m below 0.4
     metric_scale: PositiveFloat = 16.0  # ours: gamma; paper, figure 4: it matters little
