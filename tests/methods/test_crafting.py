@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from zslpipe.machine.errors import InputError
 from zslpipe.methods.crafting import (
     INPUT,
     Config,
@@ -280,7 +281,9 @@ def test_images_through_the_frozen_network_are_its_pooled_features(tmp_path, rul
 
 def test_training_is_adam_with_a_rate_a_part(tmp_path):
     """One batch of all images: Adam's first step is the rate times g / (|g| + 1e-8)."""
-    config = replace(DEFAULT, head_epochs=0, epochs=1, batch_size=IMAGES, lr=0.2, trunk_lr=0.03)
+    config = replace(
+        DEFAULT, head_epochs=0, epochs=1, batch_size=IMAGES, joint_lr=0.2, trunk_lr=0.03
+    )
     before, after = model_of(config, "images"), trained(config, tmp_path, "images")
     before.loss(Batch(inputs_of("images").values, LABELS))["cross_entropy"].backward()
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
@@ -289,6 +292,19 @@ def test_training_is_adam_with_a_rate_a_part(tmp_path):
         assert clear.any(), name
         expected = old - rate * old.grad / (old.grad.abs() + 1e-8)
         torch.testing.assert_close(new[clear], expected[clear], rtol=0, atol=1e-4, msg=name)
+
+
+def test_the_linear_layer_stays_while_the_network_trains(tmp_path):
+    """As it was trained alone; a random one that never trains is refused."""
+    layers = []
+    for number, epochs in enumerate((1, 3)):
+        config = replace(DEFAULT, epochs=epochs)
+        layers.append(trained(config, tmp_path / str(number), "images").projection)
+    assert torch.equal(layers[0].weight, layers[1].weight)
+    assert torch.equal(layers[0].bias, layers[1].bias)
+    with pytest.raises(InputError, match="head_epochs 0 and joint_lr 0 leave the linear layer ran"):
+        trained(replace(DEFAULT, head_epochs=0), tmp_path / "none", "images")
+    trained(replace(DEFAULT, head_epochs=0), tmp_path / "pooled", "pooled")
 
 
 def test_the_linear_layers_own_epochs_are_not_measured(tmp_path):

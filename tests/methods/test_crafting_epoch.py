@@ -105,7 +105,7 @@ def test_semantic_rules_of_images_train_the_linear_layer_first(tmp_path):
     both, each at its rate, Adam begun anew.
     """
     config = Config(
-        backbone="demo", lr=0.02, trunk_lr=1e-3, temperature=0.3, batch_size=5,
+        backbone="demo", lr=0.02, trunk_lr=1e-3, joint_lr=0.01, temperature=0.3, batch_size=5,
         head_epochs=1, epochs=1,
     )  # fmt: skip
     images = values_of(3, SIDE, SIDE)
@@ -127,7 +127,7 @@ def test_semantic_rules_of_images_train_the_linear_layer_first(tmp_path):
     head = A.detach().clone()
     weights = list(before.trunk.parameters())
     started = [weight.detach().clone() for weight in weights]
-    adam = Adam([*weights, A, a], [1e-3] * len(weights) + [0.02, 0.02])
+    adam = Adam([*weights, A, a], [1e-3] * len(weights) + [0.01, 0.01])
     for batch in second:
         adam.step(loss(before.trunk(images[batch]).mean(dim=(2, 3)), batch))
     assert (head - before.projection.weight).norm() > 0.1 < (A - head).norm()
@@ -141,7 +141,7 @@ def test_semantic_rules_of_images_train_the_linear_layer_first(tmp_path):
 
 def test_a_head_of_no_epochs_and_visual_rules_train_at_once(tmp_path):
     for number, config in enumerate(
-        (Config(backbone="demo", head_epochs=0, epochs=2), Config(rule="visual", epochs=2))
+        (Config(head_epochs=0, joint_lr=0.1, epochs=2), Config(rule="visual", epochs=2))
     ):
         values = values_of(3, SIDE, SIDE)
         epochs = trained(replace(config, backbone="demo"), values, tmp_path / str(number))[2]
