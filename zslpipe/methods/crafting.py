@@ -188,8 +188,8 @@ def set_visual_rules(model: Model, config: Config, data: TrainingData) -> None:
 
 def pooled_inputs(model: Model, data: TrainingData) -> TrainingData:
     """Return the training images as x (n, d) of the network as it is, not augmented."""
-    width = next(model.projection.parameters()).shape[1]
-    shapes: dict[str, tuple[tuple[int, ...], str]] = {"pooled": ((len(data.rows), width), "float32")}
+    size = (len(data.rows), next(model.projection.parameters()).shape[1])
+    shapes: dict[str, tuple[tuple[int, ...], str]] = {"pooled": (size, "float32")}
     kept = stored(lambda images: [model.pooled(images)], data, shapes, data.inputs.at_once)
     values = torch.from_numpy(kept.maps(pooled=True).copy()).to(data.run.device)
     run = replace(data.run, after_epoch=None)
