@@ -43,7 +43,6 @@ SPEC = {
     "criterion": "H",
     "track": "none",
     "choose": {},
-    "track": "none",
 }
 METHODS = {
     "dazle": {"input": "regions", "words": "words", "settings": {"epochs": 1, "batch_size": 8}},
