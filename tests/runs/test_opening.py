@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from tests.made_up.miniature import CLASSES, write_miniature
+from tests.made_up.specification import SPEC
 from zslpipe.commands import cli
 from zslpipe.formats.index import read_index
 from zslpipe.formats.scores import read_scores
@@ -29,21 +30,12 @@ from zslpipe.runs.weights import load_model
 torch.set_num_threads(1)
 CPU = Compute(device="cpu", threads=1)
 TRUNK = {"backbone": "demo", "weights": "random", "size": 48, "grid": 3}
-SPEC = {
-    "dataset": "miniature",
+RSAN = SPEC | {
     "method": "rsan",
-    "variant": "default",
     "input": "images",
     "trunk": TRUNK,
     "extractor": "demo_3x3",
     "words": "words",
-    "semantics": "att",
-    "normalisation": "unit",
-    "precision": "float32",
-    "selection": "last",
-    "criterion": "H",
-    "track": "none",
-    "choose": {},
     "settings": {"epochs": 1, "episodes": 2, "ways": 3, "backbone": "demo"},
 }
 
@@ -58,7 +50,7 @@ def paths(tmp_path_factory) -> dict[str, Path]:
     return paths | {"images": folder}
 
 
-def run_inputs_of(paths: dict[str, Path], spec: dict = SPEC, weights: Path | None = None):
+def run_inputs_of(paths: dict[str, Path], spec: dict = RSAN, weights: Path | None = None):
     return open_run_inputs(spec, paths["index"], paths["features"], paths["images"], weights, CPU)
 
 
@@ -78,13 +70,13 @@ def test_an_end_to_end_run_trains_the_pretrained_network(paths, tmp_path):
     index, words = run_inputs.index, read_words(paths["words"])[0]
     module = importlib.import_module("zslpipe.methods.rsan")
     classes = classes_of(index, "att", "unit", words)
-    before = build_model(module, configured(module, SPEC), classes, run_inputs)
+    before = build_model(module, configured(module, RSAN), classes, run_inputs)
     for name, value in changed.items():
         assert torch.equal(before.trunk.state_dict()[name], value), name
 
-    run_method(SPEC, 0, run_inputs, paths["words"], tmp_path / "seed0", CPU)
+    run_method(RSAN, 0, run_inputs, paths["words"], tmp_path / "seed0", CPU)
     _, after, spec = load_model(tmp_path / "seed0" / "weights.pt", index, words)
-    assert spec == SPEC
+    assert spec == RSAN
     moved = [
         name
         for name, value in after.trunk.named_parameters()
@@ -112,14 +104,14 @@ def test_another_network_or_another_index_is_another_source(paths, tmp_path):
     assert run_inputs_of(paths, weights=tmp_path / "w.pt").identity != first.identity
     other = write_miniature(tmp_path, seed=1)
     with pytest.raises(InputError, match="no such file"):
-        open_run_inputs(SPEC, other["index"].with_name("absent.h5"), None, tmp_path, None, CPU)
+        open_run_inputs(RSAN, other["index"].with_name("absent.h5"), None, tmp_path, None, CPU)
     assert (
-        open_run_inputs(SPEC, other["index"], None, tmp_path, None, CPU).identity != first.identity
+        open_run_inputs(RSAN, other["index"], None, tmp_path, None, CPU).identity != first.identity
     )
 
 
 def test_cached_inputs_are_regions_or_their_mean(paths):
-    cached = SPEC | {"trunk": None}
+    cached = RSAN | {"trunk": None}
     regions = run_inputs_of(paths, cached | {"input": "regions"}).inputs
     pooled = run_inputs_of(paths, cached | {"input": "pooled"}).inputs
     rows = torch.tensor([3, 0])
@@ -130,7 +122,7 @@ def test_cached_inputs_are_regions_or_their_mean(paths):
 @pytest.mark.slow
 def test_sigterm_gives_the_exit_code_and_the_same_command_goes_on(paths, tmp_path, monkeypatch):
     """In the command line's own process: after the first step the training is told to stop."""
-    command = ["train", "--spec", canonical(SPEC), "--index", str(paths["index"])]
+    command = ["train", "--spec", canonical(RSAN), "--index", str(paths["index"])]
     command += ["--images", str(paths["images"]), "--words", str(paths["words"])]
     command += [
         "--output",
@@ -153,7 +145,7 @@ def test_sigterm_gives_the_exit_code_and_the_same_command_goes_on(paths, tmp_pat
     monkeypatch.setattr(module.Model, "loss", loss)
     assert cli.main(command) == 0
     resumed = read_scores(tmp_path / "seed0" / "scores.h5")
-    run_method(SPEC, 0, run_inputs_of(paths), paths["words"], tmp_path / "whole", CPU)
+    run_method(RSAN, 0, run_inputs_of(paths), paths["words"], tmp_path / "whole", CPU)
     expected = read_scores(tmp_path / "whole" / "scores.h5")
     for split in expected.scores:
         assert np.array_equal(resumed.scores[split], expected.scores[split])

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.made_up.miniature import CLASSES, GRID, SEEN, VALIDATION, WIDTH, write_miniature
 from tests.made_up.runs import NEEDS
+from tests.made_up.specification import SPEC
 from zslpipe.datasets.irrelevant_images import write_irrelevant_images
 from zslpipe.formats.features import BlockWriter
 from zslpipe.formats.image_list import read_irrelevant_images
@@ -26,20 +27,11 @@ from zslpipe.scores.kinds import KINDS
 from zslpipe.scores.rebalancing import rebalance
 
 CPU = Compute(device="cpu", threads=1)
-SPEC = {
-    "dataset": "miniature",
+ESZSL = SPEC | {
     "method": "eszsl",
-    "variant": "default",
     "input": "pooled",
-    "trunk": None,
-    "extractor": "miniature",
     "words": None,
-    "semantics": "att",
-    "normalisation": "unit",
-    "precision": "float32",
     "selection": "validation",
-    "criterion": "H",
-    "track": "none",
     "choose": {"feature_regulariser": [0.1, 1.0]},
     "settings": {},
 }
@@ -51,13 +43,13 @@ def files(tmp_path_factory) -> dict[str, Path]:
     """Return the files of a run with all that a rebalancing may need."""
     folder = tmp_path_factory.mktemp("miniature")
     paths = write_miniature(folder)
-    run_inputs = open_run_inputs(SPEC, paths["index"], paths["features"], folder, None, CPU)
+    run_inputs = open_run_inputs(ESZSL, paths["index"], paths["features"], folder, None, CPU)
     run = folder / "seed0"
-    run_method(SPEC, 0, run_inputs, None, run, CPU)
+    run_method(ESZSL, 0, run_inputs, None, run, CPU)
     files = {name: run / f"{name}.h5" for name in ("scores", "validation", "irrelevant")}
     write_validation_scores(run / "weights.pt", run_inputs, None, 0, files["validation"], CPU)
     listed, features = irrelevant_features(folder)
-    unrelated = open_run_inputs(SPEC, listed, features, folder, None, CPU, read_irrelevant_images)
+    unrelated = open_run_inputs(ESZSL, listed, features, folder, None, CPU, read_irrelevant_images)
     write_irrelevant_scores(
         run / "weights.pt", paths["index"], unrelated, None, 0, files["irrelevant"]
     )

@@ -14,6 +14,7 @@ from tests.made_up.figures import is_drawn
 from tests.made_up.miniature import write_miniature
 from tests.made_up.runs import run as made_up_run
 from tests.made_up.runs import write_run
+from tests.made_up.specification import SPEC
 from zslpipe.formats.index import Index, read_index, write_index
 from zslpipe.formats.metrics import read_metrics
 from zslpipe.formats.scores import ScoreMatrix, read_scores
@@ -31,19 +32,6 @@ from zslpipe.scores.kinds import KINDS
 from zslpipe.scores.rebalancing import rebalance
 
 CPU = Compute(device="cpu", threads=1, checkpoint_seconds=1e6)
-SPEC = {
-    "dataset": "miniature",
-    "variant": "default",
-    "trunk": None,
-    "extractor": "miniature",
-    "semantics": "att",
-    "normalisation": "unit",
-    "precision": "float32",
-    "selection": "last",
-    "criterion": "H",
-    "track": "none",
-    "choose": {},
-}
 METHODS = {
     "dazle": {"input": "regions", "words": "words", "settings": {"epochs": 1, "batch_size": 8}},
     "eszsl": {"input": "pooled", "words": None, "settings": {}},

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.made_up.miniature import write_miniature
+from tests.made_up.specification import SPEC
 from zslpipe.formats.scores import read_scores
 from zslpipe.machine.devices import Compute
 from zslpipe.runs import tracking
@@ -21,19 +22,9 @@ from zslpipe.training.contract import Classes
 from zslpipe.training.held import Held
 
 CPU = Compute(device="cpu", threads=1, checkpoint_seconds=0.0)
-DAZLE = {
-    "dataset": "miniature",
+DAZLE = SPEC | {
     "method": "dazle",
-    "variant": "default",
     "input": "regions",
-    "trunk": None,
-    "extractor": "miniature",
-    "semantics": "att",
-    "normalisation": "unit",
-    "precision": "float32",
-    "selection": "last",
-    "criterion": "H",
-    "choose": {},
     "track": "test",
     "settings": {"epochs": 3, "lr": 0.01, "batch_size": 8},
 }

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.made_up.miniature import ATTRIBUTES, CLASSES, GRID, SEEN, TEST_IMAGES, write_miniature
+from tests.made_up.specification import SPEC
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.index import read_index
 from zslpipe.formats.scores import read_scores
@@ -28,19 +29,6 @@ from zslpipe.runs.train import prepare_run, run_method, what_is_read
 from zslpipe.runs.weights import load_model
 
 CPU = Compute(device="cpu", threads=1, checkpoint_seconds=1e6)
-SPEC = {
-    "dataset": "miniature",
-    "variant": "default",
-    "trunk": None,
-    "extractor": "miniature",
-    "semantics": "att",
-    "normalisation": "unit",
-    "precision": "float32",
-    "selection": "last",
-    "criterion": "H",
-    "track": "none",
-    "choose": {},
-}
 SPECS = {
     "eszsl": SPEC
     | {

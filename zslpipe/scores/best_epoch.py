@@ -35,7 +35,8 @@ def best_epoch(
         return 0, {name: metrics[name] for name in FIGURES if name in metrics}
     epochs = [row for row in trained if row["stage"] == trained[-1]["stage"]]
     by_epoch = [_figures(row) for row in epochs]
-    deciding = [name for name in DECIDING if all(name in figures for figures in by_epoch)]
+    measured = set(by_epoch[0]).intersection(*by_epoch)
+    deciding = [name for name in DECIDING if name in measured]
     if not deciding:
         raise ValueError("no test_H and no test_T1 of each epoch")
     best = max(range(len(epochs)), key=lambda number: by_epoch[number][deciding[0]])

@@ -191,10 +191,12 @@ def _other_vectors(paper: Mapping[str, Any], semantics: str, length: int) -> lis
 
 def _places(found: set[int | str]) -> str:
     """Return the tables ("tables 2, 3") and other places where numbers are printed."""
-    numbers = [str(place) for place in sorted(place for place in found if isinstance(place, int))]
-    word = "table" if len(numbers) == 1 else "tables"
+    numbers = sorted(place for place in found if isinstance(place, int))
     others = sorted(place for place in found if isinstance(place, str))
-    return ", ".join([*([f"{word} {', '.join(numbers)}"] if numbers else []), *others])
+    if numbers:
+        word = "table" if len(numbers) == 1 else "tables"
+        others.insert(0, f"{word} {', '.join(map(str, numbers))}")
+    return ", ".join(others)
 
 
 def _network(told: Mapping[str, Any]) -> str:
