@@ -32,8 +32,8 @@ Deviations
     - From images the linear layer trains alone first, for ``head_epochs`` on x as the pretrained
       network makes it, and stays while the network trains (ours): a random layer sends the network
       gradients that damage it, and one that goes on training loses of the unseen classes what the
-      network gains (on CUB's birds, validation classes, T1 58.2 before the network trains; 58.2
-      and 59.5 after 1 and 1.5 epochs; 57.2 and 57.7 after 1 and 2 if the layer goes on at lr).
+      network gains (on CUB's birds, validation classes, T1 58.2 before the network trains; 58.2,
+      59.5 and 59.1 after 1, 1.5 and 2 epochs; 57.2 and 57.7 after 1 and 2 if it goes on at lr).
     - V&S-CC is the mean of the two models' softmax(scores), each at its likeliest temperature; like
       the rebalancing it is made from their score matrices (:mod:`zslpipe.scores.ensembles`).
 """
