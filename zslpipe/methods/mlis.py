@@ -274,7 +274,7 @@ def refine(model: Model, config: Config, data: TrainingData) -> None:
     size, shots = config.refinement_batch_size, config.refinement_shots
     sampler = partial(random_batches, size=size)
     if shots:
-        count = -(-len(synthesised.rows) // size)
+        count = max(1, len(synthesised.rows) // size)  # as many as random batches
         sampler = partial(episodes, ways=max(2, size // shots), shots=shots, count=count)
     objective = Objective(partial(model.refinement_loss, images=len(data.rows)), optimizer)
     fit(model, synthesised, sampler, objective, config.refinement_epochs, "refine")
