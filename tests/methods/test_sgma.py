@@ -379,9 +379,10 @@ def test_training_changes_what_it_should(tmp_path, change):
     assert any(name.startswith("trunk.") for name in changed) == tuned
     assert not any("running" in name or "batches_tracked" in name for name in changed)
     # Both epochs' images are augmented where the network is trained; the baseline reads images
-    # once, before training.
+    # once, before training, the method twice, and full batches of them in either epoch.
     assert inputs.augmented == (2 if tuned else 0)
-    assert len(inputs.read) == len(LABELS) * (1 if not two else 4)
+    shown = len(LABELS) // config.batch_size * config.batch_size
+    assert len(inputs.read) == (2 * len(LABELS) + 2 * shown if two else len(LABELS))
 
 
 def test_crops_by_the_network_are_at_first_those_around_the_peaks():
