@@ -97,7 +97,8 @@ def losses_of(case: Trained, model: Any) -> dict[str, Tensor]:
     """Return every named loss of all training images at once, by stage and name."""
     if not isinstance(model, mlis.Model):
         found = model.loss(all_of(case.data))
-        return {f"train {name}": loss for name, loss in found.items()}
+        stages = {row["stage"] for row in case.data.run.history}
+        return {f"{stage} {name}": found[name] for stage in stages for name in found}
     torch.manual_seed(1)
     data, config = scaled(case), case.config
     losses = model.critic_loss(all_of(data)) | model.generator_loss(all_of(data))
@@ -166,7 +167,8 @@ LOSSES: dict[tuple[str, str], tuple[Trivial, tuple[str, ...]]] = {
     ),
     ("sgma-baseline", "train embedding"): (uniform(6), ("W",)),
     ("crafting-pooled", "train cross_entropy"): (uniform(6), ("projection.",)),
-    ("crafting-semantic", "train cross_entropy"): (uniform(6), ("projection.", "trunk.")),
+    ("crafting-semantic", "head cross_entropy"): (uniform(6), ("projection.",)),
+    ("crafting-semantic", "train cross_entropy"): (uniform(6), ("trunk.",)),
     ("crafting-visual", "train cross_entropy"): (uniform(6), ("trunk.",)),
 }
 for name, crops in (("sgma", ()), ("sgma-network", ("cropping.",))):
