@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from zslpipe.machine.errors import InputError
+from zslpipe.scores.comparison import _format_p as cell_of_p
 from zslpipe.scores.comparison import compare, metrics_of, paired_p, welch_p
 
 
@@ -147,3 +148,11 @@ def test_bad_sides_are_refused(tmp_path):
         compare(metrics_of(first), mixed)
     with pytest.raises(InputError, match=r"second result has no metrics\.json"):
         compare(metrics_of(first), [])
+
+
+@pytest.mark.parametrize(
+    ("p", "cell"),
+    [(None, "-"), (0.0, "<0.001"), (0.0009, "<0.001"), (0.001, "0.001"), (0.0496, "0.050")],
+)
+def test_a_small_p_value_is_told_as_such(p, cell):
+    assert cell_of_p(p) == cell
