@@ -103,3 +103,9 @@ def test_rounding_costs_nobody_its_place():
         assert calibration.best_of(kept, members) == calibration.best_of(given, members) == [best]
     assert np.abs(kept - changed).max() == np.spacing(np.float32(1e6))
     assert np.array_equal(gating.keep_best(given, given, SEEN), given)
+
+
+def test_logits_are_read_in_their_temperature():
+    scores = np.array([[3.0, -1.0, 2.0], [0.5, 4.0, 0.0]])
+    read = gating.logits(scores, np.array([True, False, True]), 2.0)
+    assert read.tolist() == [[1.5, -0.5, 1.0], [0.25, 2.0, 0.0]]
