@@ -267,6 +267,24 @@ def test_without_candidates_only_the_number_of_epochs_is_chosen(problem, tmp_pat
     assert list(chosen) == ["epochs", "validation_T1"]
 
 
+def train_after_a_stage_without_figures(model, config, data) -> None:
+    data.run.history.append(
+        {"phase": data.run.phase, "stage": "head", "epoch": 9, "step": 1, "loss": 2.0}
+    )
+    train_epochs(model, config, data)
+
+
+def test_a_stage_before_the_last_may_be_without_figures(problem, tmp_path):
+    train = train_after_a_stage_without_figures
+    module = SimpleNamespace(Config=Epochs, Model=Peaking, train=train)
+    run = run_of(tmp_path)
+    config, _ = choose(module, Epochs(), {"gain": [0.1, 0.3]}, "H", problem, labelled(problem), run)
+    assert (config.epochs, config.gain) == (3, 0.3)
+    heads = [row for row in run.history if row["stage"] == "head"]
+    assert len(run.history) == 2 * 6 and len(heads) == 2
+    assert not any("validation_H" in row for row in heads)
+
+
 class Losing(Peaking):
     """A model of one loss: each image's label by its row, and a constant; remembers its batches."""
 

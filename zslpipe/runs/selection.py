@@ -154,12 +154,15 @@ def _tried(
 
 def _of_one(history: Sequence[Mapping[str, Any]], name: str, names: Sequence[str]) -> Tried:
     """Return a candidate's rows of its training's history, whose figures have ``names``: its own is
-    ``name`` and gets the first; and its figures after each epoch of the last stage.
+    ``name`` and gets the first; and its figures after each epoch of the last stage. A stage before
+    it may be without figures (crafting's linear layer, which sees no images).
     """
     rows = []
     for row in history:
         kept = {key: value for key, value in row.items() if key not in names}
-        rows.append(kept | {names[0]: row[name]})
+        if name in row:
+            kept[names[0]] = row[name]
+        rows.append(kept)
     last = [row for row in rows if row["stage"] == rows[-1]["stage"]]
     return rows, [(row["epoch"], row[names[0]]) for row in last]
 
