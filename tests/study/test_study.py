@@ -29,21 +29,38 @@ def test_a_study_names_every_file_of_the_chain() -> None:
     assert made.runs.scores_of_first_seed("birds") == [
         "results/birds/runs/eszsl/default/seed3/scores.h5"
     ]
+    figures = {
+        *("creatures.curves", "creatures.confusion", "birds.curves", "birds.confusion"),
+        *(f"creatures.dazle.default.{kind}" for kind in ("parts", "losses", "maps")),
+    }
+    kinds = ("scores.h5", "weights.pt", "history.csv", "metrics.json")
+    looked = ("attention.h5", "localization.json")
+    left = {
+        "creatures/runs/dazle/default": (*kinds, *looked),
+        "creatures/runs/eszsl/default": kinds,
+        "birds/runs/eszsl/default": kinds,
+    }
+    runs = {
+        f"results/{run}/seed{seed}/{kind}"
+        for run, files in left.items()
+        for seed in (3, 5)
+        for kind in files
+    }
+    read = {
+        *("creatures/index.h5", "birds/index.h5", "creatures/words/drawn.h5"),
+        *("creatures/features/coarse.h5", "creatures/backbone.pt", "birds/features/own.h5"),
+    }
+    tables = {
+        f"results/tables/{name}.{kind}"
+        for name in ("main", "localization")
+        for kind in ("csv", "md", "tex")
+    }
     assert set(made.targets.all()) == {
-        "results/tables/main.csv",
-        "results/tables/main.md",
-        "results/tables/main.tex",
-        "results/figures/creatures.curves.png",
-        "results/figures/birds.curves.png",
-        "results/figures/creatures.confusion.png",
-        "results/figures/birds.confusion.png",
-        "results/tables/localization.csv",
-        "results/tables/localization.md",
-        "results/tables/localization.tex",
-        "results/figures/creatures.dazle.default.parts.png",
-        "results/creatures/inspect.png",
-        "results/figures/creatures.dazle.default.losses.png",
-        "results/figures/creatures.dazle.default.maps.png",
+        *tables,
+        *(f"results/figures/{name}.{kind}" for name in figures for kind in ("png", "svg")),
+        *("results/creatures/inspect.png", "results/creatures/inspect.txt"),
+        *runs,
+        *(f"results/{name}" for name in read),
     }
     assert (made.datasets.rendered, made.datasets.read) == (["creatures"], ["birds"])
     assert (made.extractors.stored, made.extractors.computed) == (

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterable
 
 import pytest
@@ -63,6 +65,49 @@ EVERYTHING = (
 def test_a_second_run_does_nothing(finished: Checkout) -> None:
     assert "Nothing to be done" in finished.snakemake("--cores", "2")
     assert finished.planned("--forceall") == EVERYTHING
+
+
+# A file, the job that makes it, one that stands on it.
+DELETED = {
+    "demo/features/demo_7x7.h5": ("extract demo/demo_7x7", "train demo/dazle/default/0"),
+    "demo/backbone.pt": ("pretrain demo", "extract demo/demo_7x7"),
+    "demo/index.h5": ("render demo", "train demo/eszsl/default/1"),
+    "demo/words/random.h5": ("words demo/random", "train demo/dazle/default/0"),
+    "demo/runs/dazle/default/seed1/weights.pt": ("train demo/dazle/default/1", "tables"),
+    "demo/runs/eszsl/default/seed0/scores.h5": ("train demo/eszsl/default/0", "confusion demo"),
+    "demo/runs/rsan/default/seed0/history.csv": (
+        "train_end_to_end demo/rsan/default/0",
+        "losses demo/rsan/default",
+    ),
+    "demo/runs/eszsl/default/seed0/metrics.json": ("evaluate demo/eszsl/default/0", "tables"),
+    "demo/runs/rsan/cached/seed1/attention.h5": (
+        "attend demo/rsan/cached/1",
+        "localization_tables",
+    ),
+    "figures/demo.curves.svg": ("curves demo", "curves demo"),
+}
+
+
+@pytest.mark.parametrize("path", DELETED)
+def test_a_deleted_file_is_made_again_and_what_stands_on_it(checkout: Checkout, path: str) -> None:
+    (checkout.folder / "results" / path).unlink()
+    assert checkout.planned().issuperset(DELETED[path])
+
+
+def test_every_file_that_a_job_leaves_is_asked_for(finished: Checkout) -> None:
+    made = finished.snakemake("--summary").splitlines()
+    outputs = {line.split("\t")[0] for line in made if line.startswith("results/")}
+    # Of these other jobs' outputs come with the same job.
+    beside = {"results/demo/images", "results/demo/auxiliary"}
+    settings = {"results/demo/backbone.json", "results/demo/features/demo_7x7.json"}
+    program = f"from zslpipe.study.study import Study; import yaml; {ASKED}"
+    asked = subprocess.run(
+        [sys.executable, "-c", program], cwd=finished.folder, capture_output=True, text=True
+    )
+    assert outputs - set(asked.stdout.split()) == beside | settings, asked.stderr
+
+
+ASKED = "print(*Study(yaml.safe_load(open('config.yaml'))).targets.all())"
 
 
 def test_moving_the_checkout_and_toggling_conda(checkout: Checkout) -> None:

@@ -106,6 +106,10 @@ class Datasets:
         """Return whether a dataset's body parts are annotated."""
         return dataset in self.rendered or "parts" in self.entries[dataset]["source"]
 
+    def has_visible_parts(self, dataset: str) -> bool:
+        """Return whether a dataset has images with annotated parts."""
+        return self.has_images(dataset) and self.has_parts(dataset)
+
     def removed_option(self, dataset: str) -> str:
         """Return ``--without NAME`` for each attribute that Grad-CAM is to take away."""
         names = self.entries[dataset]["removed_attributes"]

@@ -86,12 +86,12 @@ class Results:
         if rendered is not None and rendered not in self.datasets.rendered:
             fault = f"{rendered!r} is no dataset that is drawn (adapter demo)"
             raise InputError(f"config, irrelevant.{name}: {fault}")
-        for run in self._runs_of(result):
+        for run in self.runs_of(result):
             if run.extractor in self.runs.extractors.stored:
                 fault = f"'discriminator' needs an extractor that runs, {run.extractor!r} is stored"
                 raise InputError(f"{where}: {fault}")
 
-    def _runs_of(self, result: Result) -> list[Run]:
+    def runs_of(self, result: Result) -> list[Run]:
         """Return the runs behind a result: its own, or an ensemble's members."""
         name = result.path.split("/")[0]
         paths = self.members(name) if name in self.config["ensembles"] else [result.path]

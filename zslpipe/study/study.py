@@ -31,7 +31,7 @@ class Study:
         self.extractors = Extractors(self.config, self.datasets)
         self.runs = Runs(self.config, self.datasets, self.extractors)
         self.results = Results(self.config, self.datasets, self.runs)
-        self.targets = Targets(self.datasets, self.runs, self.results)
+        self.targets = Targets(self.datasets, self.extractors, self.runs, self.results)
         self.compute: Mapping[str, Any] = self.config["compute"]
         self.data_root: str = self.config["data_root"]
 

@@ -3,6 +3,8 @@
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
+from zslpipe.study.extractors import Extractors
+from zslpipe.study.intermediates import Intermediates
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Results
 from zslpipe.study.runs import Runs
@@ -10,16 +12,27 @@ from zslpipe.study.runs import Runs
 # Images in a figure of attention maps (ours).
 PICTURED_IMAGES = 6
 FORMATS = ("csv", "md", "tex")
+PICTURES = ("png", "svg")
+# What a figure of a run is drawn from, of the first seed, where that is drawn from alone.
+BEHIND = {
+    "maps": PATHS.attention,
+    "parts": PATHS.attention,
+    "channels": PATHS.attention,
+    "gradcam": PATHS.gradcam,
+}
 
 
 class Targets:
     """The targets of a study."""
 
-    def __init__(self, datasets: Datasets, runs: Runs, results: Results):
+    def __init__(self, datasets: Datasets, extractors: Extractors, runs: Runs, results: Results):
         self.datasets, self.runs, self.results = datasets, runs, results
+        self.intermediates = Intermediates(datasets, extractors, runs, results)
 
     def all(self) -> list[str]:
-        """Return every target: tables, pages about datasets, figures of datasets, runs, results."""
+        """Return every target: tables, pages about datasets, figures of datasets, runs, results;
+        then what lies between.
+        """
         targets = [f"{PATHS.tables}/main.{kind}" for kind in FORMATS]
         if self.localizations():
             targets += [f"{PATHS.tables}/localization.{kind}" for kind in FORMATS]
@@ -27,7 +40,7 @@ class Targets:
             targets += self._figures_of_dataset(dataset)
         for run in self.runs.all.values():
             targets += self._figures_of_run(run)
-        return targets + self._predictions()
+        return [*targets, *self._predictions(), *self.intermediates.all()]
 
     def localizations(self) -> list[str]:
         """Return every localization.json: of runs with maps on datasets whose parts are
@@ -35,27 +48,27 @@ class Targets:
         """
         found = []
         for run in self.runs.all.values():
-            if read_method(run.method).has_maps and self._has_visible_parts(run.dataset):
+            if read_method(run.method).has_maps and self.datasets.has_visible_parts(run.dataset):
                 paths = [self.runs.path(run, seed, PATHS.localization) for seed in self.runs.seeds]
                 found += paths
         return found
 
-    def _has_visible_parts(self, dataset: str) -> bool:
-        """Return whether a dataset has images with annotated parts."""
-        return self.datasets.has_images(dataset) and self.datasets.has_parts(dataset)
-
     def _figures_of_dataset(self, dataset: str) -> list[str]:
         """Return the figures about a whole dataset."""
         stem = PATHS.dataset_figure.format(dataset=dataset)
-        figures = [f"{stem}{kind}.png" for kind in ("curves", "confusion")]
+        figures = _pictures(stem, ["curves", "confusion"])
         if self.datasets.has_images(dataset):
-            figures.append(PATHS.sample.format(dataset=dataset))
+            pages = (PATHS.sample, PATHS.inspection)
+            figures += [page.format(dataset=dataset) for page in pages]
         return figures
 
     def _figures_of_run(self, run: Run) -> list[str]:
-        """Return the figures of one run."""
+        """Return the figures of one run, and what they are drawn from."""
         declared = read_method(run.method)
-        images, parts = self.datasets.has_images(run.dataset), self._has_visible_parts(run.dataset)
+        images, parts = (
+            self.datasets.has_images(run.dataset),
+            self.datasets.has_visible_parts(run.dataset),
+        )
         wanted = {
             "losses": declared.has_epochs,
             "maps": declared.has_attention and images,
@@ -65,7 +78,10 @@ class Targets:
         }
         fill = {"dataset": run.dataset, "method": run.method, "variant": run.variant}
         stem = PATHS.figure.format(**fill)
-        return [f"{stem}{kind}.png" for kind, is_wanted in wanted.items() if is_wanted]
+        kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
+        first = [BEHIND[kind] for kind in kinds if kind in BEHIND]
+        files = [self.runs.path(run, self.runs.seeds[0], pattern) for pattern in first]
+        return _pictures(stem, kinds) + list(dict.fromkeys(files))
 
     def _predictions(self) -> list[str]:
         """Return pictures of predictions before and after R, where a result has it and its images
@@ -76,8 +92,13 @@ class Targets:
             if "discriminator" in result.rebalancing and self.datasets.has_images(result.dataset):
                 method, variant = result.path.split("/")
                 fill = {"dataset": result.dataset, "method": method, "variant": variant}
-                figures.append(f"{PATHS.figure.format(**fill)}predictions.png")
+                figures += _pictures(PATHS.figure.format(**fill), ["predictions"])
         return figures
+
+
+def _pictures(stem: str, kinds: list[str]) -> list[str]:
+    """Return the files of figures whose names begin with ``stem``."""
+    return [f"{stem}{kind}.{suffix}" for kind in kinds for suffix in PICTURES]
 
 
 def has_explained_rules(run: Run) -> bool:
