@@ -3,6 +3,7 @@ one is made again, and all that stands on it; imports no torch.
 """
 
 from types import SimpleNamespace
+from typing import Any
 
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
@@ -48,7 +49,7 @@ class Intermediates:
 
     def _of_result(self, result: Result, seed: int) -> list[str]:
         """Return a result's score matrices under each rebalancing, and what these learn from."""
-        fill = {"dataset": result.dataset, "run": result.path, "seed": seed}
+        fill: dict[str, Any] = {"dataset": result.dataset, "run": result.path, "seed": seed}
         found = [PATHS.scores.format(**fill)]
         for kind in result.rebalancing:
             if kind != "none":
