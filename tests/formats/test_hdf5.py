@@ -98,7 +98,7 @@ def test_an_absent_file_is_said_to_be_absent_and_who_writes_it(file):
 def test_a_file_that_was_cut_off_is_to_be_deleted(file, kept):
     path, read, _, _ = file
     path.write_bytes(path.read_bytes()[:kept])
-    refused(path, read, r"not a readable .*; delete it and run again$")
+    refused(path, read, r"not a readable .*; delete it and run again: .+ makes it again$")
 
 
 def test_a_missing_part_is_named(file):

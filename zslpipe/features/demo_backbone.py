@@ -17,6 +17,7 @@ from zslpipe.features.demo_training import EPOCHS, RESIZED, SEED, read_picture, 
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder, written_whole
 from zslpipe.machine.progress import write_progress
+from zslpipe.machine.seals import seal
 from zslpipe.networks.demo_network import DemoNetwork
 
 logger = logging.getLogger(__name__)
@@ -49,8 +50,10 @@ def _train_and_save(images: Path, output: Path, device: str, folder: Path) -> No
     logger.info("backbone: %d classes, accuracy %.3f in the last epoch", classes, accuracies[-1])
     state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     # An open file: torch would write the temporary name into it.
-    with written_whole(output) as temporary, temporary.open("wb") as file:
-        torch.save(state, file)
+    with written_whole(output) as temporary:
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+        seal(temporary)
 
 
 def read_pictures(images: Path) -> tuple[torch.Tensor, torch.Tensor]:

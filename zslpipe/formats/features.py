@@ -5,16 +5,18 @@
 Attributes: extractor, weights, images_hash (of which images, in which order, cropped how), what
 else the extraction is made of, cell_first and cell_step (where the regions lie: absent where only
 pooled features are stored, in files of earlier versions, and where the network does not tell),
-complete (true, written last).
+complete (true, written last). ``/checksums`` (blocks, datasets) uint32: the CRC-32 of each block of
+256 images of each dataset, in the alphabet's order of their names (in files of earlier versions one
+number a block, over all of them); a reader checks a block when it first takes a row of it. The rest
+of the file is under its seal (:mod:`zslpipe.machine.seals`). Files of other programs have neither
+and are read unchecked.
 Contiguous because list-indexing a chunked dataset costs about 18 ms a row, and because a block can
 be written at its offset by ``pwrite`` and resumed after a kill.
 """
 
-import os
 import shutil
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +24,20 @@ import h5py
 import numpy as np
 
 from zslpipe.cell_centres import CellCentres
-from zslpipe.formats.hdf5 import all_attributes, read_hdf5, read_stamped, stamped
+from zslpipe.formats.hdf5 import all_attributes, read_hdf5, read_stamped
+from zslpipe.formats.slabs import Slab, add_contiguous, checksum_at, slabs_in, write_at
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
+from zslpipe.machine.seals import seal
 from zslpipe.provenance import settings_hash
 
 # Images in a block, the unit of resuming (ours: some seconds of work, 50 MB at 7x7x2048).
 BLOCK = 256
 # The datasets that hold features.
 SLABS = ("regions", "pooled")
-KIND, WRITER = "feature file", "the rule 'extract'"
-
-
-@dataclass(frozen=True)
-class Slab:
-    """A contiguous dataset inside an HDF5 file: ``row_bytes`` bytes a row from byte ``offset``."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    offset: int
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one image's row."""
-        return int(np.prod(self.shape[1:])) * self.dtype.itemsize
+KIND, WRITER = "feature file", "the rule 'extract' (or 'store')"
+# Part of the stamp of what is resumed: raised when blocks or their checksums are laid out anew.
+LAYOUT = 2
 
 
 def create_slabs(
@@ -57,21 +49,18 @@ def create_slabs(
     All metadata is written now, ``complete`` as False and room for the blocks' checksums included,
     so that finishing changes a few bytes in place and a kill at any moment leaves a readable file.
     """
-    blocks = -(-next(iter(shapes.values()))[0][0] // BLOCK)
-    shapes = {**shapes, "checksums": ((blocks,), "uint32")}
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_layout(h5py.h5d.CONTIGUOUS)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    # The same features give the same bytes, whenever they are written.
-    properties.set_obj_track_times(False)
+    blocks = _blocks(next(iter(shapes.values()))[0][0])
+    shapes = {**shapes, "checksums": ((blocks, len(shapes)), "uint32")}
     with h5py.File(path, "w") as file:
-        for name, (shape, dtype) in shapes.items():
-            kind = h5py.h5t.py_create(np.dtype(dtype))
-            h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), properties)
+        add_contiguous(file, shapes)
         for name, value in {**attributes, "complete": False}.items():
             file.attrs[name] = value
     return locate_slabs(path)
+
+
+def _blocks(rows: int) -> int:
+    """Return how many blocks hold ``rows`` rows."""
+    return -(-rows // BLOCK)
 
 
 def locate_slabs(path: Path) -> dict[str, Slab]:
@@ -83,11 +72,7 @@ def locate_slabs(path: Path) -> dict[str, Slab]:
 
 def _slabs(file: h5py.File) -> dict[str, Slab]:
     """Return the contiguous datasets of an open file by name."""
-    return {
-        name: Slab(file[name].shape, file[name].dtype, file[name].id.get_offset())
-        for name in SLABS
-        if name in file
-    }
+    return slabs_in(file, SLABS)
 
 
 def write_pooled_features(
@@ -96,10 +81,36 @@ def write_pooled_features(
     """Write a feature file of ``pooled`` (n, d) alone, float32, whole or not at all; ``attributes``
     as in the layout.
     """
-    with stamped(output) as file:
-        file["pooled"] = np.asarray(pooled, np.float32)
-        for name, value in attributes.items():
-            file.attrs[name] = value
+    rows = np.asarray(pooled, np.float32)
+    with written_whole(output) as temporary:
+        slabs = create_slabs(temporary, {"pooled": (rows.shape, "float32")}, attributes)
+        checksums = []
+        for block in range(_blocks(len(rows))):
+            part = rows[block * BLOCK : (block + 1) * BLOCK]
+            checksums.append(_write_block(temporary, slabs, block, {"pooled": part}))
+        _complete(temporary, slabs, checksums)
+
+
+def _write_block(
+    path: Path, slabs: Mapping[str, Slab], block: int, arrays: Mapping[str, np.ndarray]
+) -> list[int]:
+    """Write one block's rows of every slab and make them safe; return their checksums, in the
+    alphabet's order of the slabs.
+    """
+    checksums = []
+    for name in sorted(arrays):
+        data = np.ascontiguousarray(arrays[name], slabs[name].dtype).tobytes()
+        write_at(path, data, slabs[name].place(block * BLOCK)[0])
+        checksums.append(zlib.crc32(data))
+    return checksums
+
+
+def _complete(path: Path, slabs: Mapping[str, Slab], checksums: Sequence[Sequence[int]]) -> None:
+    """Write the ``checksums`` (block, slab), stamp the file complete and seal what is no slab."""
+    with h5py.File(path, "r+") as file:
+        file["checksums"][:] = np.array(checksums, np.uint32).reshape(file["checksums"].shape)
+        file.attrs.modify("complete", np.True_)
+    seal(path, [slab.place() for slab in slabs.values()])
 
 
 class BlockWriter:
@@ -107,7 +118,7 @@ class BlockWriter:
     blocks that are safe.
 
     ``folder`` holds ``features.h5`` and ``journal``: first the stamp (what is being written), then
-    a line ``block checksum`` a block, written only when the block's bytes are on the disk. One
+    a line ``block checksum ...`` a block, written only when the block's bytes are on the disk. One
     process at a time may use it (:func:`zslpipe.machine.files.held_folder`).
     """
 
@@ -119,8 +130,8 @@ class BlockWriter:
     ):
         self.folder, self.path, self.journal = folder, folder / "features.h5", folder / "journal"
         folder.mkdir(parents=True, exist_ok=True)
-        self.done: dict[int, int] = {}
-        described = {**attributes, **shapes}
+        self.done: dict[int, list[int]] = {}
+        described = {**attributes, **shapes, "layout": LAYOUT}
         stamp = settings_hash({name: str(value) for name, value in described.items()})
         if self._journal_stamp() == stamp and self.path.is_file():
             self.slabs = locate_slabs(self.path)
@@ -130,7 +141,7 @@ class BlockWriter:
             # another stamp.
             self.journal.unlink(missing_ok=True)
             self.slabs = create_slabs(self.path, shapes, attributes)
-        lines = [stamp, *(f"{block} {checksum:08x}" for block, checksum in self.done.items())]
+        lines = [stamp, *(_line(block, checksums) for block, checksums in self.done.items())]
         with written_whole(self.journal) as temporary:
             temporary.write_text("\n".join(lines) + "\n")
 
@@ -138,42 +149,24 @@ class BlockWriter:
         """Return the stamp of the journal that lies there, None where there is none."""
         return self.journal.read_text().split("\n", 1)[0] if self.journal.is_file() else None
 
-    def _intact_blocks(self) -> dict[int, int]:
-        """Return the blocks of the journal whose bytes in the file still have their checksum."""
-        blocks: dict[int, int] = {}
+    def _intact_blocks(self) -> dict[int, list[int]]:
+        """Return the blocks of the journal whose bytes in the file still have their checksums."""
+        blocks: dict[int, list[int]] = {}
         for line in self.journal.read_text().split("\n")[1:-1]:
-            block, checksum = line.split()
-            if self._stored_checksum(int(block)) == int(checksum, 16):
-                blocks[int(block)] = int(checksum, 16)
+            block = int(line.split()[0])
+            slabs = [self.slabs[name] for name in sorted(self.slabs)]
+            stored = [_checksum(self.path, [slab], block) for slab in slabs]
+            if line == _line(block, stored):
+                blocks[block] = stored
         return blocks
-
-    def _stored_checksum(self, block: int) -> int:
-        """Return the CRC-32 of a block's bytes as they are in the file."""
-        checksum = 0
-        with self.path.open("rb") as file:
-            for name in sorted(self.slabs):
-                slab = self.slabs[name]
-                rows = min(BLOCK, slab.shape[0] - block * BLOCK)
-                start = slab.offset + block * BLOCK * slab.row_bytes
-                data = os.pread(file.fileno(), rows * slab.row_bytes, start)
-                checksum = zlib.crc32(data, checksum)
-        return checksum
 
     def write(self, block: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Write one block's rows of every slab, make them safe, then note the block in the
         journal.
         """
-        checksum = 0
-        with self.path.open("r+b") as file:
-            for name in sorted(arrays):
-                slab = self.slabs[name]
-                data = np.ascontiguousarray(arrays[name], slab.dtype).tobytes()
-                _write_all(file.fileno(), data, slab.offset + block * BLOCK * slab.row_bytes)
-                checksum = zlib.crc32(data, checksum)
-            os.fdatasync(file.fileno())
-        self.done[block] = checksum
+        self.done[block] = _write_block(self.path, self.slabs, block, arrays)
         with self.journal.open("a") as journal:
-            journal.write(f"{block} {checksum:08x}\n")
+            journal.write(f"{_line(block, self.done[block])}\n")
 
     def finish(self, output: Path) -> None:
         """Stamp the file complete and move it to its place; the same blocks and attributes give the
@@ -181,25 +174,26 @@ class BlockWriter:
 
         Raises RuntimeError where a block was never written.
         """
-        with h5py.File(self.path, "r+") as file:
-            missing = sorted(set(range(len(file["checksums"]))) - self.done.keys())
-            if missing:
-                raise RuntimeError(
-                    f"{self.path}: {len(missing)} blocks were not written, first block {missing[0]}"
-                )
-            checksums = [self.done[block] for block in sorted(self.done)]
-            file["checksums"][:] = np.array(checksums, np.uint32)
-            file.attrs.modify("complete", np.True_)
+        rows = next(iter(self.slabs.values())).shape[0]
+        missing = sorted(set(range(_blocks(rows))) - self.done.keys())
+        if missing:
+            raise RuntimeError(
+                f"{self.path}: {len(missing)} blocks were not written, first block {missing[0]}"
+            )
+        _complete(self.path, self.slabs, [self.done[block] for block in sorted(self.done)])
         output.parent.mkdir(parents=True, exist_ok=True)
         self.path.replace(output)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    """Write all of ``data`` at ``offset``: one call writes 2 GiB at most."""
-    written = 0
-    while written < len(data):
-        written += os.pwrite(descriptor, memoryview(data)[written:], offset + written)
+def _line(block: int, checksums: Iterable[int]) -> str:
+    """Return a block's line of the journal."""
+    return " ".join([str(block), *(f"{checksum:08x}" for checksum in checksums)])
+
+
+def _checksum(path: Path, slabs: Iterable[Slab], block: int) -> int:
+    """Return the CRC-32 of a block's bytes as they are in the file, slab after slab."""
+    return checksum_at(path, [slab.place(block * BLOCK, BLOCK) for slab in slabs])
 
 
 class FeatureFile:
@@ -212,10 +206,33 @@ class FeatureFile:
 
     def __init__(self, path: Path):
         self.path = path
-        slabs, checksums, self.attributes = read_stamped(path, _read, KIND, WRITER)
-        self.contents = checksums or [path.stat().st_mtime_ns]
-        self.regions = self._map(slabs.get("regions"))
-        self.pooled = self._map(slabs.get("pooled"))
+        self.slabs, self.checksums, self.attributes = read_stamped(path, _read, KIND, WRITER)
+        self.contents = self.checksums.ravel().tolist() or [path.stat().st_mtime_ns]
+        self.regions = self._map(self.slabs.get("regions"))
+        self.pooled = self._map(self.slabs.get("pooled"))
+        self._sound: set[tuple[int, int]] = set()
+
+    def check(self, pooled: bool, rows: np.ndarray | None = None) -> None:
+        """Raise InputError where the blocks of ``rows`` (all, without) of the pooled or the region
+        features are not what was written; a block is looked at once. What has no checksums passes.
+        """
+        name = "pooled" if pooled else "regions"
+        images = self.slabs[name].shape[0]
+        touched = range(_blocks(images)) if rows is None else np.unique(rows // BLOCK).tolist()
+        # One column a slab; files of earlier versions have one for all of them together.
+        apart = self.checksums.shape[1:] == (len(self.slabs),)
+        column = sorted(self.slabs).index(name) if apart else 0
+        slabs = [self.slabs[one] for one in ([name] if apart else sorted(self.slabs))]
+        for block in touched if self.checksums.size else ():
+            if (block, column) in self._sound:
+                continue
+            if _checksum(self.path, slabs, block) != self.checksums[block].flat[column]:
+                last = min((block + 1) * BLOCK, images) - 1
+                raise InputError(
+                    f"{self.path}: damaged, {name} of the images {block * BLOCK} to {last} are not "
+                    f"what was written (CRC-32); delete it and run again: {WRITER} makes it again"
+                )
+            self._sound.add((block, column))
 
     def _map(self, slab: Slab | None) -> np.memmap | None:
         """Return a read-only memory map of a slab, None where there is none."""
@@ -244,12 +261,14 @@ class FeatureFile:
         return found
 
 
-def _read(file: h5py.File) -> tuple[dict[str, Slab], list[int], dict[str, Any]]:
-    """Return slabs, checksums of blocks (none in a file of stored features) and attributes of an
+def _read(file: h5py.File) -> tuple[dict[str, Slab], np.ndarray, dict[str, Any]]:
+    """Return slabs, checksums of blocks (none in a file of another program) and attributes of an
     open file; raises KeyError where it has no slab.
     """
     slabs = _slabs(file)
     if not slabs:
         raise KeyError("it holds neither /regions nor /pooled")
-    stored = file["checksums"][()] if "checksums" in file else ()
-    return slabs, [int(checksum) for checksum in stored], all_attributes(file)
+    stored = np.asarray(file["checksums"][()] if "checksums" in file else (), np.uint32)
+    if stored.size and len(stored) != _blocks(next(iter(slabs.values())).shape[0]):
+        raise KeyError(f"checksums of {len(stored)} blocks, which are not the file's")
+    return slabs, stored, all_attributes(file)

@@ -1,4 +1,9 @@
-"""What the HDF5 files of this room share: one way to stamp, to open and to take out of them."""
+"""What the HDF5 files of this room share: one way to stamp, seal, open and take out of them.
+
+Every file that is written here ends in a seal (:mod:`zslpipe.machine.seals`) over all of its bytes,
+which every reading checks first. A file without one, written by another program or changed in place
+by h5py, is read as it is.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,16 +16,30 @@ import numpy as np
 from zslpipe.cell_centres import CellCentres
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete, written_whole
+from zslpipe.machine.seals import check_seal, seal
 
 Content = TypeVar("Content")
 # What h5py raises on damaged bytes (files with random bytes changed), beside OSError.
-DAMAGE = (KeyError, ValueError, RuntimeError)
+DAMAGE = (KeyError, ValueError, RuntimeError, TypeError, AttributeError, SystemError)
+
+
+@contextmanager
+def sealed(path: Path, version: str | None = None) -> Iterator[h5py.File]:
+    """Yield a new file that appears whole and sealed at ``path``, or not at all; ``version`` is
+    h5py's ``libver``.
+    """
+    with written_whole(path) as temporary:
+        with h5py.File(temporary, "w", libver=version) as file:
+            yield file
+        seal(temporary)
 
 
 @contextmanager
 def stamped(path: Path) -> Iterator[h5py.File]:
-    """Yield a new file that appears whole at ``path``, stamped complete, or not at all."""
-    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+    """Yield a new file that appears whole and sealed at ``path``, stamped complete, or not at
+    all.
+    """
+    with sealed(path) as file:
         yield file
         file.attrs["complete"] = True
 
@@ -49,7 +68,9 @@ def read_hdf5(path: Path, read: Callable[[h5py.File], Content], kind: str, write
     """
 
     def opened(path: Path) -> Content:
+        # Opened first: a lock of another process is no damage.
         with h5py.File(path) as file:
+            check_seal(path)
             return read(file)
 
     return read_complete(path, opened, kind, writer, DAMAGE)

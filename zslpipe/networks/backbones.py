@@ -18,6 +18,7 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.seals import check_seal
 from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.networks.imagenet import DEVIATION, MEAN
 
@@ -147,6 +148,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist")
+    _check_seal(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
@@ -158,6 +160,15 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         raise InputError(f"weights file {path} holds no state dict; save network.state_dict()")
     tensors: dict[str, Tensor] = state.get("state_dict", state)
     return tensors
+
+
+def _check_seal(path: Path) -> None:
+    """Raise InputError where a file has the seal of the demo's backbone and is damaged."""
+    try:
+        check_seal(path)
+    except ValueError as error:
+        again = "delete it and run again: the rule 'pretrain' makes it again"
+        raise InputError(f"weights file {path}: {error}; {again}") from None
 
 
 def _load(network: nn.Module, state: dict[str, Tensor], backbone: str, weights: str) -> None:

@@ -48,12 +48,16 @@ def open_cache(
 
 
 class CachedInputs:
-    """Rows of a feature file, float32 on ``device``; ``shape`` is one image's: (r, d) or (d,)."""
+    """Rows of a feature file, float32 on ``device``; ``shape`` is one image's: (r, d) or (d,).
+
+    Bytes are checked when they are first read, at 0.26 s a GB: where features are held in memory
+    all at the beginning, else each block of 256 images at its first row. InputError for damage.
+    """
 
     at_once = 256  # ours: 100 MB of 7x7 regions
 
     def __init__(self, file: FeatureFile, pooled: bool, device: torch.device):
-        self.map = file.maps(pooled)
+        self.file, self.pooled, self.map = file, pooled, file.maps(pooled)
         self.device = device
         self.shape = self.map.shape[1:]
         self.held = self._hold() if self._fits(file.path.name) else None
@@ -77,6 +81,7 @@ class CachedInputs:
     def _hold(self) -> Tensor:
         """Return all features on the device, in the file's type."""
         dtype = TORCH_TYPES[self.map.dtype.name]
+        self.file.check(self.pooled)
         held = torch.empty(self.map.shape, dtype=dtype, device=self.device)
         # Block by block: a GPU's copy does not pass through a second one in RAM.
         for start in range(0, len(held), BLOCK):
@@ -91,6 +96,7 @@ class CachedInputs:
         if self.held is not None:
             # Plain indexing of float16 rows takes 1.6 times as long on a CPU.
             return self.held.index_select(0, rows.to(self.device)).float()
+        self.file.check(self.pooled, rows.numpy())
         # The cast from float16 is torch's: numpy's is nine times slower on a CPU.
         return torch.from_numpy(self.map[rows.numpy()]).to(self.device, non_blocking=True).float()
 

@@ -1,4 +1,6 @@
-"""``weights.pt``: a trained model, with all that builds it again."""
+"""``weights.pt``: a trained model, with all that builds it again; torch's zip file under a seal
+(:mod:`zslpipe.machine.seals`), for torch does not check the checksums inside.
+"""
 
 import importlib
 import json
@@ -13,6 +15,7 @@ import torch
 
 from zslpipe.formats.index import Index
 from zslpipe.machine.files import read_complete, written_whole
+from zslpipe.machine.seals import check_seal, seal
 from zslpipe.runs.problems import classes_of
 from zslpipe.training.contract import Model
 
@@ -31,8 +34,10 @@ def save_weights(
         "input_shape": list(shape),
     }
     # An open file: torch would write the temporary name into it.
-    with written_whole(path) as temporary, temporary.open("wb") as file:
-        torch.save(saved, file)
+    with written_whole(path) as temporary:
+        with temporary.open("wb") as file:
+            torch.save(saved, file)
+        seal(temporary)
 
 
 def read_spec(path: Path) -> dict[str, Any]:
@@ -51,12 +56,13 @@ def read_config(path: Path, module: Any) -> Any:
 
 def _saved(path: Path) -> dict[str, Any]:
     """Return what ``weights.pt`` holds; raises InputError where it cannot be read."""
-    damage = (RuntimeError, KeyError)
+    damage = (RuntimeError, KeyError, ValueError, TypeError)
     return read_complete(path, _load, "weights.pt", "training a method", damage)
 
 
 def _load(path: Path) -> dict[str, Any]:
     """Read the file; raises RuntimeError where it is cut off, KeyError where it is none of ours."""
+    check_seal(path)
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, EOFError, KeyError):  # their texts speak of other things

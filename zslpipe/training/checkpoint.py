@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from zslpipe.machine.files import written_whole
+from zslpipe.machine.seals import check_seal, seal
 from zslpipe.training.contract import TrainingRun
 from zslpipe.training.optimisers import Schedule
 
@@ -56,8 +57,10 @@ def save_checkpoint(path: Path, state: TrainingState, run: TrainingRun) -> None:
         "random_gpu": torch.cuda.get_rng_state(run.device) if on_gpu else None,
     }
     # An open file: torch would write the temporary name into it.
-    with written_whole(path) as temporary, temporary.open("wb") as file:
-        torch.save(saved, file)
+    with written_whole(path) as temporary:
+        with temporary.open("wb") as file:
+            torch.save(saved, file)
+        seal(temporary)
 
 
 def _schedule_state(schedule: Schedule | None) -> dict[str, Any]:
@@ -67,9 +70,14 @@ def _schedule_state(schedule: Schedule | None) -> dict[str, Any]:
 
 def load_checkpoint(path: Path, state: TrainingState, run: TrainingRun) -> None:
     """Bring ``state`` and the random numbers to where the checkpoint of the run's stamp stands,
-    where there is one; another stamp's is left behind.
+    where there is one; another stamp's, or a damaged one, is left behind.
     """
     if not path.is_file():
+        return
+    try:
+        check_seal(path)
+    except ValueError as error:
+        logger.info("%s is damaged (%s): starting afresh", path.name, error)
         return
     saved = torch.load(path, map_location=run.device, weights_only=True)
     if saved["stamp"] != run.stamp:

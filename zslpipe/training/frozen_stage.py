@@ -30,8 +30,12 @@ def stored(
     unfinished one completed block by block.
     """
     path = data.run.folder / f"{data.run.phase}.first_stage.h5"
-    if path.is_file() and FeatureFile(path).attributes["stamp"] == data.run.stamp:
-        return FeatureFile(path)
+    if path.is_file():
+        finished = FeatureFile(path)
+        if finished.attributes["stamp"] == data.run.stamp:
+            for name in finished.slabs:
+                finished.check(name == "pooled")
+            return finished
     writer = BlockWriter(work_folder(path), shapes, {"stamp": data.run.stamp})
     for block, batch in enumerate(data.in_order(BLOCK)):
         if block not in writer.done:

@@ -1,0 +1,76 @@
+"""Contiguous datasets inside HDF5 files, written and read as bytes at their place."""
+
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A contiguous dataset inside an HDF5 file: ``row_bytes`` bytes a row from byte ``offset``."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one image's row."""
+        return int(np.prod(self.shape[1:])) * self.dtype.itemsize
+
+    def place(self, start: int = 0, rows: int | None = None) -> tuple[int, int]:
+        """Return the offset and the bytes of ``rows`` rows at most (None: all) from ``start``."""
+        kept = self.shape[0] - start if rows is None else min(rows, self.shape[0] - start)
+        return self.offset + start * self.row_bytes, kept * self.row_bytes
+
+
+def add_contiguous(file: h5py.File, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Add empty contiguous datasets ``{name: (shape, dtype)}`` to an open file, space allocated."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    # The same features give the same bytes, whenever they are written.
+    properties.set_obj_track_times(False)
+    for name, (shape, dtype) in shapes.items():
+        kind = h5py.h5t.py_create(np.dtype(dtype))
+        h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), properties)
+
+
+def slabs_in(file: h5py.File, names: Iterable[str]) -> dict[str, Slab]:
+    """Return those of ``names`` that are contiguous datasets of an open file; raises ValueError
+    where one is laid out otherwise.
+    """
+    slabs = {}
+    for name in names:
+        if name in file:
+            offset = file[name].id.get_offset()
+            if offset is None:
+                raise ValueError(f"/{name} is chunked, compressed or empty; write it contiguous")
+            slabs[name] = Slab(file[name].shape, file[name].dtype, offset)
+    return slabs
+
+
+def write_at(path: Path, data: bytes, offset: int) -> None:
+    """Write all of ``data`` at ``offset`` of a file and make it safe: one call writes 2 GiB at
+    most.
+    """
+    with path.open("r+b") as file:
+        written = 0
+        while written < len(data):
+            written += os.pwrite(file.fileno(), memoryview(data)[written:], offset + written)
+        os.fdatasync(file.fileno())
+
+
+def checksum_at(path: Path, places: Iterable[tuple[int, int]]) -> int:
+    """Return the CRC-32 of parts (offset, bytes) of a file, one after the other."""
+    checksum = 0
+    with path.open("rb") as file:
+        for offset, count in places:
+            checksum = zlib.crc32(os.pread(file.fileno(), count, offset), checksum)
+    return checksum

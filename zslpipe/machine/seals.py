@@ -1,0 +1,87 @@
+"""Seals: a line behind the last byte of a file, with the checksum of the bytes that were written.
+
+HDF5 files and the zip files that torch writes end where their own tables say: a line behind their
+end is seen by no reader of either. A program that changes such an HDF5 file in place (h5py) cuts
+the line off; the file is then read as one that somebody else wrote, which has no seal and is not
+checked. Measured: CRC-32 of bytes in memory takes 0.26 s a GB on one core.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+MARK = b"\nzslpipe-seal "
+# Bytes at the end of a file among which a seal is looked for (ours: a seal takes about 100).
+REACH = 1024
+# Bytes read at once (ours: a file's checksum takes the memory of one block).
+AT_ONCE = 1 << 20
+
+
+def seal(path: Path, without: Iterable[tuple[int, int]] = ()) -> None:
+    """Write the seal of a finished file; ``without``: (offset, bytes) of parts that have checksums
+    of their own.
+    """
+    left_out = sorted(without)
+    told = {"crc32": _checksum(path, path.stat().st_size, left_out), "without": left_out}
+    with path.open("ab") as file:
+        file.write(MARK + json.dumps(told).encode() + b"\n")
+
+
+def is_sealed(path: Path) -> bool:
+    """Return whether a file has a seal, whatever it says."""
+    return _parts(path) is not None
+
+
+def check_seal(path: Path) -> None:
+    """Raise ValueError where a file has a seal and its bytes are not those that were sealed."""
+    found = _parts(path)
+    if found is None:
+        return
+    size, line = found
+    try:
+        told = json.loads(line)
+        sealed, left_out = (
+            int(told["crc32"]),
+            [(int(at), int(count)) for at, count in told["without"]],
+        )
+    except (ValueError, TypeError, KeyError):
+        raise ValueError("its seal is cut off or damaged") from None
+    checksum = _checksum(path, size, left_out)
+    if not line.endswith(b"\n") or checksum != sealed:
+        raise ValueError(
+            f"its bytes are not those that were written: CRC-32 {checksum:08x}, sealed {sealed:08x}"
+        )
+
+
+def _parts(path: Path) -> tuple[int, bytes] | None:
+    """Return the size of a file without its seal and what the seal says, None without a seal."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - REACH))
+        end = file.read()
+    place = end.rfind(MARK)
+    return None if place < 0 else (size - len(end) + place, end[place + len(MARK) :])
+
+
+def _checksum(path: Path, size: int, without: Iterable[tuple[int, int]]) -> int:
+    """Return the CRC-32 of the first ``size`` bytes of a file, ``without`` some parts."""
+    checksum = 0
+    with path.open("rb") as file:
+        for start, end in _kept(size, without):
+            file.seek(start)
+            while start < end:
+                data = file.read(min(AT_ONCE, end - start))
+                if not data:
+                    raise ValueError("its seal is damaged: it names bytes beyond the file's end")
+                checksum, start = zlib.crc32(data, checksum), start + len(data)
+    return checksum
+
+
+def _kept(size: int, without: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of what lies between the parts ``without`` of ``size`` bytes."""
+    start = 0
+    for offset, count in without:
+        yield start, offset
+        start = offset + count
+    yield start, size
