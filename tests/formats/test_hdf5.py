@@ -3,6 +3,7 @@ is in use.
 """
 
 import fcntl
+import json
 
 import h5py
 import numpy as np
@@ -151,6 +152,7 @@ def test_attention_comes_back(tmp_path):
     with h5py.File(path) as opened:
         assert dict(opened.attrs) == stamps | {
             "seed": 5,
+            "run": json.dumps(SPEC | {"seed": 5}, sort_keys=True),
             "kind": "attributes",
             "cell_first": CENTRES.first,
             "cell_step": CENTRES.step,

@@ -80,12 +80,15 @@ def test_same_matrix_same_bytes(tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
+STAMPS = ("seed", "chosen", "reads", "run", "rebalancing", "complete")
+
+
 def test_layout_is_the_documented_one(tmp_path):
     write_scores(tmp_path / "scores.h5", matrix())
     with h5py.File(tmp_path / "scores.h5") as file:
         assert set(file) == {"classes", "seen", *SPLITS}
         assert all(set(file[split]) == {"scores", "labels", "images"} for split in SPLITS)
-        assert set(file.attrs) == {*TEXTS, "seed", "chosen", "reads", "rebalancing", "complete"}
+        assert set(file.attrs) == {*TEXTS, *STAMPS}
         assert file.attrs["chosen"] == '{"epochs": 4}' and file.attrs["complete"]
 
 
@@ -218,7 +221,8 @@ def test_irrelevant_scores_come_back(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["irrelevant.h5"]
     with h5py.File(path) as file:
         assert set(file) == {"classes", "scores"}
-        assert set(file.attrs) == {"dataset", "method", "variant", "seed", "source", "complete"}
+        stamps = {"dataset", "method", "variant", "seed", "source", "run", "complete"}
+        assert set(file.attrs) == stamps
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def written(folder, history):
 def test_the_file_says_that_the_test_images_chose(tmp_path):
     found = written(tmp_path, [row(1, 0.5, 0.4, 0.5, 0.44), row(2, 0.6, 0.5, 0.5, 0.5)])
     expected = METRICS | {"selection": "best epoch on test (as the published code)", "epoch": 2}
-    expected |= {"T1": 0.6, "U": 0.5, "S": 0.5, "H": 0.5}
+    expected |= {"T1": 0.6, "U": 0.5, "S": 0.5, "H": 0.5, "run": ""}
     del expected["AUSUC"]
     assert found == expected
 

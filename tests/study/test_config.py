@@ -9,10 +9,11 @@ import pytest
 
 from tests.made_up.configuration import GIVEN, given
 from zslpipe.machine.errors import InputError
-from zslpipe.provenance import canonical
+from zslpipe.provenance import canonical, settings_hash
 from zslpipe.study.assignments import apply_assignments
 from zslpipe.study.config import load, runs
 from zslpipe.study.declarations import read_method
+from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.study import Study
 
 # The settings that DAZLE publishes for CUB.
@@ -36,6 +37,7 @@ def test_runs_are_datasets_by_methods_by_variants_in_order() -> None:
 
 def test_what_a_run_depends_on() -> None:
     run = next(runs(loaded()))
+    made_of = settings_hash(loaded()["datasets"]["creatures"]["source"])
     assert run.slice == {
         "dataset": "creatures",
         "method": "dazle",
@@ -43,6 +45,9 @@ def test_what_a_run_depends_on() -> None:
         "input": "regions",
         "extractor": "coarse",
         "trunk": None,
+        "cache": {"name": "coarse", "backbone": "demo", "size": 112, "grid": 7}
+        | {"features_version": FEATURES_VERSION},
+        "index": {"dataset": "creatures", "adapter": "demo", "made_of": made_of},
         "words": "drawn",
         "semantics": "att",
         "normalisation": "unit",

@@ -19,9 +19,10 @@ rule attend:
         pictures=PICTURED_IMAGES,
         code=lambda wildcards: study.runs.code(wildcards, "attend"),
         reads=study.runs.options,
+        run=study.results.asked,
     shell:
         "python -m zslpipe attend --weights {input.weights} --seed {wildcards.seed} {params.reads}"
-        " --data-root {study.data_root:q} --count {params.pictures} --output {output}"
+        " --run {params.run:q} --data-root {study.data_root:q} --count {params.pictures} --output {output}"
         " --threads {threads} --compute {study.compute_json:q}"
 
 
@@ -42,9 +43,11 @@ rule localize:
     params:
         images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
         code=code_hash("zslpipe.commands.scores:localize"),
+        run=study.results.asked,
     shell:
         "python -m zslpipe localize --attention {input.attention} --index {input.index}"
         " {params.images} --data-root {study.data_root:q} --output {output}"
+        " --run {params.run:q}"
 
 
 rule localization_tables:
@@ -96,9 +99,11 @@ rule maps:
         stem=f"{paths.figure}maps",
         images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
         code=code_hash("zslpipe.commands.reports:draw_maps"),
+        run=study.results.asked_of_first_seed,
     shell:
         "python -m zslpipe {params.command} --attention {input.attention} --index {input.index}"
         " {params.images} --data-root {study.data_root:q} --output {params.stem}"
+        " --run {params.run:q}"
 
 
 use rule maps as parts with:
@@ -115,6 +120,7 @@ use rule maps as parts with:
         stem=f"{paths.figure}parts",
         images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
         code=code_hash("zslpipe.commands.reports:draw_parts"),
+        run=study.results.asked_of_first_seed,
 
 
 use rule maps as channels with:
@@ -131,3 +137,4 @@ use rule maps as channels with:
         stem=f"{paths.figure}channels",
         images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
         code=code_hash("zslpipe.commands.reports:draw_channels"),
+        run=study.results.asked_of_first_seed,

@@ -87,4 +87,5 @@ rule words:
         code=code_hash("zslpipe.commands.datasets:write_words"),
     shell:
         "python -m zslpipe words --index {input.index} --settings {params.settings:q}"
+        " --indices {study.datasets.indices_json:q}"
         " --data-root {study.data_root:q} --output {output}"

@@ -77,6 +77,7 @@ rule extract:
         images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
     shell:
         "python -m zslpipe extract --index {input.index} --settings {params.settings:q}"
+        " --indices {study.datasets.indices_json:q}"
         " {params.images} --data-root {study.data_root:q} --output {output} --threads {threads}"
         " --compute {study.compute_json:q} --weights {input.weights:q}"
 
@@ -100,4 +101,5 @@ rule store:
         code=code_hash("zslpipe.commands.features:store"),
     shell:
         "python -m zslpipe store --index {input.index} --settings {params.settings:q}"
+        " --indices {study.datasets.indices_json:q}"
         " --data-root {study.data_root:q} --output {output}"

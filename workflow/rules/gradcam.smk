@@ -20,11 +20,12 @@ rule gradcam:
         pictures=PICTURED_IMAGES,
         code=lambda wildcards: study.runs.code(wildcards, "grad_cam"),
         reads=study.runs.options,
+        run=study.results.asked,
         without=lambda wildcards: study.datasets.removed_option(wildcards.dataset),
     shell:
         "python -m zslpipe grad-cam --weights {input.weights} --seed {wildcards.seed} {params.reads}"
         " {params.without} --data-root {study.data_root:q} --count {params.pictures}"
-        " --output {output}"
+        " --output {output} --run {params.run:q}"
         " --threads {threads} --compute {study.compute_json:q}"
 
 
@@ -51,6 +52,8 @@ rule gradcam_figure:
         stem=f"{paths.figure}gradcam",
         images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
         code=code_hash("zslpipe.commands.reports:draw_grad_cam"),
+        run=study.results.asked_of_first_seed,
     shell:
         "python -m zslpipe grad-cam-figure --gradcam {input.gradcam} --index {input.index}"
         " {params.images} --data-root {study.data_root:q} --output {params.stem}"
+        " --run {params.run:q}"

@@ -20,9 +20,11 @@ rule validate:
         runtime=lambda wildcards: 1440 if study.runs.run(wildcards).trunk else 240,
     params:
         code=lambda wildcards: study.runs.code(wildcards, "validate"),
+        run=study.results.asked,
         reads=study.runs.options,
     shell:
         "python -m zslpipe validate --weights {input.weights} --seed {wildcards.seed} {params.reads}"
+        " --run {params.run:q}"
         " --data-root {study.data_root:q} --output {output} --threads {threads}"
         " --compute {study.compute_json:q}"
 
@@ -94,9 +96,11 @@ rule score_irrelevant:
         runtime=60,
     params:
         code=lambda wildcards: study.runs.code(wildcards, "score_irrelevant"),
+        run=study.results.asked,
         reads=study.runs.irrelevant_options,
         folder=lambda wildcards: study.datasets.irrelevant_root(wildcards.dataset),
     shell:
         "python -m zslpipe score-irrelevant --weights {input.weights} --seed {wildcards.seed}"
+        " --run {params.run:q}"
         " {params.reads} --data-root {params.folder:q} --output {output} --threads {threads}"
         " --compute {study.compute_json:q}"

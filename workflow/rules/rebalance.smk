@@ -18,11 +18,12 @@ rule ensemble:
         runtime=10,
     params:
         code=code_hash("zslpipe.commands.scores:ensemble"),
+        runs=study.results.members_asked,
         kind="{file}",
         validation=study.results.validation_options,
     shell:
         "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {params.kind}"
-        " {params.validation} --output {output} {input.members}"
+        " {params.validation} --runs {params.runs:q} --output {output} {input.members}"
 
 
 # The other order, the paper's figure 6: members are rebalanced, then averaged.
@@ -36,6 +37,7 @@ use rule ensemble as ensemble_of_rebalanced with:
         rebalancing=alternatives(study.results.kinds),
     params:
         code=code_hash("zslpipe.commands.scores:ensemble"),
+        runs=study.results.rebalanced_members_asked,
         kind="scores",
         validation=study.results.validation_options,
 
@@ -61,9 +63,10 @@ rule rebalance:
         settings=study.results.settings,
         needed=study.results.needed_options,
         code=code_hash("zslpipe.commands.scores:rebalance"),
+        run=study.results.asked,
     shell:
         "python -m zslpipe rebalance --kind {wildcards.rebalancing} --scores {input.scores}"
-        " {params.needed} --settings {params.settings:q} --output {output}"
+        " {params.needed} --settings {params.settings:q} --run {params.run:q} --output {output}"
 
 
 use rule evaluate as evaluate_rebalanced with:
@@ -71,6 +74,9 @@ use rule evaluate as evaluate_rebalanced with:
         paths.rebalanced_scores,
     output:
         paths.rebalanced_metrics,
+    params:
+        code=code_hash("zslpipe.commands.scores:evaluate"),
+        run=study.results.asked_rebalanced,
 
 
 # What the discriminator changes, in pictures.
@@ -98,7 +104,8 @@ rule predictions:
         stem=f"{paths.figure}predictions",
         images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
         code=code_hash("zslpipe.commands.reports:draw_predictions"),
+        runs=lambda wildcards: study.results.before_and_after(wildcards, "discriminator"),
     shell:
         "python -m zslpipe predictions --scores {input.scores} --rebalanced {input.rebalanced}"
         " --index {input.index} {params.images} --data-root {study.data_root:q}"
-        " --output {params.stem}"
+        " --runs {params.runs:q} --output {params.stem}"

@@ -17,8 +17,9 @@ rule tables:
     params:
         folder=subpath(output[0], parent=True),
         code=code_hash("zslpipe.commands.reports:make_tables"),
+        runs=study.results.tabled_asked,
     shell:
-        "python -m zslpipe tables --output {params.folder} {input}"
+        "python -m zslpipe tables --runs {params.runs:q} --output {params.folder} {input}"
 
 
 rule curves:
@@ -41,8 +42,9 @@ rule curves:
     params:
         stem=f"{paths.dataset_figure}curves",
         code=code_hash("zslpipe.commands.reports:draw_curves"),
+        runs=study.results.curves_asked,
     shell:
-        "python -m zslpipe curves --output {params.stem} {input}"
+        "python -m zslpipe curves --runs {params.runs:q} --output {params.stem} {input}"
 
 
 rule losses:
@@ -89,5 +91,6 @@ rule confusion:
     params:
         stem=f"{paths.dataset_figure}confusion",
         code=code_hash("zslpipe.commands.reports:draw_confusion"),
+        runs=study.results.confusion_asked,
     shell:
-        "python -m zslpipe confusion --output {params.stem} {input}"
+        "python -m zslpipe confusion --runs {params.runs:q} --output {params.stem} {input}"

@@ -54,8 +54,9 @@ rule evaluate:
         runtime=10,
     params:
         code=code_hash("zslpipe.commands.scores:evaluate"),
+        run=study.results.asked,
     shell:
-        "python -m zslpipe evaluate --scores {input} --output {output}"
+        "python -m zslpipe evaluate --scores {input} --run {params.run:q} --output {output}"
 
 
 # Of runs with `track: test`: what their best epoch on the test images would have been.

@@ -7,8 +7,10 @@ import click
 
 from zslpipe.commands.inputs import (
     OUTPUT_FILE,
+    check_index,
     data_root_option,
     index_option,
+    indices_option,
     module_named,
     output_option,
     settings_option,
@@ -35,16 +37,24 @@ def write_index(settings: dict[str, Any], data_root: Path, output: Path) -> None
 
 @click.command("words")
 @index_option
+@indices_option
 @settings_option("kind", help="Where the word vectors come from, as JSON.")
 @data_root_option
 @output_option(OUTPUT_FILE, help="words.h5 to write.")
-def write_words(index: Path, settings: dict[str, Any], data_root: Path, output: Path) -> None:
+def write_words(
+    index: Path,
+    indices: dict[str, Any] | None,
+    settings: dict[str, Any],
+    data_root: Path,
+    output: Path,
+) -> None:
     """Write one word vector an attribute.
 
     A vector is the mean over the words of the attribute's name that the source knows.
     """
     from zslpipe.datasets.words import write_words as write
 
+    check_index(index, indices)
     write(index, settings, output, data_root)
 
 

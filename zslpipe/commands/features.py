@@ -10,12 +10,14 @@ from zslpipe.commands.inputs import (
     INPUT_FILE,
     INPUT_FOLDER,
     OUTPUT_FILE,
+    check_index,
     compute_of,
     compute_options,
     data_root_option,
     image_folder,
     image_options,
     index_option,
+    indices_option,
     output_option,
     settings_option,
 )
@@ -69,6 +71,7 @@ def pretrain(images: Path, output: Path, compute: dict[str, Any], threads: int) 
 
 @click.command("extract")
 @index_option
+@indices_option
 @image_options
 @_extractor_option
 @_weights_option
@@ -76,6 +79,7 @@ def pretrain(images: Path, output: Path, compute: dict[str, Any], threads: int) 
 @compute_options
 def extract(
     index: Path,
+    indices: dict[str, Any] | None,
     images: Path | None,
     data_root: Path,
     settings: dict[str, Any],
@@ -91,6 +95,7 @@ def extract(
     from zslpipe.features.extraction import extract_features
     from zslpipe.formats.index import read_index
 
+    check_index(index, indices)
     chosen = _chosen(settings, weights, compute)
     listed, folder = read_index(index), image_folder(data_root, images, index)
     extract_features(chosen, listed, folder, weights, output, compute_of(compute, threads))
@@ -149,16 +154,24 @@ def _chosen(
 
 @click.command("store")
 @index_option
+@indices_option
 @settings_option(
     "source", help="The dataset's settings with its own feature file (source), as JSON."
 )
 @data_root_option
 @_features_option
-def store(index: Path, settings: dict[str, Any], data_root: Path, output: Path) -> None:
+def store(
+    index: Path,
+    indices: dict[str, Any] | None,
+    settings: dict[str, Any],
+    data_root: Path,
+    output: Path,
+) -> None:
     """Take over the features of a dataset's own file.
 
     For datasets that come with pooled features (the field's res101.mat) and without images.
     """
     from zslpipe.datasets.adapters.xlsa17 import write_pooled
 
+    check_index(index, indices)
     write_pooled(settings["source"], index, output, data_root)

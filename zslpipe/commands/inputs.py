@@ -55,6 +55,24 @@ class JsonObject(click.ParamType[dict[str, Any]]):
         return given
 
 
+class JsonList(click.ParamType[list[str]]):
+    """A JSON list of texts as an option's value."""
+
+    name = "JSON"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        """Return the list that ``value`` says; a usage error where it says none."""
+        try:
+            given = json.loads(value)
+        except ValueError as error:
+            self.fail(f"read {value[:SHOWN]!r}: {error}; expected a JSON list", param, ctx)
+        if not isinstance(given, list):
+            self.fail(f"read {value[:SHOWN]!r}: no list; expected a JSON list", param, ctx)
+        return [str(text) for text in given]
+
+
 index_option = click.option(
     "--index", type=INPUT_FILE, required=True, help="The dataset's index.h5, of the command index."
 )
@@ -85,6 +103,26 @@ count_option = click.option(
 )
 attention_option = click.option(
     "--attention", type=INPUT_FILE, required=True, help="attention.h5, of the command attend."
+)
+run_option = click.option(
+    "--run",
+    "asked",
+    type=JsonObject("seed"),
+    help="The run as it is configured now, as JSON: a file of another one is refused. The workflow "
+    "gives it; without it any file will do.",
+)
+runs_option = click.option(
+    "--runs",
+    "asked",
+    type=JsonList(),
+    help="Hashes of the runs as they are configured now, one of each file in their order, as a "
+    "JSON list: files of others are refused.",
+)
+indices_option = click.option(
+    "--indices",
+    type=JsonObject(),
+    help="What the index of each dataset is made of as configured now, as JSON: another one is "
+    "refused.",
 )
 trained_option = click.option(
     "--weights", type=INPUT_FILE, required=True, help="weights.pt of the trained run."
@@ -152,13 +190,38 @@ def run_inputs(
     images: Path,
     trunk: Path | None,
     compute: "Compute",
+    data_root: Path,
 ) -> "RunInputs":
     """Return what a run reads: ``features``, or the folder ``images`` for the network of
     ``trunk``.
     """
     from zslpipe.runs.opening import open_run_inputs
 
-    return open_run_inputs(spec, index, features, images, trunk, compute)
+    weights = trunk or cached_weights(spec, data_root, index)
+    return open_run_inputs(spec, index, features, images, weights, compute)
+
+
+def cached_weights(spec: Mapping[str, Any], data_root: Path, index: Path) -> Path | None:
+    """Return the file of weights that a run's features are computed by (the demo's lies beside the
+    index), None where there is none.
+    """
+    cache = spec.get("cache") or {"backbone": "stored"}
+    if cache["backbone"] == "stored":
+        return None
+    own = index.parent / "backbone.pt"
+    path = data_root / cache["weights"] if "weights" in cache else own
+    return path if path.is_file() else None
+
+
+def check_index(index: Path, asked: Mapping[str, Any] | None) -> None:
+    """Raise InputError where an index is not made of what ``--indices`` says; of a dataset that it
+    does not name any will do.
+    """
+    from zslpipe.formats.identity import check_index_source
+    from zslpipe.formats.index import read_index
+
+    if asked is not None:
+        check_index_source(index, read_index(index), asked.get(index.parent.name))
 
 
 def module_named(room: str, name: str, option: str) -> ModuleType:

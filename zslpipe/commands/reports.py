@@ -1,6 +1,7 @@
 """Tables and figures."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +14,8 @@ from zslpipe.commands.inputs import (
     image_options,
     index_option,
     output_option,
+    run_option,
+    runs_option,
 )
 
 _tables_option = output_option(OUTPUT_FOLDER, help="Folder of the tables.")
@@ -22,15 +25,18 @@ _figure_option = output_option(
 
 
 @click.command("tables")
+@runs_option
 @_tables_option
 @click.argument("metrics", nargs=-1, required=True, type=INPUT_FILE)
-def make_tables(output: Path, metrics: tuple[Path, ...]) -> None:
+def make_tables(asked: list[str] | None, output: Path, metrics: tuple[Path, ...]) -> None:
     """Write all results as csv, md and tex.
 
     METRICS are the files metrics.json of the runs.
     """
+    from zslpipe.formats.identity import check_hashes
     from zslpipe.reports.tables.results import write_tables
 
+    check_hashes(metrics, asked)
     write_tables(metrics, output)
 
 
@@ -61,93 +67,127 @@ def draw_losses(output: Path, histories: tuple[Path, ...]) -> None:
 
 
 @click.command("curves")
+@runs_option
 @_figure_option
 @click.argument("metrics", nargs=-1, required=True, type=INPUT_FILE)
-def draw_curves(output: Path, metrics: tuple[Path, ...]) -> None:
+def draw_curves(asked: list[str] | None, output: Path, metrics: tuple[Path, ...]) -> None:
     """Draw the seen/unseen curves of a dataset's methods.
 
     METRICS are the files metrics.json of the runs.
     """
+    from zslpipe.formats.identity import check_hashes
     from zslpipe.reports.figures.curves import seen_unseen_curves
 
+    check_hashes(metrics, asked)
     seen_unseen_curves(metrics, output)
 
 
 @click.command("confusion")
+@runs_option
 @_figure_option
 @click.argument("matrices", nargs=-1, required=True, type=INPUT_FILE)
-def draw_confusion(output: Path, matrices: tuple[Path, ...]) -> None:
+def draw_confusion(asked: list[str] | None, output: Path, matrices: tuple[Path, ...]) -> None:
     """Draw where the images of an unseen class go.
 
     MATRICES are the files scores.h5 of a dataset's methods.
     """
+    from zslpipe.formats.identity import check_hashes
     from zslpipe.reports.figures.confusions import confusions
 
+    check_hashes(matrices, asked)
     confusions(matrices, output)
 
 
 @click.command("maps")
 @attention_option
+@run_option
 @index_option
 @image_options
 @_figure_option
 def draw_maps(
-    attention: Path, index: Path, images: Path | None, data_root: Path, output: Path
+    attention: Path,
+    asked: dict[str, Any] | None,
+    index: Path,
+    images: Path | None,
+    data_root: Path,
+    output: Path,
 ) -> None:
     """Draw attention maps over images."""
+    from zslpipe.formats.identity import check_run_file
     from zslpipe.reports.figures.attributes import attention_maps
 
+    check_run_file(attention, asked)
     attention_maps(attention, index, image_folder(data_root, images, index), output)
 
 
 @click.command("parts")
 @attention_option
+@run_option
 @index_option
 @image_options
 @_figure_option
 def draw_parts(
-    attention: Path, index: Path, images: Path | None, data_root: Path, output: Path
+    attention: Path,
+    asked: dict[str, Any] | None,
+    index: Path,
+    images: Path | None,
+    data_root: Path,
+    output: Path,
 ) -> None:
     """Draw maps of body parts over images."""
+    from zslpipe.formats.identity import check_run_file
     from zslpipe.reports.figures.body_parts import part_maps
 
+    check_run_file(attention, asked)
     part_maps(attention, index, image_folder(data_root, images, index), output)
 
 
 @click.command("channels")
 @attention_option
+@run_option
 @index_option
 @image_options
 @_figure_option
 def draw_channels(
-    attention: Path, index: Path, images: Path | None, data_root: Path, output: Path
+    attention: Path,
+    asked: dict[str, Any] | None,
+    index: Path,
+    images: Path | None,
+    data_root: Path,
+    output: Path,
 ) -> None:
     """Draw groups of channels over images.
 
     And the maps that were learnt from the groups.
     """
+    from zslpipe.formats.identity import check_run_file
     from zslpipe.reports.figures.channels import channel_maps
 
+    check_run_file(attention, asked)
     channel_maps(attention, index, image_folder(data_root, images, index), output)
 
 
 @click.command("predictions")
 @click.option("--scores", type=INPUT_FILE, required=True, help="scores.h5 before the rebalancing.")
 @click.option("--rebalanced", type=INPUT_FILE, required=True, help="scores.h5 after it.")
+@runs_option
 @index_option
 @image_options
 @_figure_option
 def draw_predictions(
     scores: Path,
     rebalanced: Path,
+    asked: list[str] | None,
     index: Path,
     images: Path | None,
     data_root: Path,
     output: Path,
 ) -> None:
     """Draw predictions before and after a rebalancing."""
+    from zslpipe.formats.identity import check_hashes
     from zslpipe.reports.figures.predictions import predictions
 
+    check_hashes([scores, rebalanced], asked)
     predictions(scores, rebalanced, index, image_folder(data_root, images, index), output)
 
 
@@ -155,13 +195,21 @@ def draw_predictions(
 @click.option(
     "--gradcam", type=INPUT_FILE, required=True, help="gradcam.h5, of the command grad-cam."
 )
+@run_option
 @index_option
 @image_options
 @_figure_option
 def draw_grad_cam(
-    gradcam: Path, index: Path, images: Path | None, data_root: Path, output: Path
+    gradcam: Path,
+    asked: dict[str, Any] | None,
+    index: Path,
+    images: Path | None,
+    data_root: Path,
+    output: Path,
 ) -> None:
     """Draw Grad-CAM maps over images."""
+    from zslpipe.formats.identity import check_run_file
     from zslpipe.reports.figures.gradcam import grad_cam_maps
 
+    check_run_file(gradcam, asked)
     grad_cam_maps(gradcam, index, image_folder(data_root, images, index), output)

@@ -10,6 +10,7 @@ from zslpipe.commands.inputs import (
     OUTPUT_FILE,
     OUTPUT_FOLDER,
     JsonObject,
+    cached_weights,
     compute_of,
     compute_options,
     count_option,
@@ -17,6 +18,7 @@ from zslpipe.commands.inputs import (
     module_named,
     output_option,
     run_inputs,
+    run_option,
     run_options,
     seed_option,
     trained_option,
@@ -63,12 +65,13 @@ def train(
 
     module_named("zslpipe.methods", spec["method"], "--spec: method")
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
-    inputs = run_inputs(spec, index, features, folder, trunk, chosen)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
     run_method(spec, seed, inputs, words, output, chosen)
 
 
 @click.command("attend")
 @trained_option
+@run_option
 @seed_option
 @run_options
 @words_option
@@ -77,6 +80,7 @@ def train(
 @compute_options
 def attend(
     weights: Path,
+    asked: dict[str, Any] | None,
     seed: int,
     index: Path,
     features: Path | None,
@@ -94,15 +98,17 @@ def attend(
     The peaks of its attention maps in all test images, and the whole maps of --count of them.
     """
     from zslpipe.runs.attention import attend as run
-    from zslpipe.runs.weights import read_spec
+    from zslpipe.runs.weights import read_asked_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
-    inputs = run_inputs(read_spec(weights), index, features, folder, trunk, chosen)
+    spec = read_asked_spec(weights, asked)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
     run(weights, inputs, words, seed, output, count)
 
 
 @click.command("validate")
 @trained_option
+@run_option
 @seed_option
 @run_options
 @words_option
@@ -110,6 +116,7 @@ def attend(
 @compute_options
 def validate(
     weights: Path,
+    asked: dict[str, Any] | None,
     seed: int,
     index: Path,
     features: Path | None,
@@ -127,15 +134,17 @@ def validate(
     rebalancing is chosen on these scores.
     """
     from zslpipe.runs.rebalancing_inputs import write_validation_scores
-    from zslpipe.runs.weights import read_spec
+    from zslpipe.runs.weights import read_asked_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
-    inputs = run_inputs(read_spec(weights), index, features, folder, trunk, chosen)
+    spec = read_asked_spec(weights, asked)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
     write_validation_scores(weights, inputs, words, seed, output, chosen)
 
 
 @click.command("score-irrelevant")
 @trained_option
+@run_option
 @seed_option
 @click.option(
     "--irrelevant",
@@ -149,6 +158,7 @@ def validate(
 @compute_options
 def score_irrelevant(
     weights: Path,
+    asked: dict[str, Any] | None,
     seed: int,
     irrelevant: Path,
     index: Path,
@@ -163,18 +173,22 @@ def score_irrelevant(
 ) -> None:
     """Score task-irrelevant images by a trained method."""
     from zslpipe.formats.image_list import read_irrelevant_images
-    from zslpipe.runs.opening import open_run_inputs
+    from zslpipe.runs.opening import open_index, open_run_inputs
     from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores
-    from zslpipe.runs.weights import read_spec
+    from zslpipe.runs.weights import read_asked_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
-    listed = (irrelevant, features, folder, trunk, chosen, read_irrelevant_images)
-    inputs = open_run_inputs(read_spec(weights), *listed)
+    spec = read_asked_spec(weights, asked)
+    open_index(index, spec)
+    network = trunk or cached_weights(spec, data_root, index)
+    listed = (irrelevant, features, folder, network, chosen, read_irrelevant_images)
+    inputs = open_run_inputs(spec, *listed)
     write_irrelevant_scores(weights, index, inputs, words, seed, output)
 
 
 @click.command("grad-cam")
 @trained_option
+@run_option
 @seed_option
 @run_options
 @click.option(
@@ -188,6 +202,7 @@ def score_irrelevant(
 @compute_options
 def grad_cam(
     weights: Path,
+    asked: dict[str, Any] | None,
     seed: int,
     index: Path,
     features: Path | None,
@@ -205,8 +220,9 @@ def grad_cam(
     For --count images, with an attribute in the classifier's rule and without it.
     """
     from zslpipe.runs.gradcam import write_grad_cam
-    from zslpipe.runs.weights import read_spec
+    from zslpipe.runs.weights import read_asked_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
-    inputs = run_inputs(read_spec(weights), index, features, folder, trunk, chosen)
+    spec = read_asked_spec(weights, asked)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
     write_grad_cam(weights, inputs, seed, output, count, without)

@@ -14,6 +14,8 @@ from zslpipe.commands.inputs import (
     image_options,
     index_option,
     output_option,
+    run_option,
+    runs_option,
 )
 
 _scores_option = click.option(
@@ -23,18 +25,26 @@ _scores_option = click.option(
 
 @click.command("localize")
 @attention_option
+@run_option
 @index_option
 @image_options
 @output_option(OUTPUT_FILE, help="localization.json to write.")
 def localize(
-    attention: Path, index: Path, images: Path | None, data_root: Path, output: Path
+    attention: Path,
+    asked: dict[str, Any] | None,
+    index: Path,
+    images: Path | None,
+    data_root: Path,
+    output: Path,
 ) -> None:
     """Measure how often attention meets the right part.
 
     Counts the peaks of maps that lie on the annotated part that the attribute is about.
     """
+    from zslpipe.formats.identity import check_run_file
     from zslpipe.maps.localization import localize as run
 
+    check_run_file(attention, asked)
     run(attention, index, image_folder(data_root, images, index), output)
 
 
@@ -54,12 +64,14 @@ def localize(
     help="validation.h5 of each file, in their order: each softmax is taken at the temperature "
     "likeliest there. Without it scores go through a softmax as they are.",
 )
+@runs_option
 @output_option(OUTPUT_FILE, help="Score matrix (.h5) to write.")
 @click.argument("matrices", nargs=-1, required=True, type=INPUT_FILE)
 def ensemble(
     name: str,
     kind: str,
     validation: tuple[Path, ...],
+    asked: list[str] | None,
     output: Path,
     matrices: tuple[Path, ...],
 ) -> None:
@@ -68,9 +80,11 @@ def ensemble(
     MATRICES are files of the same dataset and seed, two or more. The result is a score matrix
     like any other.
     """
+    from zslpipe.formats.identity import check_hashes
     from zslpipe.scores.ensembles import ensemble as run
     from zslpipe.scores.ensembles import ensemble_irrelevant
 
+    check_hashes(matrices, asked)
     average = ensemble_irrelevant if kind == "irrelevant" else run
     average(matrices, validation, output, name, "default")
 
@@ -78,6 +92,7 @@ def ensemble(
 @click.command("rebalance")
 @click.option("--kind", required=True, help="Kind of rebalancing, as the configuration names it.")
 @_scores_option
+@run_option
 @click.option("--validation", type=INPUT_FILE, help="validation.h5, for kinds that choose on it.")
 @click.option("--irrelevant", type=INPUT_FILE, help="irrelevant.h5, for kinds that learn from it.")
 @click.option(
@@ -87,24 +102,31 @@ def ensemble(
 def rebalance(
     kind: str,
     scores: Path,
+    asked: dict[str, Any] | None,
     validation: Path | None,
     irrelevant: Path | None,
     settings: dict[str, Any],
     output: Path,
 ) -> None:
     """Rebalance seen against unseen scores."""
+    from zslpipe.formats.identity import check_run_file
     from zslpipe.scores.rebalancing import rebalance as run
 
+    for path in filter(None, (scores, validation, irrelevant)):
+        check_run_file(path, asked)
     run(kind, scores, output, validation, irrelevant, settings)
 
 
 @click.command("evaluate")
 @_scores_option
+@run_option
 @output_option(OUTPUT_FILE, help="metrics.json to write.")
-def evaluate(scores: Path, output: Path) -> None:
+def evaluate(scores: Path, asked: dict[str, Any] | None, output: Path) -> None:
     """Compute the figures of merit of a score matrix."""
+    from zslpipe.formats.identity import check_run_file
     from zslpipe.scores.evaluation import write_metrics
 
+    check_run_file(scores, asked)
     write_metrics(scores, output)
 
 

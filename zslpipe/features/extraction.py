@@ -36,6 +36,7 @@ from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.machine.progress import REPORT_SECONDS, write_progress
 from zslpipe.networks.backbones import Trunk, build_trunk, folded, state_hash
 from zslpipe.networks.receptive_fields import cell_centres
+from zslpipe.provenance import file_hash
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -124,13 +125,14 @@ def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, A
     """Return the provenance that is stamped on the feature file, from a trunk before folding;
     blocks of another stamp are not continued.
     """
-    of_timm = extractor.backbone.startswith("timm/")
+    of_timm, weights = extractor.backbone.startswith("timm/"), Path(extractor.weights)
     centres = cell_centres(trunk, extractor.size)
     return {
         "extractor": extractor.name,
         "backbone": extractor.backbone,
-        "weights": Path(extractor.weights).name,
+        "weights": weights.name,
         "weights_hash": state_hash(trunk),
+        "weights_file": file_hash(weights) if weights.is_file() else "",
         "mean": trunk.mean.flatten().numpy(),
         "deviation": trunk.deviation.flatten().numpy(),
         "size": extractor.size,

@@ -1,6 +1,7 @@
 """``attention.h5``: where a trained method looks. Layout::
 
-    attrs             dataset, method, variant, seed, kind ("attributes" or "parts"), complete;
+    attrs             dataset, method, variant, seed, kind ("attributes" or "parts"), run (JSON: the
+                      run as it was configured), complete;
                       cell_first, cell_step: along either axis cell i of a map looks at
                       cell_first + i * cell_step, as a fraction of the square that the network sees
     images            (k,)           rows of index.h5: unseen test images that are drawn, each of

@@ -229,8 +229,9 @@ class FeatureFile:
             if _checksum(self.path, slabs, block) != self.checksums[block].flat[column]:
                 last = min((block + 1) * BLOCK, images) - 1
                 raise InputError(
-                    f"{self.path}: damaged, {name} of the images {block * BLOCK} to {last} are not "
-                    f"what was written (CRC-32); delete it and run again: {WRITER} makes it again"
+                    f"{self.path}: {name} of the images {block * BLOCK} to {last} are not what was "
+                    "written (CRC-32): damaged, or changed in place; delete it and run again: "
+                    f"{WRITER} makes it again"
                 )
             self._sound.add((block, column))
 

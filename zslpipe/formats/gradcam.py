@@ -1,8 +1,9 @@
 """``gradcam.h5``: Grad-CAM maps of an image's class, with the whole rule and without an attribute.
 Layout::
 
-    attrs              dataset, method, variant, seed, complete; cell_first, cell_step: along either
-                       axis cell i of a map looks at cell_first + i * cell_step, as a fraction of
+    attrs              dataset, method, variant, seed, run (JSON: the run as it was configured),
+                       complete; cell_first, cell_step: along either axis
+                       cell i of a map looks at cell_first + i * cell_step, as a fraction of
                        the square that the network sees
     images             (k,)           rows of index.h5: unseen test images, each of another class
     labels, predicted  (k,)           true class, which the maps are of, and predicted class (all

@@ -5,6 +5,7 @@ which every reading checks first. A file without one, written by another program
 by h5py, is read as it is.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,6 +147,7 @@ def write_maps(
     for name in ("dataset", "method", "variant"):
         file.attrs[name] = spec[name]
     file.attrs["seed"] = seed
+    file.attrs["run"] = json.dumps({**spec, "seed": seed}, sort_keys=True)
     file.attrs.update(centre_attributes(centres))
 
 

@@ -2,7 +2,8 @@
 
 Layout (all class and image numbers 0-based)::
 
-    attrs                    dataset, adapter, protocol (whose division into seen and unseen;
+    attrs                    dataset, adapter, made_of (hash of the adapter's settings; absent in
+                             earlier files), protocol (whose division into seen and unseen;
                              "proposed split" is that of the papers' numbers, "standard split" that
                              of some), has_images, notes (JSON list of what was corrected)
     images/path              (image,)       relative to the dataset's image folder; absent paths
@@ -77,6 +78,7 @@ class Index:
     notes: tuple[str, ...] = field(default=())
     protocol: str = OWN_SPLIT
     has_images: bool = True
+    made_of: str = ""
 
     def class_vectors(self, kind: str, normalisation: str) -> np.ndarray:
         """Return the (class, ?) vectors of one kind, float64, normalised as asked.
@@ -191,12 +193,16 @@ def _check_split_classes(index: Index, where: str) -> None:
         raise InputError(f"{where}: the classes of val are not the validation classes")
 
 
-def write_index(index: Index, path: Path) -> None:
-    """Check ``index`` (InputError) and write it, whole or not at all. Same index, same bytes."""
+def write_index(index: Index, path: Path, settings: object = None) -> None:
+    """Check ``index`` (InputError) and write it, whole or not at all, with the hash of the
+    adapter's ``settings`` where they are given. Same index, same bytes.
+    """
     check_index(index)
+    made_of = index.made_of if settings is None else settings_hash(settings)
     with sealed(path) as file:
         file.attrs["dataset"], file.attrs["adapter"] = index.dataset, index.adapter
         file.attrs["protocol"], file.attrs["has_images"] = index.protocol, index.has_images
+        file.attrs["made_of"] = made_of
         file.attrs["notes"] = json.dumps(index.notes)
         write_texts(file, "images/path", index.paths)
         file["images/label"] = index.labels.astype(np.int32)
@@ -243,6 +249,7 @@ def _read(file: h5py.File) -> Index:
         part_names=texts(file, "parts/name"),
         part_locations=array(file, "parts/location") if "parts/location" in file else None,
         boxes=array(file, "images/box") if "images/box" in file else None,
+        made_of=str(file.attrs.get("made_of", "")),
     )
 
 

@@ -5,9 +5,9 @@ split; what comes after (accuracies, rebalancing, tables, figures) knows no meth
 0-based)::
 
     attrs                 dataset, method, variant, seed, extractor, semantics, words, selection,
-                          protocol (as in index.h5), chosen (JSON), reads (JSON; {} where
-                          absent), rebalancing ("none" where absent), complete (true, written
-                          last)
+                          protocol (as in index.h5), chosen (JSON), reads and run (JSON; {}
+                          where absent), rebalancing ("none" where absent), complete (true,
+                          written last)
     classes, seen         (class,)          names, and whether training images of the class exist
     {split}/scores        (image, class)    float32, larger is better, ALL classes
     {split}/labels        (image,)          class numbers
@@ -18,15 +18,17 @@ with the splits trainval, test_seen, test_unseen.
 ``reads`` says what the method reads: ``input`` (regions, pooled or images), ``backbone`` ("stored":
 the dataset's own features), ``weights`` (a library's name, or a file's), ``size`` (px), ``grid``
 (regions a side), ``width`` (d of cached features), ``class_vectors`` (their length); what does not
-apply has no key.
+apply has no key. ``run`` is the run as it was configured, with its ``seed``; of an ensemble its
+``members`` (method/variant -> hash of theirs); after a rebalancing with its settings. The workflow
+compares it with what is configured now; a file of another program needs none.
 
 ``validation.h5`` has the same layout: the method trained on the problem of choosing, where
 ``classes`` are the seen classes in their order and the validation classes play the unseen ones
 (``seen`` false). ``irrelevant.h5`` holds the scores of images that belong to no class of the
 dataset, under the weights of one scores.h5::
 
-    attrs                 dataset, method, variant, seed, source (whose images), complete (true,
-                          written last)
+    attrs                 dataset, method, variant, seed, source (whose images), run (JSON, as
+                          above), complete (true, written last)
     classes               (class,)          as in that scores.h5
     scores                (image, class)    float32
 """
@@ -70,6 +72,7 @@ class ScoreMatrix:
     chosen: Mapping[str, object] = field(default_factory=dict)
     reads: Mapping[str, object] = field(default_factory=dict)
     rebalancing: str = "none"
+    run: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +88,7 @@ class IrrelevantScores:
     source: str
     classes: tuple[str, ...]
     scores: np.ndarray
+    run: Mapping[str, object] = field(default_factory=dict)
 
 
 def check_scores(matrix: ScoreMatrix, where: str) -> None:
@@ -161,6 +165,7 @@ def write_scores(path: Path, matrix: ScoreMatrix) -> None:
         file.attrs["seed"] = matrix.seed
         file.attrs["chosen"] = json.dumps(dict(matrix.chosen), sort_keys=True)
         file.attrs["reads"] = json.dumps(dict(matrix.reads), sort_keys=True)
+        file.attrs["run"] = json.dumps(dict(matrix.run), sort_keys=True)
         write_texts(file, "classes", matrix.classes)
         file["seen"] = matrix.seen.astype(bool)
         for split in SPLITS:
@@ -177,6 +182,7 @@ def write_irrelevant(path: Path, irrelevant: IrrelevantScores) -> None:
     with stamped(path) as file:
         for name in (*IRRELEVANT_TEXTS, "seed"):
             file.attrs[name] = getattr(irrelevant, name)
+        file.attrs["run"] = json.dumps(dict(irrelevant.run), sort_keys=True)
         write_texts(file, "classes", irrelevant.classes)
         file["scores"] = np.asarray(irrelevant.scores, np.float32)
 
@@ -207,6 +213,7 @@ def _read_irrelevant(file: h5py.File) -> IrrelevantScores:
         seed=int(attribute(file, "seed")),
         classes=texts(file, "classes"),
         scores=array(file, "scores"),
+        run=json.loads(file.attrs.get("run", "{}")),
     )
 
 
@@ -227,4 +234,5 @@ def _read(file: h5py.File) -> ScoreMatrix:
         chosen=json.loads(attribute(file, "chosen")),
         reads=json.loads(file.attrs.get("reads", "{}")),
         rebalancing=str(file.attrs.get("rebalancing", "none")),
+        run=json.loads(file.attrs.get("run", "{}")),
     )

@@ -3,17 +3,19 @@ not.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from zslpipe.formats.features import BLOCK, FeatureFile
-from zslpipe.formats.index import Index, images_hash
+from zslpipe.formats.identity import check_features, check_images
+from zslpipe.formats.index import Index
 from zslpipe.machine.devices import free_memory
-from zslpipe.machine.errors import InputError
+from zslpipe.provenance import file_hash
 
 logger = logging.getLogger(__name__)
 
@@ -24,27 +26,19 @@ TORCH_TYPES = {"float16": torch.float16, "float32": torch.float32}
 SHARE_OF_FREE_MEMORY = 0.5
 
 
-def open_features(path: Path, index: Index) -> FeatureFile:
+def open_features(
+    path: Path, index: Index, spec: Mapping[str, Any], weights: Path | None
+) -> FeatureFile:
     """Return an open feature file; raises InputError unless its rows are the images of ``index``,
-    in that order.
+    in that order, and it is of the extractor that the run ``spec`` names (its ``cache``; any, where
+    that is left out) with the network's ``weights`` (a file, None where it is not known).
     """
     file = FeatureFile(path)
-    if file.attributes.get("images_hash") != images_hash(index):
-        raise InputError(
-            f"{path}: made from other images than dataset {index.dataset!r} lists; delete it and "
-            "run again"
-        )
+    hashed = "" if weights is None else file_hash(weights)
+    is_own = bool(spec.get("index")) and index.made_of != ""
+    check_images(path, file.attributes, index, is_own)
+    check_features(path, file.attributes, index, spec.get("cache"), hashed)
     return file
-
-
-def open_cache(
-    path: Path, index: Index, pooled: bool, device: torch.device
-) -> tuple["CachedInputs", FeatureFile]:
-    """Return the pooled or the region features of a file as inputs, and the file; InputError as
-    :func:`open_features`.
-    """
-    file = open_features(path, index)
-    return CachedInputs(file, pooled, device), file
 
 
 class CachedInputs:

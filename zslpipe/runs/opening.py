@@ -6,13 +6,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from zslpipe.formats.identity import check_index_source
 from zslpipe.formats.index import Index, read_index
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import file_hash, settings_hash
-from zslpipe.runs.cached_inputs import open_cache
+from zslpipe.runs.cached_inputs import CachedInputs, open_features
 from zslpipe.runs.image_inputs import open_images
 from zslpipe.runs.models import RunInputs
+
+
+def open_index(path: Path, spec: Mapping[str, Any]) -> Index:
+    """Return the index of a run; raises InputError where it was made of other settings than the run
+    ``spec`` says (its ``index``; any, where that is left out).
+    """
+    index = read_index(path)
+    check_index_source(path, index, spec.get("index"))
+    return index
 
 
 def open_run_inputs(
@@ -28,10 +38,11 @@ def open_run_inputs(
     network with ``weights`` (a file; None where ``spec`` names weights of the library). ``read``
     reads the index.
 
-    Raises InputError where a file is missing, damaged or of other images than the index lists.
+    Raises InputError where a file is missing, damaged, of other images than the index lists, or of
+    another dataset or extractor than ``spec`` says.
     """
     device = device_of(compute)
-    index = read(index_path)
+    index = open_index(index_path, spec) if read is read_index else read(index_path)
     if spec["input"] == "images":
         # On a CPU half of the cores decode and all compute, as in an extraction.
         workers = compute.threads if device.type == "cuda" else compute.threads // 2
@@ -44,6 +55,7 @@ def open_run_inputs(
         raise InputError(
             f"{spec['method']} reads {spec['input']}: give its feature file with --features"
         )
-    cached, file = open_cache(features, index, spec["input"] == "pooled", device)
+    file = open_features(features, index, spec, weights)
+    cached = CachedInputs(file, spec["input"] == "pooled", device)
     identity = settings_hash([file_hash(index_path), file.contents])
     return RunInputs(index, cached, device, identity, features=file)

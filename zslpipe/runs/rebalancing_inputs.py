@@ -83,5 +83,6 @@ def write_irrelevant_scores(
         source=run_inputs.index.dataset,
         classes=index.class_names,
         scores=scores,
+        run={**spec, "seed": seed},
     )
     write_irrelevant(output, run)

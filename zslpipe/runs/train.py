@@ -77,7 +77,9 @@ def _train_and_score(
     model = train_model(module, config, problem, run_inputs, trial)
     run.history.extend(trial.history)
     output.mkdir(parents=True, exist_ok=True)
-    save_weights(model, config, spec, run_inputs.inputs.shape, output / "weights.pt")
+    save_weights(
+        model, config, {**spec, "seed": seed}, run_inputs.inputs.shape, output / "weights.pt"
+    )
     write_history(run.history, output / "history.csv")
     matrix = score_matrix(model, run_inputs, problem, spec, seed, words_source, chosen)
     write_scores(output / "scores.h5", matrix)
@@ -142,6 +144,7 @@ def score_matrix(
         images=rows,
         chosen=chosen,
         reads=what_is_read(run_inputs, spec, problem.classes),
+        run={**spec, "seed": seed},
     )
 
 

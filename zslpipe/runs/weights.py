@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from zslpipe.formats.identity import check_run
 from zslpipe.formats.index import Index
 from zslpipe.machine.files import read_complete, written_whole
 from zslpipe.machine.seals import check_seal, seal
@@ -41,10 +42,19 @@ def save_weights(
 
 
 def read_spec(path: Path) -> dict[str, Any]:
-    """Return the run whose weights ``path`` holds, a :class:`zslpipe.study.config.Run` as a dict;
-    InputError as :func:`load_model`.
+    """Return the run whose weights ``path`` holds, a :class:`zslpipe.study.config.Run` as a dict
+    and its ``seed``; InputError as :func:`load_model`.
     """
     return dict(json.loads(_saved(path)["run"]))
+
+
+def read_asked_spec(path: Path, asked: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what :func:`read_spec` does; InputError, which names both sides, where the weights are
+    of another run than the one ``asked`` (None: any).
+    """
+    spec = read_spec(path)
+    check_run(path, asked, spec)
+    return spec
 
 
 def read_config(path: Path, module: Any) -> Any:

@@ -61,5 +61,6 @@ def write_best_epoch(metrics_path: Path, history_path: Path, output: Path) -> No
         advice = "train with 'track: test'"
         raise InputError(f"{history_path}: {error}; {advice}") from None
     whose = {name: metrics[name] for name in (*IDENTITY, "seed")} | {"selection": BEST_ON_TEST}
+    whose["run"] = metrics.get("run", "")
     reads = metrics.get("reads", {})
     write_metrics_file(output, {**whose, "reads": reads, **figures, "epoch": epoch})

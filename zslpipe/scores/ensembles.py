@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from zslpipe.formats.identity import run_hash
 from zslpipe.formats.scores import (
     SPLITS,
     IrrelevantScores,
@@ -82,6 +83,7 @@ def ensemble(
     changed: dict[str, Any] = {"method": method, "variant": variant}
     for name in TOLD:
         changed[name] = _joined([getattr(matrix, name) for matrix in matrices])
+    changed["run"] = _joined_runs(matrices)
     changed["reads"] = _joined_reads([matrix.reads for matrix in matrices])
     write_scores(output, replace(first, **changed, scores=scores, chosen=chosen))
 
@@ -106,7 +108,8 @@ def ensemble_irrelevant(
             )
     pairs = zip(found, _temperatures(members, found, validations), strict=True)
     scores = _mean([log_softmax(irrelevant.scores, heat) for irrelevant, heat in pairs])
-    write_irrelevant(output, replace(found[0], method=method, variant=variant, scores=scores))
+    changed: dict[str, Any] = {"method": method, "variant": variant, "run": _joined_runs(found)}
+    write_irrelevant(output, replace(found[0], **changed, scores=scores))
 
 
 def _temperatures(
@@ -168,6 +171,14 @@ def _joined_reads(members: Sequence[Mapping[str, object]]) -> dict[str, object]:
         told = [str(value or "none") for value in values]
         joined[name] = values[0] if values.count(values[0]) == len(values) else _joined(told)
     return joined
+
+
+def _joined_runs(members: Sequence[ScoreMatrix | IrrelevantScores]) -> dict[str, object]:
+    """Return the run of an ensemble: the hash of each member's; nothing where one has none."""
+    if not all(member.run for member in members):
+        return {}
+    hashes = {f"{member.method}/{member.variant}": run_hash(member.run) for member in members}
+    return {"members": hashes, "seed": members[0].seed}
 
 
 def _same_images(matrix: ScoreMatrix, first: ScoreMatrix) -> bool:

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from zslpipe.formats.identity import run_hash
 from zslpipe.formats.metrics import FURTHER_METRICS, IDENTITY, write_metrics_file
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
@@ -114,6 +115,7 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     labels = np.concatenate([matrix.labels["test_seen"], matrix.labels["test_unseen"]])
     seen, result = matrix.seen, {name: getattr(matrix, name) for name in (*IDENTITY, "seed")}
     result["reads"] = dict(matrix.reads)
+    result["run"] = run_hash(matrix.run)
     accuracies = per_class_accuracy(scores.argmax(axis=1), labels, len(seen))
     restricted = unseen_accuracies(scores, labels, seen)
     unseen_curve, seen_curve = seen_unseen_curve(scores, labels, seen)

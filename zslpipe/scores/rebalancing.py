@@ -53,7 +53,9 @@ def rebalance(
         check_run(unrelated, matrix, matrix.classes, path)
         if not len(matrix.scores["trainval"]):
             raise InputError(f"{scores}: trainval is empty; {where} learns from training images")
-    write_scores(output, rebalanced(chosen, Given(matrix, choosing, unrelated)))
+    result = rebalanced(chosen, Given(matrix, choosing, unrelated))
+    told = {**matrix.run, "rebalancing": {kind: dict(settings)}} if matrix.run else {}
+    write_scores(output, replace(result, run=told))
 
 
 def settings_of(kind: str, settings: Mapping[str, Any]) -> Rebalancing:

@@ -18,6 +18,7 @@ from zslpipe.provenance import PACKAGE
 from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import as_plain, parse_settings
 from zslpipe.study.assignments import apply_assignments
+from zslpipe.study.datasets import index_of
 from zslpipe.study.declarations import (
     adapter_names,
     published_names,
@@ -25,6 +26,7 @@ from zslpipe.study.declarations import (
     read_settings,
 )
 from zslpipe.study.extractor_choice import extractor_of
+from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, rows
 from zslpipe.study.sections import WITH_SETTINGS, Configuration
 from zslpipe.study.yaml_files import check_keys
@@ -40,7 +42,9 @@ class Run:
     method's Config: its defaults, what the paper publishes for the dataset, the user's.
 
     ``input`` is a kind of :mod:`zslpipe.study.declarations`; ``trunk`` the extractor's own section
-    where the method runs the network itself, None where it reads the extractor's features.
+    where the method runs the network itself, None where it reads the extractor's features: there
+    ``cache`` is the section, with name and version, that the feature file has to be of, and
+    ``index`` what index.h5 has to say of itself.
     """
 
     dataset: str
@@ -49,6 +53,8 @@ class Run:
     input: str
     extractor: str
     trunk: Mapping[str, Any] | None
+    cache: Mapping[str, Any] | None
+    index: Mapping[str, str]
     words: str | None
     semantics: str
     normalisation: str
@@ -214,6 +220,8 @@ def _run(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
         input=kind,
         extractor=extractor,
         trunk=trunk,
+        cache=None if trunk else _cache(extractor, config["extractors"][extractor]),
+        index=index_of(dataset, entry),
         words=_words(config, dataset, row),
         semantics=section.semantics or entry["semantics"],
         normalisation=section.normalisation or entry["normalisation"],
@@ -231,6 +239,11 @@ def _run(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
 def _trunk(extractor: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an extractor says of a network that a method trains itself."""
     return {key: value for key, value in extractor.items() if key not in NOT_OF_A_TRUNK}
+
+
+def _cache(name: str, extractor: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file of an extractor's features has to be of."""
+    return {"name": name, **_trunk(extractor), "features_version": FEATURES_VERSION}
 
 
 def _words(config: Mapping[str, Any], dataset: str, row: Row) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zslpipe.provenance import PACKAGE, code_hash, module_hash
+from zslpipe.provenance import PACKAGE, canonical, code_hash, module_hash, settings_hash
 from zslpipe.study.paths import PATHS
 
 ADAPTERS = PACKAGE / "datasets" / "adapters"
@@ -18,6 +18,12 @@ IMAGE_SETTINGS = {
     "folder": ("images", "attributes"),
     "deepfashion": ("images", "categories"),
 }
+
+
+def index_of(dataset: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the index.h5 of a dataset's section says of itself."""
+    made_of = settings_hash(entry["source"])
+    return {"dataset": dataset, "adapter": entry["adapter"], "made_of": made_of}
 
 
 class Datasets:
@@ -43,6 +49,13 @@ class Datasets:
         """Return the slice that a dataset's index depends on."""
         entry = self.entries[dataset]
         return {"adapter": entry["adapter"], "source": entry["source"]}
+
+    @property
+    def indices_json(self) -> str:
+        """What every index.h5 says of itself, as JSON: given to jobs in the command, which reruns
+        nothing when it changes; the index itself does.
+        """
+        return canonical({name: index_of(name, entry) for name, entry in self.entries.items()})
 
     def source_files(self, dataset: str) -> list[str]:
         """Return the files named in a dataset's source; a missing one is the adapter's to complain

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.provenance import canonical
+from zslpipe.provenance import canonical, settings_hash
 from zslpipe.scores.kinds import KINDS
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
@@ -155,29 +155,106 @@ class Results:
         """Return the settings of a kind of rebalancing as JSON."""
         return canonical(self.config["rebalancing"].get(wildcards.rebalancing, {}))
 
+    # What score matrices have to say of themselves
+
+    def run_of(self, dataset: str, path: str, seed: int, kind: str = "none") -> dict[str, Any]:
+        """Return what the files of a result (``path``: method/variant or ensemble/default) under a
+        ``kind`` of rebalancing say of their run: its slice and seed, of an ensemble its members.
+        """
+        name, variant = path.split("/")
+        last = kind
+        if name in self.config["ensembles"]:
+            first = kind if name in self.rebalanced_first else "none"
+            last = "none" if name in self.rebalanced_first else kind
+            hashes = {}
+            for member in self.members(name):
+                hashes[member] = settings_hash(self.run_of(dataset, member, seed, first))
+            found: dict[str, Any] = {"members": hashes, "seed": seed}
+        else:
+            found = {**self.runs.all[dataset, name, variant].slice, "seed": seed}
+        if last != "none":
+            found["rebalancing"] = {last: self.config["rebalancing"].get(last, {})}
+        return found
+
+    def asked(self, wildcards: Any) -> str:
+        """Return what the files of a result say of their run, as JSON."""
+        return canonical(self.run_of(wildcards.dataset, wildcards.run, int(wildcards.seed)))
+
+    def asked_rebalanced(self, wildcards: Any) -> str:
+        """Return what :meth:`asked` does, after a rebalancing."""
+        result = (wildcards.dataset, wildcards.run, int(wildcards.seed))
+        return canonical(self.run_of(*result, wildcards.rebalancing))
+
+    def asked_of_first_seed(self, wildcards: Any) -> str:
+        """Return what :meth:`asked` does, of a figure's run from the first seed."""
+        run = f"{wildcards.method}/{wildcards.variant}"
+        return canonical(self.run_of(wildcards.dataset, run, self.runs.seeds[0]))
+
+    def before_and_after(self, wildcards: Any, kind: str) -> str:
+        """Return the hashes of a figure's run from the first seed, without and with a rebalancing,
+        as JSON.
+        """
+        run, seed = f"{wildcards.method}/{wildcards.variant}", self.runs.seeds[0]
+        found = [self.run_of(wildcards.dataset, run, seed, one) for one in ("none", kind)]
+        return canonical([settings_hash(one) for one in found])
+
+    def members_asked(self, wildcards: Any) -> str:
+        """Return the hashes of an ensemble's members, in their order, as JSON."""
+        return self._members_hashes(wildcards, "none")
+
+    def rebalanced_members_asked(self, wildcards: Any) -> str:
+        """Return what :meth:`members_asked` does, of members after a rebalancing."""
+        return self._members_hashes(wildcards, wildcards.rebalancing)
+
+    def _members_hashes(self, wildcards: Any, kind: str) -> str:
+        """Return the hashes of an ensemble's members under a kind of rebalancing, as JSON."""
+        hashes = []
+        for member in self.members(wildcards.ensemble):
+            run = self.run_of(wildcards.dataset, member, int(wildcards.seed), kind)
+            hashes.append(settings_hash(run))
+        return canonical(hashes)
+
     # Files of several results
 
     @cached_property
-    def metrics(self) -> list[str]:
-        """Every metrics.json, in the table's order."""
-        found = []
+    def measured(self) -> dict[str, str]:
+        """Every metrics.json, in the table's order, with the hash of its run."""
+        found = {}
         for result in self.all:
             for kind in result.rebalancing:
                 pattern = PATHS.metrics if kind == "none" else PATHS.rebalanced_metrics
                 fill = {"dataset": result.dataset, "run": result.path, "rebalancing": kind}
-                found += [pattern.format(seed=seed, **fill) for seed in self.runs.seeds]
+                for seed in self.runs.seeds:
+                    run = self.run_of(result.dataset, result.path, seed, kind)
+                    found[pattern.format(seed=seed, **fill)] = settings_hash(run)
         return found
 
+    @property
+    def metrics(self) -> list[str]:
+        """Every metrics.json, in the table's order."""
+        return list(self.measured)
+
     @cached_property
-    def tabled(self) -> list[str]:
-        """Every file that is a row of the table: metrics.json, and best_on_test.json of what is
-        tracked.
+    def rows(self) -> dict[str, str]:
+        """Every file that is a row of the table, with the hash of its run: metrics.json, and
+        best_on_test.json of what is tracked.
         """
-        found = list(self.metrics)
+        found = dict(self.measured)
         for run in self.runs.all.values():
-            if run.track == "test":
-                found += [self.runs.path(run, seed, PATHS.best_on_test) for seed in self.runs.seeds]
+            for seed in self.runs.seeds if run.track == "test" else ():
+                hashed = settings_hash({**run.slice, "seed": seed})
+                found[self.runs.path(run, seed, PATHS.best_on_test)] = hashed
         return found
+
+    @property
+    def tabled(self) -> list[str]:
+        """Every file that is a row of the table."""
+        return list(self.rows)
+
+    @property
+    def tabled_asked(self) -> str:
+        """The hashes of the runs of :attr:`tabled`, in its order, as JSON."""
+        return canonical(list(self.rows.values()))
 
     def metrics_of_first_seed(self, dataset: str) -> list[str]:
         """Return the metrics of a dataset's results from the first seed."""
@@ -187,3 +264,15 @@ class Results:
             if path.startswith(f"{PATHS.dataset.format(dataset=dataset)}/")
         ]
         return [path for path in own if f"/seed{self.runs.seeds[0]}/" in path]
+
+    def curves_asked(self, wildcards: Any) -> str:
+        """Return the hashes of the runs of :meth:`metrics_of_first_seed`, as JSON."""
+        paths = self.metrics_of_first_seed(wildcards.dataset)
+        return canonical([self.measured[path] for path in paths])
+
+    def confusion_asked(self, wildcards: Any) -> str:
+        """Return the hashes of a dataset's methods as configured from the first seed, in the order
+        of their score matrices, as JSON.
+        """
+        seed, runs = self.runs.seeds[0], self.runs.as_configured(wildcards.dataset)
+        return canonical([settings_hash({**run.slice, "seed": seed}) for run in runs])

@@ -133,10 +133,12 @@ class Runs:
         fill = {"dataset": wildcards.dataset, "run": run}
         return [PATHS.history.format(seed=seed, **fill) for seed in self.seeds]
 
-    def scores_of_first_seed(self, dataset: str) -> list[str]:
-        """Return the score matrices of a dataset's methods as configured (no variants), from the
-        first seed.
-        """
+    def as_configured(self, dataset: str) -> list[Run]:
+        """Return a dataset's methods as configured: no variants."""
         chosen = [run for run in self.all.values() if run.dataset == dataset]
-        default = [run for run in chosen if run.variant == "default"]
-        return [self.path(run, self.seeds[0], PATHS.scores) for run in default]
+        return [run for run in chosen if run.variant == "default"]
+
+    def scores_of_first_seed(self, dataset: str) -> list[str]:
+        """Return the score matrices of a dataset's methods as configured, from the first seed."""
+        runs = self.as_configured(dataset)
+        return [self.path(run, self.seeds[0], PATHS.scores) for run in runs]

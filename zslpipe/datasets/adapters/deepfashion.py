@@ -110,7 +110,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         protocol=_protocol(chosen, deviations),
         has_images=chosen.images is not None,
     )
-    write_index(index, output)
+    write_index(index, output, settings)
     for line in index.notes:
         logger.info("%s: %s", where, line)
 

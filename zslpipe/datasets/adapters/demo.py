@@ -148,7 +148,8 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     locations = _render_folder(images, folders, strengths, per_class, [chosen.seed, 1])
     _render_auxiliary(chosen, auxiliary, output.parent / "auxiliary")
     paths = tuple(_picture(folder, number) for folder in folders for number in range(per_class))
-    write_index(_index(output.parent.name, chosen, names, strengths, paths, locations), output)
+    index = _index(output.parent.name, chosen, names, strengths, paths, locations)
+    write_index(index, output, settings)
 
 
 def _render_auxiliary(chosen: Settings, strengths: np.ndarray, target: Path) -> None:

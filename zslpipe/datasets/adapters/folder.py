@@ -68,7 +68,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         notes=(*notes, f"test_seen drawn with seed {chosen.seed}", note),
         protocol=OWN_SPLIT,
     )
-    write_index(index, output)
+    write_index(index, output, settings)
     for line in index.notes:
         logger.info("%s: %s", where, line)
 

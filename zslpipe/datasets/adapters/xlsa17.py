@@ -94,7 +94,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     if chosen.unseen_classes is not None and chosen.protocol == "standard":
         raise InputError(f"{where}: 'unseen_classes' make a split of their own; drop 'protocol'")
     index = _judged(_read(chosen, output.parent.name, data_root, where), chosen)
-    write_index(index, output)
+    write_index(index, output, settings)
     for note in index.notes:
         logger.info("%s: %s", where, note)
 
@@ -280,5 +280,5 @@ def write_pooled(
         advice = "in that order; write the index again"
         raise InputError(f"{path}: its images are not those of {index_path}, {advice}")
     pooled = read_pooled(path, len(index.paths))
-    stamps = {"extractor": output.stem, "weights": f"from {path.name}"}
+    stamps = {"extractor": output.stem, "weights": f"from {path.name}", "dataset": index.dataset}
     write_pooled_features(output, pooled, stamps | {"images_hash": images_hash(index)})
