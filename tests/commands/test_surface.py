@@ -48,6 +48,7 @@ SURFACE = {
     "pack": "source target",
     "unpack": "source target",
     "status": "results?=results",
+    "verify": "results?=results",
 }
 
 

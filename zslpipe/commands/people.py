@@ -136,3 +136,25 @@ def show_status(results: Path) -> None:
     from zslpipe.machine.status import status
 
     click.echo(status(results))
+
+
+@click.command("verify")
+@click.argument("results", required=False, type=INPUT_FOLDER, default=Path("results"))
+def verify_results(results: Path) -> None:
+    """Look for damage in all files of a study.
+
+    RESULTS is the folder of results, by default results. Every byte that has a checksum is read; a
+    line for each damaged file says which job to run again.
+    """
+    from zslpipe.formats.verification import verify
+
+    found = verify(results)
+    for line in found.damaged:
+        click.echo(" ".join(line.split()))
+    told = f"{found.files} files, {found.size / 1e9:.2f} GB, {found.seconds:.1f} s"
+    if found.without_seal:
+        told += f"; {found.without_seal} have no seal (an earlier version or another program wrote"
+        told += " them): they can be read, their bytes were not compared"
+    if found.damaged:
+        raise InputError(f"{len(found.damaged)} damaged of {told}")
+    click.echo(f"no damage: {told}")

@@ -68,7 +68,7 @@ def refuse_other(
 
 
 def check_run(path: Path, asked: Mapping[str, Any] | None, found: Mapping[str, Any]) -> None:
-    """Raise InputError where a file of the run ``found`` is not of the run ``asked`` (None: any)."""
+    """Raise InputError where a file of the run ``found`` is not of that ``asked`` (None: any)."""
     if asked is None:
         return
     writer = WRITERS.get(path.name, TRAINED)
