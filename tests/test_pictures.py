@@ -49,7 +49,7 @@ def test_what_cannot_be_opened_is_one_line(folder, name, message):
 
 def test_a_picture_larger_than_pillow_opens_is_refused(folder, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(InputError, match="exceeds limit of 200 pixels"):
+    with pytest.raises(InputError, match="600 pixels, more than the 200 that are opened"):
         load_picture(folder, "whole.png")
 
 

@@ -1,32 +1,149 @@
-"""Pictures in image files: opened as RGB, cropped to a box, and measured, in one way for all.
+"""Pictures in image files: opened as a viewer shows them, cropped to a box, and measured, in one
+way for all.
 
-Pillow decodes because it refuses a truncated file, which faster decoders fill with grey.
+Pillow decodes because it refuses a truncated file, which faster decoders fill with grey. Always
+RGB with 8 bits a channel: the first frame or page; turned as EXIF says; what is transparent on
+white; 16 bits scaled to 8. Refused is what can only be guessed: floating-point and 32-bit pixels,
+12 bits stored in 16, a picture that is transparent everywhere.
 """
 
+import hashlib
+import io
+import re
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from zslpipe.machine.errors import InputError, one_line
 
 # What Pillow raises for a file that is missing, cut off, damaged, no image, or larger than it
 # opens; its own UnidentifiedImageError is an OSError.
 FAULTS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# What damaged EXIF data raises in Pillow: such a file is shown as it is stored.
+BROKEN_EXIF = (*FAULTS, KeyError, TypeError, struct.error)
+# Formats whose files are pictures under whatever name (ours); of Pillow's others some are none:
+# HDF5, video, PostScript.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
+ORIENTATION = 0x0112  # EXIF tag
+# EXIF's orientation -> how the stored picture is turned to be looked at.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+WHITE_IS_ZERO = (262, 0)  # TIFF's tag PhotometricInterpretation, and its value
+# Pillow's names of layouts with 16 bits a channel and more than one channel: it keeps the upper 8.
+DEEP_CHANNELS = re.compile(r"'(LA|RGB|RGBA|RGBX|RGBa|CMYK);16[BLN]'")
+# A picture of 16 bits whose values need no more than 12 (of cameras, of medicine) would be black.
+TWELVE_BITS = 1 << 12
+DIGEST_BYTES = 8
 
 
 def open_picture(path: Path, box: Sequence[int] | None = None) -> Image.Image:
-    """Return a picture as RGB, cropped to ``box`` (left, top, right, bottom in pixels) if given.
+    """Return a picture as RGB, cropped to ``box`` (left, top, right, bottom in pixels of the
+    picture as shown) if given.
 
-    Greyscale, palette and RGBA files become RGB. Raises one of FAULTS where it cannot be read.
+    Raises one of FAULTS where it cannot be read, or where its pixels have no one meaning.
     """
-    with Image.open(path) as image:
-        picture = image.convert("RGB")
+    return decode(path.read_bytes(), box)
+
+
+def decode(data: bytes, box: Sequence[int] | None = None) -> Image.Image:
+    """Return the picture in an image file's bytes, as :func:`open_picture`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata, very large pictures
+        with Image.open(io.BytesIO(data)) as image:
+            tile = str(image.tile)
+            image.load()
+            turn = TURNS.get(_orientation(image))
+            picture = _rgb(image, tile)
+    if turn is not None:
+        picture = picture.transpose(turn)
     if box is None:
         return picture
     left, top, right, bottom = (int(side) for side in box)
     return picture.crop((left, top, right, bottom))
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how EXIF says that an image lies, 1 where it says nothing."""
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except BROKEN_EXIF:
+        return 1
+
+
+def _rgb(image: Image.Image, tile: str) -> Image.Image:
+    """Return a decoded image as RGB; ``tile`` is how its file stores it, in Pillow's words."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels: nothing says which value is white; store 8 bits")
+    if image.mode.startswith("I"):
+        return _scaled(image)
+    if _has_transparency(image):
+        return _on_white(image.convert("RGBA"))
+    if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
+        # Pillow takes every CMYK JPEG for one of Adobe's, which are stored inverted.
+        return ImageChops.invert(image).convert("RGB")
+    picture = image.convert("RGB")
+    if DEEP_CHANNELS.search(tile):
+        _refuse_shallow(256 * max(high for _, high in _extrema(picture)))
+    return picture
+
+
+def _has_transparency(image: Image.Image) -> bool:
+    """Return whether some pixels of an image may be transparent."""
+    return "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return an RGBA image laid on white; colours under full transparency do not appear."""
+    low, high = _extrema(image)[3]
+    if high == 0:
+        raise ValueError("every pixel is transparent; store it without an alpha channel")
+    if low == 255:
+        return image.convert("RGB")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _extrema(image: Image.Image) -> list[tuple[int, int]]:
+    """Return the lowest and highest value of each channel of an 8-bit image."""
+    return [(int(low), int(high)) for low, high in image.getextrema()]  # type: ignore[misc]
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """Return a greyscale image of 16 bits as RGB of 8: white is 65535."""
+    if image.mode == "I" and image.format not in ("PNG", "PPM"):
+        raise ValueError("32-bit pixels: nothing says which value is white; store 8 bits")
+    values = np.asarray(image).astype(np.int64)
+    hidden = values == image.info.get("transparency", -1)
+    _refuse_shallow(int(values.max()))
+    tag, zero = WHITE_IS_ZERO
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(tag) == zero:
+        values = 65535 - values
+    grey = ((values + 128) // 257).clip(0, 255).astype(np.uint8)
+    grey[hidden] = 255
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _refuse_shallow(highest: int) -> None:
+    """Raise ValueError for a picture of 16 bits whose ``highest`` value says that it has 12 or
+    fewer.
+    """
+    if 0 < highest < TWELVE_BITS:
+        raise ValueError(
+            f"16 bits a pixel, but no value above {highest}: 12 bits stored in 16 would be shown "
+            "black; scale it and store 8 bits"
+        )
 
 
 def load_picture(root: Path, name: str, box: Sequence[int] | None = None) -> Image.Image:
@@ -43,19 +160,56 @@ def load_picture(root: Path, name: str, box: Sequence[int] | None = None) -> Ima
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Return a picture's width and height in pixels from the file's header, its pixels undecoded.
+    """Return width and height in pixels of a picture as shown, from the file's header, its pixels
+    undecoded.
 
-    Raises one of FAULTS where the file is missing or no image.
+    Raises one of FAULTS where the file is missing, no image, or larger than is opened.
+    """
+    return measure(path)[0]
+
+
+def measure(path: Path) -> tuple[tuple[int, int], int]:
+    """Return :func:`picture_size` and EXIF's orientation: how the stored pixels are turned to be
+    shown, 1 where they are not.
     """
     with warnings.catch_warnings():
-        # Odd metadata; very large pictures are an error only when decoded.
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # odd metadata, very large pictures
         with Image.open(path) as image:
-            return image.size
+            # Pillow decodes a whole PNG to look for an orientation behind the pixels.
+            told = image.format != "PNG" or "exif" in image.info or b"eXIf" in path.read_bytes()
+            orientation = _orientation(image) if told else 1
+            width, height = image.size
+            # Pillow turns the size that it gives of a TIFF itself.
+            swapped = orientation >= 5 and image.format != "TIFF"
+    return ((height, width) if swapped else (width, height)), orientation
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file of whatever name is a picture of a usual format, by its header."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS):
+                return True
+    except FAULTS:
+        return False
+
+
+def content_digest(data: bytes, box: Sequence[int] | None = None) -> int:
+    """Return 64 bits of BLAKE2b of an image file's bytes and its crop box: equal for what gives
+    the same pixels.
+    """
+    digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES)
+    if box is not None:
+        digest.update(np.asarray(box, "<i8").tobytes())
+    return int.from_bytes(digest.digest(), "little")
 
 
 def fault(error: Exception) -> str:
     """Return what one of FAULTS says of a file that is named already, in one line."""
+    if isinstance(error, Image.DecompressionBombError):
+        found = re.findall(r"\d+", str(error))
+        return f"{found[0]} pixels, more than the {found[1]} that are opened; make it smaller"
     if isinstance(error, UnidentifiedImageError):
         return "no image that Pillow knows"
     if isinstance(error, OSError) and error.strerror:

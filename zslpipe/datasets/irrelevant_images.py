@@ -21,7 +21,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from zslpipe.datasets.reading import image_files
-from zslpipe.datasets.reading.image_files import SUFFIXES
+from zslpipe.datasets.reading.listing import SUFFIXES, list_pictures
 from zslpipe.formats.image_list import write_image_list
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.ranges import FileName
@@ -39,6 +39,8 @@ VOC_CLASSES = (
 # ImageNet's class ids, with the name that some copies write behind.
 SYNSET = re.compile(r"(n\d{8})(?:_(.+))?")
 SHOWN = 5  # files named in an error before the count
+# What each image shows, by its path, and notes on what was passed over.
+Shown = tuple[dict[str, frozenset[str]], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root
     root = data_root / chosen.images
     if not root.is_dir():
         raise InputError(f"{where}: folder {root} does not exist; set 'images'")
-    shown = _voc(root, where) if chosen.layout == "voc" else _folder(root, where)
+    shown, notes = _voc(root, where) if chosen.layout == "voc" else _folder(root, where)
     known = {name for names in shown.values() for name in names}
     if chosen.layout == "voc":
         known |= set(VOC_CLASSES)
@@ -79,20 +81,22 @@ def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root
         raise InputError(f"{where}: {fault}; drop fewer")
     image_files.check_images(root, kept, where)
     write_image_list(output, Path(chosen.images).name, asdict(chosen), kept)
+    for note in notes:
+        logger.info("%s: %s", where, note)
     logger.info(
         "%s: %d of %d images of %s show no dropped class", where, len(kept), len(shown), root
     )
 
 
-def _voc(root: Path, where: str) -> dict[str, frozenset[str]]:
-    """Return image path -> names of the objects in it, in VOC's layout; InputError where an
-    annotation is missing.
+def _voc(root: Path, where: str) -> Shown:
+    """Return image path -> names of the objects in it, in VOC's layout, and notes on what was
+    passed over; InputError where an annotation is missing.
     """
-    images = (path for path in (root / "JPEGImages").glob("*") if path.suffix.lower() in SUFFIXES)
+    found = list_pictures(root / "JPEGImages", range(1))
     files = {}
-    for path in sorted(images):
-        annotation = root / "Annotations" / f"{path.stem}.xml"
-        files[path.relative_to(root).as_posix()] = annotation
+    for path in found.paths:
+        annotation = root / "Annotations" / f"{PurePosixPath(path).stem}.xml"
+        files[f"JPEGImages/{path}"] = annotation
     if not files:
         question = f"is {root} a folder such as VOCdevkit/VOC2008?"
         raise InputError(f"{where}: no images in {root / 'JPEGImages'}; {question}")
@@ -101,7 +105,7 @@ def _voc(root: Path, where: str) -> dict[str, frozenset[str]]:
         named = ", ".join(missing[:SHOWN])
         fault = f"{len(missing)} of {len(files)} annotations missing in {root}/Annotations"
         raise InputError(f"{where}: {fault}: {named}")
-    return {path: _objects(file) for path, file in files.items()}
+    return {path: _objects(file) for path, file in files.items()}, found.notes
 
 
 def _objects(file: Path) -> frozenset[str]:
@@ -119,15 +123,14 @@ def _objects(file: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-def _folder(root: Path, where: str) -> dict[str, frozenset[str]]:
-    """Return image path -> the texts that its class may be dropped by; InputError where there is no
-    image.
+def _folder(root: Path, where: str) -> Shown:
+    """Return image path -> the texts that its class may be dropped by, and notes on what was passed
+    over; InputError where there is no image.
     """
-    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    paths = [path.relative_to(root).as_posix() for path in found]
-    if not paths:
+    found = list_pictures(root)
+    if not found.paths:
         raise InputError(f"{where}: no images ({', '.join(SUFFIXES)}) under {root}")
-    return {path: class_texts(path) for path in paths}
+    return {path: class_texts(path) for path in found.paths}, found.notes
 
 
 def class_texts(path: str) -> frozenset[str]:

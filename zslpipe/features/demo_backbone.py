@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from zslpipe.features.demo_training import EPOCHS, RESIZED, SEED, read_picture, train
+from zslpipe.folders import is_hidden
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder, written_whole
 from zslpipe.machine.progress import write_progress
@@ -60,7 +61,7 @@ def read_pictures(images: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Read the pictures of class folders into memory: uint8 (n, 3, RESIZED, RESIZED) and class
     numbers (n,).
     """
-    paths = sorted(images.glob("*/*.png"))
+    paths = sorted(path for path in images.glob("*/*.png") if not is_hidden(path.name))
     if not paths:
         raise InputError(
             f"{images}: no class folders with PNG pictures; the demo's rule 'render' writes them"

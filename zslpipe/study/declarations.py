@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from zslpipe.folders import is_hidden
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.provenance import PACKAGE, syntax_tree
 
@@ -93,7 +94,8 @@ def adapter_names(package: Path = PACKAGE) -> list[str]:
 
 def _names(folder: Path) -> list[str]:
     """Return the names of a room's modules, sorted."""
-    return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+    files = (path for path in folder.glob("*.py") if not is_hidden(path.name))
+    return sorted(path.stem for path in files if path.stem != "__init__")
 
 
 def published_names(package: Path = PACKAGE) -> list[str]:

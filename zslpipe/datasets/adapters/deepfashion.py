@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from zslpipe.datasets.reading import attributes, image_files, splits
+from zslpipe.datasets.reading import attributes, copies, image_files, splits
 from zslpipe.datasets.reading.text_files import existing_file, optional_path
 from zslpipe.formats.index import OWN_SPLIT, PROPOSED_SPLIT, Index, write_index
 from zslpipe.machine.errors import InputError
@@ -90,8 +90,11 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         "test_unseen": np.flatnonzero(is_unseen),
     }
     numbers |= splits.divide_trainval(labels, trainval, validation)
-    if chosen.images is not None:
-        image_files.check_images(data_root / chosen.images, paths, where)
+    root = optional_path(data_root, chosen.images)
+    if root is not None:
+        image_files.check_images(root, paths, where)
+    first, published = copies.first_copies(root, paths), chosen.unseen_classes is None
+    equal = copies.check_copies(first, paths, labels, numbers, where, published)
     deviations = _deviations(unseen, words, numbers)
     index = Index(
         dataset=output.parent.name,
@@ -106,7 +109,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         attribute_names=words,
         attribute_groups=groups,
         attribute_parts=attributes.relate_to_parts(groups, ()),
-        notes=(*category_notes, unseen_note, note, *deviations),
+        notes=(*category_notes, unseen_note, note, *deviations, *equal),
         protocol=_protocol(chosen, deviations),
         has_images=chosen.images is not None,
     )

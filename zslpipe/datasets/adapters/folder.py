@@ -3,22 +3,27 @@ classes.
 """
 
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zslpipe.datasets.reading import attributes, image_files, splits
-from zslpipe.datasets.reading.image_files import SUFFIXES
+from zslpipe.datasets.reading import attributes, copies, image_files, splits
+from zslpipe.datasets.reading.listing import SUFFIXES, list_pictures
 from zslpipe.datasets.reading.text_files import existing_file, optional_path
+from zslpipe.folders import is_hidden
 from zslpipe.formats.index import OWN_SPLIT, Index, write_index
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
+
+# Folders on the way to an image: its class's, and any below that.
+IN_CLASS_FOLDERS = range(1, sys.maxsize)
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,15 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     table, words = attributes.read_class_attributes(attribute_file)
     paths, labels, names, notes = _list_images(data_root / chosen.images, table, where)
     image_files.check_images(data_root / chosen.images, paths, where)
+    first = copies.first_copies(data_root / chosen.images, paths)
     unseen = splits.read_class_list(data_root / chosen.unseen_classes, names)
-    numbers = splits.split_by_classes(labels, names, unseen, chosen.test_seen_fraction, chosen.seed)
+    share, seed = chosen.test_seen_fraction, chosen.seed
+    numbers = splits.split_by_classes(labels, names, unseen, share, seed, first)
     trainval = numbers["trainval"]
     class_list = optional_path(data_root, chosen.validation_classes)
     validation, note = splits.set_aside(labels, trainval, names, class_list, None, chosen.seed)
+    numbers |= splits.divide_trainval(labels, trainval, validation)
+    equal = copies.check_copies(first, paths, labels, numbers, where, published=False)
     groups = tuple(attributes.attribute_group(word) for word in words)
     index = Index(
         dataset=output.parent.name,
@@ -60,12 +69,12 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         class_names=names,
         seen=~unseen,
         validation=validation,
-        splits=numbers | splits.divide_trainval(labels, trainval, validation),
+        splits=numbers,
         semantics={"att": np.array([table[name] for name in names])},
         attribute_names=words,
         attribute_groups=groups,
         attribute_parts=attributes.relate_to_parts(groups, ()),
-        notes=(*notes, f"test_seen drawn with seed {chosen.seed}", note),
+        notes=(*notes, *equal, f"test_seen drawn with seed {chosen.seed}", note),
         protocol=OWN_SPLIT,
     )
     write_index(index, output, settings)
@@ -89,8 +98,9 @@ def _list_images(
     if unknown:
         fault = f"{len(unknown)} class folders without attributes, first {unknown[0]!r}"
         raise InputError(f"{where}: {fault}; {nearest(unknown[0], table)}"[:300])
-    files = {name: _images_in(root, name) for name in table if name in folders}
-    names = tuple(name for name, found in files.items() if found)
+    found = list_pictures(root, IN_CLASS_FOLDERS)
+    files = _by_class(found.paths, [name for name in table if name in folders])
+    names = tuple(name for name, images in files.items() if images)
     if not names:
         raise InputError(f"{where}: no class folder with images ({', '.join(SUFFIXES)}) in {root}")
     counts = [len(files[name]) for name in names]
@@ -98,19 +108,23 @@ def _list_images(
     paths = [path for name in names for path in files[name]]
     without = [name for name in table if name not in names]
     if not without:
-        return paths, labels, names, ()
+        return paths, labels, names, found.notes
     listed = ", ".join(without[:5])
     note = f"{len(without)} classes of the table without images left out: {listed}"
-    return paths, labels, names, (note,)
+    return paths, labels, names, (*found.notes, note)
 
 
 def _class_folders(root: Path) -> list[str]:
-    """Return the names of the folders in the image folder, sorted, without hidden ones."""
+    """Return the names of the folders in the image folder, sorted, without hidden and system
+    ones.
+    """
     folders = (entry.name for entry in root.iterdir() if entry.is_dir())
-    return sorted(name for name in folders if not name.startswith("."))
+    return sorted(name for name in folders if not is_hidden(name))
 
 
-def _images_in(root: Path, name: str) -> list[str]:
-    """Return the image files below one class folder, sorted, relative to ``root``."""
-    named = (path for path in (root / name).rglob("*") if path.suffix.lower() in SUFFIXES)
-    return sorted(path.relative_to(root).as_posix() for path in named if path.is_file())
+def _by_class(paths: Sequence[str], classes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the images of each of ``classes``, which name the first folders of ``paths``."""
+    files: dict[str, list[str]] = {name: [] for name in classes}
+    for path in paths:
+        files[path.partition("/")[0]].append(path)
+    return files

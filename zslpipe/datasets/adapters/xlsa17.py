@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from zslpipe.datasets.reading import attributes, image_files, splits
+from zslpipe.datasets.reading import attributes, copies, image_files, splits, turned
 from zslpipe.datasets.reading.class_names import class_vectors, labels_by_name
 from zslpipe.datasets.reading.expected_sizes import (
     SPLIT_NAMES,
@@ -108,12 +108,15 @@ def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
     anchors = (chosen.anchor.strip("/"),) if chosen.anchor else image_files.ANCHORS
     paths = image_files.relative_paths(stored, anchors, root, where)
     labels, joined = labels_by_name(labels, paths, names, where)
-    division = _divide(chosen, split_file, labels, names, data_root)
+    pictures = _pictures(chosen, root, paths, data_root, where)
+    first = copies.first_copies(root, paths, pictures.boxes)
+    division = _divide(chosen, split_file, labels, names, data_root, first)
+    published = chosen.unseen_classes is None
+    equal = copies.check_copies(first, paths, labels, division.numbers, where, published)
     further = {}
     for kind, name in chosen.extra_semantics.items():
         further[kind] = existing_file(data_root, name, where)
     semantics, repaired = class_vectors(split_file, names, further)
-    pictures = _pictures(chosen, root, paths, data_root, where)
     attribute_names = _attribute_names(chosen, semantics, data_root)
     groups = tuple(attributes.attribute_group(name) for name in attribute_names)
     return Index(
@@ -132,7 +135,7 @@ def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
         part_names=pictures.part_names,
         part_locations=pictures.part_locations,
         boxes=pictures.boxes,
-        notes=(*notes, *joined, *division.notes, *repaired, *pictures.notes),
+        notes=(*notes, *joined, *division.notes, *repaired, *pictures.notes, *equal),
         has_images=root is not None,
     )
 
@@ -177,6 +180,7 @@ def _divide(
     labels: np.ndarray,
     names: Sequence[str],
     data_root: Path,
+    first: np.ndarray,
 ) -> _Division:
     """Return the splits: the file's, or another one's where a list of unseen classes is given."""
     beyond = max(int(rows.max(initial=-1)) for rows in split_file.numbers.values())
@@ -185,7 +189,7 @@ def _divide(
         raise InputError(f"{split_file.path}: splits name image {beyond + 1}, {held}")
     if chosen.unseen_classes is not None:
         listed = data_root / chosen.unseen_classes
-        division = _divided_by(listed, chosen, labels, names)
+        division = _divided_by(listed, chosen, labels, names, first)
     else:
         division = _divided_as_given(split_file, labels, len(names))
     if "train" in division.numbers:
@@ -212,12 +216,16 @@ def _divided_as_given(split_file: SplitFile, labels: np.ndarray, classes: int) -
 
 
 def _divided_by(
-    class_list: Path, chosen: Settings, labels: np.ndarray, names: Sequence[str]
+    class_list: Path,
+    chosen: Settings,
+    labels: np.ndarray,
+    names: Sequence[str],
+    first: np.ndarray,
 ) -> _Division:
     """Return other splits than the file's, after a list of unseen classes: no train, no val."""
     unseen = splits.read_class_list(class_list, names)
     share, seed = chosen.test_seen_fraction, chosen.seed
-    numbers = splits.split_by_classes(labels, names, unseen, share, seed)
+    numbers = splits.split_by_classes(labels, names, unseen, share, seed, first)
     listed = f"{unseen.sum()} unseen classes of {chosen.unseen_classes}"
     note = f"another split: {listed}, test_seen drawn with seed {seed}"
     return _Division(numbers, unseen, np.zeros(len(names), bool), (note,))
@@ -236,12 +244,17 @@ def _pictures(
         note = "no image folder: pooled features of the .mat file only"
         return _Pictures(boxes=boxes, notes=(note,))
     sizes = image_files.check_images(root, paths, where)
-    boxes = image_files.read_boxes(box_files, paths, sizes) if box_files else None
+    if not box_files and chosen.parts is None:
+        return _Pictures()
+    turns = turned.orientations(root, paths)
+    noted, stored = turned.turn_note(turns), turned.stored_sizes(sizes, turns)
+    boxes = image_files.read_boxes(box_files, paths, stored) if box_files else None
+    shown = None if boxes is None else turned.turn_boxes(boxes, sizes, turns)
     if chosen.parts is None:
-        return _Pictures(boxes=boxes)
+        return _Pictures(shown, notes=noted)
     part_file = existing_file(data_root, chosen.parts, where)
-    names, locations, notes = image_files.read_parts(part_file, paths, sizes, boxes)
-    return _Pictures(boxes, names, locations, notes)
+    names, locations, notes = image_files.read_parts(part_file, paths, stored, boxes)
+    return _Pictures(shown, names, turned.turn_places(locations, turns), (*noted, *notes))
 
 
 def _attribute_names(

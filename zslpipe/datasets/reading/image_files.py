@@ -11,14 +11,13 @@ import numpy as np
 
 from zslpipe.datasets.reading.text_files import read_lines
 from zslpipe.machine.errors import InputError
-from zslpipe.pictures import FAULTS, picture_size
+from zslpipe.pictures import FAULTS, fault, picture_size
 
 logger = logging.getLogger(__name__)
 
 # Folders after which the stored paths of the field's files are the dataset's own: CUB and SUN, AWA2
 # and aPY, FLO, aPY.
 ANCHORS = ("images", "JPEGImages", "jpg", "ayahoo_test_images")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SHOWN = 5  # files named in an error before the count
 
 
@@ -59,10 +58,11 @@ def _behind_anchor(stored: str, anchors: Sequence[str]) -> tuple[str, str]:
 
 
 def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
-    """Return the (image, 2) width and height in pixels, from the files' headers alone.
+    """Return the (image, 2) width and height in pixels of the pictures as shown, from the files'
+    headers alone.
 
-    Raises InputError with the first five names and the count where files are missing, or are no
-    images.
+    Raises InputError with the first five names and the count where files are missing, or, with the
+    reasons, are no images.
     """
     if not root.is_dir():
         raise InputError(f"{where}: image folder {root} does not exist")
@@ -73,14 +73,14 @@ def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
             sizes[path] = picture_size(root / path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             missing.append(path)
-        except FAULTS:
-            unreadable.append(path)
-    for wrong, fault in ((missing, "are missing"), (unreadable, "are no images that can be read")):
+        except FAULTS as error:
+            unreadable.append(f"{path} ({fault(error)})")
+    for wrong, what in ((missing, "are missing"), (unreadable, "are no images that can be read")):
         if wrong:
             total = len(set(paths))
             named = ", ".join(wrong[:SHOWN])
             raise InputError(
-                f"{where}: {len(wrong)} of {total} image files under {root} {fault}: {named}"
+                f"{where}: {len(wrong)} of {total} image files under {root} {what}: {named}"
             )
     return np.array([sizes[path] for path in paths], np.int64)
 

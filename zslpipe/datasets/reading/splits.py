@@ -71,12 +71,14 @@ def split_by_classes(
     unseen: np.ndarray,
     test_seen_fraction: float,
     seed: int,
+    first: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Return trainval, test_seen and test_unseen for a (class) mask of unseen classes.
 
-    Of each seen class a share of its images, drawn with the seed, goes to test_seen, at least one
-    where the class has two; all images of unseen classes go to test_unseen. Raises InputError where
-    that leaves a split empty.
+    Of each seen class a share of its pictures, drawn with the seed, goes to test_seen, at least one
+    where the class has two; all images of unseen classes go to test_unseen. Images with equal
+    numbers in ``first`` are copies of one picture and stay together. Raises InputError where that
+    leaves a split empty.
     """
     if not 0 < test_seen_fraction < 1:
         raise InputError(
@@ -90,10 +92,13 @@ def split_by_classes(
     # By name, so that the order of classes has no say.
     seen = np.flatnonzero(~unseen).tolist()
     for number in sorted(seen, key=lambda number: names[number]):
-        rows = random.permutation(np.flatnonzero(labels == number))
-        held = _held_back(len(rows), test_seen_fraction)
-        test_seen.append(rows[:held])
-        trainval.append(rows[held:])
+        images = np.flatnonzero(labels == number)
+        named = images if first is None else first[images]
+        pictures = random.permutation(np.unique(named))
+        held = _held_back(len(pictures), test_seen_fraction)
+        drawn = np.isin(named, pictures[:held])
+        test_seen.append(images[drawn])
+        trainval.append(images[~drawn])
     splits = {
         "trainval": np.sort(np.concatenate(trainval)),
         "test_seen": np.sort(np.concatenate(test_seen)),
