@@ -205,6 +205,14 @@ def content_digest(data: bytes, box: Sequence[int] | None = None) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
+def read_digest(path: Path, box: Sequence[int] | None = None) -> int:
+    """Return :func:`content_digest` of a file as it is now, 0 where it cannot be read."""
+    try:
+        return content_digest(path.read_bytes(), box)
+    except OSError:
+        return 0
+
+
 def fault(error: Exception) -> str:
     """Return what one of FAULTS says of a file that is named already, in one line."""
     if isinstance(error, Image.DecompressionBombError):

@@ -38,7 +38,6 @@ BLOCK, IMAGES = 4, 11  # three blocks, the last one short
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     monkeypatch.setattr(features, "BLOCK", BLOCK)
-    monkeypatch.setattr(extraction, "BLOCK", BLOCK)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +87,6 @@ def complete(images, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("complete") / "small.h5"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(features, "BLOCK", BLOCK)
-        patch.setattr(extraction, "BLOCK", BLOCK)
         run(images, output)
     return output
 
@@ -368,7 +366,7 @@ def run_and_die(images: Path, output: Path, blocks: str) -> None:
     """Extract with small blocks and kill this process after the given number of them, or stop after
     one.
     """
-    features.BLOCK = extraction.BLOCK = BLOCK
+    features.BLOCK = BLOCK
     write, written = BlockWriter.write, []
 
     def last(self, block, arrays):

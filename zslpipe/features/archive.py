@@ -4,7 +4,8 @@ it. Layout of the group::
     attrs             layout (LAYOUT), complete (true, written last), bytes, sha256 (of the feature
                       file, whole), offsets (array -> where its bytes lie in the file), attributes
                       (what the feature file says of itself, to be read by people)
-    regions, pooled   (n, ...) as in the file, a chunk a block of 256 images
+    regions, pooled,
+    contents          (n, ...) as in the file, a chunk a block of 256 images
     checksums         (block, array) uint32, CRC-32 of the chunks, arrays in the alphabet's order
     rest              (bytes,) uint8, what lies between and behind the arrays
 
@@ -85,7 +86,7 @@ def _add_array(group: zarr.Group, file: FeatureFile, name: str) -> list[int]:
     """Add the features ``name`` of a file, each block checked on the way; return the blocks'
     checksums.
     """
-    rows = file.maps(name == "pooled")
+    rows = file.rows_of(name)
     array = group.create_array(
         name,
         shape=rows.shape,
@@ -97,7 +98,7 @@ def _add_array(group: zarr.Group, file: FeatureFile, name: str) -> list[int]:
     )
     checksums = []
     for start in tqdm(range(0, len(rows), BLOCK), desc=f"pack {name}", disable=None):
-        file.check(name == "pooled", np.array([start]))
+        file.check_rows(name, np.array([start]))
         block = np.array(rows[start : start + BLOCK])
         array[start : start + BLOCK] = block
         checksums.append(zlib.crc32(block.tobytes()))

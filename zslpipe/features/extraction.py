@@ -3,7 +3,8 @@
 Worker processes decode (reader), the device computes (mapper: inference mode, channels-last, batch
 norms folded, autocast on a GPU), a thread writes blocks of 256 images (writer). Memory does not
 grow with the dataset: a block is the unit of work. A killed extraction continues at its first
-missing block and ends with the same bytes.
+missing block, and one over images of which an earlier feature file knows some takes their rows from
+there (:mod:`zslpipe.features.earlier`); either ends with the same bytes.
 """
 
 import collections
@@ -22,12 +23,20 @@ import PIL
 import torch
 import torchvision
 from pydantic import PositiveInt
-from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from zslpipe.features.images import ImageFiles, normalise
-from zslpipe.formats.features import BLOCK, BlockWriter
+from zslpipe.features.earlier import (
+    EarlierFile,
+    Work,
+    blocks,
+    drop_changed,
+    kept_aside,
+    open_earlier,
+    plan,
+)
+from zslpipe.features.images import ImageFiles
+from zslpipe.features.mapper import Mapped, batch_loader, block_arrays, known, map_batch
+from zslpipe.formats.features import BlockWriter
 from zslpipe.formats.hdf5 import centre_attributes
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.devices import Compute, device_of
@@ -110,15 +119,19 @@ def extract(
     shapes = {
         "regions": ((len(images), extractor.grid**2, width), "float16"),
         "pooled": ((len(images), width), "float32"),
+        "contents": ((len(images),), "uint64"),
     }
     with held_folder(work_folder(output)):
         writer = BlockWriter(work_folder(output), shapes, attributes)
+        drop_changed(writer, images, workers)
+        earlier = open_earlier(output, attributes)
         with torch.inference_mode():
-            broken = _run(trunk, images, extractor, writer, device, workers)
+            broken = _run(trunk, images, extractor, writer, earlier, device, workers)
         if broken:
             found = f"{len(broken)} of {len(images)} images under {image_root} cannot be read"
             raise InputError(f"{found}: {'; '.join(broken)}")
         writer.finish(output)
+        kept_aside(output).unlink(missing_ok=True)
 
 
 def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, Any]:
@@ -139,6 +152,7 @@ def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, A
         "grid": extractor.grid,
         "layer": extractor.layer or "last map",
         "dtype": extractor.dtype,
+        "batch_size": extractor.batch_size,
         "images_hash": images_hash(index),
         "dataset": index.dataset,
         "features_version": extractor.features_version,
@@ -171,17 +185,19 @@ def _run(
     images: ImageFiles,
     extractor: Extractor,
     writer: BlockWriter,
+    earlier: EarlierFile | None,
     device: torch.device,
     workers: int,
 ) -> list[str]:
     """Read, map and write the missing blocks; return the error texts of broken images."""
-    blocks = [block for block in range(-(-len(images) // BLOCK)) if block not in writer.done]
+    missing = [block for block in range(blocks(len(images))) if block not in writer.done]
     if writer.done:
         done = len(writer.done)
-        logger.info("resuming: %d of %d blocks are done", done, done + len(blocks))
+        logger.info("resuming: %d of %d blocks are done", done, done + len(missing))
+    work = plan(images, missing, extractor.batch_size, earlier, workers)
     broken: list[str] = []
     waiting: collections.deque[Future[None]] = collections.deque()
-    mapped = _map_blocks(trunk, images, extractor, blocks, device, workers, writer.folder)
+    mapped = _map_blocks(trunk, images, extractor, work, device, workers, writer.folder)
     with ThreadPoolExecutor(1, "writer") as thread:
         for block, arrays, errors in mapped:
             broken.extend(errors)
@@ -199,7 +215,7 @@ def _map_blocks(
     trunk: Trunk,
     images: ImageFiles,
     extractor: Extractor,
-    blocks: list[int],
+    work: Work,
     device: torch.device,
     workers: int,
     folder: Path,
@@ -207,62 +223,26 @@ def _map_blocks(
     """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so
     that its bytes do not depend on resuming.
     """
-    batches = {block: _batches(block, len(images), extractor.batch_size) for block in blocks}
-    in_order = list(itertools.chain(*batches.values()))
-    loader = iter(_loader(images, in_order, workers, device))
-    told, total = f"extraction {extractor.name}", sum(map(len, in_order))
+    every = list(itertools.chain(*work.parts.values()))
+    unknown = [part.rows for part in every if not part.digests]
+    loader = iter(batch_loader(images, unknown, workers, device))
+    dtype = getattr(torch, extractor.dtype)
+    told, total = f"extraction {extractor.name}", sum(len(part.rows) for part in every)
     done, reported = 0, float("-inf")
     with tqdm(total=total, unit="image", desc=extractor.name, mininterval=1.0, disable=None) as bar:
-        for block, parts in batches.items():
-            maps: list[Tensor] = []
+        for block, parts in work.parts.items():
+            mapped: list[Mapped] = []
             errors: list[str] = []
-            for pixels, texts in itertools.islice(loader, len(parts)):
-                maps.append(_regions(trunk, pixels, extractor, device))
-                errors += filter(None, texts)
-                bar.update(len(pixels))
-                done += len(pixels)  # the bar counts nothing where it is not shown
+            for part in parts:
+                if part.digests and work.earlier is not None:
+                    mapped.append(known(work.earlier.take(part.digests), device))
+                else:
+                    pixels, texts, digests = next(loader)
+                    mapped.append(map_batch(trunk, pixels, digests, dtype, device))
+                    errors += filter(None, texts)
+                bar.update(len(part.rows))
+                done += len(part.rows)  # the bar counts nothing where it is not shown
                 if time.monotonic() - reported >= REPORT_SECONDS:
                     write_progress(folder, {"what": told, "step": done, "steps": total})
                     reported = time.monotonic()
-            yield block, _arrays(torch.cat(maps), extractor), errors
-
-
-def _batches(block: int, images: int, size: int) -> list[list[int]]:
-    """Return the numbers of a block's images in batches of ``size``, the last one shorter."""
-    rows = list(range(block * BLOCK, min((block + 1) * BLOCK, images)))
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def _loader(
-    images: ImageFiles, batches: list[list[int]], workers: int, device: torch.device
-) -> DataLoader[tuple[Tensor, str]]:
-    """Return a loader of (uint8 images, error texts) over the given batches of image numbers."""
-    return DataLoader(
-        images, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda"
-    )
-
-
-def _regions(trunk: Trunk, pixels: Tensor, extractor: Extractor, device: torch.device) -> Tensor:
-    """Return (b, grid * grid, d) float32 region features of (b, 3, size, size) uint8 images, on the
-    device.
-    """
-    batch = normalise(pixels.to(device, non_blocking=True), trunk.mean, trunk.deviation)
-    dtype = getattr(torch, extractor.dtype)
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        maps = trunk(batch)
-    # A channels-last map is region-major in memory already: no transpose happens here.
-    regions: Tensor = maps.float().permute(0, 2, 3, 1).flatten(1, 2)
-    return regions
-
-
-def _arrays(regions: Tensor, extractor: Extractor) -> dict[str, np.ndarray]:
-    """Return what a block writes: float16 regions and their float32 mean; raises InputError for
-    values float16 cannot hold.
-    """
-    rounded = regions.half()
-    if not torch.isfinite(rounded).all():
-        raise InputError(
-            f"extractor {extractor.name!r} gives features that are NaN or too large for float16; "
-            "try dtype float32 or other weights"
-        )
-    return {"regions": rounded.cpu().numpy(), "pooled": regions.mean(1).cpu().numpy()}
+            yield block, block_arrays(mapped, extractor.name), errors

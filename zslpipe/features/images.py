@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from zslpipe.pictures import FAULTS, fault, open_picture
+from zslpipe.pictures import FAULTS, content_digest, decode, fault, open_picture, read_digest
 
 
 def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
@@ -20,7 +21,12 @@ def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
 
     Raises one of :data:`zslpipe.pictures.FAULTS` for a file that is missing, cut off or no image.
     """
-    return torch.from_numpy(np.array(open_picture(path, box))).permute(2, 0, 1)
+    return as_tensor(open_picture(path, box))
+
+
+def as_tensor(picture: Image.Image) -> Tensor:
+    """Return an RGB picture as (3, height, width) uint8."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
 def square(size: int) -> v2.Compose:
@@ -59,10 +65,24 @@ class ImageFiles(Dataset[tuple[Tensor, str]]):
         return len(self.paths)
 
     def __getitem__(self, row: int) -> tuple[Tensor, str]:
+        return self.read(row)[:2]
+
+    def read(self, row: int) -> tuple[Tensor, str, int]:
+        """Return an image's square, the text of what is wrong with its file ("" if nothing), and
+        the digest of its contents (0 for a file that cannot be read).
+        """
         box = None if self.boxes is None else self.boxes[row]
         try:
-            image = read_image(self.root / self.paths[row], box)
+            data = (self.root / self.paths[row]).read_bytes()
+            image = as_tensor(decode(data, box))
         except FAULTS as error:
             nothing = torch.zeros(3, self.size, self.size, dtype=torch.uint8)
-            return nothing, f"{self.paths[row]} ({fault(error)})"
-        return self.transform(image), ""
+            return nothing, f"{self.paths[row]} ({fault(error)})", 0
+        return self.transform(image), "", content_digest(data, box)
+
+    def digest(self, row: int) -> int:
+        """Return the digest of an image's contents as they are now, its pixels undecoded; 0 for a
+        file that cannot be read.
+        """
+        box = None if self.boxes is None else self.boxes[row]
+        return read_digest(self.root / self.paths[row], box)

@@ -2,6 +2,8 @@
 
 ``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled``
 (n, d) float32, their mean over the grid; a file without images' regions has only ``/pooled``.
+``/contents`` (n,) uint64 tells what was read: a digest of each image file's bytes and crop box
+(:func:`zslpipe.pictures.content_digest`; absent in files of earlier versions and of others).
 Attributes: extractor, weights, images_hash (of which images, in which order, cropped how), what
 else the extraction is made of, cell_first and cell_step (where the regions lie: absent where only
 pooled features are stored, in files of earlier versions, and where the network does not tell),
@@ -33,8 +35,10 @@ from zslpipe.provenance import settings_hash
 
 # Images in a block, the unit of resuming (ours: some seconds of work, 50 MB at 7x7x2048).
 BLOCK = 256
-# The datasets that hold features.
-SLABS = ("regions", "pooled")
+# The datasets of a row an image.
+SLABS = ("regions", "pooled", "contents")
+# How a file was computed, not what it holds: blocks of another value are continued.
+UNSTAMPED = ("batch_size",)
 KIND, WRITER = "feature file", "the rule 'extract' (or 'store')"
 # Part of the stamp of what is resumed: raised when blocks or their checksums are laid out anew.
 LAYOUT = 2
@@ -132,6 +136,8 @@ class BlockWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self.done: dict[int, list[int]] = {}
         described = {**attributes, **shapes, "layout": LAYOUT}
+        for name in UNSTAMPED:
+            described.pop(name, None)
         stamp = settings_hash({name: str(value) for name, value in described.items()})
         if self._journal_stamp() == stamp and self.path.is_file():
             self.slabs = locate_slabs(self.path)
@@ -159,6 +165,17 @@ class BlockWriter:
             if line == _line(block, stored):
                 blocks[block] = stored
         return blocks
+
+    def contents(self, block: int) -> list[int]:
+        """Return the digests of a written block's images."""
+        slab, start = self.slabs["contents"], block * BLOCK
+        held = np.memmap(self.path, slab.dtype, "r", slab.offset, slab.shape)
+        digests: list[int] = held[start : start + BLOCK].tolist()
+        return digests
+
+    def drop(self, block: int) -> None:
+        """Forget a block: it is to be written again."""
+        del self.done[block]
 
     def write(self, block: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Write one block's rows of every slab, make them safe, then note the block in the
@@ -197,9 +214,9 @@ def _checksum(path: Path, slabs: Iterable[Slab], block: int) -> int:
 
 
 class FeatureFile:
-    """A complete feature file, open for reading; ``regions`` and ``pooled`` are memory maps (None
-    where absent), ``contents`` changes with them: the checksums of the blocks, or the time of
-    modification where the file holds none.
+    """A complete feature file, open for reading; ``regions``, ``pooled`` and ``digests`` (of the
+    images' contents) are memory maps (None where absent), ``contents`` changes with them: the
+    checksums of the blocks, or the time of modification where the file holds none.
 
     Raises InputError where the file is absent, damaged or not complete.
     """
@@ -208,15 +225,19 @@ class FeatureFile:
         self.path = path
         self.slabs, self.checksums, self.attributes = read_stamped(path, _read, KIND, WRITER)
         self.contents = self.checksums.ravel().tolist() or [path.stat().st_mtime_ns]
-        self.regions = self._map(self.slabs.get("regions"))
-        self.pooled = self._map(self.slabs.get("pooled"))
+        self.regions = self._rows_where_there("regions")
+        self.pooled = self._rows_where_there("pooled")
+        self.digests = self._rows_where_there("contents")
         self._sound: set[tuple[int, int]] = set()
 
     def check(self, pooled: bool, rows: np.ndarray | None = None) -> None:
-        """Raise InputError where the blocks of ``rows`` (all, without) of the pooled or the region
-        features are not what was written; a block is looked at once. What has no checksums passes.
+        """Raise InputError as :meth:`check_rows` for the pooled or the region features."""
+        self.check_rows("pooled" if pooled else "regions", rows)
+
+    def check_rows(self, name: str, rows: np.ndarray | None = None) -> None:
+        """Raise InputError where the blocks of ``rows`` (all, without) of a dataset are not what
+        was written; a block is looked at once. What has no checksums passes.
         """
-        name = "pooled" if pooled else "regions"
         images = self.slabs[name].shape[0]
         touched = range(_blocks(images)) if rows is None else np.unique(rows // BLOCK).tolist()
         # One column a slab; files of earlier versions have one for all of them together.
@@ -235,10 +256,13 @@ class FeatureFile:
                 )
             self._sound.add((block, column))
 
-    def _map(self, slab: Slab | None) -> np.memmap | None:
-        """Return a read-only memory map of a slab, None where there is none."""
-        if slab is None:
-            return None
+    def _rows_where_there(self, name: str) -> np.memmap | None:
+        """Return a dataset of the file, None where there is none."""
+        return self.rows_of(name) if name in self.slabs else None
+
+    def rows_of(self, name: str) -> np.memmap:
+        """Return a dataset of the file by its name, one of ``slabs``."""
+        slab = self.slabs[name]
         return np.memmap(self.path, slab.dtype, "r", slab.offset, slab.shape)
 
     @property
