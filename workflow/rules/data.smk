@@ -37,6 +37,8 @@ rule index:
     params:
         settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),
         code=lambda wildcards: study.datasets.code(wildcards.dataset),
+        # Which image files there are, of which sizes and times: an image replaced or added.
+        watched=lambda wildcards: study.datasets.watched(wildcards.dataset),
     shell:
         "python -m zslpipe index --settings {params.settings:q} --data-root {study.data_root:q}"
         " --output {output}"

@@ -29,9 +29,16 @@ rule specify_features:
     params:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
         images=lambda wildcards: canonical(study.datasets.images(wildcards.dataset)),
+        watched=lambda wildcards: study.datasets.watched(wildcards.dataset),
         version=FEATURES_VERSION,
+        features=paths.features,
+        earlier=paths.earlier_features,
+    # Snakemake deletes the features before they are extracted again: a second name keeps their
+    # bytes, of which the extraction takes the rows of images that it knows.
     shell:
-        "printf '%s\\n' {params.settings:q} > {output}"
+        "if [ -f {params.features:q} ]; then"
+        " ln -f {params.features:q} {params.earlier:q} 2> /dev/null || true; fi;"
+        " printf '%s\\n' {params.settings:q} > {output}"
 
 
 # The stand-in for ImageNet: the demo's network on drawn classes that the dataset does not have.

@@ -47,6 +47,7 @@ rule list_irrelevant:
         ),
         folder=lambda wildcards: study.datasets.irrelevant_folder(wildcards.irrelevant),
         code=code_hash("zslpipe.commands.datasets:list_irrelevant"),
+        watched=lambda wildcards: study.datasets.irrelevant_watched(wildcards.irrelevant),
     shell:
         "python -m zslpipe list-irrelevant --settings {params.settings:q}"
         " --data-root {params.folder:q} --output {output}"

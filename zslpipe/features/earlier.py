@@ -107,6 +107,8 @@ def open_earlier(output: Path, attributes: Mapping[str, Any]) -> EarlierFile | N
         if not other and file.digests is not None and file.checksums.size:
             return EarlierFile(file, int(attributes["batch_size"]))
         logger.info("nothing is taken from the earlier features: other %s", ", ".join(other))
+        # Nobody else asks for what is kept aside: its room on the disk is needed now.
+        kept_aside(output).unlink(missing_ok=True)
     return None
 
 

@@ -2,11 +2,15 @@
 torch.
 """
 
+import hashlib
+import os
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from zslpipe.folders import list_files
 from zslpipe.provenance import PACKAGE, canonical, code_hash, module_hash, settings_hash
 from zslpipe.study.paths import PATHS
 
@@ -24,6 +28,24 @@ def index_of(dataset: str, entry: Mapping[str, Any]) -> dict[str, str]:
     """Return what the index.h5 of a dataset's section says of itself."""
     made_of = settings_hash(entry["source"])
     return {"dataset": dataset, "adapter": entry["adapter"], "made_of": made_of}
+
+
+@cache
+def folder_fingerprint(root: Path) -> str:
+    """Return a hash of path (relative to ``root``), size and time of modification of every file
+    below a folder, hidden and system files left out; looked at once in a process.
+
+    A moved folder keeps its fingerprint. A copy without times (cp without -p) does not: everything
+    is looked at again.
+    """
+    listing = list_files(root)
+    digest = hashlib.blake2b(digest_size=8)
+    for file in listing.files:
+        digest.update(os.fsencode(file.path))
+        digest.update(f"\0{file.size} {file.modified}\n".encode())
+    for path in listing.unread:
+        digest.update(os.fsencode(path) + b"\0\n")
+    return digest.hexdigest()
 
 
 class Datasets:
@@ -85,10 +107,28 @@ class Datasets:
     # Images
 
     def drawn_images(self, dataset: str) -> list[str]:
-        """Return the drawn images of a demo dataset; a user's image folder is not watched, its
-        index is.
-        """
+        """Return the drawn images of a demo dataset; a user's image folder is :meth:`watched`."""
         return [PATHS.images.format(dataset=dataset)] if dataset in self.rendered else []
+
+    def watched(self, dataset: str) -> str:
+        """Return a fingerprint of a dataset's image folder, "" where there is none of the user's.
+
+        Asked by the rules that read it, when they are looked at: an image replaced, added or
+        removed makes the index due, and an extraction, which computes what changed.
+        """
+        folder = self.entries[dataset]["source"].get("images")
+        if not folder or dataset in self.rendered:
+            return ""
+        return folder_fingerprint(Path(self.config["data_root"]) / str(folder))
+
+    def irrelevant_watched(self, name: str) -> str:
+        """Return a fingerprint of the folder of a set of task-irrelevant images, "" for a drawn
+        one.
+        """
+        if "rendered" in self.config["irrelevant"][name]:
+            return ""
+        folder = self.irrelevant_settings(name)["images"]
+        return folder_fingerprint(Path(self.config["data_root"]) / str(folder))
 
     def image_option(self, dataset: str) -> str:
         """Return ``--images FOLDER`` (under data_root) of a dataset read from files; drawn images
@@ -154,7 +194,7 @@ class Datasets:
         return str(self.config["data_root"])
 
     def irrelevant_pictures(self, name: str) -> list[str]:
-        """Return the drawn pictures of a set; a user's folder is not watched."""
+        """Return the drawn pictures of a set; a user's folder is :meth:`irrelevant_watched`."""
         rendered = self.config["irrelevant"][name].get("rendered")
         return [] if rendered is None else [PATHS.auxiliary.format(dataset=rendered)]
 

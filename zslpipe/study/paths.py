@@ -25,6 +25,7 @@ class Paths:
     backbone_settings: str = "results/{dataset}/backbone.json"
     features: str = "results/{dataset}/features/{extractor}.h5"
     feature_settings: str = "results/{dataset}/features/{extractor}.json"
+    earlier_features: str = "results/{dataset}/features/.{extractor}.before"
     irrelevant_list: str = "results/irrelevant/{irrelevant}.h5"
     irrelevant_features: str = "results/{dataset}/features/{extractor}.irrelevant.h5"
     run: str = SEED
