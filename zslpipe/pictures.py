@@ -88,14 +88,21 @@ def _rgb(image: Image.Image, tile: str) -> Image.Image:
         raise ValueError("floating-point pixels: nothing says which value is white; store 8 bits")
     if image.mode.startswith("I"):
         return _scaled(image)
+    deep = DEEP_CHANNELS.search(tile) is not None
     if _has_transparency(image):
-        return _on_white(image.convert("RGBA"))
+        return _on_white(_as_deep_as_said(image.convert("RGBA"), deep))
     if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
         # Pillow takes every CMYK JPEG for one of Adobe's, which are stored inverted.
         return ImageChops.invert(image).convert("RGB")
-    picture = image.convert("RGB")
-    if DEEP_CHANNELS.search(tile):
-        _refuse_shallow(256 * max(high for _, high in _extrema(picture)))
+    return _as_deep_as_said(image.convert("RGB"), deep)
+
+
+def _as_deep_as_said(picture: Image.Image, deep: bool) -> Image.Image:
+    """Return a picture of which Pillow has kept the upper 8 of 16 bits, where it was ``deep``;
+    raises ValueError where they were not used.
+    """
+    if deep:
+        _refuse_shallow(256 * max(high for _, high in _extrema(picture)[:3]))
     return picture
 
 

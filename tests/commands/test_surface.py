@@ -47,6 +47,7 @@ SURFACE = {
     "compare": "first second",
     "pack": "source target",
     "unpack": "source target",
+    "rehash": f"features --index {IMAGES}",
     "status": "results?=results",
     "verify": "results?=results",
 }

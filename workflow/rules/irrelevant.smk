@@ -53,8 +53,31 @@ rule list_irrelevant:
         " --data-root {params.folder:q} --output {output}"
 
 
+# Rewritten whenever the list is: before the features are deleted, see specify_features.
+rule specify_irrelevant:
+    input:
+        lambda wildcards: study.datasets.irrelevant_list(wildcards.dataset),
+    output:
+        paths.irrelevant_settings,
+    wildcard_constraints:
+        extractor=alternatives(study.extractors.computed),
+    localrule: True
+    conda:
+        "../../envs/numpy.yaml"
+    params:
+        settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
+        version=FEATURES_VERSION,
+        features=paths.irrelevant_features,
+        earlier=paths.earlier_irrelevant,
+    shell:
+        "if [ -f {params.features:q} ]; then"
+        " ln -f {params.features:q} {params.earlier:q} 2> /dev/null || true; fi;"
+        " printf '%s\\n' {params.settings:q} > {output}"
+
+
 rule extract_irrelevant:
     input:
+        paths.irrelevant_settings,
         weights=lambda wildcards: study.extractors.weights_file(
             wildcards.dataset, wildcards.extractor
         ),
@@ -74,7 +97,6 @@ rule extract_irrelevant:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
         images=lambda wildcards: study.datasets.irrelevant_images(wildcards.dataset),
         folder=lambda wildcards: study.datasets.irrelevant_root(wildcards.dataset),
-        version=FEATURES_VERSION,
     shell:
         "python -m zslpipe extract-irrelevant --index {input.index} --settings {params.settings:q}"
         " --images {params.images:q} --data-root {params.folder:q} --output {output}"

@@ -126,6 +126,30 @@ def unpack_features(source: Path, target: Path) -> None:
     unpack(source, target)
 
 
+@click.command("rehash")
+@click.argument("features", type=INPUT_FILE)
+@click.option(
+    "--index",
+    type=INPUT_FILE,
+    help="The dataset's index.h5; without it the one in the folder above the features' own.",
+)
+@image_options
+def rehash_images(features: Path, index: Path | None, images: Path | None, data_root: Path) -> None:
+    """Check that images are those the features were computed from.
+
+    Reads every image file; the workflow itself watches sizes and times of modification. FEATURES is
+    a complete feature file (.h5).
+    """
+    from zslpipe.features.rehash import rehash
+    from zslpipe.formats.index import read_index
+
+    path = index or features.parent.parent / "index.h5"
+    folder = image_folder(data_root, images, path)
+    if not folder.is_dir():
+        raise InputError(f"rehash: no image folder {folder}; give --images and --data-root")
+    click.echo(rehash(features, read_index(path), folder))
+
+
 @click.command("status")
 @click.argument("results", required=False, type=ANY_PATH, default=Path("results"))
 def show_status(results: Path) -> None:

@@ -27,6 +27,8 @@ class Paths:
     feature_settings: str = "results/{dataset}/features/{extractor}.json"
     earlier_features: str = "results/{dataset}/features/.{extractor}.before"
     irrelevant_list: str = "results/irrelevant/{irrelevant}.h5"
+    irrelevant_settings: str = "results/{dataset}/features/{extractor}.irrelevant.json"
+    earlier_irrelevant: str = "results/{dataset}/features/.{extractor}.irrelevant.before"
     irrelevant_features: str = "results/{dataset}/features/{extractor}.irrelevant.h5"
     run: str = SEED
     weights: str = f"{SEED}/weights.pt"
