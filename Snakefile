@@ -12,10 +12,17 @@ sys.path.insert(0, workflow.basedir)
 
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
-from zslpipe.study.extractors import FEATURES_VERSION
+from zslpipe.study.paths import braced, check_checkout, watched
 from zslpipe.study.study import Study, alternatives
 from zslpipe.study.targets import PICTURED_IMAGES
 from zslpipe.study.yaml_files import check_yaml
+
+try:
+    check_checkout(Path(workflow.basedir), Path.cwd())
+    for file in workflow.overwrite_configfiles or ["config.yaml"]:
+        check_yaml(Path(file))
+except InputError as error:
+    raise WorkflowError(str(error))
 
 # A --configfile replaces the demo's configuration instead of being merged into it.
 if not workflow.overwrite_configfiles:
@@ -24,8 +31,6 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    for file in workflow.overwrite_configfiles or ["config.yaml"]:
-        check_yaml(Path(file))
     study = Study(config)
 except InputError as error:
     raise WorkflowError(str(error))

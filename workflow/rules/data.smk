@@ -24,7 +24,7 @@ rule render:
 
 rule index:
     input:
-        lambda wildcards: study.datasets.source_files(wildcards.dataset),
+        lambda wildcards: watched(study.datasets.source_files(wildcards.dataset)),
     output:
         paths.index,
     wildcard_constraints:
@@ -75,7 +75,7 @@ rule inspect:
 
 rule words:
     input:
-        lambda wildcards: study.datasets.word_files(wildcards.words),
+        lambda wildcards: watched(study.datasets.word_files(wildcards.words)),
         index=paths.index,
     output:
         paths.words,
@@ -86,7 +86,8 @@ rule words:
         runtime=30,
     params:
         settings=lambda wildcards: canonical(study.config["words"][wildcards.words]),
-        code=code_hash("zslpipe.commands.datasets:write_words"),
+        code=lambda wildcards: code_hash("zslpipe.commands.datasets:write_words")
+        + braced(study.datasets.word_files(wildcards.words)),
     shell:
         "python -m zslpipe words --index {input.index} --settings {params.settings:q}"
         " --indices {study.datasets.indices_json:q}"

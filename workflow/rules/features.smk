@@ -30,7 +30,7 @@ rule specify_features:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
         images=lambda wildcards: canonical(study.datasets.images(wildcards.dataset)),
         watched=lambda wildcards: study.datasets.watched(wildcards.dataset),
-        version=FEATURES_VERSION,
+        version=lambda wildcards: study.extractors.version(wildcards.extractor),
         features=paths.features,
         earlier=paths.earlier_features,
     # Snakemake deletes the features before they are extracted again: a second name keeps their
@@ -64,8 +64,8 @@ rule extract:
     input:
         paths.feature_settings,
         lambda wildcards: ancient(study.datasets.drawn_images(wildcards.dataset)),
-        weights=lambda wildcards: study.extractors.weights_file(
-            wildcards.dataset, wildcards.extractor
+        weights=lambda wildcards: watched(
+            study.extractors.weights_file(wildcards.dataset, wildcards.extractor)
         ),
         index=ancient(paths.index),
     output:
@@ -92,7 +92,7 @@ rule extract:
 # Pooled features that the dataset's own .mat file holds.
 rule store:
     input:
-        lambda wildcards: study.datasets.source_files(wildcards.dataset),
+        lambda wildcards: watched(study.datasets.source_files(wildcards.dataset)),
         index=paths.index,
     output:
         paths.features,
@@ -105,7 +105,8 @@ rule store:
         runtime=20,
     params:
         settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),
-        code=code_hash("zslpipe.commands.features:store"),
+        code=lambda wildcards: code_hash("zslpipe.commands.features:store")
+        + braced(study.datasets.source_files(wildcards.dataset)),
     shell:
         "python -m zslpipe store --index {input.index} --settings {params.settings:q}"
         " --indices {study.datasets.indices_json:q}"

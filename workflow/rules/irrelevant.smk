@@ -66,7 +66,7 @@ rule specify_irrelevant:
         "../../envs/numpy.yaml"
     params:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
-        version=FEATURES_VERSION,
+        version=lambda wildcards: study.extractors.version(wildcards.extractor),
         features=paths.irrelevant_features,
         earlier=paths.earlier_irrelevant,
     shell:
@@ -78,8 +78,8 @@ rule specify_irrelevant:
 rule extract_irrelevant:
     input:
         paths.irrelevant_settings,
-        weights=lambda wildcards: study.extractors.weights_file(
-            wildcards.dataset, wildcards.extractor
+        weights=lambda wildcards: watched(
+            study.extractors.weights_file(wildcards.dataset, wildcards.extractor)
         ),
         index=lambda wildcards: study.datasets.irrelevant_list(wildcards.dataset),
     output:

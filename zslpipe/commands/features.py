@@ -14,6 +14,7 @@ from zslpipe.commands.inputs import (
     compute_of,
     compute_options,
     data_root_option,
+    extractor_of,
     image_folder,
     image_options,
     index_option,
@@ -96,9 +97,9 @@ def extract(
     from zslpipe.formats.index import read_index
 
     check_index(index, indices)
-    chosen = _chosen(settings, weights, compute)
+    chosen, file = _chosen(settings, weights, compute)
     listed, folder = read_index(index), image_folder(data_root, images, index)
-    extract_features(chosen, listed, folder, weights, output, compute_of(compute, threads))
+    extract_features(chosen, listed, folder, file, output, compute_of(compute, threads))
 
 
 @click.command("extract-irrelevant")
@@ -130,26 +131,30 @@ def extract_irrelevant(
     from zslpipe.features.extraction import extract_features
     from zslpipe.formats.image_list import read_irrelevant_images
 
-    chosen = _chosen(settings, weights, compute)
+    chosen, file = _chosen(settings, weights, compute)
     listed, folder = read_irrelevant_images(index), image_folder(data_root, images, index)
-    extract_features(chosen, listed, folder, weights, output, compute_of(compute, threads))
+    extract_features(chosen, listed, folder, file, output, compute_of(compute, threads))
 
 
 def _chosen(
     settings: Mapping[str, Any], weights: Path | None, compute: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return an extractor's settings, and how it computes and in which version, which the workflow
-    gives with ``--compute``; InputError where nothing names the network's weights or the version.
+) -> tuple[dict[str, Any], Path | None]:
+    """Return an extractor's settings, with how it computes and in which version, and its file of
+    weights where there is one; the workflow gives with ``--compute`` what is no input of its rule.
+
+    Raises InputError where nothing names the network's weights or the version.
     """
-    if weights is None and "weights" not in settings:
+    chosen = {**settings, **extractor_of(compute, str(settings["name"]))}
+    named = chosen.pop("weights_file", None)
+    file = weights or (Path(named) if named else None)
+    if file is None and "weights" not in settings:
         raise InputError("no weights: give a file with --weights, or the key weights in --settings")
-    chosen = {**settings, **compute.get("extractors", {}).get(settings["name"], {})}
     if "features_version" not in chosen:
         raise InputError(
             "no features_version: give it in --settings, or in --compute as the workflow does "
             f"(extractors, {settings['name']})"
         )
-    return chosen
+    return chosen, file
 
 
 @click.command("store")

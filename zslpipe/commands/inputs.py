@@ -183,6 +183,18 @@ def compute_of(compute: Mapping[str, Any], threads: int) -> "Compute":
     return parse_settings(Compute, {**given, "threads": threads}, "--compute")
 
 
+def extractor_of(compute: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return what ``--compute`` says of an extractor, by its name under ``extractors``; InputError
+    where that is no object.
+    """
+    found: Any = compute
+    for key in ("extractors", name):
+        found = found.get(key, {})
+        if not isinstance(found, Mapping):
+            raise InputError(f"--compute, {key}: {found!r} is no object")
+    return dict(found)
+
+
 def run_inputs(
     spec: Mapping[str, Any],
     index: Path,

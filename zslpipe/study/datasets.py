@@ -12,7 +12,7 @@ from typing import Any
 
 from zslpipe.folders import list_files
 from zslpipe.provenance import PACKAGE, canonical, code_hash, module_hash, settings_hash
-from zslpipe.study.paths import PATHS
+from zslpipe.study.paths import PATHS, braced
 
 ADAPTERS = PACKAGE / "datasets" / "adapters"
 # The settings of an adapter's source that decide which images there are, in which order and how
@@ -86,10 +86,13 @@ class Datasets:
         return self._files(self.source(dataset)["source"])
 
     def code(self, dataset: str) -> str:
-        """Return the hash of the code that writes a dataset's index."""
+        """Return the hash of the code that writes a dataset's index, and what tells a change of its
+        files where Snakemake cannot.
+        """
         adapter = self.entries[dataset]["adapter"]
         writer = "zslpipe.commands.datasets:write_index"
-        return code_hash(writer, f"zslpipe.datasets.adapters.{adapter}")
+        told = braced(self.source_files(dataset))
+        return code_hash(writer, f"zslpipe.datasets.adapters.{adapter}") + told
 
     def word_files(self, words: str) -> list[str]:
         """Return the files that a source of word vectors names."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from zslpipe.machine.errors import InputError
 from zslpipe.study.datasets import Datasets
-from zslpipe.study.paths import PATHS
+from zslpipe.study.paths import PATHS, braced, is_pattern
 
 # Raised by hand when the features themselves change; hashing the code would cost GPU days at every
 # refactoring.
@@ -68,12 +68,24 @@ class Extractors:
         return entry
 
     def how(self) -> dict[str, dict[str, Any]]:
-        """Return how each extractor computes, by its name, and the version of what it computes."""
+        """Return how each extractor computes, by its name, the version of what it computes, and its
+        file of weights where no rule can name it as an input.
+        """
         found = {}
         for name in self.computed:
             entry = HOW | self.entries[name]
             found[name] = {key: entry[key] for key in HOW} | {"features_version": FEATURES_VERSION}
+            for path in self._user_file(entry):
+                if is_pattern(path):
+                    found[name]["weights_file"] = path
         return found
+
+    def version(self, name: str) -> int | str:
+        """Return the version of what an extractor computes, and what tells a change of its weights
+        where Snakemake cannot.
+        """
+        told = braced(self._user_file(self.entries[name]))
+        return f"{FEATURES_VERSION}{told}" if told else FEATURES_VERSION
 
     def weights_file(self, dataset: str, name: str) -> list[str]:
         """Return the path of an extractor's weights file (the demo's is trained on the way), none
@@ -82,6 +94,10 @@ class Extractors:
         entry = self.entries[name]
         if entry["backbone"] == "demo" and "weights" not in entry:
             return [PATHS.backbone.format(dataset=dataset)]
+        return self._user_file(entry)
+
+    def _user_file(self, entry: Mapping[str, Any]) -> list[str]:
+        """Return the path of a weights file that the configuration names, none for a name."""
         weights = entry.get("weights", "")
         is_file = Path(weights).suffix in (".pt", ".pth")
         return [str(Path(self.data_root) / weights)] if is_file else []

@@ -1,6 +1,11 @@
 """Every path under ``results/``, once: patterns that rules write to, filled in by the askers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from zslpipe.machine.errors import InputError
+from zslpipe.provenance import canonical
 
 SEED = "results/{dataset}/runs/{run}/seed{seed}"
 REBALANCED = f"{SEED}/{{rebalancing}}"
@@ -61,3 +66,36 @@ class Paths:
 
 
 PATHS = Paths()
+
+
+def is_pattern(path: str) -> bool:
+    """Return whether Snakemake would look for wildcards in a path: it knows no escaped brace."""
+    return "{" in path
+
+
+def watched(paths: Iterable[str]) -> list[str]:
+    """Return those of a user's files that can be a rule's input."""
+    return [path for path in paths if not is_pattern(path)]
+
+
+def braced(paths: Iterable[str]) -> str:
+    """Return what tells a change of those files that cannot be a rule's input, to be a part of its
+    parameters instead: path, size and time of each; nothing where there are none.
+    """
+    files = [Path(path) for path in paths if is_pattern(path) and Path(path).is_file()]
+    told = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return canonical(told) if told else ""
+
+
+def check_checkout(*folders: Path) -> None:
+    """Raise InputError for a folder that the workflow cannot stand in: Snakemake takes a brace, in
+    the path of its own locks too, for the beginning of a wildcard, and PYTHONPATH is cut at a
+    colon.
+    """
+    for folder in folders:
+        for mark in "{}:":
+            if mark in str(folder):
+                raise InputError(
+                    f"{folder}: Snakemake cannot work in a checkout with {mark!r} in its path; "
+                    "rename or move the folder (data may lie in such a folder)"
+                )

@@ -12,7 +12,7 @@ from zslpipe.study import config as configuration
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.extractors import Extractors
-from zslpipe.study.paths import PATHS
+from zslpipe.study.paths import PATHS, braced, watched
 
 # What opens a run's inputs: a light head never opens images, an end-to-end method no cache.
 READERS = {"cache": "zslpipe.runs.cached_inputs", "images": "zslpipe.runs.image_inputs"}
@@ -68,7 +68,7 @@ class Runs:
             found["features"] = self._features(run, PATHS.features)
         else:
             found["images"] = self.datasets.drawn_images(run.dataset)
-            found["trunk"] = self.extractors.weights_file(run.dataset, run.extractor)
+            found["trunk"] = watched(self._trunk(run))
         return found
 
     def irrelevant_inputs(self, wildcards: Any) -> dict[str, Any]:
@@ -89,21 +89,25 @@ class Runs:
         """Return the options that name a run's inputs."""
         run = self.run(wildcards)
         images = self.datasets.image_option(run.dataset) if run.trunk else ""
-        return self._options(self.inputs(wildcards), images)
+        return self._options(run, self.inputs(wildcards), images)
 
     def irrelevant_options(self, wildcards: Any) -> str:
         """Return the options that name a run's inputs, of task-irrelevant images."""
         run, inputs = self.run(wildcards), self.irrelevant_inputs(wildcards)
         folder = shlex.quote(self.datasets.irrelevant_images(run.dataset))
         images = f"--images {folder}" if run.trunk else ""
-        return f"--irrelevant {inputs['irrelevant']} {self._options(inputs, images)}"
+        return f"--irrelevant {inputs['irrelevant']} {self._options(run, inputs, images)}"
 
-    def _options(self, inputs: Mapping[str, Any], images: str) -> str:
+    def _options(self, run: Run, inputs: Mapping[str, Any], images: str) -> str:
         """Return index, word vectors, features, images and trunk as options, where there are."""
         named = ("index", "words", "features")
         options = [f"--{name} {inputs[name]}" for name in named if name in inputs]
-        trunk = [f"--trunk {shlex.quote(path)}" for path in inputs.get("trunk", [])]
+        trunk = [f"--trunk {shlex.quote(path)}" for path in self._trunk(run)]
         return " ".join([*options, images, *trunk]).strip()
+
+    def _trunk(self, run: Run) -> list[str]:
+        """Return the file of weights that a run's network starts from, where it is a file."""
+        return self.extractors.weights_file(run.dataset, run.extractor) if run.trunk else []
 
     # How a job on a run computes
 
@@ -112,11 +116,13 @@ class Runs:
         return int(self.compute["image_threads" if self.run(wildcards).trunk else "threads"])
 
     def code(self, wildcards: Any, command: str) -> str:
-        """Return the hash of all code that decides what ``command`` makes of a run."""
+        """Return the hash of all code that decides what ``command`` makes of a run, and what tells
+        a change of its network's weights where Snakemake cannot.
+        """
         run = self.run(wildcards)
         unused = READERS["cache" if run.trunk else "images"]
         entries = [f"zslpipe.commands.runs:{command}", f"zslpipe.methods.{run.method}"]
-        return code_hash(*entries, without=[unused])
+        return code_hash(*entries, without=[unused]) + braced(self._trunk(run))
 
     # Files of several seeds
 
