@@ -191,6 +191,31 @@ def test_assignments_are_typed_as_yaml_types_them() -> None:
     assert config["seeds"] == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        # Snakemake takes quotes at the end of the whole text away.
+        ("a='x y' b='z w", {"a": "x y", "b": "z w"}),
+        ("a=\"it's", {"a": "it's"}),
+        # It makes a section of a text with one colon and a space.
+        ({"words.drawn={kind": "random}"}, {"words": {"drawn": {"kind": "random"}}}),
+        (
+            "a={b: {c: [1, 2], d: x}} e=[[1], [2]]",
+            {"a": {"b": {"c": [1, 2], "d": "x"}}, "e": [[1], [2]]},
+        ),
+        ("a='it''s' b=2", {"a": "it's", "b": 2}),
+        ('a="x \\" y" b=2', {"a": 'x " y', "b": 2}),
+        ("a=it's b=/x/{2019}", {"a": "it's", "b": "/x/{2019}"}),
+        ("a=['x ] y', \"{\"] b=1", {"a": ["x ] y", "{"], "b": 1}),
+        (None, {}),
+    ],
+)
+def test_quotes_and_brackets_of_an_assignment(given: object, expected: dict) -> None:
+    config: dict = {}
+    apply_assignments(config, given)
+    assert config == expected
+
+
 MISTAKES = {
     "methods=[dazel]": "no method 'dazel'; did you mean 'dazle'?",
     "dazel.lr=0.1": "config: unknown key 'dazel'; did you mean 'dazle'?",
@@ -302,7 +327,13 @@ MISTAKES = {
     "dazle.lr=": (
         "--config set=\"...\": cannot read 'dazle.lr='; write name.key=value, separated by spaces"
     ),
-    "seeds=[1": "--config set=\"...\": '[1' is not a value in YAML; ",
+    "data_root=a b": "--config set=\"...\": cannot read 'b'; write name.key=value",
+    "seeds=[1": '--config set="...": [1, line 1: no YAML: expected ',
+    "seeds=[010]": '--config set="...": [010], line 1: YAML reads 010 as the number 8; ',
+    "words.drawn={kind: random, kind: ready}": (
+        "--config set=\"...\": {kind: random, kind: ready}, line 1: key 'kind' is given a second"
+    ),
+    "dazle.lr=0.1 dazle.lr=0.2": '--config set="...": dazle.lr is given twice; the first would be',
 }
 
 

@@ -77,7 +77,7 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
     one line.
     """
     config = copy.deepcopy(dict(given))
-    apply_assignments(config, str(config.pop("set", "")))
+    apply_assignments(config, config.pop("set", None))
     check_keys(config)
     # The methods' names come first: a misspelt method is better named than called an unknown key.
     sections = _method_sections(config)
