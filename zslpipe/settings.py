@@ -18,6 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.ranges import LARGEST, SMALLEST, WHOLE, schema_of, told
 
 Settings = TypeVar("Settings")
 
@@ -34,14 +35,9 @@ EXPECTED = {
     "dataclass_type": ("a section", "write keys with values"),
     "finite_number": ("a finite number", "write one"),
 }
-# What pydantic calls a number out of range: how its limit is named, and what to give.
-LIMITS = {
-    "greater_than": ("gt", "a number above {}"),
-    "greater_than_equal": ("ge", "a number from {} up"),
-    "less_than": ("lt", "a number below {}"),
-    "less_than_equal": ("le", "a number up to {}"),
-}
-EMPTY = ("too_short", "string_too_short")
+# What pydantic calls a number out of range.
+LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+EMPTY = ("too_short",)
 
 
 def parse_settings(
@@ -63,8 +59,29 @@ def parse_settings(
     except ValidationError as error:
         faults = error.errors(include_url=False)
         raise InputError(_line(kind, _telling(faults), where, path, called)) from None
+    _check_numbers(as_plain(parsed), where, path)
     found: Settings = parsed
     return found
+
+
+def _check_numbers(value: Any, where: str, path: Sequence[str]) -> None:
+    """Raise InputError for a number, at any depth, that float32 or 64 bits cannot hold: it would
+    become infinite or zero.
+    """
+    place = f"{where}, {'.'.join(path)}: {value!r}"
+    if isinstance(value, int) and abs(value) >= WHOLE:
+        raise InputError(f"{place} is out of range; give a whole number below 2**63")
+    if isinstance(value, float) and value != 0 and not SMALLEST <= abs(value) < LARGEST:
+        raise InputError(
+            f"{place} is out of range; give 0, or a number of 1.2e-38 to 3.4e38: networks compute "
+            "in float32, which holds no other"
+        )
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_numbers(item, where, (*path, str(key)))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            _check_numbers(item, where, (*path, str(number)))
 
 
 @cache
@@ -83,7 +100,7 @@ def _line(kind: type, fault: ErrorDetails, where: str, path: Sequence[str], call
     """Return a fault as one line."""
     keys = [*fault["loc"][1:]]
     if keys and keys[-1] == "[key]":
-        said = _said(fault)
+        said = _said(fault, kind)
         keys = keys[:-2]
     elif fault["type"] == "unexpected_keyword_argument":
         name = str(keys.pop())
@@ -91,13 +108,13 @@ def _line(kind: type, fault: ErrorDetails, where: str, path: Sequence[str], call
     elif fault["type"] == "missing":
         said = f"{called} {keys.pop()!r} is missing"
     else:
-        said = _said(fault)
+        said = _said(fault, kind)
     place = ".".join(str(key) for key in [*path, *keys])
     return f"{where}, {place}: {said}" if place else f"{where}: {said}"
 
 
-def _said(fault: ErrorDetails) -> str:
-    """Return what is wrong with a value, and the value."""
+def _said(fault: ErrorDetails, whole: type) -> str:
+    """Return what is wrong with a value of the dataclass ``whole``, and the value."""
     kind, value, context = fault["type"], fault["input"], fault.get("ctx", {})
     shown = repr(value)
     if len(shown) > SHOWN:
@@ -110,19 +127,18 @@ def _said(fault: ErrorDetails) -> str:
         options = re.findall(r"'([^']*)'", context["expected"])
         return f"{shown} is none of {', '.join(options)}; {nearest(str(value), options)}"
     if kind in LIMITS:
-        limit, advice = LIMITS[kind]
-        return f"{shown} is out of range; give {advice.format(_short(context[limit]))}"
+        declared = schema_of(_held(whole, fault["loc"][1:]))
+        return f"{shown} is out of range; give {told(declared)}"
+    if kind == "string_too_short":
+        return f"{shown} is empty; write a text"
+    if kind == "string_too_long":
+        return f"{shown} is too long; write {context['max_length']} characters at most"
     if kind in EMPTY:
         return f"{shown} is too short; give at least {context['min_length']}"
     if kind in EXPECTED:
         expected, advice = EXPECTED[kind]
         return f"{shown} is not {expected}{_hint(value, kind) or f'; {advice}'}"
     return f"{shown}: {fault['msg']}"
-
-
-def _short(limit: float) -> str:
-    """Return a limit without the point that a whole one has as a float."""
-    return str(int(limit)) if float(limit).is_integer() else str(limit)
 
 
 def _hint(value: object, kind: str) -> str:
@@ -148,13 +164,18 @@ def number_hint(text: str) -> str:
 
 def known_names(kind: Any, keys: Sequence[int | str]) -> list[str]:
     """Return the fields of the dataclass that ``keys`` lead to from ``kind``."""
+    return [field.name for field in dataclasses.fields(_without_none(_held(kind, keys)))]
+
+
+def _held(kind: Any, keys: Sequence[int | str]) -> Any:
+    """Return the declared type that ``keys`` lead to from ``kind``, with its ranges."""
     for key in keys:
+        kind = _without_none(kind)
         if dataclasses.is_dataclass(kind):
-            kind = get_type_hints(kind)[str(key)]
+            kind = get_type_hints(kind, include_extras=True)[str(key)]
         else:  # the last argument is what a mapping or a tuple holds
             kind = [part for part in get_args(kind) if part is not Ellipsis][-1]
-        kind = _without_none(kind)
-    return [field.name for field in dataclasses.fields(kind)]
+    return kind
 
 
 def _without_none(kind: Any) -> Any:
@@ -162,7 +183,7 @@ def _without_none(kind: Any) -> Any:
     if get_origin(kind) is Annotated:
         return _without_none(get_args(kind)[0])
     if isinstance(kind, UnionType):
-        return next(part for part in get_args(kind) if part is not NoneType)
+        return _without_none(next(part for part in get_args(kind) if part is not NoneType))
     return kind
 
 

@@ -29,7 +29,7 @@ dazle:
   variants:
     other_words: {words: other, lr: 0.02}
     chosen: {selection: validation, choose: {lr: [0.1, 0.2]}}
-eszsl: {normalisation: minmax, semantics: original_att}
+eszsl: {normalisation: minmax}
 """)
 
 

@@ -4,6 +4,7 @@ every mistake.
 
 import copy
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,8 @@ from zslpipe.study.assignments import apply_assignments
 from zslpipe.study.config import load, runs
 from zslpipe.study.declarations import read_method
 from zslpipe.study.extractors import FEATURES_VERSION
+from zslpipe.study.paths import PATHS
+from zslpipe.study.sections import TAKEN
 from zslpipe.study.study import Study
 
 # The settings that DAZLE publishes for CUB.
@@ -70,7 +73,8 @@ def test_tracking_a_variant_changes_its_slice_alone() -> None:
 
 
 def test_variants_and_methods_change_what_the_dataset_says() -> None:
-    by_name = {(run.dataset, run.method, run.variant): run for run in runs(loaded())}
+    on_birds = "datasets.creatures.methods=[dazle] eszsl.semantics=original_att"
+    by_name = {(run.dataset, run.method, run.variant): run for run in runs(loaded(on_birds))}
     other, chosen = (
         by_name["creatures", "dazle", "other_words"],
         by_name["creatures", "dazle", "chosen"],
@@ -254,7 +258,7 @@ MISTAKES = {
     "compute=5": "config, compute: 5 is not a section; write keys with values",
     "seeds=[1,1]": "config, seeds: [1, 1] has non-unique elements",
     "seeds=[1.0]": "config, seeds.0: 1.0 is not of type int",
-    "seeds=[-1]": "config, seeds.0: -1 is out of range; give a number from 0 up",
+    "seeds=[-1]": "config, seeds.0: -1 is out of range; give a whole number from 0 to below 4",
     "seeds=[1180591620717411303424]": "config, seeds.0: 1180591620717411303424 is out of range; ",
     "methods=[]": "config, methods: [] is too short; give at least 1",
     "methods=[no]": "config, methods.0: False is not of type str (YAML reads yes, no, on and off ",
@@ -275,18 +279,69 @@ MISTAKES = {
     "eszsl.selection=validation": "config, eszsl: 'selection: validation' has nothing to choose; ",
     "dazle.lr=-1": "config, dazle.lr: -1 is out of range; give a number above 0",
     "dazle.lr=.nan": "config, dazle.lr: nan is not a finite number",
-    "dazle.momentum=1": "config, dazle.momentum: 1 is out of range; give a number below 1",
-    "dazle.batch_size=0": "config, dazle.batch_size: 0 is out of range; give a number above 0",
-    "dazle.epochs=-1": "config, dazle.epochs: -1 is out of range; give a number above 0",
+    "dazle.momentum=1": "config, dazle.momentum: 1 is out of range; give a number from 0 to",
+    "dazle.batch_size=0": "config, dazle.batch_size: 0 is out of range; give a whole number",
+    "dazle.epochs=-1": "config, dazle.epochs: -1 is out of range; give a whole number above 0",
     "dazle.attributes_used=-1": "config, dazle.attributes_used: -1 is out of range; ",
     "eszsl.feature_regulariser=-1": "config, eszsl.feature_regulariser: -1 is out of range; ",
-    "mlis.hidden=0": "config, mlis.hidden: 0 is out of range; give a number above 0",
+    "mlis.hidden=0": "config, mlis.hidden: 0 is out of range; give a whole number above 0",
     "extractors.fine.size=224.0": "config, extractors.fine.size: 224.0 is not of type int",
     "extractors.fine.batch_size=512": "config, extractors.fine.batch_size: 512 is out of range; ",
-    "datasets.creatures.words=glove": (
-        "config, datasets.creatures: method 'dazle' reads word vectors; "
+    "datasets.creatures.words=null": (
+        "config, datasets.creatures: method 'dazle' reads word vectors; set 'words' to one of: "
     ),
-    "datasets.creatures.extractors=[coars]": "config: no extractor 'coars'; did you mean 'coarse'?",
+    # A name is looked at whether or not a run needs it.
+    "datasets.creatures.words=glove": (
+        "config, datasets.creatures.words: no source of words 'glove'; known: drawn, other"
+    ),
+    "datasets.birds.words=drwn": "config, datasets.birds.words: no source of words 'drwn'; did",
+    "eszsl.words=drwn": "config, eszsl.words: no source of words 'drwn'; did you mean 'drawn'?",
+    "rsan.words=drwn": "config, rsan.words: no source of words 'drwn'; did you mean 'drawn'?",
+    "datasets.creatures.irrelevant=things": (
+        "config, datasets.creatures.irrelevant: no set of irrelevant images 'things'; known: none"
+    ),
+    "irrelevant.a={rendered: creature}": (
+        "config, irrelevant.a.rendered: no dataset 'creature'; did you mean 'creatures'?"
+    ),
+    "irrelevant.a={rendered: birds}": (
+        "config, irrelevant.a: 'birds' is no dataset that is drawn (adapter demo)"
+    ),
+    "irrelevant.a={}": "config, irrelevant.a: give either 'images', a folder, or 'rendered', ",
+    "datasets.creatures.extractors=[coars]": (
+        "config, datasets.creatures.extractors: no extractor 'coars'; did you mean 'coarse'?"
+    ),
+    "dazle.variants.chosen.extractor=Coars": (
+        "config, dazle.variants.chosen.extractor: no extractor 'Coars'; did you mean 'coarse'?"
+    ),
+    "datasets.creatures.extractors=[coarse,coarse]": (
+        "config, datasets.creatures.extractors: ['coarse', 'coarse'] has non-unique elements"
+    ),
+    "datasets.creatures.semantics=original_att": (
+        "config, datasets.creatures.semantics: adapter 'demo' of dataset 'creatures' has no class "
+        "vectors 'original_att'; known: att"
+    ),
+    "dazle.semantics=at": (
+        "config, dazle.semantics: adapter 'demo' of dataset 'creatures' has no class vectors 'at'; "
+        "did you mean 'att'?"
+    ),
+    "datasets.birds.source.known_as=AWA": (
+        "config, datasets.birds.source.known_as: 'AWA' is none of CUB, SUN, AWA1, AWA2, aPY, FLO; "
+    ),
+    "datasets.birds.source.protocol=standart": (
+        "config, datasets.birds.source.protocol: 'standart' is none of proposed, standard; did you "
+    ),
+    "DAZLE.lr=0.1": "config: unknown key 'DAZLE'; did you mean 'dazle'?",
+    "Seeds=[0]": "config: unknown key 'Seeds'; did you mean 'seeds'?",
+    # Names that would be one file.
+    "datasets.Birds={adapter: demo, extractors: [coarse], words: drawn}": (
+        "config, datasets: 'birds' and 'Birds' differ in case alone and would be one file on some "
+    ),
+    "extractors.Fine={backbone: demo, size: 112, grid: 7}": "config, extractors: 'fine' and 'Fine'",
+    "words.Drawn={kind: random}": "config, words: 'drawn' and 'Drawn' differ in case alone",
+    "dazle.variants.Chosen={}": "config, dazle.variants: 'chosen' and 'Chosen' differ in",
+    "extractors.x={backbone: demo, size: 32, grid: 33}": (
+        "config, extractors.x: grid 33 is more regions a side than 32 pixels"
+    ),
     "datasets.creatures.extractors=[fine]": (
         "config, dazle: dataset 'creatures' has no extractor with a 7x7 grid"
     ),
@@ -355,14 +410,33 @@ def test_a_variant_is_named_by_a_word_that_can_stand_in_a_path(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", [".", "..", "README.md", "tables", "report.html", ".hidden", "-x", "a/b", "a b", ""]
+    "name",
+    [
+        *(".", "..", "README.md", "readme.MD", "tables", "Tables", "report.html", "Irrelevant"),
+        *(".hidden", "-x", "a/b", "a b", "", "\u00e9", "a\n", "x" * 81),
+    ],
 )
 def test_a_dataset_is_named_by_what_can_stand_under_results(name: str) -> None:
     config = given()
     config["datasets"][name] = config["datasets"].pop("birds")
     with pytest.raises(InputError, match=r"^config, datasets: ") as error:
         load(config)
-    assert repr(name) in str(error.value)
+    assert repr(name)[:40] in str(error.value)
+
+
+def test_what_the_chain_writes_under_results_is_taken() -> None:
+    paths = [Path(path) for path in asdict(PATHS).values()]
+    beside = {path.parts[1] for path in paths} - {"{dataset}"}
+    assert {name for name in beside if "." not in name} <= set(TAKEN)
+
+
+@pytest.mark.parametrize("name", ["fine.irrelevant", "x.IRRELEVANT", "a b", "..", ""])
+def test_an_extractor_is_named_by_what_can_stand_in_a_feature_file_s_name(name: str) -> None:
+    config = given()
+    config["extractors"][name] = {"backbone": "demo", "size": 112, "grid": 7}
+    with pytest.raises(InputError, match=r"^config, extractors: ") as error:
+        load(config)
+    assert repr(name)[:40] in str(error.value)
 
 
 @pytest.mark.parametrize("key", [2020, 3.1, False, None])

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from dataclasses import FrozenInstanceError, asdict, fields
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 from tests.made_up.places import ROOT
+from zslpipe.datasets.reading.expected_sizes import EXPECTED
 from zslpipe.machine.errors import InputError
 from zslpipe.settings import parse_settings
 from zslpipe.study.declarations import (
@@ -15,6 +17,7 @@ from zslpipe.study.declarations import (
     method_names,
     published_names,
     read_method,
+    read_semantics,
     read_settings,
 )
 
@@ -160,6 +163,16 @@ def test_declarations_of_the_shipped_methods() -> None:
     assert eszsl.declares == ()
     assert eszsl.defaults(None) == {"feature_regulariser": 1.0, "class_regulariser": 1.0}
     assert {"CUB", "SUN", "AWA2"} <= set(published_names())
+
+
+def test_the_class_vectors_of_the_shipped_adapters() -> None:
+    found = {name: read_semantics(name) for name in adapter_names()}
+    assert found == {"demo": ("att",), "folder": ("att",), "deepfashion": ("att",), "xlsa17": ()}
+
+
+def test_known_datasets_are_those_with_published_sizes() -> None:
+    declared = get_type_hints(read_settings("datasets.adapters.xlsa17"))["known_as"]
+    assert get_args(get_args(declared)[0]) == tuple(EXPECTED)
 
 
 def test_settings_of_the_shipped_adapters() -> None:

@@ -154,7 +154,15 @@ MISTAKES = {
     "ensembles.both.temperature=warm": (
         "config, ensembles.both.temperature: 'warm' is none of likeliest, trained"
     ),
-    "datasets.creatures.irrelevant=thing": (
+    # A method that is not listed may be tomorrow.
+    "ensembles.RSAN.of=[dazle,eszsl]": "config, ensembles.RSAN: a method has this name; choose an",
+    "ensembles.both.of=[dazle,dazle/default]": (
+        "config, ensembles.both: 'dazle/default' is given twice"
+    ),
+    "datasets.creatures.methods=[dazle]": (
+        "config, ensembles.both: no dataset has all of dazle/default, eszsl/default"
+    ),
+    "datasets.creatures.irrelevant=null": (
         "config, datasets.creatures: dazle/default with 'discriminator': set 'irrelevant' to one "
         "of: things, drawn"
     ),

@@ -85,10 +85,8 @@ def extract_features(
 
     Raises InputError as :func:`extract` does.
     """
-    names = Extractor.__dataclass_fields__
-    chosen = {key: value for key, value in settings.items() if key in names}
     named = str(weights or settings["weights"])
-    extractor = parse_settings(Extractor, {**chosen, "weights": named}, "--settings")
+    extractor = parse_settings(Extractor, {**settings, "weights": named}, "--settings")
     device = device_of(compute)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
     workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)

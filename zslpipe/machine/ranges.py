@@ -1,13 +1,20 @@
-"""Ranges that numbers and texts of settings are declared with, beside pydantic's own.
+"""Ranges that numbers and texts of settings are declared with, beside pydantic's own, and what they
+are in words.
 
 Whoever reads a configuration refuses what lies outside of them; code that is handed a Config does
 not look at them again.
 """
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, TypeAdapter, WithJsonSchema
+
+# What every number has to fit into: networks compute in float32, whose normal numbers these are.
+SMALLEST, LARGEST = 2.0**-126, 2.0**128
+WHOLE = 2**63
 
 # From 0 to below 1, such as a momentum.
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
@@ -17,6 +24,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 BetweenZeroAndOne = Annotated[float, Field(gt=0, lt=1)]
 # Of pictures a class: one to train on and one to test on.
 AtLeastTwo = Annotated[int, Field(ge=2)]
+# Said of a number that may be anything, where every other has its range.
+AnyNumber = Annotated[float, Field(gt=-LARGEST, lt=LARGEST)]
 # Of a list: at least one.
 OneOrMore = Field(min_length=1)
 # Of random numbers: scikit-learn takes no larger one.
@@ -27,7 +36,7 @@ VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 
 def _plain_path(text: str) -> str:
     """Return a file name; ValueError where only a shell would know which file is meant."""
-    if text == "~" or text.startswith("~/"):
+    if text.startswith("~"):
         raise ValueError(
             "begins with ~, which stands for your folder in data_root alone; "
             "write the whole path, or one relative to data_root"
@@ -42,9 +51,15 @@ def _plain_path(text: str) -> str:
 
 
 # A file or folder, relative to data_root or absolute.
-FileName = Annotated[str, Field(min_length=1), AfterValidator(_plain_path)]
+FileName = Annotated[
+    str,
+    Field(min_length=1),
+    AfterValidator(_plain_path),
+    WithJsonSchema({"type": "string", "minLength": 1, "format": "path"}),
+]
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+DEVICES = ("auto", "cpu", "cuda", "cuda:0")
 
 
 def _device(text: str) -> str:
@@ -57,4 +72,61 @@ def _device(text: str) -> str:
 
 
 # Where a job computes.
-Device = Annotated[str, AfterValidator(_device)]
+Device = Annotated[
+    str,
+    AfterValidator(_device),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^({DEVICE.pattern})$", "examples": list(DEVICES)}
+    ),
+]
+
+
+@cache
+def schema_of(kind: Any) -> Mapping[str, Any]:
+    """Return the JSON schema of a declared type, without "or null"."""
+    schema: Mapping[str, Any] = TypeAdapter(kind).json_schema()
+    for other in schema.get("anyOf", []):
+        if other.get("type") != "null":
+            return {**other, "$defs": schema.get("$defs", {})}
+    return schema
+
+
+def told(schema: Mapping[str, Any]) -> str:
+    """Return what a value of a JSON schema has to be, in words: its type and its range."""
+    if "enum" in schema:
+        return f"one of {', '.join(str(value) for value in schema['enum'])}"
+    if "examples" in schema:
+        return f"a text such as {', '.join(schema['examples'])}"
+    kind = schema.get("type")
+    if kind in ("integer", "number"):
+        return _told_number(schema)
+    if kind == "array":
+        least = ("", ", at least one", ", at least two")[schema.get("minItems", 0)]
+        items = schema.get("items", {})
+        return f"a list{least}, each {told(items)}" if items else f"a list{least}"
+    if kind == "string":
+        return "a file or folder" if schema.get("format") == "path" else "a text"
+    return {"boolean": "true or false"}.get(str(kind), "a section")
+
+
+def _told_number(schema: Mapping[str, Any]) -> str:
+    """Return a number's range in words."""
+    kind = "a whole number" if schema["type"] == "integer" else "a number"
+    words = []
+    for key, word in (("exclusiveMinimum", "above"), ("minimum", "from")):
+        if schema.get(key, -LARGEST) > -LARGEST:
+            words.append(f"{word} {short(schema[key])}")
+    for key, word in (("exclusiveMaximum", "below"), ("maximum", "up to")):
+        if schema.get(key, LARGEST) < LARGEST:
+            words.append(f"{word} {short(schema[key])}")
+    if not words:
+        return f"any {kind.removeprefix('a ')}"
+    if words[0].startswith("from"):
+        upper = "".join(words[1:]).removeprefix("up to ")
+        return f"{kind} {words[0]} to {upper}" if upper else f"{kind} {words[0]} up"
+    return f"{kind} {' and '.join(words)}"
+
+
+def short(limit: float) -> str:
+    """Return a limit without the point that a whole one has as a float."""
+    return str(int(limit)) if float(limit).is_integer() else str(limit)

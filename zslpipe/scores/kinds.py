@@ -52,7 +52,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
-from zslpipe.machine.ranges import BelowOne, OneOrMore
+from zslpipe.machine.ranges import AnyNumber, BelowOne, OneOrMore
 from zslpipe.scores import gating
 from zslpipe.scores.calibration import best_factor, gaps
 
@@ -134,7 +134,7 @@ class CalibratedStacking:
     log_probabilities: ClassVar[bool] = False
 
     # in the unit of the scores; chosen on the validation classes where absent
-    factor: float | None = None
+    factor: AnyNumber | None = None
 
     def needs(self) -> tuple[str, ...]:
         """Return the validation problem, unless the factor is given."""

@@ -28,6 +28,7 @@ from zslpipe.study.declarations import (
 from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, rows
+from zslpipe.study.names import check_names, check_semantics
 from zslpipe.study.sections import WITH_SETTINGS, Configuration
 from zslpipe.study.yaml_files import check_keys
 
@@ -93,9 +94,11 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
     for kind in WITH_SETTINGS:
         written = complete["rebalancing"].get(kind, {})
         complete["rebalancing"][kind] = _completed(KINDS[kind], written, ("rebalancing", kind))
+    found: list[Row] = []
     for name in sections:
         complete[name] = {} if config.get(name) is None else config[name]
-        list(rows(name, complete[name]))
+        found += rows(name, complete[name])
+    check_names(complete, found)
     list(runs(complete))
     return complete
 
@@ -184,12 +187,9 @@ def runs(config: Mapping[str, Any]) -> Iterator[Run]:
 
 
 def _datasets_of(config: Mapping[str, Any], row: Row) -> list[str]:
-    """Return the datasets that have a row; InputError for one that is not configured."""
-    known = list(config["datasets"])
-    for name in row.section.only_on or ():
-        if name not in known:
-            raise InputError(f"{row.where}.only_on: no dataset {name!r}; {nearest(name, known)}")
-    return known if row.section.only_on is None else list(row.section.only_on)
+    """Return the datasets that have a row."""
+    only = row.section.only_on
+    return list(config["datasets"] if only is None else only)
 
 
 def _methods_of(config: Mapping[str, Any], dataset: str) -> list[str]:
@@ -210,6 +210,8 @@ def _methods_of(config: Mapping[str, Any], dataset: str) -> list[str]:
 def _run(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
     """Return a method's row on a dataset."""
     entry, section = config["datasets"][dataset], row.section
+    if section.semantics is not None:
+        check_semantics(config, dataset, section.semantics, row.where)
     kind = row.input
     extractor = extractor_of(config, dataset, row)
     trunk = _trunk(config["extractors"][extractor]) if kind == "images" else None

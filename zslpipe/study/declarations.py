@@ -3,8 +3,9 @@ without torch).
 
 The workflow asks before any job runs. Of a method: which input it takes (``INPUT``), its settings
 with their ranges and defaults (``Config``, ``PUBLISHED``), and what there is to be seen of it
-(``DECLARES``, a tuple of the words below). Of an adapter and its like: its ``Settings``. A class of
-settings is evaluated by itself, so that it may name nothing but Python's and pydantic's types and
+(``DECLARES``, a tuple of the words below). Of an adapter and its like: its ``Settings``, and where
+its datasets have the same kinds of class vectors always, these (``SEMANTICS``). A class of settings
+is evaluated by itself, so that it may name nothing but Python's and pydantic's types and
 :mod:`zslpipe.machine.ranges`.
 """
 
@@ -143,6 +144,17 @@ def read_settings(module: str, name: str = "Settings", package: Path = PACKAGE) 
 def _settings(path: Path, modified: int, name: str, module: str) -> type[Any]:
     """Return a file's class of settings as of its modification time in nanoseconds."""
     found: type[Any] = _evaluated(syntax_tree(path), (name,), module)[name]
+    return found
+
+
+def read_semantics(adapter: str, package: Path = PACKAGE) -> tuple[str, ...]:
+    """Return the kinds of class vectors that an adapter's datasets have (``SEMANTICS``), none where
+    its files say which.
+    """
+    tree = syntax_tree(package / "datasets" / "adapters" / f"{adapter}.py")
+    found: tuple[str, ...] = ()
+    for value in _assigned(tree, "SEMANTICS"):
+        found = ast.literal_eval(value)
     return found
 
 

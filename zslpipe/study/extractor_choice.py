@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.errors import InputError
 from zslpipe.study.method_sections import Row
 
 # Cells a side of a ResNet's last map at 224 pixels: what pooled features are the mean over.
@@ -14,15 +14,11 @@ def extractor_of(config: Mapping[str, Any], dataset: str, row: Row) -> str:
     """Return the extractor of a row: the one named, or the dataset's first that fits its input.
 
     Features fit by their grid (pooled ones are the mean over the 7x7 grid and are never extracted a
-    second time), images by their size. Raises InputError for a name that is no extractor, and where
-    none fits.
+    second time), images by their size. Raises InputError where none fits.
     """
     extractors = config["extractors"]
     offered = config["datasets"][dataset]["extractors"]
     named, kind = row.section.extractor, row.input
-    for name in [*offered, *([named] if named else [])]:
-        if name not in extractors:
-            raise InputError(f"config: no extractor {name!r}; {nearest(name, extractors)}")
     if named:
         _check_named(named, extractors[named], row)
         return str(named)

@@ -12,6 +12,7 @@ from zslpipe.provenance import canonical, settings_hash
 from zslpipe.scores.kinds import KINDS
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
+from zslpipe.study.declarations import method_names
 from zslpipe.study.paths import PATHS
 from zslpipe.study.runs import Runs
 
@@ -36,10 +37,10 @@ class Results:
     def __init__(self, config: Mapping[str, Any], datasets: Datasets, runs: Runs):
         self.config, self.datasets, self.runs = config, datasets, runs
         for name in config["ensembles"]:
-            if name in config["methods"]:
+            if name.casefold() in [method.casefold() for method in method_names()]:
                 fault = "a method has this name; choose another"
                 raise InputError(f"config, ensembles.{name}: {fault}")
-            self.members(name)
+            self._check_members(name)
         for result in self.all:
             if "discriminator" in result.rebalancing:
                 self._check_irrelevant(result)
@@ -56,6 +57,21 @@ class Results:
                 raise InputError(f"config, ensembles.{ensemble}: {fault}")
             members.append(member)
         return members
+
+    def _check_members(self, ensemble: str) -> None:
+        """Raise InputError for a member that is given twice, and where no dataset has them all."""
+        members, where = self.members(ensemble), f"config, ensembles.{ensemble}"
+        for member in members:
+            if members.count(member) > 1:
+                raise InputError(f"{where}: {member!r} is given twice")
+        there = {dataset: self._paths(dataset) for dataset in self.config["datasets"]}
+        if not any(paths.issuperset(members) for paths in there.values()):
+            raise InputError(f"{where}: no dataset has all of {', '.join(members)}")
+
+    def _paths(self, dataset: str) -> set[str]:
+        """Return the runs of a dataset as method/variant."""
+        runs = [run for run in self.runs.all.values() if run.dataset == dataset]
+        return {f"{run.method}/{run.variant}" for run in runs}
 
     @cached_property
     def all(self) -> list[Result]:
@@ -76,16 +92,11 @@ class Results:
         """Raise InputError where a result's discriminator has no task-irrelevant images to learn
         from.
         """
-        where, sets = f"config, datasets.{result.dataset}", self.config["irrelevant"]
-        name = self.datasets.irrelevant_of(result.dataset)
-        if name not in sets:
-            known = ", ".join(sets) or "(none defined)"
+        where = f"config, datasets.{result.dataset}"
+        if self.datasets.irrelevant_of(result.dataset) is None:
+            known = ", ".join(self.config["irrelevant"]) or "(none defined)"
             fault = f"{result.path} with 'discriminator': set 'irrelevant' to one of: {known}"
             raise InputError(f"{where}: {fault}")
-        rendered = sets[name].get("rendered")
-        if rendered is not None and rendered not in self.datasets.rendered:
-            fault = f"{rendered!r} is no dataset that is drawn (adapter demo)"
-            raise InputError(f"config, irrelevant.{name}: {fault}")
         for run in self.runs_of(result):
             if run.extractor in self.runs.extractors.stored:
                 fault = f"'discriminator' needs an extractor that runs, {run.extractor!r} is stored"

@@ -24,36 +24,47 @@ from zslpipe.settings import known_names
 TAKEN = ("tables", "figures", "logs", "irrelevant", "README.md", "report.html")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 WORD = re.compile(r"[A-Za-z0-9_]+")
+LONGEST = 80  # characters of a name: three of them and a word behind stay below a file's 255
 WITH_SETTINGS = tuple(name for name, kind in KINDS.items() if known_names(kind, ()))
 
 
 def _name(text: str) -> str:
     """Return a name that can stand in a path; ValueError for another one."""
-    if not NAME.fullmatch(text):
+    if not NAME.fullmatch(text) or len(text) > LONGEST:
         raise ValueError(
-            "is no name that can stand in a path: use letters, digits, _ . and -, "
-            "beginning with a letter, a digit or _"
+            "is no name that can stand in a path: use letters from A to Z, digits, _ . and -, "
+            f"beginning with a letter, a digit or _, {LONGEST} at most"
         )
     return text
 
 
 def _dataset_name(text: str) -> str:
     """Return a name that can stand under results/; ValueError for another one."""
-    if text in TAKEN:
+    if text.casefold() in (name.casefold() for name in TAKEN):
         raise ValueError("stands for something else under results/; choose another name")
+    return _name(text)
+
+
+def _extractor_name(text: str) -> str:
+    """Return a name for a feature file; ValueError for one that another extractor's has."""
+    if text.casefold().endswith(".irrelevant"):
+        raise ValueError("ends as features of task-irrelevant images do; choose another name")
     return _name(text)
 
 
 def _word(text: str) -> str:
     """Return a name of letters, digits and _; ValueError for another one."""
-    if not WORD.fullmatch(text):
-        raise ValueError("is no name for a row of the table: use letters, digits and _")
+    if not WORD.fullmatch(text) or len(text) > LONGEST:
+        raise ValueError(
+            "is no name for a row of the table: use letters from A to Z, digits and _, "
+            f"{LONGEST} at most"
+        )
     return text
 
 
 def _variant(text: str) -> str:
     """Return a variant's name; ValueError for one that is taken or no word."""
-    if text == "default":
+    if text.casefold() == "default":
         raise ValueError("is the method without a variant's changes; choose another name")
     return _word(text)
 
@@ -79,7 +90,22 @@ def _different(items: tuple[Any, ...]) -> tuple[Any, ...]:
     return items
 
 
+def _apart(section: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a section whose names differ in more than case; ValueError for another one."""
+    met: dict[str, str] = {}
+    for name in section:
+        other = met.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(
+                f"{other!r} and {name!r} differ in case alone and would be one file on some "
+                "systems; choose another name"
+            )
+    return section
+
+
+Apart = AfterValidator(_apart)
 Name = Annotated[str, AfterValidator(_name)]
+ExtractorName = Annotated[str, AfterValidator(_extractor_name)]
 DatasetName = Annotated[str, AfterValidator(_dataset_name)]
 EnsembleName = Annotated[str, AfterValidator(_word)]
 VariantName = Annotated[str, AfterValidator(_variant)]
@@ -103,7 +129,7 @@ class Dataset:
 
     adapter: Text
     """a file in zslpipe/datasets/adapters"""
-    extractors: Annotated[tuple[str, ...], OneOrMore]
+    extractors: Annotated[tuple[str, ...], OneOrMore, Different]
     """extractors of this dataset; a method takes the first that fits its INPUT"""
     source: Others = field(default_factory=dict)
     """the adapter's own settings"""
@@ -141,6 +167,11 @@ class Extractor:
     """of the computation on a GPU; float16 is what is stored"""
     batch_size: Annotated[int, Field(ge=1, le=256)] = 32
     """images that go through the network at once"""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for more regions than pixels."""
+        if self.grid > self.size:
+            raise ValueError(f"grid {self.grid} is more regions a side than {self.size} pixels")
 
 
 @dataclass(frozen=True)
@@ -230,7 +261,7 @@ class RunSection:
 class Variants:
     """What else a method's section may say."""
 
-    variants: Mapping[VariantName, Others]
+    variants: Annotated[Mapping[VariantName, Others], Apart]
     """further rows of the table by name; each changes some of the method's settings"""
 
 
@@ -240,19 +271,19 @@ class Configuration:
 
     methods: Annotated[tuple[str, ...], OneOrMore, Different]
     """which methods to run; a name is a file in zslpipe/methods"""
-    datasets: Annotated[Mapping[DatasetName, Dataset], OneOrMore]
+    datasets: Annotated[Mapping[DatasetName, Dataset], OneOrMore, Apart]
     """datasets by name"""
-    extractors: Mapping[Name, Extractor]
+    extractors: Annotated[Mapping[ExtractorName, Extractor], Apart]
     """extractors by name"""
     data_root: Text = "data"
     """folder that all other file names are relative to; ~ and $VARIABLES are looked up"""
     seeds: Annotated[tuple[Seed, ...], OneOrMore, Different] = (0,)
     """one training per seed; tables show mean and spread"""
-    words: Mapping[Name, Mapping[str, Any]] = field(default_factory=dict)
+    words: Annotated[Mapping[Name, Mapping[str, Any]], Apart] = field(default_factory=dict)
     """sources of word vectors by name"""
-    irrelevant: Mapping[Name, Irrelevant] = field(default_factory=dict)
+    irrelevant: Annotated[Mapping[Name, Irrelevant], Apart] = field(default_factory=dict)
     """sets of task-irrelevant images by name"""
-    ensembles: Mapping[EnsembleName, Ensemble] = field(default_factory=dict)
+    ensembles: Annotated[Mapping[EnsembleName, Ensemble], Apart] = field(default_factory=dict)
     """rows of the table that average the softmax outputs of others"""
     rebalancing: Mapping[RebalancingWithSettings, Others] = field(default_factory=dict)
     """settings of the kinds of rebalancing"""

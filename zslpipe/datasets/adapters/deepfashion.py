@@ -48,6 +48,9 @@ VALIDATION_CLASSES = 6  # paper, table 1, of the 36 seen ones; it does not name 
 # list_attr_cloth.txt's column attribute_type, from 1.
 KINDS = ("texture", "fabric", "shape", "part", "style")
 
+# The class vectors that there are.
+SEMANTICS = ("att",)
+
 
 @dataclass(frozen=True)
 class Settings:

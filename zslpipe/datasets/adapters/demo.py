@@ -27,6 +27,8 @@ from zslpipe.machine.files import temporary_name
 from zslpipe.machine.ranges import AtLeastTwo, Seed
 from zslpipe.settings import parse_settings
 
+# The class vectors that there are.
+SEMANTICS = ("att",)
 FAMILIES = ("dabbler", "piper", "strutter", "weaver", "glider", "hopper", "rambler", "whistler")
 HABITATS = ("marsh", "hill", "river", "forest", "meadow")
 # Classes of every family: relatives have to be told apart among the unseen classes too.
@@ -50,7 +52,7 @@ class Settings:
 
     seed: Seed = 0  # of classes and pictures
     images_per_class: AtLeastTwo = 50  # 24 seen classes to train on: methods take minutes
-    auxiliary_classes: PositiveInt = 64  # that the backbone is trained on
+    auxiliary_classes: AtLeastTwo = 64  # that the backbone is trained on
     auxiliary_images_per_class: PositiveInt = 32  # pictures of each
 
 

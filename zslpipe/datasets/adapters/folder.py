@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Folders on the way to an image: its class's, and any below that.
 IN_CLASS_FOLDERS = range(1, sys.maxsize)
+# The class vectors that there are.
+SEMANTICS = ("att",)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ class Settings:
     protocol: Literal["proposed", "standard"] = (
         "proposed"  # Xian et al. 2018; standard: 0 test_seen
     )
-    known_as: str | None = None  # CUB, SUN, AWA1, AWA2, aPY, FLO: compare with the published sizes
+    # compare with the published sizes of this dataset
+    known_as: Literal["CUB", "SUN", "AWA1", "AWA2", "aPY", "FLO"] | None = None
     boxes: tuple[FileName, ...] = ()  # aPY's apascal_train, apascal_test, ayahoo_test
     unseen_classes: FileName | None = None  # text: another split than the file's, by class names
     validation_classes: FileName | None = None  # text: seen classes to set aside, if no file does

@@ -1,0 +1,67 @@
+"""Names that a configuration uses: each is given somewhere, whether or not some run needs it."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from zslpipe.machine.errors import InputError, nearest
+from zslpipe.study.declarations import read_semantics
+from zslpipe.study.method_sections import Row
+
+# What an entry of a section is called.
+CALLED = {
+    "extractors": "extractor",
+    "datasets": "dataset",
+    "words": "source of words",
+    "irrelevant": "set of irrelevant images",
+}
+
+
+def check_names(config: Mapping[str, Any], rows: Collection[Row]) -> None:
+    """Raise InputError for a name that datasets, rows of methods or sets of task-irrelevant images
+    use and nothing in the configuration gives.
+    """
+    for where, section, name in _used(config, rows):
+        if name not in config[section]:
+            advice = nearest(name, config[section])
+            raise InputError(f"config, {where}: no {CALLED[section]} {name!r}; {advice}")
+    for name, entry in config["datasets"].items():
+        check_semantics(config, name, entry["semantics"], f"config, datasets.{name}")
+    for name, entry in config["irrelevant"].items():
+        rendered = entry.get("rendered")
+        if rendered is not None and config["datasets"][rendered]["adapter"] != "demo":
+            fault = f"{rendered!r} is no dataset that is drawn (adapter demo)"
+            raise InputError(f"config, irrelevant.{name}: {fault}")
+
+
+def check_semantics(config: Mapping[str, Any], dataset: str, kind: str, where: str) -> None:
+    """Raise InputError for class vectors that a dataset's adapter cannot have; those of a file are
+    known when it is read.
+    """
+    adapter = config["datasets"][dataset]["adapter"]
+    known = read_semantics(adapter)
+    if known and kind not in known:
+        raise InputError(
+            f"{where}.semantics: adapter {adapter!r} of dataset {dataset!r} has no class vectors "
+            f"{kind!r}; {nearest(kind, known)}"
+        )
+
+
+def _used(config: Mapping[str, Any], rows: Collection[Row]) -> Iterator[tuple[str, str, str]]:
+    """Yield where a name is used, the section that has to give it, and the name."""
+    for dataset, entry in config["datasets"].items():
+        for key in ("words", "irrelevant"):
+            if key in entry:
+                yield f"datasets.{dataset}.{key}", key, entry[key]
+        for name in entry["extractors"]:
+            yield f"datasets.{dataset}.extractors", "extractors", name
+    for row in rows:
+        where = ".".join(row.path)
+        if row.section.words is not None:
+            yield f"{where}.words", "words", row.section.words
+        if row.section.extractor is not None:
+            yield f"{where}.extractor", "extractors", row.section.extractor
+        for name in row.section.only_on or ():
+            yield f"{where}.only_on", "datasets", name
+    for name, entry in config["irrelevant"].items():
+        if "rendered" in entry:
+            yield f"irrelevant.{name}.rendered", "datasets", entry["rendered"]
