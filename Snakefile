@@ -61,6 +61,11 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+onstart:
+    for note in study.runs.notes:
+        logger.info(note)
+
+
 rule all:
     default_target: True
     input:

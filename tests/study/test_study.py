@@ -170,3 +170,16 @@ def test_a_run_reads_its_cache_or_its_images() -> None:
     assert (found["images"], found["trunk"]) == ([f"{folder}/images"], [f"{folder}/backbone.pt"])
     assert made.runs.options(images).endswith(f"--trunk {folder}/backbone.pt")
     assert (made.runs.threads(light), made.runs.threads(images)) == (2, 8)
+
+
+def test_methods_that_publish_nothing_for_a_dataset_are_told() -> None:
+    assert Study(given()).runs.notes == [
+        "config, datasets.creatures.settings_of: eszsl starts from its own defaults; it publishes "
+        "settings of no dataset, not of CUB"
+    ]
+    changes = "datasets.creatures.settings_of=FLO datasets.creatures.methods=[dazle]"
+    assert Study(given(changes)).runs.notes == [
+        "config, datasets.creatures.settings_of: dazle starts from its own defaults; it publishes "
+        "settings of CUB, CUB standard split, SUN, AWA2, DeepFashion, not of FLO"
+    ]
+    assert Study(given("datasets.creatures.settings_of=null")).runs.notes == []

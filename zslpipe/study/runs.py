@@ -11,6 +11,7 @@ from zslpipe.provenance import code_hash
 from zslpipe.study import config as configuration
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
+from zslpipe.study.declarations import read_method
 from zslpipe.study.extractors import Extractors
 from zslpipe.study.paths import PATHS, braced, watched
 
@@ -42,6 +43,23 @@ class Runs:
     def names(self) -> list[str]:
         """All runs, as method/variant, each once."""
         return list(dict.fromkeys([*self.light, *self.end_to_end]))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a configuration asks for and does not get: settings of a dataset for which a method
+        publishes none.
+        """
+        found = []
+        for run in self.all.values():
+            name = self.datasets.entries[run.dataset].get("settings_of")
+            published = read_method(run.method).published
+            if name is not None and name not in published:
+                known = ", ".join(published) or "no dataset"
+                found.append(
+                    f"config, datasets.{run.dataset}.settings_of: {run.method} starts from its own "
+                    f"defaults; it publishes settings of {known}, not of {name}"
+                )
+        return list(dict.fromkeys(found))
 
     def run(self, wildcards: Any) -> Run:
         """Return the run that the wildcards name."""
