@@ -3,16 +3,26 @@
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import click
 import pytest
 
+from tests.made_up.configuration import given
 from zslpipe.commands.features import WeightsFile, extract
-from zslpipe.commands.inputs import JsonObject, compute_of, image_folder, module_named
-from zslpipe.commands.runs import SPEC
+from zslpipe.commands.inputs import (
+    JsonObject,
+    compute_of,
+    extractor_of,
+    image_folder,
+    module_named,
+)
+from zslpipe.commands.runs import SPEC, Spec, check_spec
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
-from zslpipe.study.config import Run
+from zslpipe.provenance import canonical
+from zslpipe.study.config import Run, load, runs
+from zslpipe.study.sections import RunSection
 
 OPTION = click.Option(["--settings"])
 
@@ -78,6 +88,59 @@ def test_a_module_of_another_name_is_told_with_the_nearest() -> None:
 
 def test_a_run_is_asked_for_what_the_study_gives() -> None:
     assert set(SPEC) <= {field.name for field in fields(Run)} - {"rebalancing"}
+
+
+SLICE = next(runs(load(given()))).slice  # of dazle
+
+
+def test_a_run_s_slice_is_a_spec() -> None:
+    for run in runs(load(given())):
+        check_spec(json.loads(canonical(run.slice)))
+
+
+def test_what_a_spec_and_the_configuration_may_say_is_the_same() -> None:
+    of_a_run, asked = get_type_hints(RunSection), get_type_hints(Spec)
+    for name in ("precision", "selection", "criterion", "track"):
+        assert asked[name] == of_a_run[name]
+    assert {asked[name] | None for name in ("input", "normalisation")} == {
+        of_a_run[name] for name in ("input", "normalisation")
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"extra": 1}, "--spec: unknown key 'extra'; "),
+        ({"method": "dazel"}, "--spec: method 'dazel'; did you mean 'dazle'?"),
+        ({"method": 5}, "--spec, method: 5 is not of type str"),
+        ({"settings": 5}, "--spec, settings: 5 is not a section; "),
+        ({"settings": {"rl": 0.1}}, "--spec, settings: unknown setting 'rl'; did you mean 'lr'?"),
+        ({"settings": {"lr": -1}}, "--spec, settings.lr: -1 is out of range; "),
+        ({"choose": {"lr": 0.1}}, "--spec, choose.lr: 0.1 is not a list; "),
+        ({"choose": {"lr": [0.1, "x"]}}, "--spec, choose.lr: 'x' is not of type float; "),
+        ({"choose": {"rl": [0.1]}}, "--spec, choose: unknown setting 'rl'; did you mean 'lr'?"),
+        ({"selection": "first"}, "--spec, selection: 'first' is none of last, validation; "),
+        ({"criterion": "h"}, "--spec, criterion: 'h' is none of T1, H; did you mean 'H'?"),
+        ({"precision": "float16"}, "--spec, precision: 'float16' is none of float32, bfloat16; "),
+        ({"input": "region"}, "--spec, input: 'region' is none of regions, pooled, images; "),
+        ({"normalisation": "l2"}, "--spec, normalisation: 'l2' is none of none, unit, minmax; "),
+        ({"track": True}, "--spec, track: True is none of none, test; "),
+        ({"trunk": 5}, "--spec, trunk: 5 is not a section; "),
+    ],
+)
+def test_a_mistake_in_a_spec_is_one_line(change: dict, line: str) -> None:
+    with pytest.raises(InputError) as error:
+        check_spec(SLICE | change)
+    assert str(error.value).startswith(line) and "\n" not in str(error.value)
+
+
+def test_how_an_extractor_computes_is_asked_of_compute_by_its_name() -> None:
+    compute = {"device": "cpu", "extractors": {"fine": {"dtype": "float16"}}}
+    assert extractor_of(compute, "fine") == {"dtype": "float16"}
+    assert extractor_of(compute, "coarse") == extractor_of({}, "fine") == {}
+    for wrong in ({"extractors": 5}, {"extractors": {"fine": 5}}, {"extractors": []}):
+        with pytest.raises(InputError, match=r"^--compute, \w+: .* is no object$"):
+            extractor_of(wrong, "fine")
 
 
 def test_weights_are_a_file_or_left_out(tmp_path: Path) -> None:

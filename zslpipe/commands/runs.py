@@ -1,7 +1,9 @@
 """Runs: training, and what a trained model writes besides its scores."""
 
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -25,11 +27,29 @@ from zslpipe.commands.inputs import (
     words_option,
 )
 
-# What run_method reads of a run (study.config.Run).
-SPEC = (
-    *("dataset", "method", "variant", "input", "extractor", "trunk", "semantics"),
-    *("normalisation", "precision", "selection", "criterion", "choose", "track", "settings"),
-)
+
+@dataclass(frozen=True)
+class Spec:
+    """What run_method reads of a run (study.config.Run)."""
+
+    dataset: str
+    method: str
+    variant: str
+    input: Literal["regions", "pooled", "images"]
+    extractor: str
+    trunk: Mapping[str, Any] | None
+    semantics: str
+    normalisation: Literal["none", "unit", "minmax"]
+    precision: Literal["float32", "bfloat16"]
+    selection: Literal["last", "validation"]
+    criterion: Literal["T1", "H"]
+    choose: Mapping[str, tuple[Any, ...]]
+    track: Literal["none", "test"]
+    settings: Mapping[str, Any]
+    words: str | None = None
+
+
+SPEC = tuple(field.name for field in fields(Spec) if field.default is MISSING)
 
 
 @click.command("train")
@@ -63,10 +83,24 @@ def train(
     """
     from zslpipe.runs.train import run_method
 
-    module_named("zslpipe.methods", spec["method"], "--spec: method")
+    check_spec(spec)
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
     run_method(spec, seed, inputs, words, output, chosen)
+
+
+def check_spec(spec: Mapping[str, Any]) -> None:
+    """Raise InputError, in one line, for a key of ``--spec`` that is unknown or of the wrong type,
+    an unknown method, and values to try that are none of the method's.
+    """
+    from zslpipe.settings import parse_settings
+
+    checked = parse_settings(Spec, spec, "--spec", called="key")
+    method = module_named("zslpipe.methods", checked.method, "--spec: method")
+    parse_settings(method.Config, checked.settings, "--spec", ("settings",))
+    for key, values in checked.choose.items():
+        for value in values:
+            parse_settings(method.Config, {key: value}, "--spec", ("choose",))
 
 
 @click.command("attend")
