@@ -77,7 +77,15 @@ def test_every_class_that_settings_are_read_into_is_looked_at() -> None:
     """Settings are read by ``parse_settings(KIND, ...)``: each KIND is one of those above."""
     kinds = {"Settings", "Configuration", "RunSection", "Variants", "Compute", "Extractor"}
     # A method's Config, a kind of rebalancing, and, in study/config.py, either of these.
-    kinds |= {"module.Config", "source.config", "self.source.config", "KINDS[kind]", "kind"}
+    kinds |= {
+        "Spec",
+        "method.Config",
+        "module.Config",
+        "source.config",
+        "self.source.config",
+        "KINDS[kind]",
+        "kind",
+    }
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for call in path.read_text(encoding="utf8").split("parse_settings(")[1:]:

@@ -14,6 +14,7 @@ from tests.made_up.configuration import GIVEN, given
 from tests.made_up.places import ROOT
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical
+from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.study import Study
 
 
@@ -151,7 +152,11 @@ def test_how_an_extractor_computes_is_no_part_of_its_features() -> None:
     chosen = settings("compute.device=auto extractors.fine.dtype=float32")
     assert chosen == plain | {"dtype": "float32"}
     how = study("extractors.fine.batch_size=8 extractors.fine.dtype=float32").extractors.how()
-    assert how["fine"] == {"batch_size": 8, "dtype": "float32", "features_version": 1}
+    assert how["fine"] == {
+        "batch_size": 8,
+        "dtype": "float32",
+        "features_version": FEATURES_VERSION,
+    }
 
 
 def test_a_run_reads_its_cache_or_its_images() -> None:

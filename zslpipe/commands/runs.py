@@ -38,6 +38,8 @@ class Spec:
     input: Literal["regions", "pooled", "images"]
     extractor: str
     trunk: Mapping[str, Any] | None
+    cache: Mapping[str, Any] | None
+    index: Mapping[str, str]
     semantics: str
     normalisation: Literal["none", "unit", "minmax"]
     precision: Literal["float32", "bfloat16"]
