@@ -80,7 +80,7 @@ def test_same_matrix_same_bytes(tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
-STAMPS = ("seed", "chosen", "reads", "run", "rebalancing", "complete")
+STAMPS = ("seed", "chosen", "reads", "run", "rebalancing", "unit", "complete")
 
 
 def test_layout_is_the_documented_one(tmp_path):
@@ -221,7 +221,7 @@ def test_irrelevant_scores_come_back(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["irrelevant.h5"]
     with h5py.File(path) as file:
         assert set(file) == {"classes", "scores"}
-        stamps = {"dataset", "method", "variant", "seed", "source", "run", "complete"}
+        stamps = {"dataset", "method", "variant", "seed", "source", "unit", "run", "complete"}
         assert set(file.attrs) == stamps
 
 

@@ -49,6 +49,7 @@ def made_up(seed, seen, classes, images=20, bias=3.0):
         labels=labels,
         images={split: np.arange(len(numbers)) for split, numbers in labels.items()},
         chosen={"epochs": 4},
+        unit="logits",
     )
 
 
@@ -60,7 +61,9 @@ def run(seed=0):
     return (
         matrix,
         validation,
-        IrrelevantScores("demo", "made_up", "default", 3, "bags", CLASSES, noise.astype("f4")),
+        IrrelevantScores(
+            *("demo", "made_up", "default", 3, "bags", CLASSES, noise.astype("f4"), "logits")
+        ),
     )
 
 

@@ -64,7 +64,8 @@ def likeliest(path):
     matrix = read_scores(path)
     rows, labels = all_test_images(matrix)
     found = []
-    for tried in TEMPERATURES * rows.astype(np.float64).std():
+    wide = rows.astype(np.float64)
+    for tried in TEMPERATURES * (wide - wide.mean(axis=1, keepdims=True)).std():
         total = 0.0
         for row, label in zip(rows.tolist(), labels, strict=True):
             highest = max(row)

@@ -27,10 +27,12 @@ def test_log_softmax_and_likelihood_in_loops():
             for row, label in zip(SMALL, labels, strict=True)
         )
 
-    tried = [float(SMALL.std() * factor) for factor in gating.TEMPERATURES]
-    assert gating.likeliest_temperature(SMALL, labels) == max(
-        tried[60:], key=likelihood
-    )  # below, math.exp overflows
+    apart = [[value - sum(row) / 9 for value in row] for row in SMALL.tolist()]
+    squares = [value**2 for row in apart for value in row]
+    spread = math.sqrt(sum(squares) / len(squares))
+    tried = [spread * factor for factor in gating.TEMPERATURES]
+    found = gating.likeliest_temperature(SMALL, labels)
+    assert found == pytest.approx(max(tried[60:], key=likelihood))  # below, math.exp overflows
 
 
 def test_likeliest_temperature_follows_the_unit_of_the_scores():

@@ -6,14 +6,20 @@ split; what comes after (accuracies, rebalancing, tables, figures) knows no meth
 
     attrs                 dataset, method, variant, seed, extractor, semantics, words, selection,
                           protocol (as in index.h5), chosen (JSON), reads and run (JSON; {}
-                          where absent), rebalancing ("none" where absent), complete (true,
-                          written last)
+                          where absent), rebalancing ("none" where absent), unit (not stated where
+                          absent), complete (true, written last)
     classes, seen         (class,)          names, and whether training images of the class exist
     {split}/scores        (image, class)    float32, larger is better, ALL classes
     {split}/labels        (image,)          class numbers
     {split}/images        (image,)          rows of index.h5
 
 with the splits trainval, test_seen, test_unseen.
+
+``unit`` says what a score is: "logits" (compatibilities; a softmax turns them into probabilities),
+"log-probabilities" or "probabilities". A constant taken off scores, a temperature and a mean do
+something else to each of them, so probabilities become log-probabilities as they are read: one
+method comes out the same in all three units. A file that does not state its unit is good for what
+asks for the order of the classes alone.
 
 ``reads`` says what the method reads: ``input`` (regions, pooled or images), ``backbone`` ("stored":
 the dataset's own features), ``weights`` (a library's name, or a file's), ``size`` (px), ``grid``
@@ -27,21 +33,22 @@ compares it with what is configured now; a file of another program needs none.
 (``seen`` false). ``irrelevant.h5`` holds the scores of images that belong to no class of the
 dataset, under the weights of one scores.h5::
 
-    attrs                 dataset, method, variant, seed, source (whose images), run (JSON, as
-                          above), complete (true, written last)
+    attrs                 dataset, method, variant, seed, source (whose images), unit (as in
+                          scores.h5), run (JSON, as above), complete (true, written last)
     classes               (class,)          as in that scores.h5
     scores                (image, class)    float32
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from zslpipe.formats.hdf5 import array, attribute, read_stamped, stamped, texts, write_texts
+from zslpipe.formats.units import LOG_PROBABILITIES, PROBABILITIES, check_unit, logarithms_of
 from zslpipe.machine.errors import InputError
 
 SPLITS = ("trainval", "test_seen", "test_unseen")
@@ -73,6 +80,7 @@ class ScoreMatrix:
     reads: Mapping[str, object] = field(default_factory=dict)
     rebalancing: str = "none"
     run: Mapping[str, object] = field(default_factory=dict)
+    unit: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,20 +97,25 @@ class IrrelevantScores:
     classes: tuple[str, ...]
     scores: np.ndarray
     run: Mapping[str, object] = field(default_factory=dict)
+    unit: str = ""
 
 
 def check_scores(matrix: ScoreMatrix, where: str) -> None:
     """Raise InputError, one line that begins with ``where``, unless shapes, labels and values are
     sound.
 
-    Sound: as many columns as classes; as many labels and images as rows; finite scores; labels of
-    trainval and test_seen are seen classes, labels of test_unseen unseen ones.
+    Sound: no class named twice; as many columns as classes; as many labels and images as rows;
+    finite scores, in a known unit that they can be in; labels of trainval and test_seen are seen
+    classes, labels of test_unseen unseen ones.
     """
     count = len(matrix.classes)
     if matrix.seen.shape != (count,):
         raise InputError(
             f"{where}: 'seen' has shape {matrix.seen.shape}, {count} classes are named"
         )
+    if len(set(matrix.classes)) < count:
+        twice = next(name for name in matrix.classes if matrix.classes.count(name) > 1)
+        raise InputError(f"{where}: class {twice!r} is named twice; give every class its own name")
     for split in SPLITS:
         scores, labels, images = matrix.scores[split], matrix.labels[split], matrix.images[split]
         _check_columns(scores, count, f"{where}: {split}/scores")
@@ -113,6 +126,7 @@ def check_scores(matrix: ScoreMatrix, where: str) -> None:
         if bad.any():
             found = f"{bad.sum()} images with NaN or infinite scores"
             raise InputError(f"{where}: {split} has {found}, first image {int(images[bad][0])}")
+        check_unit(scores, matrix.unit, f"{where}: {split}/scores")
         _check_labels(matrix, split, where)
 
 
@@ -137,11 +151,14 @@ def check_irrelevant(irrelevant: IrrelevantScores, where: str) -> None:
         raise InputError(
             f"{where}: {bad.sum()} images with NaN or infinite scores, first row {first}"
         )
+    check_unit(irrelevant.scores, irrelevant.unit, f"{where}: scores")
 
 
 def _check_labels(matrix: ScoreMatrix, split: str, where: str) -> None:
     """Raise InputError where labels of a split are out of range or of the wrong kind of class."""
     labels = matrix.labels[split]
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{where}: {split}/labels are {labels.dtype}; write whole class numbers")
     if len(labels) and (labels.min() < 0 or labels.max() >= len(matrix.classes)):
         limits = f"{labels.min()} to {labels.max()}"
         raise InputError(
@@ -160,7 +177,7 @@ def write_scores(path: Path, matrix: ScoreMatrix) -> None:
     """
     check_scores(matrix, str(path))
     with stamped(path) as file:
-        for name in (*TEXTS, "rebalancing"):
+        for name in (*TEXTS, "rebalancing", "unit"):
             file.attrs[name] = getattr(matrix, name)
         file.attrs["seed"] = matrix.seed
         file.attrs["chosen"] = json.dumps(dict(matrix.chosen), sort_keys=True)
@@ -180,7 +197,7 @@ def write_irrelevant(path: Path, irrelevant: IrrelevantScores) -> None:
     """
     check_irrelevant(irrelevant, str(path))
     with stamped(path) as file:
-        for name in (*IRRELEVANT_TEXTS, "seed"):
+        for name in (*IRRELEVANT_TEXTS, "seed", "unit"):
             file.attrs[name] = getattr(irrelevant, name)
         file.attrs["run"] = json.dumps(dict(irrelevant.run), sort_keys=True)
         write_texts(file, "classes", irrelevant.classes)
@@ -191,11 +208,15 @@ def read_scores(path: Path) -> ScoreMatrix:
     """Read and check ``scores.h5``.
 
     Raises InputError in one line: absent, cut off or no HDF5 file, not stamped complete, a part
-    missing, non-finite scores, shapes or labels that disagree.
+    missing, non-finite scores, shapes or labels that disagree, scores that are not in their unit.
+    Probabilities come out as log-probabilities.
     """
     matrix = read_stamped(path, _read, "scores.h5", "training a method")
     check_scores(matrix, str(path))
-    return matrix
+    if matrix.unit != PROBABILITIES:
+        return matrix
+    logarithms = {split: logarithms_of(scores) for split, scores in matrix.scores.items()}
+    return replace(matrix, scores=logarithms, unit=LOG_PROBABILITIES)
 
 
 def read_irrelevant(path: Path) -> IrrelevantScores:
@@ -203,7 +224,9 @@ def read_irrelevant(path: Path) -> IrrelevantScores:
     writer = "scoring the task-irrelevant images with a trained method"
     irrelevant = read_stamped(path, _read_irrelevant, "irrelevant.h5", writer)
     check_irrelevant(irrelevant, str(path))
-    return irrelevant
+    if irrelevant.unit != PROBABILITIES:
+        return irrelevant
+    return replace(irrelevant, scores=logarithms_of(irrelevant.scores), unit=LOG_PROBABILITIES)
 
 
 def _read_irrelevant(file: h5py.File) -> IrrelevantScores:
@@ -212,8 +235,9 @@ def _read_irrelevant(file: h5py.File) -> IrrelevantScores:
         **{name: str(attribute(file, name)) for name in IRRELEVANT_TEXTS},
         seed=int(attribute(file, "seed")),
         classes=texts(file, "classes"),
-        scores=array(file, "scores"),
+        scores=_floating(array(file, "scores")),
         run=json.loads(file.attrs.get("run", "{}")),
+        unit=str(file.attrs.get("unit", "")),
     )
 
 
@@ -223,16 +247,29 @@ def _read(file: h5py.File) -> ScoreMatrix:
     def by_split(name: str) -> dict[str, np.ndarray]:
         return {split: array(file, f"{split}/{name}") for split in SPLITS}
 
+    scores, labels = by_split("scores"), by_split("labels")
     return ScoreMatrix(
         **{name: str(attribute(file, name)) for name in TEXTS},
         seed=int(attribute(file, "seed")),
         classes=texts(file, "classes"),
         seen=array(file, "seen").astype(bool),
-        scores=by_split("scores"),
-        labels=by_split("labels"),
+        scores={split: _floating(values) for split, values in scores.items()},
+        labels={split: _signed(numbers) for split, numbers in labels.items()},
         images=by_split("images"),
         chosen=json.loads(attribute(file, "chosen")),
         reads=json.loads(file.attrs.get("reads", "{}")),
         rebalancing=str(file.attrs.get("rebalancing", "none")),
         run=json.loads(file.attrs.get("run", "{}")),
+        unit=str(file.attrs.get("unit", "")),
     )
+
+
+def _floating(scores: np.ndarray) -> np.ndarray:
+    """Return scores as floating numbers: somebody else's may be whole ones."""
+    return scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float32)
+
+
+def _signed(numbers: np.ndarray) -> np.ndarray:
+    """Return class numbers as int64; what is no whole number stays, to be refused by name."""
+    whole = numbers.dtype.kind in "iu" or not numbers.size
+    return numbers.astype(np.int64) if whole else numbers

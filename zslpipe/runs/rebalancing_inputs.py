@@ -11,6 +11,7 @@ import torch
 
 from zslpipe.formats.index import read_index
 from zslpipe.formats.scores import IrrelevantScores, write_irrelevant, write_scores
+from zslpipe.formats.units import LOGITS
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.files import held_folder, work_folder
@@ -84,5 +85,6 @@ def write_irrelevant_scores(
         classes=index.class_names,
         scores=scores,
         run={**spec, "seed": seed},
+        unit=LOGITS,
     )
     write_irrelevant(output, run)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zslpipe.formats.history import write_history
 from zslpipe.formats.scores import SPLITS, ScoreMatrix, write_scores
+from zslpipe.formats.units import LOGITS
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.files import held_folder, work_folder
@@ -120,7 +121,11 @@ def score_matrix(
     words: str,
     chosen: Mapping[str, Any],
 ) -> ScoreMatrix:
-    """Return the scores of a problem's training and test images against all its classes."""
+    """Return the scores of a problem's training and test images against all its classes.
+
+    Those of every method are logits, log-probabilities of its own (mlis) among them: what its
+    training takes a softmax of.
+    """
     unseen = ~problem.classes.seen[problem.test_labels]
     rows = _by_split(problem.train_rows, problem.test_rows, unseen)
     labels = _by_split(problem.train_labels, problem.test_labels, unseen)
@@ -145,6 +150,7 @@ def score_matrix(
         chosen=chosen,
         reads=what_is_read(run_inputs, spec, problem.classes),
         run={**spec, "seed": seed},
+        unit=LOGITS,
     )
 
 

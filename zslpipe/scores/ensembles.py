@@ -6,7 +6,8 @@ alike, whatever they know. Where validation.h5 of the members is given, each sof
 temperature that makes the labels there likeliest (ours; the paper smoothes its figure 6 with a
 temperature that it does not give); without them scores are logits as they were trained. On 127
 classes of CUB, validation classes, seed 0: T1 66.3 with attributes (64.1 as trained, the better
-member 64.5), 83.2 with sentences (81.3; 84.1).
+member 64.5), 83.2 with sentences (81.3; 84.1). Members may be in different units, which each has
+to state (:mod:`zslpipe.formats.units`): a softmax of log-probabilities is their probabilities.
 
 The result is a score matrix like any other (the log of the mean, all splits), so every rebalancing
 works on it. The paper's figure 6 does it the other way round: rebalance each member, then take the
@@ -32,9 +33,11 @@ from zslpipe.formats.scores import (
     write_irrelevant,
     write_scores,
 )
+from zslpipe.formats.units import LOG_PROBABILITIES, stated_unit
 from zslpipe.machine.errors import InputError
-from zslpipe.scores.gating import likeliest_temperature, log_softmax
-from zslpipe.scores.kinds import PROBABILITIES, tested
+from zslpipe.scores.choosing import tested
+from zslpipe.scores.gating import LIMIT, likeliest_temperature, log_softmax
+from zslpipe.scores.kinds import are_log_probabilities
 from zslpipe.scores.rebalancing import check_run
 
 # what has to be equal in all members
@@ -56,13 +59,15 @@ def ensemble(
 
     ``validations``: ``validation.h5`` of each member, in the same order, for its likeliest
     temperature; none of them where scores go through a softmax as they are. Raises InputError for
-    fewer than two members, for members of different dataset, seed, classes, images, labels or
-    rebalancing, for a validation.h5 of another run, and where it has no validation classes.
+    fewer than two members, for a file that does not state its unit, for members of different
+    dataset, seed, classes, images, labels or rebalancing, for a validation.h5 of another run, and
+    where it has no validation classes.
     """
     _check_count(members)
     matrices = [read_scores(path) for path in members]
     first = matrices[0]
     for path, matrix in zip(members, matrices, strict=True):
+        stated_unit(matrix.unit, str(path))
         _check_same(path, matrix, members[0], first, SAME)
         if not _same_images(matrix, first):
             raise InputError(
@@ -76,11 +81,11 @@ def ensemble(
     chosen: dict[str, object] = {}
     for matrix, temperature in zip(matrices, found, strict=True):
         told = dict(matrix.chosen)
-        if validations and matrix.rebalancing not in PROBABILITIES:
+        if validations and not are_log_probabilities(matrix):
             told["likeliest_temperature"] = temperature
         if told:
             chosen[f"{matrix.method} / {matrix.variant}"] = told
-    changed: dict[str, Any] = {"method": method, "variant": variant}
+    changed: dict[str, Any] = {"method": method, "variant": variant, "unit": LOG_PROBABILITIES}
     for name in TOLD:
         changed[name] = _joined([getattr(matrix, name) for matrix in matrices])
     changed["run"] = _joined_runs(matrices)
@@ -101,6 +106,7 @@ def ensemble_irrelevant(
     _check_count(members)
     found = [read_irrelevant(path) for path in members]
     for path, irrelevant in zip(members, found, strict=True):
+        stated_unit(irrelevant.unit, str(path))
         _check_same(path, irrelevant, members[0], found[0], SAME_IRRELEVANT)
         if len(irrelevant.scores) != len(found[0].scores):
             raise InputError(
@@ -108,7 +114,8 @@ def ensemble_irrelevant(
             )
     pairs = zip(found, _temperatures(members, found, validations), strict=True)
     scores = _mean([log_softmax(irrelevant.scores, heat) for irrelevant, heat in pairs])
-    changed: dict[str, Any] = {"method": method, "variant": variant, "run": _joined_runs(found)}
+    changed: dict[str, Any] = {"method": method, "variant": variant, "unit": LOG_PROBABILITIES}
+    changed["run"] = _joined_runs(found)
     write_irrelevant(output, replace(found[0], **changed, scores=scores))
 
 
@@ -128,6 +135,7 @@ def _temperatures(
     found = []
     for path, member, validation in zip(paths, members, validations, strict=True):
         matrix = read_scores(validation)
+        stated_unit(matrix.unit, str(validation))
         check_run(matrix, member, None, validation)
         if not set(matrix.classes) <= set(member.classes):
             raise InputError(f"{validation}: its classes are not among those of {path}")
@@ -200,7 +208,7 @@ def _logarithms(matrix: ScoreMatrix, split: str, temperature: float) -> np.ndarr
     writes such stay.
     """
     scores = matrix.scores[split]
-    if matrix.rebalancing in PROBABILITIES:
+    if are_log_probabilities(matrix):
         return scores.astype(np.float64)
     return log_softmax(scores, temperature)
 
@@ -208,4 +216,4 @@ def _logarithms(matrix: ScoreMatrix, split: str, temperature: float) -> np.ndarr
 def _mean(logarithms: Sequence[np.ndarray]) -> np.ndarray:
     """Return the log of the mean of probabilities given as logarithms, float32 and finite."""
     mean: np.ndarray = np.logaddexp.reduce(logarithms) - np.log(len(logarithms))
-    return mean.astype(np.float32)
+    return np.maximum(mean, -LIMIT).astype(np.float32)

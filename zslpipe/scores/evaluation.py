@@ -19,6 +19,7 @@ unseen) without any test image has no mean: NaN here, no key in metrics.json. Th
 ties.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from zslpipe.formats.metrics import FURTHER_METRICS, IDENTITY, write_metrics_fil
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
 from zslpipe.scores.calibration import states
+
+logger = logging.getLogger(__name__)
 
 TOP = 5  # ours: the usual number of guesses
 CURVE_POINTS = 400  # ours: finer than a printed figure resolves, and a metrics.json of some 15 kB
@@ -159,5 +162,12 @@ def _by_class(
 
 
 def write_metrics(scores_path: Path, output: Path) -> None:
-    """Evaluate ``scores.h5`` and write metrics.json; InputError as ``read_scores``."""
-    write_metrics_file(output, evaluate(read_scores(scores_path)))
+    """Evaluate ``scores.h5`` and write metrics.json; InputError as ``read_scores``.
+
+    Warns where the unit is not stated: AUSUC alone depends on it.
+    """
+    matrix = read_scores(scores_path)
+    if not matrix.unit:
+        told = "does not state the unit of its scores; AUSUC takes them for logits"
+        logger.warning("%s: %s", scores_path, told)
+    write_metrics_file(output, evaluate(matrix))

@@ -7,6 +7,8 @@ the log-odds of an image to be of a seen class. Equations are those of
 """
 
 import itertools
+import logging
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -14,13 +16,19 @@ import numpy as np
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy
 from zslpipe.scores.calibration import best_of
 
-# Temperatures tried, in standard deviations of the scores (ours): 5 % apart, from nearly hard to
-# nearly uniform.
+logger = logging.getLogger(__name__)
+
+# Temperatures tried, in standard deviations of an image's scores (ours): 5 % apart, from nearly
+# hard to nearly uniform.
 TEMPERATURES = np.geomspace(1e-3, 10, 190)
 # What sharpens the gate of cosmo (code: in the ranges of its three datasets); probabilities and
 # their differences.
 THRESHOLDS = np.linspace(0, 1, 21).round(2).tolist()
 SHARPNESSES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+# Ours: scores that are written lie within; a third of what float32 holds.
+LIMIT = 1e38
+# Ours: below, a log-probability says no more to a gate; exp(-745) is 0 in float64 already.
+LOWEST = -1e4
 
 Gate = Callable[[np.ndarray], np.ndarray]
 
@@ -43,7 +51,29 @@ def harmonic_of(
     """Return H over (image,) labels; ``of_seen`` (image,) says which images go to their best seen
     class, the others to their best unseen one.
     """
-    predicted = np.where(of_seen, best_of(scores, seen), best_of(scores, ~seen))
+    return _harmonic(np.where(of_seen, best_of(scores, seen), best_of(scores, ~seen)), labels, seen)
+
+
+def rounded(given: np.ndarray, changed: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Return (image, class) scores as they are written: float32, finite, and the best class of
+    either group is still the best of its group.
+    """
+    # what is below float32's range is no class of anybody's
+    held = np.clip(changed, -LIMIT, LIMIT).astype(np.float32)
+    return keep_best(given, held, seen)
+
+
+def harmonic_as_written(
+    given: np.ndarray, changed: np.ndarray, labels: np.ndarray, seen: np.ndarray
+) -> float:
+    """Return H over (image,) labels of (image, class) scores ``given`` once they are written as
+    ``changed``.
+    """
+    return _harmonic(rounded(given, changed, seen).argmax(axis=1), labels, seen)
+
+
+def _harmonic(predicted: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> float:
+    """Return H of (image,) predicted classes."""
     accuracies = per_class_accuracy(predicted, labels, len(seen))
     return harmonic_mean(group_mean(accuracies, ~seen), group_mean(accuracies, seen))
 
@@ -58,9 +88,13 @@ def log_softmax(scores: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 def likeliest_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature under which scores make the (image,) labels likeliest (Guo et al.,
-    ICML 2017), of ``TEMPERATURES``.
+    ICML 2017), of ``TEMPERATURES``; 1 where no score differs from another one of its image.
+
+    A constant of each image changes nothing: logits and their log-probabilities have the same.
     """
-    spread = max(float(scores.std()), float(np.finfo(np.float32).tiny))
+    spread = float((scores - scores.mean(axis=1, keepdims=True)).std())
+    if spread < np.finfo(np.float32).tiny:
+        return 1.0
     rows = np.arange(len(labels))
     return max(
         (log_softmax(scores, tried)[rows, labels].mean(), float(tried))
@@ -70,12 +104,16 @@ def likeliest_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
 
 def logistic(features: np.ndarray, positive: np.ndarray, regulariser: float) -> Gate:
     """Return the log-odds, a function of (image, ?) features, of a logistic regression;
-    ``regulariser`` is scikit-learn's C.
+    ``regulariser`` is scikit-learn's C. Says so in one line where the fit does not converge.
     """
     # takes a second to import, and few jobs need it
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=regulariser, max_iter=5000).fit(features, positive)
+    with warnings.catch_warnings(record=True) as told:
+        fitted = LogisticRegression(C=regulariser, max_iter=5000).fit(features, positive)
+    for warning in told[:1]:
+        said = " ".join(str(warning.message).split()[:8])
+        logger.warning("the gate between seen and unseen classes: %s", said)
     odds: Gate = fitted.decision_function
     return odds
 
@@ -157,7 +195,8 @@ def sorted_probabilities(
 def confidence(scores: np.ndarray, seen: np.ndarray, temperature: float) -> np.ndarray:
     """Return (image, 2) the best seen and the best unseen log-probability among all classes."""
     logarithms = log_softmax(scores, temperature)
-    return np.stack([logarithms[:, seen].max(axis=1), logarithms[:, ~seen].max(axis=1)], axis=1)
+    best = np.stack([logarithms[:, seen].max(axis=1), logarithms[:, ~seen].max(axis=1)], axis=1)
+    return np.maximum(best, LOWEST)
 
 
 def logits(scores: np.ndarray, seen: np.ndarray, temperature: float) -> np.ndarray:

@@ -16,9 +16,11 @@ ours::
 (1) Chao et al., ECCV 2016; (2) Atzmon and Chechik, CVPR 2019; (3) Classifier Crafting, eq. 2: "R".
 
 p_S and p_D are an image's probability to be of a seen class, from logistic regressions on its
-scores. cosmo and discriminator write log p_j, the others keep the unit of the scores. What has to
-be chosen is chosen on validation.h5, the same method trained on the problem of choosing: by H
-there, the temperature of a softmax by the likelihood there.
+scores. cosmo and discriminator write log p_j, the others keep the scale of the scores; those of
+probabilities are their logarithms (:mod:`zslpipe.formats.scores`). What has to be chosen is chosen
+on validation.h5, the same method trained on the problem of choosing: by H there, the temperature of
+a softmax by the likelihood there. One of the candidates is "none": where everything else is worse
+on the validation classes, the scores stay as they are, and ``chosen`` says ``kept: none``.
 
 A new kind is a new class here, named at the end of the file: a frozen dataclass of settings, each
 with a default and its range, with the members of ``Rebalancing``.
@@ -45,7 +47,7 @@ Deviations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
@@ -55,53 +57,19 @@ from pydantic import PositiveFloat, PositiveInt
 from zslpipe.machine.ranges import AnyNumber, BelowOne, OneOrMore
 from zslpipe.scores import gating
 from zslpipe.scores.calibration import best_factor, gaps
+from zslpipe.scores.choosing import KEPT, Given, Prepared, best_or_none
 
 if TYPE_CHECKING:  # the workflow asks for kinds before any job and needs no HDF5 for that
-    from zslpipe.formats.scores import IrrelevantScores, ScoreMatrix
+    from zslpipe.formats.scores import ScoreMatrix
 
 READINGS = {"confidence": gating.confidence, "logits": gating.logits}
-# New scores (image, class) from old ones and labels (image,), float64, and what was chosen.
-Prepared = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], dict[str, Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Given:
-    """The files of one run: scores.h5; validation.h5 and irrelevant.h5 where they are needed."""
-
-    matrix: "ScoreMatrix"
-    validation: "ScoreMatrix | None" = None
-    irrelevant: "IrrelevantScores | None" = None
-
-    def choosing(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return scores (image, class), float64, and labels (image,) of all test images of the
-        validation problem, and which of its classes (class,) are seen.
-        """
-        if self.validation is None:
-            raise ValueError("a kind that chooses has to name 'validation' among its needs")
-        return *tested(self.validation), self.validation.seen
-
-    def unrelated(self) -> np.ndarray:
-        """Return scores (image, class), float64, of the task-irrelevant images."""
-        if self.irrelevant is None:
-            raise ValueError("a kind that reads them has to name 'irrelevant' among its needs")
-        return self.irrelevant.scores.astype(np.float64)
-
-
-def tested(matrix: "ScoreMatrix") -> tuple[np.ndarray, np.ndarray]:
-    """Return scores (image, class), float64, and labels (image,) of all test images, those of seen
-    classes first.
-    """
-    splits = ("test_seen", "test_unseen")
-    scores = np.concatenate([matrix.scores[split] for split in splits])
-    labels = np.concatenate([matrix.labels[split] for split in splits])
-    return scores.astype(np.float64), labels
 
 
 class Rebalancing(Protocol):
     """What every kind has."""
 
     name: ClassVar[str]
-    log_probabilities: ClassVar[bool]  # what its scores are; else they keep their unit
+    log_probabilities: ClassVar[bool]  # what its scores are; else they keep their scale
 
     def needs(self) -> tuple[str, ...]:
         """Return the files that it needs beside scores.h5: "validation", "irrelevant"."""
@@ -133,7 +101,8 @@ class CalibratedStacking:
     name: ClassVar[str] = "calibrated_stacking"
     log_probabilities: ClassVar[bool] = False
 
-    # in the unit of the scores; chosen on the validation classes where absent
+    # in the unit of the scores (of probabilities: of their logarithms); chosen on the validation
+    # classes where absent
     factor: AnyNumber | None = None
 
     def needs(self) -> tuple[str, ...]:
@@ -144,11 +113,11 @@ class CalibratedStacking:
         """Choose the factor and take it off the seen scores."""
         seen = given.matrix.seen
         if self.factor is not None:
-            factor, used = self.factor, {"factor": self.factor}
-        else:
-            factor, figure = best_factor(*given.choosing())
-            used = {"factor": factor, "validation_H": figure}
-        return lambda scores, labels: scores - factor * seen, used
+            taken = self.factor * seen
+            return lambda scores, labels: scores - taken, {"factor": self.factor}
+        factor, figure = best_factor(*given.choosing())
+        used = {"factor": factor, "validation_H": figure}
+        return best_or_none(given, lambda scores, seen: scores - factor * seen, used)
 
 
 @dataclass(frozen=True)
@@ -184,11 +153,11 @@ class Cosmo:
         gate = gating.logistic(features, seen[labels], self.regulariser)
         odds, chosen = gating.sharpened(gate, features, scores, labels, seen, temperature)
 
-        def change(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-            return gating.smoothed(scores, target, odds(read(scores, target)), temperature)
+        def apply(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
+            return gating.smoothed(scores, seen, odds(read(scores, seen)), temperature)
 
         used = {"temperature": temperature, "top": top, "regulariser": self.regulariser}
-        return change, used | chosen
+        return best_or_none(given, apply, used | chosen)
 
 
 @dataclass(frozen=True)
@@ -222,7 +191,7 @@ class Discriminator:
     def prepare(self, given: Given) -> Prepared:
         """Train D for each candidate and choose among them."""
         scores, labels, seen = given.choosing()
-        target, read = given.matrix.seen, READINGS[self.reading]
+        read = READINGS[self.reading]
         likeliest = gating.likeliest_temperature(scores, labels)
         gates = {share: self._gate(given, share, likeliest) for share in self.mixup}
         distances = gaps(scores, seen)[2]
@@ -242,11 +211,14 @@ class Discriminator:
             share, smoothing = candidates[figures.index(used["validation_H"])]
         temperature = smoothing * likeliest
 
-        def change(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-            odds = gates[share](read(scores, target, likeliest))
-            return gating.weighed(scores, target, odds, temperature)
+        def apply(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
+            odds = gates[share](read(scores, seen, likeliest))
+            return gating.weighed(scores, seen, odds, temperature)
 
-        return change, used | {"mixup": share, "temperature": temperature}
+        used |= {"mixup": share, "temperature": temperature}
+        if self.reading == "logits":  # of other classes there are others
+            return lambda scores, labels: apply(scores, given.matrix.seen), used
+        return best_or_none(given, apply, used)
 
     def _gate(self, given: Given, share: float, temperature: float) -> gating.Gate:
         """Return D: training images against as many made-up unseen ones."""
@@ -275,7 +247,10 @@ class Oracle:
 
         def change(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
             wrong = seen != seen[labels][:, None]
-            moved: np.ndarray = scores - wrong * (np.ptp(scores, axis=1, keepdims=True) + 1)
+            spread = np.ptp(scores, axis=1, keepdims=True)
+            # so far below that float32 tells them apart
+            gap = 1 + 1e-5 * (spread + np.abs(scores).max(axis=1, keepdims=True))
+            moved: np.ndarray = scores - wrong * (spread + gap)
             return moved
 
         return change, {}
@@ -291,3 +266,10 @@ _ALL: tuple[type[Rebalancing], ...] = (
 KINDS: Mapping[str, type[Rebalancing]] = {kind.name: kind for kind in _ALL}
 # kinds whose scores are log-probabilities
 PROBABILITIES = tuple(name for name, kind in KINDS.items() if kind.log_probabilities)
+
+
+def are_log_probabilities(matrix: "ScoreMatrix") -> bool:
+    """Return whether a rebalancing has made log-probabilities, at a temperature of its own."""
+    used = matrix.chosen.get(matrix.rebalancing)
+    kept = isinstance(used, Mapping) and KEPT.items() <= used.items()
+    return matrix.rebalancing in PROBABILITIES and not kept

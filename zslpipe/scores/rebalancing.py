@@ -18,9 +18,11 @@ from zslpipe.formats.scores import (
     read_scores,
     write_scores,
 )
+from zslpipe.formats.units import LOG_PROBABILITIES, LOGITS, stated_unit
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.scores.gating import keep_best
-from zslpipe.scores.kinds import KINDS, Given, Rebalancing
+from zslpipe.scores.choosing import Given
+from zslpipe.scores.gating import LIMIT, rounded
+from zslpipe.scores.kinds import KINDS, Rebalancing, are_log_probabilities
 from zslpipe.settings import parse_settings
 
 
@@ -37,19 +39,24 @@ def rebalance(
 
     ``validation`` and ``irrelevant`` are given where the kind with its settings needs them. Raises
     InputError for an unknown kind or setting, for a file that is missing, damaged or of another
-    run, for scores that are rebalanced already, and where a group of classes or images is empty.
+    run, for scores that are rebalanced already, where a group of classes or images is empty, and
+    for a kind that learns or chooses from scores that do not state their unit.
     """
     chosen = settings_of(kind, settings)
     matrix = _sound(read_scores(scores), scores)
     where = f"rebalancing {kind!r}"
     choosing, unrelated = None, None
+    if chosen.needs():
+        stated_unit(matrix.unit, f"{scores}, for {where}")
     if "validation" in chosen.needs():
         path = _given(validation, "validation", where)
         choosing = _sound(read_scores(path), path)
+        stated_unit(choosing.unit, f"{path}, for {where}")
         _check_validation(choosing, matrix, path)
     if "irrelevant" in chosen.needs():
         path = _given(irrelevant, "irrelevant", where)
         unrelated = read_irrelevant(path)
+        stated_unit(unrelated.unit, f"{path}, for {where}")
         check_run(unrelated, matrix, matrix.classes, path)
         if not len(matrix.scores["trainval"]):
             raise InputError(f"{scores}: trainval is empty; {where} learns from training images")
@@ -68,7 +75,7 @@ def settings_of(kind: str, settings: Mapping[str, Any]) -> Rebalancing:
 
 
 def rebalanced(kind: Rebalancing, given: Given) -> ScoreMatrix:
-    """Return the score matrix of ``given`` after rebalancing.
+    """Return the score matrix of ``given`` after rebalancing, in the unit that it is in then.
 
     Float32, finite. Rounding makes no ties: the best class of either group stays the best of its
     group.
@@ -81,12 +88,21 @@ def rebalanced(kind: Rebalancing, given: Given) -> ScoreMatrix:
         if not len(before):  # a standard split sets no image of a seen class aside
             scores[split] = before
             continue
-        changed = change(before.astype(np.float64), matrix.labels[split]).astype(np.float32)
-        scores[split] = keep_best(before, changed, matrix.seen)
+        changed = change(before.astype(np.float64), matrix.labels[split])
+        scores[split] = rounded(before, changed, matrix.seen)
     chosen = dict(matrix.chosen)
     if used:
         chosen[kind.name] = used
-    return replace(matrix, scores=scores, rebalancing=kind.name, chosen=chosen)
+    result = replace(matrix, scores=scores, rebalancing=kind.name, chosen=chosen)
+    return replace(result, unit=_unit(matrix.unit, result))
+
+
+def _unit(before: str, result: ScoreMatrix) -> str:
+    """Return the unit of scores that were in ``before`` before they were rebalanced."""
+    if are_log_probabilities(result):
+        return LOG_PROBABILITIES
+    # a constant makes other scores of log-probabilities, of which a softmax can be taken
+    return LOGITS if before and result.rebalancing != "none" else before
 
 
 def _given(path: Path | None, name: str, where: str) -> Path:
@@ -108,6 +124,10 @@ def _sound(matrix: ScoreMatrix, path: Path) -> ScoreMatrix:
     if matrix.seen.all() or not matrix.seen.any():
         absent = "unseen" if matrix.seen.all() else "seen"
         raise InputError(f"{path}: no {absent} class; there is nothing to rebalance")
+    highest = max(float(np.abs(part).max(initial=0)) for part in matrix.scores.values())
+    if highest > LIMIT / 10:
+        told = f"scores up to {highest:.4g}, with which float32 cannot reckon"
+        raise InputError(f"{path}: {told}; divide all scores of the run by one number")
     return matrix
 
 

@@ -58,6 +58,8 @@ def _read(scores: Sequence[Path]) -> dict[str, ScoreMatrix]:
     found: dict[str, ScoreMatrix] = {}
     for path in scores:
         matrix = read_scores(path)
+        if not len(matrix.labels["test_unseen"]):
+            raise InputError(f"{path}: test_unseen is empty; there is no confusion to draw")
         label = result_label(matrix.method, matrix.variant, matrix.rebalancing)
         found.setdefault(label, matrix)
         _check_same(path, matrix, scores[0], next(iter(found.values())))

@@ -18,6 +18,7 @@ from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.overlays import show_picture
 from zslpipe.reports.figures.style import STYLE, class_title, save_figure, write_around
 from zslpipe.scores.gating import log_softmax
+from zslpipe.scores.kinds import are_log_probabilities
 
 TOP = 3  # Classifier Crafting, fig. 6 and 8: predictions shown
 IMAGES = 4  # ours: of unseen and of seen classes each; two columns fill a page
@@ -124,11 +125,12 @@ def probabilities(
     temperature = 1.0
     if isinstance(used, Mapping) and "temperature" in used:
         temperature = float(used["temperature"])
+    divided = are_log_probabilities(after)
     first, second = {}, {}
     for split in before.scores:
         first[split] = np.exp(log_softmax(before.scores[split], temperature))
-        # a kind that chooses a temperature has divided by it, the others keep the scores' unit
-        second[split] = np.exp(log_softmax(after.scores[split]))
+        # log-probabilities have been divided by it already
+        second[split] = np.exp(log_softmax(after.scores[split], 1.0 if divided else temperature))
     return first, second
 
 
