@@ -27,6 +27,7 @@ import numpy as np
 
 from zslpipe.formats.identity import run_hash
 from zslpipe.formats.metrics import FURTHER_METRICS, IDENTITY, write_metrics_file
+from zslpipe.formats.published_sizes import split_of_sizes
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
 from zslpipe.scores.calibration import states
@@ -112,11 +113,12 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     accuracies of each class.
 
     The curve keeps at most 400 points, its ends among them. What is not defined (no test image) has
-    no key.
+    no key. A split is a published one where its sizes say so, whatever the file calls it.
     """
     scores = np.concatenate([matrix.scores["test_seen"], matrix.scores["test_unseen"]])
     labels = np.concatenate([matrix.labels["test_seen"], matrix.labels["test_unseen"]])
     seen, result = matrix.seen, {name: getattr(matrix, name) for name in (*IDENTITY, "seed")}
+    result["protocol"] = split_of_sizes(matrix.protocol, _sizes(matrix))
     result["reads"] = dict(matrix.reads)
     result["run"] = run_hash(matrix.run)
     accuracies = per_class_accuracy(scores.argmax(axis=1), labels, len(seen))
@@ -140,6 +142,13 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     result["per_class"] = {name: _by_class(matrix.classes, *part) for name, part in parts.items()}
     result["images"] = {split: len(matrix.labels[split]) for split in ("test_seen", "test_unseen")}
     return result
+
+
+def _sizes(matrix: ScoreMatrix) -> dict[str, int]:
+    """Return how many images each split has, and how many classes are seen and unseen."""
+    images = {split: len(labels) for split, labels in matrix.labels.items()}
+    seen = int(matrix.seen.sum())
+    return {**images, "seen": seen, "unseen": len(matrix.seen) - seen}
 
 
 def _further(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> dict[str, float]:

@@ -110,6 +110,7 @@ def logistic(features: np.ndarray, positive: np.ndarray, regulariser: float) -> 
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         fitted = LogisticRegression(C=regulariser, max_iter=5000).fit(features, positive)
     for warning in told[:1]:
         said = " ".join(str(warning.message).split()[:8])

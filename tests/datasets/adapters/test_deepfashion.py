@@ -109,7 +109,7 @@ def test_sizes_that_are_not_the_published_ones_are_told(tmp_path, caplog):
     assert f"test is 172, {PRINTED_TESTING} expected" in caplog.messages
     assert not [text for text in caplog.messages if text.startswith(("seen is", "unseen is"))]
     assert index.validation.sum() == 6  # as published, whatever the number of seen classes
-    assert index.protocol == "proposed split, other sizes"
+    assert index.protocol == "published categories, other sizes"
 
 
 def test_the_published_sizes_are_the_proposed_split(tmp_path, monkeypatch):

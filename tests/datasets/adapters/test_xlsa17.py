@@ -51,6 +51,8 @@ def test_true_counts_of_the_layout_are_the_published_ones(tmp_path, known_as):
     index = read(settings | {"known_as": known_as}, tmp_path)
     expected = EXPECTED[known_as]
     assert all(value == getattr(expected, name) for name, value in index_sizes(index).items())
+    assert index.protocol == "proposed split"
+    assert read(settings, tmp_path).protocol == "proposed split"  # whatever it is called
     assert not any("expected" in note for note in index.notes)
 
 
@@ -243,9 +245,10 @@ def test_pooled_features_keep_rows_and_order(tmp_path):
 def test_whose_split_it_is_and_whether_there_are_images(tmp_path):
     settings = lookalike.write_xlsa17(tmp_path)
     index = read(settings, tmp_path)
-    assert (index.protocol, index.has_images) == ("proposed split", True)
+    cut = "split of att_splits.mat, not of the published sizes"
+    assert (index.protocol, index.has_images) == (cut, True)
     known = read(settings | {"known_as": "CUB"}, tmp_path)
-    assert known.protocol == "split of att_splits.mat, not of the published sizes"
+    assert known.protocol == cut
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists/others.txt").write_text(f"{index.class_names[0]}\n{index.class_names[3]}\n")
     bare = {name: value for name, value in settings.items() if name != "images"}
@@ -269,7 +272,7 @@ def test_the_standard_split_sets_no_image_of_a_seen_class_aside(tmp_path, genera
     with pytest.raises(InputError, match=r"no variable 'test_seen_loc'; .* protocol: standard"):
         read(settings, tmp_path)
     index = read(settings | {"protocol": "standard"}, tmp_path)
-    assert index.protocol == "standard split"
+    assert index.protocol == "standard split of att_splits.mat, not of the published sizes"
     assert len(index.splits["test_seen"]) == 0
     every_seen = np.flatnonzero(proposed.seen[proposed.labels])
     assert np.array_equal(np.sort(index.splits["trainval"]), every_seen)

@@ -99,14 +99,14 @@ def test_another_split_has_no_published_numbers_and_is_told_below(tmp_path):
     assert [cub[f"{name}_published"] for name in METRICS] == [""] * 4
     assert [sun[f"{name}_published"] for name in METRICS] == ["", "52.30", "24.30", "33.20"]
     text = (tmp_path / "tables" / "main.md").read_text()
-    assert "Not the papers' proposed split:\n\n- CUB: own split (birds_50%.txt)\n" in text
+    assert "Not divided as in the papers:\n\n- CUB: own split (birds_50%.txt)\n" in text
     assert "- CUB, dazle" not in text and "- SUN, dazle, default: dazle, table 2" in text
     comments = [
         line
         for line in (tmp_path / "tables" / "main.tex").read_text().splitlines()
         if line.startswith("%")
     ]
-    assert comments[1] == "% Not the papers' proposed split: CUB: own split (birds_50%.txt)"
+    assert comments[1] == "% Not divided as in the papers: CUB: own split (birds_50%.txt)"
     rows(tmp_path, paths[1])
     assert "proposed split" not in (tmp_path / "tables" / "main.md").read_text()
 

@@ -17,7 +17,6 @@ import numpy as np
 from zslpipe.datasets.reading import attributes, copies, image_files, splits, turned
 from zslpipe.datasets.reading.class_names import class_vectors, labels_by_name
 from zslpipe.datasets.reading.expected_sizes import (
-    SPLIT_NAMES,
     compare_with_expected,
     expected_sizes,
     index_sizes,
@@ -144,12 +143,11 @@ def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
 def _judged(index: Index, chosen: Settings) -> Index:
     """Return the index with its protocol and, of a known dataset, how its sizes deviate."""
     own = chosen.unseen_classes
-    protocol = SPLIT_NAMES[chosen.protocol]
+    sizes, file = index_sizes(index), PurePosixPath(chosen.splits).name
+    protocol = name_of_split(chosen.protocol, file, sizes, chosen.known_as)
     notes = index.notes
     if chosen.known_as is not None:
-        sizes, file = index_sizes(index), PurePosixPath(chosen.splits).name
         notes = (*notes, *compare_with_expected(chosen.known_as, sizes, chosen.protocol))
-        protocol = name_of_split(chosen.protocol, file, sizes, chosen.known_as)
     if own is not None:
         protocol = f"{OWN_SPLIT} ({PurePosixPath(own).name})"
     return replace(index, notes=notes, protocol=protocol)

@@ -1,11 +1,12 @@
-"""Published sizes of the field's datasets, and how a dataset that is read compares with them."""
+"""How a dataset that is read compares with the published sizes."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from zslpipe.formats.index import PROPOSED_SPLIT, STANDARD_SPLIT, Index
+from zslpipe.formats.published_sizes import EXPECTED, STANDARD, ExpectedSizes, is_split
 from zslpipe.machine.errors import InputError, nearest
 
 logger = logging.getLogger(__name__)
@@ -16,37 +17,7 @@ logger = logging.getLogger(__name__)
 Protocol = Literal["proposed", "standard"]
 
 
-@dataclass(frozen=True)
-class ExpectedSizes:
-    """Published sizes of a dataset under a split (Xian et al. 2018, tables 1 and 2)."""
-
-    images: int
-    trainval: int
-    test_seen: int
-    test_unseen: int
-    seen: int
-    unseen: int
-    attributes: int
-    validation: int
-
-
 SPLIT_NAMES = {"proposed": PROPOSED_SPLIT, "standard": STANDARD_SPLIT}
-EXPECTED = {
-    "CUB": ExpectedSizes(11788, 7057, 1764, 2967, 150, 50, 312, 50),
-    "SUN": ExpectedSizes(14340, 10320, 2580, 1440, 645, 72, 102, 65),
-    "AWA1": ExpectedSizes(30475, 19832, 4958, 5685, 40, 10, 85, 13),
-    "AWA2": ExpectedSizes(37322, 23527, 5882, 7913, 40, 10, 85, 13),
-    "aPY": ExpectedSizes(15339, 5932, 1483, 7924, 20, 12, 64, 5),
-    "FLO": ExpectedSizes(8189, 5631, 1403, 1155, 82, 20, 1024, 20),
-}
-# Images of trainval and test_unseen under the standard split, which differs in nothing else.
-STANDARD = {
-    "CUB": (8855, 2933),
-    "SUN": (12900, 1440),
-    "AWA1": (24295, 6180),
-    "AWA2": (30337, 6985),
-    "aPY": (12695, 2644),
-}
 
 
 def expected_sizes(known_as: str, protocol: Protocol = "proposed") -> ExpectedSizes:
@@ -64,14 +35,20 @@ def expected_sizes(known_as: str, protocol: Protocol = "proposed") -> ExpectedSi
     return replace(EXPECTED[known_as], **divided)
 
 
-def name_of_split(protocol: Protocol, file: str, found: Mapping[str, int], known_as: str) -> str:
-    """Return the name of a file's split as an index has it; one of other sizes than are published
-    for the dataset is neither the proposed nor the standard one.
+def name_of_split(
+    protocol: Protocol, file: str, found: Mapping[str, int], known_as: str | None
+) -> str:
+    """Return the name of a file's split as an index has it: the proposed or the standard one where
+    its sizes are published for the dataset ``known_as``, for any where it is None.
     """
-    expected = expected_sizes(known_as, protocol)
-    divided = ("trainval", "test_seen", "test_unseen", "seen", "unseen")
-    if all(found[name] == getattr(expected, name) for name in divided):
-        return SPLIT_NAMES[protocol]
+    name = SPLIT_NAMES[protocol]
+    if known_as is None and is_split(name, found):
+        return name
+    if known_as is not None:
+        expected = expected_sizes(known_as, protocol)
+        divided = ("trainval", "test_seen", "test_unseen", "seen", "unseen")
+        if all(found[name] == getattr(expected, name) for name in divided):
+            return name
     named = f"{STANDARD_SPLIT} of {file}" if protocol == "standard" else f"split of {file}"
     return f"{named}, not of the published sizes"
 

@@ -7,7 +7,7 @@ stands as it is only beside a run that reads what the paper's did: network and p
 vectors, source of words. Beside another run it is in brackets in the md and grey in the tex, with
 a footnote that names what differs, which the csv has in ``published_differences``. The best epoch
 on the test images is a row of its own, behind all honest ones of its dataset. Below the md and
-above the tex stands which datasets have another split than the papers' proposed one.
+above the tex stands which datasets are not divided as in the papers.
 """
 
 import json
@@ -137,7 +137,7 @@ def _lists(results: pd.DataFrame, noted: Mapping[str, int]) -> dict[str, list[st
     """Return what is told of the rows: a heading and its lines."""
     beside = results[results[list(PUBLISHED)].notna().any(axis=1)]
     return {
-        "Not the papers' proposed split:": _other_splits(results),
+        "Not divided as in the papers:": _other_splits(results),
         "Printed in the papers:": _sources(beside),
         "In brackets (grey in tex), because the run had:": [
             f"{superscript(number)} {text}" for text, number in noted.items()
