@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -12,6 +13,7 @@ sys.path.insert(0, workflow.basedir)
 
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
+from zslpipe.study.partial import clear_partial, write_partial
 from zslpipe.study.paths import braced, check_checkout, watched
 from zslpipe.study.study import Study, alternatives
 from zslpipe.study.targets import PICTURED_IMAGES
@@ -36,6 +38,7 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 paths = study.paths
+started = time.time()
 
 
 report: "workflow/report/workflow.rst"
@@ -81,3 +84,18 @@ include: "workflow/rules/gradcam.smk"
 include: "workflow/rules/irrelevant.smk"
 include: "workflow/rules/rebalance.smk"
 include: "workflow/rules/report.smk"
+
+
+# A failed run costs its rows, not the table: what succeeded is shown, marked partial.
+onerror:
+    try:
+        logs = [log] if isinstance(log, str) else log
+        failed = workflow.scheduler.failed
+        said = write_partial(study, workflow.dag, failed, started, logs)
+    except Exception as error:
+        said = f"no partial table: {type(error).__name__}: {error}\n"
+    sys.stderr.write(said)
+
+
+onsuccess:
+    clear_partial(study)

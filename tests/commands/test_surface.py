@@ -35,6 +35,7 @@ SURFACE = {
     "best-on-test": "--metrics! --history! --output!",
     "tables": "--runs --output! metrics...",
     "localization-tables": "--output! localizations...",
+    "partial-tables": "--output! --given!",
     "losses": "--output! histories...",
     "curves": "--runs --output! metrics...",
     "confusion": "--runs --output! matrices...",

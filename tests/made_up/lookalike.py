@@ -10,7 +10,7 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from zslpipe.datasets.reading.expected_sizes import EXPECTED, ExpectedSizes
+from zslpipe.formats.published_sizes import EXPECTED, ExpectedSizes
 
 SMALL = ExpectedSizes(
     images=96,

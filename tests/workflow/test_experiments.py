@@ -12,8 +12,8 @@ import yaml
 
 from tests.made_up import lookalike
 from tests.made_up.places import PACKAGE, ROOT
-from zslpipe.datasets.reading.expected_sizes import EXPECTED
 from zslpipe.formats.index import read_index
+from zslpipe.formats.published_sizes import EXPECTED
 from zslpipe.study.study import Study
 
 EXPERIMENTS = ROOT / "workflow" / "experiments"

@@ -12,6 +12,7 @@ import click
 
 from zslpipe.commands import datasets, features, people, reports, runs, scores
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.failures import record_failure
 from zslpipe.machine.interruption import EXIT_CODE, InterruptedTraining
 
 logger = logging.getLogger("zslpipe")
@@ -99,4 +100,5 @@ def _ended(code: int, message: str) -> int:
     """Say in one line why the command ended and return ``code``."""
     lines = [line.strip() for line in message.splitlines()]
     logger.error("%s", " ".join(lines))
+    record_failure(sys.argv[1:], " ".join(lines).removeprefix("error: "))
     return code

@@ -1,5 +1,6 @@
 """Tables and figures."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,24 @@ def make_localization_tables(output: Path, localizations: tuple[Path, ...]) -> N
     from zslpipe.reports.tables.localization import write_localization_tables
 
     write_localization_tables(localizations, output)
+
+
+@click.command("partial-tables")
+@_tables_option
+@click.option(
+    "--given", type=INPUT_FILE, required=True, help="JSON: what is there and what is missing."
+)
+def make_partial_tables(output: Path, given: Path) -> None:
+    """Write and show what a failed run has made.
+
+    The table of the results that are there, the missing ones with their reasons, and figures, all
+    marked partial.
+    """
+    from zslpipe.reports.partial import write_partial_report, write_partial_tables
+
+    contents = json.loads(given.read_text(encoding="utf-8"))
+    click.echo(write_partial_tables(contents, output).read_text(encoding="utf-8"))
+    write_partial_report(contents, output)
 
 
 @click.command("losses")

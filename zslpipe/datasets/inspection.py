@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zslpipe.datasets.reading.expected_sizes import EXPECTED
 from zslpipe.datasets.reading.split_files import GENERATIONS, read_split_file
 from zslpipe.formats.index import SPLITS, Index
+from zslpipe.formats.published_sizes import EXPECTED
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
 from zslpipe.pictures import load_picture

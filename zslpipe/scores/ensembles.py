@@ -216,4 +216,5 @@ def _logarithms(matrix: ScoreMatrix, split: str, temperature: float) -> np.ndarr
 def _mean(logarithms: Sequence[np.ndarray]) -> np.ndarray:
     """Return the log of the mean of probabilities given as logarithms, float32 and finite."""
     mean: np.ndarray = np.logaddexp.reduce(logarithms) - np.log(len(logarithms))
-    return np.maximum(mean, -LIMIT).astype(np.float32)
+    held: np.ndarray = np.maximum(mean, -LIMIT).astype(np.float32)
+    return held

@@ -197,7 +197,8 @@ def confidence(scores: np.ndarray, seen: np.ndarray, temperature: float) -> np.n
     """Return (image, 2) the best seen and the best unseen log-probability among all classes."""
     logarithms = log_softmax(scores, temperature)
     best = np.stack([logarithms[:, seen].max(axis=1), logarithms[:, ~seen].max(axis=1)], axis=1)
-    return np.maximum(best, LOWEST)
+    held: np.ndarray = np.maximum(best, LOWEST)
+    return held
 
 
 def logits(scores: np.ndarray, seen: np.ndarray, temperature: float) -> np.ndarray:

@@ -11,13 +11,12 @@ import scipy.io
 from tests.made_up import lookalike
 from zslpipe.datasets.adapters import xlsa17
 from zslpipe.datasets.reading.expected_sizes import (
-    EXPECTED,
-    STANDARD,
     expected_sizes,
     index_sizes,
 )
 from zslpipe.datasets.reading.splits import choose_validation
 from zslpipe.formats.index import Index, images_hash, read_index, write_index
+from zslpipe.formats.published_sizes import EXPECTED, STANDARD
 from zslpipe.machine.errors import InputError
 
 ALL = ("CUB", "SUN", "AWA1", "AWA2", "aPY", "FLO")

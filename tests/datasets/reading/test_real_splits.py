@@ -8,9 +8,10 @@ import pytest
 from tests.made_up.places import DATA
 from zslpipe.datasets.adapters import xlsa17
 from zslpipe.datasets.inspection import inspect_splits
-from zslpipe.datasets.reading.expected_sizes import EXPECTED, index_sizes
+from zslpipe.datasets.reading.expected_sizes import index_sizes
 from zslpipe.datasets.reading.split_files import LOCATIONS, read_split_file
 from zslpipe.formats.index import read_index
+from zslpipe.formats.published_sizes import EXPECTED
 from zslpipe.machine.errors import InputError
 
 pytestmark = [

@@ -21,15 +21,16 @@ KEY = (
 SIMILAR = 3  # RSAN, fig. 6: seen classes beside the class itself
 
 
-def confusions(scores: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
+def confusions(scores: Sequence[Path], output_stem: Path, note: str = "") -> tuple[Path, Path]:
     """Draw what the test images of one unseen class are predicted as, from scores.h5 of one
     dataset; return the png's and svg's paths.
 
-    A colour for each method, variant and rebalancing, from the first file given of it (the first
-    seed). The class is that of the median confusion (``median_class``), so neither the methods'
-    best nor their worst; bars: the shares of its images predicted as itself, as the three seen
-    classes that most are predicted as by all methods together, as any other class. Raises
-    InputError for no file, for several datasets, and for files of other classes or images.
+    ``note`` stands above. A colour for each method, variant and rebalancing, from the first file
+    given of it (the first seed). The class is that of the median confusion (``median_class``), so
+    neither the methods' best nor their worst; bars: the shares of its images predicted as itself,
+    as the three seen classes that most are predicted as by all methods together, as any other
+    class. Raises InputError for no file, for several datasets, and for files of other classes or
+    images.
     """
     found = _read(scores)
     matrix = next(iter(found.values()))
@@ -46,6 +47,7 @@ def confusions(scores: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
     titles = [f"{name}\n({kind})" for name, kind in zip(names, kinds, strict=True)]
     images = int((matrix.labels["test_unseen"] == chosen).sum())
     title = f"{matrix.dataset}: {images} images of unseen class {names[0]} predicted as"
+    title = "\n".join(filter(None, [note, title]))
     return _draw(bars, [*titles, "any other\nclass"], title, output_stem)
 
 

@@ -14,13 +14,15 @@ from zslpipe.machine.errors import InputError
 from zslpipe.reports.figures.style import COLOURS, DASHES, STYLE, result_label, save_figure
 
 
-def seen_unseen_curves(metrics: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
+def seen_unseen_curves(
+    metrics: Sequence[Path], output_stem: Path, note: str = ""
+) -> tuple[Path, Path]:
     """Draw S over U in per cent from metrics.json files of one dataset and return the png's and
     svg's paths.
 
     One line for each method, variant and rebalancing, from the first file given of it (the first
-    seed); a dot marks the operating point (no constant subtracted); grey lines of equal H. Raises
-    InputError for several datasets, for none.
+    seed); a dot marks the operating point (no constant subtracted); grey lines of equal H; ``note``
+    stands above all. Raises InputError for several datasets, for none.
     """
     found = _read(metrics)
     curves = []
@@ -36,7 +38,7 @@ def seen_unseen_curves(metrics: Sequence[Path], output_stem: Path) -> tuple[Path
             _draw_curve(axes, curves[number], entry, result_label(*result), number)
         axes.set(xlim=(0, limits[0]), ylim=(0, limits[1]), axisbelow=True)
         dataset = next(iter(found.values()))["dataset"]
-        title = f"{dataset} (dot: operating point)"
+        title = "\n".join(filter(None, [note, f"{dataset} (dot: operating point)"]))
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
         axes.set(xlabel="U, unseen classes (%)", ylabel="S, seen classes (%)")
         figure.legend(loc="outside right center", fontsize=8)

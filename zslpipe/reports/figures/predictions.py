@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 from zslpipe.formats.index import Index, read_index
 from zslpipe.formats.scores import ScoreMatrix, read_scores
+from zslpipe.formats.units import LOGITS
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.overlays import show_picture
 from zslpipe.reports.figures.style import STYLE, class_title, save_figure, write_around
 from zslpipe.scores.gating import log_softmax
-from zslpipe.scores.kinds import are_log_probabilities
 
 TOP = 3  # Classifier Crafting, fig. 6 and 8: predictions shown
 IMAGES = 4  # ours: of unseen and of seen classes each; two columns fill a page
@@ -125,7 +125,7 @@ def probabilities(
     temperature = 1.0
     if isinstance(used, Mapping) and "temperature" in used:
         temperature = float(used["temperature"])
-    divided = are_log_probabilities(after)
+    divided = after.unit != LOGITS
     first, second = {}, {}
     for split in before.scores:
         first[split] = np.exp(log_softmax(before.scores[split], temperature))

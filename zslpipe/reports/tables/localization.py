@@ -33,9 +33,11 @@ TOLD = (
 )
 
 
-def write_localization_tables(paths: Sequence[Path], output_folder: Path) -> tuple[Path, ...]:
-    """Write localization.csv, .md and .tex from localization.json files (any order of seeds) and
-    return their paths.
+def write_localization_tables(
+    paths: Sequence[Path], output_folder: Path, name: str = "localization", note: str = ""
+) -> tuple[Path, ...]:
+    """Write localization.csv, .md and .tex (or of another ``name``, below a ``note``) from
+    localization.json files (any order of seeds) and return their paths.
 
     Rows: by dataset, then overall, groups, parts, each for seen and unseen images, then results in
     the order given. Spread: sample standard deviation (n - 1) over seeds. Raises InputError for no
@@ -52,7 +54,7 @@ def write_localization_tables(paths: Sequence[Path], output_folder: Path) -> tup
     rows = _in_order(rows)
     blocks = list(zip(rows["dataset"], rows["of"], strict=True))
     table = Table(rows[list(HEADER)], _titles(), len(COLUMNS), blocks)
-    return write_table(table, output_folder, "localization", TOLD, above=())
+    return write_table(table, output_folder, name, TOLD, above=(), heading=note)
 
 
 def _shares(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -49,9 +49,16 @@ TOLD_ON_TEST = (
 )
 
 
-def write_tables(metrics_paths: Sequence[Path], output_folder: Path) -> tuple[Path, ...]:
-    """Write main.csv, main.md and main.tex from metrics.json files (any order of seeds) and return
-    their paths.
+def write_tables(
+    metrics_paths: Sequence[Path],
+    output_folder: Path,
+    name: str = "main",
+    heading: str = "",
+    missing: Sequence[str] = (),
+) -> tuple[Path, ...]:
+    """Write main.csv, main.md and main.tex (or of another ``name``, below a ``heading``) from
+    metrics.json files (any order of seeds) and return their paths. ``missing`` names results that
+    should be there, a line each.
 
     A best_on_test.json is a file like any other. Rows: sorted by dataset, then in the order given,
     the best epochs on test last. Spread: sample standard deviation (n - 1) over seeds. Raises
@@ -72,11 +79,11 @@ def write_tables(metrics_paths: Sequence[Path], output_folder: Path) -> tuple[Pa
     marks = dict.fromkeys(PUBLISHED, numbers)
     blocks = list(zip(results["dataset"], results["on_test"], strict=True))
     table = Table(results[_header()], _titles(), len(COLUMNS), blocks, marks)
-    lists = _lists(results, noted)
+    lists = {"Missing:": list(missing)} | _lists(results, noted)
     above = [f"{heading} {line}" for heading, lines in lists.items() for line in lines]
     told = [TOLD, *([TOLD_ON_TEST] if results["on_test"].any() else [])]
     below = "\n\n".join([*told, *_listed(lists)])
-    return write_table(table, output_folder, "main", below, [*told[1:], *above])
+    return write_table(table, output_folder, name, below, [*told[1:], *above], heading)
 
 
 def _header() -> list[str]:

@@ -87,16 +87,23 @@ def over_seeds(
 
 
 def write_table(
-    table: Table, output_folder: Path, name: str, below: str, above: Sequence[str]
+    table: Table,
+    output_folder: Path,
+    name: str,
+    below: str,
+    above: Sequence[str],
+    heading: str = "",
 ) -> tuple[Path, ...]:
     """Write name.csv, name.md and name.tex, each whole or not at all, and return their paths.
 
-    ``below`` stands under the Markdown, ``above`` are comments over the tabular.
+    ``below`` stands under the Markdown, ``above`` are comments over the tabular; ``heading`` is the
+    first line of both.
     """
+    first = [heading] if heading else []
     texts = {
         "csv": table.frame.to_csv(index=False, float_format="%.2f", lineterminator="\n"),
-        "md": f"{_markdown(table)}\n\n{below}\n",
-        "tex": _latex(table, above),
+        "md": "\n\n".join([*first, _markdown(table), f"{below}\n"]),
+        "tex": _latex(table, [*first, *above]),
     }
     written = []
     for suffix, text in texts.items():
