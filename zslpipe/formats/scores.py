@@ -79,8 +79,8 @@ class ScoreMatrix:
     chosen: Mapping[str, object] = field(default_factory=dict)
     reads: Mapping[str, object] = field(default_factory=dict)
     rebalancing: str = "none"
-    run: Mapping[str, object] = field(default_factory=dict)
     unit: str = ""
+    run: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +96,8 @@ class IrrelevantScores:
     source: str
     classes: tuple[str, ...]
     scores: np.ndarray
-    run: Mapping[str, object] = field(default_factory=dict)
     unit: str = ""
+    run: Mapping[str, object] = field(default_factory=dict)
 
 
 def check_scores(matrix: ScoreMatrix, where: str) -> None:
