@@ -179,12 +179,12 @@ def test_a_run_reads_its_cache_or_its_images() -> None:
 
 def test_methods_that_publish_nothing_for_a_dataset_are_told() -> None:
     assert Study(given()).runs.notes == [
-        "config, datasets.creatures.settings_of: eszsl starts from its own defaults; it publishes "
-        "settings of no dataset, not of CUB"
+        "config, datasets.creatures.settings_of: eszsl publishes no settings for CUB and starts "
+        "from its own defaults"
     ]
     changes = "datasets.creatures.settings_of=FLO datasets.creatures.methods=[dazle]"
     assert Study(given(changes)).runs.notes == [
-        "config, datasets.creatures.settings_of: dazle starts from its own defaults; it publishes "
-        "settings of CUB, CUB standard split, SUN, AWA2, DeepFashion, not of FLO"
+        "config, datasets.creatures.settings_of: dazle publishes no settings for FLO (it does for "
+        "CUB, CUB standard split, SUN, AWA2, DeepFashion) and starts from its own defaults"
     ]
     assert Study(given("datasets.creatures.settings_of=null")).runs.notes == []

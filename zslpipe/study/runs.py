@@ -54,10 +54,11 @@ class Runs:
             name = self.datasets.entries[run.dataset].get("settings_of")
             published = read_method(run.method).published
             if name is not None and name not in published:
-                known = ", ".join(published) or "no dataset"
+                where = f"config, datasets.{run.dataset}.settings_of"
+                some = f" (it does for {', '.join(published)})" if published else ""
                 found.append(
-                    f"config, datasets.{run.dataset}.settings_of: {run.method} starts from its own "
-                    f"defaults; it publishes settings of {known}, not of {name}"
+                    f"{where}: {run.method} publishes no settings for {name}{some} and starts from "
+                    "its own defaults"
                 )
         return list(dict.fromkeys(found))
 

@@ -261,7 +261,7 @@ class RunSection:
 class Variants:
     """What else a method's section may say."""
 
-    variants: Annotated[Mapping[VariantName, Others], Apart]
+    variants: Annotated[Mapping[VariantName, Others], Apart] = field(default_factory=dict)
     """further rows of the table by name; each changes some of the method's settings"""
 
 

@@ -57,11 +57,11 @@ class Settings:
     """What a configuration can say about DeepFashion; files are relative to the data folder."""
 
     images: FileName | None = None  # the folder that holds img/
-    category_names: FileName = "Anno_coarse/list_category_cloth.txt"
-    categories: FileName = "Anno_coarse/list_category_img.txt"
-    attribute_names: FileName = "Anno_coarse/list_attr_cloth.txt"
-    attributes: FileName = "Anno_coarse/list_attr_img.txt"
-    partition: FileName = "Eval/list_eval_partition.txt"
+    category_names: FileName = "Anno_coarse/list_category_cloth.txt"  # a category a row
+    categories: FileName = "Anno_coarse/list_category_img.txt"  # each image's category
+    attribute_names: FileName = "Anno_coarse/list_attr_cloth.txt"  # an attribute a row
+    attributes: FileName = "Anno_coarse/list_attr_img.txt"  # each image's attributes
+    partition: FileName = "Eval/list_eval_partition.txt"  # each image's part: train, val, test
     unseen_classes: FileName | None = None  # text: class names, instead of the published ten
     validation_classes: FileName | None = None  # text: class names; else the published number
     seed: Seed = 0  # of the validation classes that no file gives

@@ -51,7 +51,7 @@ class Settings:
     """What a configuration can say about the demo dataset."""
 
     seed: Seed = 0  # of classes and pictures
-    images_per_class: AtLeastTwo = 50  # 24 seen classes to train on: methods take minutes
+    images_per_class: AtLeastTwo = 50  # pictures; with 24 classes to train on methods take minutes
     auxiliary_classes: AtLeastTwo = 64  # that the backbone is trained on
     auxiliary_images_per_class: PositiveInt = 32  # pictures of each
 
