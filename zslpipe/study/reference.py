@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from zslpipe.machine.ranges import told
 from zslpipe.provenance import PACKAGE
 from zslpipe.scores.kinds import KINDS
+from zslpipe.settings import known_names
 from zslpipe.study.declarations import (
     adapter_names,
     method_names,
@@ -105,15 +106,14 @@ def as_text() -> str:
     blocks = [INTRODUCTION.strip()]
     for title, kind in SECTIONS.items():
         blocks += _section(title, _first(kind), _described(kind))
-    blocks[blocks.index("## `datasets.NAME`") + 1] += (
-        f" Names for `settings_of`: {', '.join(f'`{name}`' for name in published_names())}."
-    )
+    names = ", ".join(f"`{name}`" for name in published_names())
+    blocks[blocks.index("## `datasets.NAME`") + 1] += f" Names for `settings_of`: {names}."
     for name in adapter_names():
         blocks += _adapter(name)
     title = "`words.NAME`"
     blocks += _section(title, *_commented("datasets.words", "Settings"))
     for name, kind in KINDS.items():
-        if dataclasses.fields(kind):
+        if known_names(kind, ()):
             rows = _rows(kind, field_comments(PACKAGE / "scores" / "kinds.py", kind.__name__))
             blocks += _section(f"`rebalancing.{name}`", _first(kind), rows)
     of_a_run = [*_described(RunSection), *_described(Variants)]
@@ -189,17 +189,22 @@ def _first(kind: type) -> str:
 
 def _described(kind: type) -> list[dict[str, str]]:
     """Return the rows of a class of the configuration, whose fields have docstrings."""
-    made = TypeAdapter(tuple[kind], config=DESCRIBED).json_schema()["$defs"][kind.__name__]
-    fields = made["properties"]
-    return _rows(kind, {name: field.get("description", "") for name, field in fields.items()})
+    schemas = _schemas(kind)
+    return _rows(kind, {name: one.get("description", "") for name, one in schemas.items()})
 
 
-def _rows(kind: type, meanings: Mapping[str, str]) -> list[dict[str, str]]:
+def _schemas(kind: Any) -> dict[str, Any]:
+    """Return the JSON schema of each field of a dataclass by name."""
+    made = TypeAdapter(tuple[kind], config=DESCRIBED).json_schema()
+    fields: dict[str, Any] = made["$defs"][kind.__name__]["properties"]
+    return fields
+
+
+def _rows(kind: Any, meanings: Mapping[str, str]) -> list[dict[str, str]]:
     """Return key, value, default and meaning of each field of a dataclass."""
-    made = TypeAdapter(tuple[kind], config=DESCRIBED).json_schema()["$defs"][kind.__name__]  # type: ignore[valid-type]
-    rows = []
+    rows, schemas = [], _schemas(kind)
     for field in dataclasses.fields(kind):
-        schema = _without_null(made["properties"][field.name])
+        schema = _without_null(schemas[field.name])
         row = {"key": f"`{field.name}`", "value": told(schema), "default": _default(field)}
         rows.append(row | {"source": "", "meaning": meanings.get(field.name, "")})
     return rows

@@ -37,8 +37,8 @@ def check_yaml(path: Path) -> None:
         return
     root = _composed(text, str(path))
     if not isinstance(root, yaml.MappingNode):
-        kinds = {"sequence": "a list", "scalar": "a single value"}
-        found = "nothing" if root is None else kinds[root.id]
+        kinds = {type(None): "nothing", yaml.SequenceNode: "a list"}
+        found = kinds.get(type(root), "a single value")
         raise InputError(f"{path}: holds {found}; a configuration holds keys, such as methods:")
 
 
