@@ -26,6 +26,14 @@ def test_slurm_limits_what_is_free(monkeypatch):
     assert 0 < free_memory(torch.device("cpu")) <= 101 * 2**20
 
 
+def test_a_gpu_of_a_number_that_is_not_there_is_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device_of(Compute(device="cuda:1")) == torch.device("cuda:1")
+    with pytest.raises(InputError, match=r"'cuda:2' and this machine has 2 GPU, up to cuda:1; "):
+        device_of(Compute(device="cuda:2"))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_asked_for_and_missing_is_one_line():
     with pytest.raises(

@@ -365,6 +365,9 @@ MISTAKES = {
     "data_root=$NOT_SET_ANYWHERE/x": (
         "config, data_root: '$NOT_SET_ANYWHERE/x': the variable $NOT_SET_ANYWHERE is not set"
     ),
+    "data_root=~nobody_like_this/x": (
+        "config, data_root: '~nobody_like_this/x': no folder of a user ~nobody_like_this is known; "
+    ),
     "words.drawn.dimension=0": "config, words.drawn.dimension: 0 is out of range; ",
     "words.other.kind=glove": "config, words.other: kind 'glove' needs a 'file'",
     "rebalancing.cosmo.top=0": "config, rebalancing.cosmo.top: 0 is out of range; ",

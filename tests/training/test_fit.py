@@ -191,15 +191,15 @@ def test_what_a_measurement_draws_changes_no_weight(tmp_path):
 
 
 class Diverging(Net):
-    """A network whose term ``size`` is not finite at the fifth step."""
+    """A network whose term ``size`` is not finite at one step, the fifth."""
 
-    def __init__(self, value: float):
+    def __init__(self, value: float, at: int = 5):
         super().__init__()
-        self.value = value
+        self.value, self.at = value, at
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         terms = super().loss(batch)
-        return terms | {"size": terms["size"] * (self.value if self.losses == 5 else 1.0)}
+        return terms | {"size": terms["size"] * (self.value if self.losses == self.at else 1.0)}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -210,7 +210,14 @@ def test_a_loss_that_is_not_finite_names_stage_epoch_step_and_term(tmp_path, val
         fit(model, data_of(tmp_path), batches, objective, EPOCHS, "refinement")
     text = str(caught.value)
     assert text.startswith(f"train refinement: loss term 'size' is {value} at epoch 2, step 2;")
-    assert "\n" not in text
+    assert "\n" not in text and text.endswith("the remedy: a smaller learning rate")
+
+
+def test_before_the_first_step_no_learning_rate_is_blamed(tmp_path):
+    model = Diverging(float("inf"), at=1)
+    with pytest.raises(NonFiniteLossError, match=r"at epoch 1, step 1; the remedy: features or se"):
+        objective = Objective(model.loss, torch.optim.SGD(model.parameters(), lr=0.1))
+        fit(model, data_of(tmp_path), batches, objective, EPOCHS, "refinement")
 
 
 if __name__ == "__main__":

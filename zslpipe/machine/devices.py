@@ -37,6 +37,8 @@ def device_of(compute: Compute) -> torch.device:
             f"compute.device is {compute.device!r} and this machine has no usable GPU; "
             "write cpu or auto"
         )
+    if compute.device.startswith("cuda:"):
+        _check_number(compute.device)
     if compute.device.startswith("cuda:") or compute.device == "cpu":
         return torch.device(compute.device)
     if assigned_by_scheduler(os.environ):
@@ -45,6 +47,17 @@ def device_of(compute: Compute) -> torch.device:
     # Threads of the job would open a context on the first GPU otherwise.
     torch.cuda.set_device(number)
     return torch.device("cuda", number)
+
+
+def _check_number(device: str) -> None:
+    """Raise InputError for the number of a GPU that this machine does not have."""
+    count = torch.cuda.device_count()
+    if int(device.removeprefix("cuda:")) >= count:
+        last = f"cuda:{count - 1}"
+        raise InputError(
+            f"compute.device is {device!r} and this machine has {count} GPU, up to {last}; write "
+            "that of one, or cuda for the first that is free"
+        )
 
 
 def free_memory(device: torch.device) -> int:

@@ -135,8 +135,14 @@ def _without_empty(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _expanded(folder: str) -> str:
-    """Return ``data_root`` with ~ and $VARIABLES looked up; InputError for one that is not set."""
-    found = os.path.expandvars(Path(folder).expanduser() if folder.startswith("~") else folder)
+    """Return ``data_root`` with ~ and $VARIABLES looked up; InputError for one that is not set, and
+    for a user that there is not.
+    """
+    try:
+        found = os.path.expandvars(Path(folder).expanduser() if folder.startswith("~") else folder)
+    except RuntimeError:
+        fault = f"no folder of a user {folder.split('/')[0]} is known; write the whole path"
+        raise InputError(f"config, data_root: {folder!r}: {fault}") from None
     unknown = VARIABLE.search(found)
     if unknown:
         raise InputError(f"config, data_root: {folder!r}: the variable {unknown[0]} is not set")

@@ -183,10 +183,14 @@ class _Loop:
         values = torch.stack([term.float() for _, _, term in self.pending]).double().tolist()
         for (step, name, _), value in zip(self.pending, values, strict=True):
             if not math.isfinite(value):
-                raise NonFiniteLossError(
-                    f"{self.label}: loss term {name!r} is {value} at epoch {self.state.epoch + 1}, "
-                    f"step {step}; a smaller learning rate is the usual remedy"
+                place, remedy = (
+                    f"epoch {self.state.epoch + 1}, step {step}",
+                    "a smaller learning rate",
                 )
+                if place == "epoch 1, step 1":  # nothing is learnt yet
+                    remedy = "features or settings of the loss within what float32 holds"
+                said = f"loss term {name!r} is {value} at {place}; the remedy: {remedy}"
+                raise NonFiniteLossError(f"{self.label}: {said}")
             total, count = self.state.sums.get(name, (0.0, 0))
             self.state.sums[name] = (total + value, count + 1)
         self.pending.clear()
