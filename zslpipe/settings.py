@@ -8,6 +8,7 @@ anything, and no number is infinite or nan.
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -69,6 +70,8 @@ def _check_numbers(value: Any, where: str, path: Sequence[str]) -> None:
     become infinite or zero.
     """
     place = f"{where}, {'.'.join(path)}: {value!r}"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{place} is not a finite number; write one")
     if isinstance(value, int) and abs(value) >= WHOLE:
         raise InputError(f"{place} is out of range; give a whole number below 2**63")
     if isinstance(value, float) and value != 0 and not SMALLEST <= abs(value) < LARGEST:
@@ -153,7 +156,11 @@ def _hint(value: object, kind: str) -> str:
 
 
 def number_hint(text: str) -> str:
-    """Return the advice for ``1e-4``, which YAML reads as a string, and nothing for other texts."""
+    """Return the advice for ``1e-4``, which YAML reads as a string, for a number in quotes, and
+    nothing for other texts.
+    """
+    if re.fullmatch(r"[+-]?\d+(\.\d*)?", text):
+        return ' (a text: take its quotes away; on the command line use --config set="...")'
     if not re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text):
         return ""
     mantissa, exponent = re.split("[eE]", text)

@@ -286,6 +286,13 @@ MISTAKES = {
     "eszsl.feature_regulariser=-1": "config, eszsl.feature_regulariser: -1 is out of range; ",
     "mlis.hidden=0": "config, mlis.hidden: 0 is out of range; give a whole number above 0",
     "extractors.fine.size=224.0": "config, extractors.fine.size: 224.0 is not of type int",
+    "extractors.fine.size=5000": (
+        "config, extractors.fine.size: 5000 is out of range; give a whole number from 32 to 4096"
+    ),
+    "rebalancing.calibrated_stacking.factor=.nan": (
+        "config, rebalancing.calibrated_stacking.factor: nan is not a finite number; write one"
+    ),
+    "seeds=['0']": "config, seeds.0: '0' is not of type int (a text: take its quotes away; on the ",
     "extractors.fine.batch_size=512": "config, extractors.fine.batch_size: 512 is out of range; ",
     "datasets.creatures.words=null": (
         "config, datasets.creatures: method 'dazle' reads word vectors; set 'words' to one of: "

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.made_up.places import PACKAGE
+from zslpipe.commands.runs import Spec
 from zslpipe.features.extraction import Extractor
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.ranges import AnyNumber, schema_of
@@ -25,6 +26,7 @@ def declared() -> dict[str, type]:
         "study.sections.RunSection": RunSection,
         "study.sections.Variants": Variants,
         "machine.devices.Compute": Compute,
+        "commands.runs.Spec": Spec,
         "features.extraction.Extractor": Extractor,
     }
     for name in method_names():
@@ -75,17 +77,10 @@ def test_a_number_without_a_range_is_found() -> None:
 
 def test_every_class_that_settings_are_read_into_is_looked_at() -> None:
     """Settings are read by ``parse_settings(KIND, ...)``: each KIND is one of those above."""
-    kinds = {"Settings", "Configuration", "RunSection", "Variants", "Compute", "Extractor"}
+    kinds = {"Settings", "Configuration", "RunSection", "Variants", "Compute", "Extractor", "Spec"}
     # A method's Config, a kind of rebalancing, and, in study/config.py, either of these.
-    kinds |= {
-        "Spec",
-        "method.Config",
-        "module.Config",
-        "source.config",
-        "self.source.config",
-        "KINDS[kind]",
-        "kind",
-    }
+    kinds |= {"module.Config", "method.Config", "source.config", "self.source.config"}
+    kinds |= {"KINDS[kind]", "kind"}
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for call in path.read_text(encoding="utf8").split("parse_settings(")[1:]:

@@ -155,8 +155,8 @@ class Extractor:
 
     backbone: Text
     """demo, a torchvision classifier, or timm/NAME; stored = pooled features of the dataset"""
-    size: Annotated[int, Field(ge=32)]
-    """pixels"""
+    size: Annotated[int, Field(ge=32, le=4096)]
+    """pixels a side"""
     grid: PositiveInt
     """regions a side"""
     weights: FileName | None = None

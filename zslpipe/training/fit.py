@@ -183,10 +183,8 @@ class _Loop:
         values = torch.stack([term.float() for _, _, term in self.pending]).double().tolist()
         for (step, name, _), value in zip(self.pending, values, strict=True):
             if not math.isfinite(value):
-                place, remedy = (
-                    f"epoch {self.state.epoch + 1}, step {step}",
-                    "a smaller learning rate",
-                )
+                place = f"epoch {self.state.epoch + 1}, step {step}"
+                remedy = "a smaller learning rate"
                 if place == "epoch 1, step 1":  # nothing is learnt yet
                     remedy = "features or settings of the loss within what float32 holds"
                 said = f"loss term {name!r} is {value} at {place}; the remedy: {remedy}"
