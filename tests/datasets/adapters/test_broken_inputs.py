@@ -119,7 +119,7 @@ XLSA17 = {
         {"seed": "one"},
         "seed: 'one' is not of type int; write a whole number",
     ),
-    "unknown dataset name": (nothing, {"known_as": "CUP"}, "known_as 'CUP': did you mean 'CUB'"),
+    "unknown dataset name": (nothing, {"known_as": "CUP"}, "known_as: 'CUP' is none of CUB, "),
     "misspelt unseen class": (
         content("u.txt", lambda _: b"001.Some_Burd_0\n"),
         {"unseen_classes": "u.txt"},

@@ -162,7 +162,7 @@ def test_location_of_a_part_is_inside_it_and_nan_when_hidden():
             {"image_per_class": 3},
             "unknown setting 'image_per_class'; did you mean 'images_per_class'",
         ),
-        ({"images_per_class": 1}, "images_per_class: 1 is out of range; give a number from 2 up"),
+        ({"images_per_class": 1}, "images_per_class: 1 is out of range; give a whole number from"),
         ({"auxiliary_classes": "many"}, "auxiliary_classes: 'many'"),
     ],
 )
