@@ -2,6 +2,8 @@
 again.
 """
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.made_up.configuration import GIVEN, given
 from tests.made_up.places import ROOT
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical
+from zslpipe.study.datasets import folder_fingerprint
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.study import Study
 
@@ -188,3 +191,41 @@ def test_methods_that_publish_nothing_for_a_dataset_are_told() -> None:
         "CUB, CUB standard split, SUN, AWA2, DeepFashion) and starts from its own defaults"
     ]
     assert Study(given("datasets.creatures.settings_of=null")).runs.notes == []
+
+
+def test_an_image_folder_is_watched_where_it_is_the_users(tmp_path: Path) -> None:
+    """Path, size and time of every file that is no system's; the same wherever the folder lies."""
+    pictures = tmp_path / "here/pictures"
+    pictures.mkdir(parents=True)
+    for name in ("1.png", "2.png"):
+        (pictures / name).write_bytes(b"x")
+        os.utime(pictures / name, ns=(1, 10**18))
+    root = pictures.parent
+    shutil.copytree(root, tmp_path / "there")
+
+    def watched(root: Path) -> str:
+        folder_fingerprint.cache_clear()
+        given = "datasets.birds.source.images=pictures"
+        return study(f"data_root={root} {given}").datasets.watched("birds")
+
+    first = watched(root)
+    assert watched(tmp_path / "there") == watched(root) == first != ""
+    (pictures / ".DS_Store").write_bytes(b"x")
+    assert watched(root) == first
+    seen = {first}
+    changes = [
+        lambda: (pictures / "3.png").write_bytes(b"x"),
+        lambda: os.utime(pictures / "1.png", ns=(1, 10**18 + 1)),
+        lambda: (pictures / "2.png").rename(pictures / "4.png"),
+        lambda: (pictures / "4.png").unlink(),
+        lambda: (pictures / "5.png").symlink_to("nowhere"),
+    ]
+    for change in changes:
+        change()
+        seen.add(watched(root))
+    assert len(seen) == 1 + len(changes)
+    whole = (pictures / "1.png").stat()
+    (pictures / "1.png").write_bytes(b"xy")
+    os.utime(pictures / "1.png", ns=(1, whole.st_mtime_ns))
+    assert watched(root) not in seen
+    assert study().datasets.watched("creatures") == ""

@@ -275,7 +275,7 @@ def test_extraction_code_costs_no_extraction(checkout: Checkout) -> None:
     checkout.append("zslpipe/features/extraction.py", "\nADDED = 1\n")
     assert checkout.planned() == NOTHING
     checkout.replace(
-        "zslpipe/study/extractors.py", "FEATURES_VERSION = 1", "FEATURES_VERSION = 1001"
+        "zslpipe/study/extractors.py", "FEATURES_VERSION = 2", "FEATURES_VERSION = 1002"
     )
     assert "extract demo/demo_7x7" in checkout.planned()
 

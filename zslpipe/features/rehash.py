@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.errors import InputError
@@ -54,7 +52,7 @@ def _digests(index: Index, root: Path) -> list[int]:
     """
 
     def digest(row: int) -> int:
-        box: np.ndarray | None = None if index.boxes is None else index.boxes[row]
+        box = None if index.boxes is None else index.boxes[row].tolist()
         return read_digest(root / index.paths[row], box)
 
     with ThreadPoolExecutor(READERS, "digests") as threads:

@@ -92,7 +92,8 @@ def check_copies(
         leaks.append(f"{count} pictures lie in both {one} and {other}, {named}")
     if leaks and not published:
         raise InputError(f"{where}: {leaks[0]} (files of equal bytes); delete one of each")
-    copies = [(int(first[row]), row) for row in np.flatnonzero(first != np.arange(len(first)))]
+    rows: list[int] = np.flatnonzero(first != np.arange(len(first))).tolist()
+    copies = [(int(first[row]), row) for row in rows]
     within = [(row, copy) for row, copy in copies if labels[row] == labels[copy]]
     across = [(row, copy) for row, copy in copies if labels[row] != labels[copy]]
     return (

@@ -31,10 +31,8 @@ def list_pictures(root: Path, depths: range | None = None) -> Pictures:
     a picture if it begins like one.
     """
     listing = list_files(root)
-    usual, others = [], []
-    for file in listing.files:
-        named = PurePosixPath(file.path).suffix.lower() in SUFFIXES
-        (usual if named else others).append(file)
+    usual = [file for file in listing.files if _suffix(file) in SUFFIXES]
+    others = [file for file in listing.files if _suffix(file) not in SUFFIXES]
     unusual = [file for file in others if is_picture(root / file.path)]
     no_pictures = _paths_of(set(others).difference(unusual))
     taken = _paths_of([*usual, *unusual])
@@ -47,6 +45,11 @@ def list_pictures(root: Path, depths: range | None = None) -> Pictures:
         *_note("links or folders passed over that cannot be followed", listing.unread),
     )
     return Pictures(tuple(kept), notes)
+
+
+def _suffix(file: FoundFile) -> str:
+    """Return the suffix of a file's name in lower case, with its dot."""
+    return PurePosixPath(file.path).suffix.lower()
 
 
 def _paths_of(files: Sequence[FoundFile] | set[FoundFile]) -> list[str]:
