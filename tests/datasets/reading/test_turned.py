@@ -7,6 +7,7 @@ from PIL import Image
 from tests.made_up import lookalike
 from zslpipe.datasets.adapters import xlsa17
 from zslpipe.datasets.reading import turned
+from zslpipe.datasets.reading.image_files import measure_images
 from zslpipe.formats.index import read_index
 from zslpipe.pictures import open_picture
 
@@ -25,9 +26,8 @@ def test_a_box_and_a_place_keep_the_pixels_they_were_on(tmp_path, turn, ending):
     exif[ORIENTATION] = turn
     Image.fromarray(pixels).save(tmp_path / f"x.{ending}", exif=exif)
     picture = open_picture(tmp_path / f"x.{ending}")
-    turns = turned.orientations(tmp_path, [f"x.{ending}"])
-    sizes = np.array([picture.size])
-    assert turns.tolist() == [turn]
+    sizes, turns = measure_images(tmp_path, [f"x.{ending}"], "dataset")
+    assert (sizes.tolist(), turns.tolist()) == ([list(picture.size)], [turn])
     assert turned.stored_sizes(sizes, turns).tolist() == [[WIDTH, HEIGHT]]
     box = turned.turn_boxes(np.array([[2, 1, 9, 4]]), sizes, turns)[0]
     blue_or_red = np.asarray(picture.crop(tuple(box.tolist()))).reshape(-1, 3).sum(1)

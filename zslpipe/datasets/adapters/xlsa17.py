@@ -242,10 +242,9 @@ def _pictures(
         boxes = image_files.read_boxes(box_files, paths, None) if box_files else None
         note = "no image folder: pooled features of the .mat file only"
         return _Pictures(boxes=boxes, notes=(note,))
-    sizes = image_files.check_images(root, paths, where)
+    sizes, turns = image_files.measure_images(root, paths, where)
     if not box_files and chosen.parts is None:
         return _Pictures()
-    turns = turned.orientations(root, paths)
     noted, stored = turned.turn_note(turns), turned.stored_sizes(sizes, turns)
     boxes = image_files.read_boxes(box_files, paths, stored) if box_files else None
     shown = None if boxes is None else turned.turn_boxes(boxes, sizes, turns)

@@ -11,7 +11,7 @@ import numpy as np
 
 from zslpipe.datasets.reading.text_files import read_lines
 from zslpipe.machine.errors import InputError
-from zslpipe.pictures import FAULTS, fault, picture_size
+from zslpipe.pictures import FAULTS, fault, measure
 
 logger = logging.getLogger(__name__)
 
@@ -59,18 +59,25 @@ def _behind_anchor(stored: str, anchors: Sequence[str]) -> tuple[str, str]:
 
 def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
     """Return the (image, 2) width and height in pixels of the pictures as shown, from the files'
-    headers alone.
+    headers alone; InputError as :func:`measure_images`.
+    """
+    return measure_images(root, paths, where)[0]
+
+
+def measure_images(root: Path, paths: Sequence[str], where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (image, 2) width and height in pixels of the pictures as shown, and how EXIF says
+    that each lies (image,), 1 as stored, else turned to be shown: from the files' headers alone.
 
     Raises InputError with the first five names and the count where files are missing, or, with the
     reasons, are no images.
     """
     if not root.is_dir():
         raise InputError(f"{where}: image folder {root} does not exist")
-    sizes: dict[str, tuple[int, int]] = {}
+    found: dict[str, tuple[tuple[int, int], int]] = {}
     missing, unreadable = [], []
     for path in dict.fromkeys(paths):
         try:
-            sizes[path] = picture_size(root / path)
+            found[path] = measure(root / path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             missing.append(path)
         except FAULTS as error:
@@ -82,7 +89,8 @@ def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
             raise InputError(
                 f"{where}: {len(wrong)} of {total} image files under {root} {what}: {named}"
             )
-    return np.array([sizes[path] for path in paths], np.int64)
+    sizes, turns = [found[path][0] for path in paths], [found[path][1] for path in paths]
+    return np.array(sizes, np.int64), np.array(turns, np.int64)
 
 
 def read_boxes(files: Sequence[Path], paths: Sequence[str], sizes: np.ndarray | None) -> np.ndarray:

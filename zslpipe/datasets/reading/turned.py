@@ -2,21 +2,7 @@
 stores them; everything behind the index counts in the picture as it is shown.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
-
-from zslpipe.pictures import measure
-
-
-def orientations(root: Path, paths: Sequence[str]) -> np.ndarray:
-    """Return how EXIF says that each image lies (image,): 1 as stored, else turned to be shown.
-
-    For images that :func:`check_images` has passed.
-    """
-    turns = {path: measure(root / path)[1] for path in dict.fromkeys(paths)}
-    return np.array([turns[path] for path in paths], np.int64)
 
 
 def as_shown(places: np.ndarray, turn: int) -> np.ndarray:
@@ -38,14 +24,14 @@ def as_shown(places: np.ndarray, turn: int) -> np.ndarray:
 
 
 def stored_sizes(sizes: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Return the (image, 2) widths and heights of pictures as stored, from those as shown and their
-    :func:`orientations`.
+    """Return the (image, 2) widths and heights of pictures as stored, from those as shown and
+    EXIF's orientations ``turns`` (image,).
     """
     return np.where(turns[:, None] >= 5, sizes[:, ::-1], sizes)
 
 
 def turn_places(places: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Return (image, place, 2) places of :func:`as_shown` for the images' :func:`orientations`."""
+    """Return (image, place, 2) places of :func:`as_shown` for the images' orientations."""
     turned = places.copy()
     for row in np.flatnonzero(turns != 1):
         turned[row] = as_shown(places[row], int(turns[row]))
