@@ -78,7 +78,7 @@ def test_twelve_bits_in_sixteen_are_refused(tmp_path, name):
     else:
         Image.fromarray(dark).save(tmp_path / name)
     with pytest.raises(
-        InputError, match=r"16 bits a pixel, but no value above \d+: 12 bits stored"
+        InputError, match=r"16 bits a pixel, but no value above \d+: 12 bits or fewer"
     ):
         load_picture(tmp_path, name)
     black = np.zeros((3, 4), np.uint16)
@@ -98,6 +98,8 @@ def test_pixels_without_a_white_are_refused(tmp_path, pixels, message):
     Image.fromarray(pixels).save(tmp_path / "x.tif")
     with pytest.raises(InputError, match=f"not a readable image .*{message}"):
         load_picture(tmp_path, "x.tif")
+    with pytest.raises(ValueError, match=message):
+        picture_size(tmp_path / "x.tif")  # the header tells: no index lists it
 
 
 def on_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -62,6 +62,7 @@ def decode(data: bytes, box: Sequence[int] | None = None) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata, very large pictures
         with Image.open(io.BytesIO(data)) as image:
+            _refuse_without_white(image)
             tile = str(image.tile)
             image.load()
             turn = TURNS.get(_orientation(image))
@@ -82,10 +83,16 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _refuse_without_white(image: Image.Image) -> None:
+    """Raise ValueError for pixels of which no format says what white is, by the file's header."""
+    whole = image.mode == "I" and image.format not in ("PNG", "PPM")
+    if image.mode == "F" or whole:
+        kind = "32-bit" if whole else "floating-point"
+        raise ValueError(f"{kind} pixels: nothing says which value is white; store 8 bits")
+
+
 def _rgb(image: Image.Image, tile: str) -> Image.Image:
     """Return a decoded image as RGB; ``tile`` is how its file stores it, in Pillow's words."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels: nothing says which value is white; store 8 bits")
     if image.mode.startswith("I"):
         return _scaled(image)
     deep = DEEP_CHANNELS.search(tile) is not None
@@ -129,8 +136,6 @@ def _extrema(image: Image.Image) -> list[tuple[int, int]]:
 
 def _scaled(image: Image.Image) -> Image.Image:
     """Return a greyscale image of 16 bits as RGB of 8: white is 65535."""
-    if image.mode == "I" and image.format not in ("PNG", "PPM"):
-        raise ValueError("32-bit pixels: nothing says which value is white; store 8 bits")
     values = np.asarray(image).astype(np.int64)
     hidden = values == image.info.get("transparency", -1)
     _refuse_shallow(int(values.max()))
@@ -148,8 +153,8 @@ def _refuse_shallow(highest: int) -> None:
     """
     if 0 < highest < TWELVE_BITS:
         raise ValueError(
-            f"16 bits a pixel, but no value above {highest}: 12 bits stored in 16 would be shown "
-            "black; scale it and store 8 bits"
+            f"16 bits a pixel, but no value above {highest}: 12 bits or fewer, which would be shown "
+            "black; scale them and store 8 bits"
         )
 
 
@@ -170,7 +175,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     """Return width and height in pixels of a picture as shown, from the file's header, its pixels
     undecoded.
 
-    Raises one of FAULTS where the file is missing, no image, or larger than is opened.
+    Raises one of FAULTS where the file is missing, no image, larger than is opened, or its pixels
+    are of a kind that is refused.
     """
     return measure(path)[0]
 
@@ -182,6 +188,7 @@ def measure(path: Path) -> tuple[tuple[int, int], int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata, very large pictures
         with Image.open(path) as image:
+            _refuse_without_white(image)
             # Pillow decodes a whole PNG to look for an orientation behind the pixels.
             told = image.format != "PNG" or "exif" in image.info or b"eXIf" in path.read_bytes()
             orientation = _orientation(image) if told else 1
