@@ -153,7 +153,7 @@ def _refuse_shallow(highest: int) -> None:
     """
     if 0 < highest < TWELVE_BITS:
         raise ValueError(
-            f"16 bits a pixel, but no value above {highest}: 12 bits or fewer, which would be shown "
+            f"16 bits a pixel, but no value above {highest}: 12 bits or fewer, which would look "
             "black; scale them and store 8 bits"
         )
 
