@@ -119,6 +119,21 @@ def test_task_irrelevant_images_are_watched(checkout: Checkout) -> None:
     assert checkout.planned(FEATURES, INDEX, IRRELEVANT) == set()
 
 
+def test_features_are_made_where_they_are_asked_for_though_the_index_is_due(
+    checkout: Checkout,
+) -> None:
+    """An edit of an adapter makes the index due, of itself it costs no extraction."""
+    checkout.append("zslpipe/formats/index.py", "\nADDED = 1\n")
+    assert checkout.planned(FEATURES) == {"index mine"}
+    weights = checkout.folder.parent / "data/weights.pt"
+    weights.touch()
+    assert checkout.planned(FEATURES) == {"index mine", "extract mine/small"}
+    (checkout.folder / FEATURES).unlink()
+    assert checkout.planned(FEATURES) == {"index mine", "extract mine/small"}
+    checkout.snakemake("--cores", "1", FEATURES)
+    assert (checkout.folder / FEATURES).is_file()
+
+
 def test_a_broken_image_leaves_the_earlier_features_to_take_from(checkout: Checkout) -> None:
     image = checkout.folder.parent / "data/pictures/class 1/070.png"
     picture(image, 200)

@@ -2,7 +2,18 @@
 # FEATURES_VERSION is. Nor is a newer index or folder (ancient): what decides which images there are
 # is, and a job that reads features refuses those of other images. What decides stands in small
 # files of their own, because behind an ancient input that is to be written again Snakemake looks at
-# no parameters.
+# nothing else, neither parameters nor whether the output is there.
+
+
+def settled(made, sources, others=()):
+    """Return ``sources`` as ancient where ``made`` is there and no older than ``others``."""
+    there = Path(made).is_file()
+    newest = max(
+        (Path(other).stat().st_mtime for other in others if Path(other).is_file()), default=0
+    )
+    if there and Path(made).stat().st_mtime >= newest:
+        return ancient(sources)
+    return sources
 
 
 rule specify_backbone:
@@ -45,7 +56,9 @@ rule specify_features:
 rule pretrain:
     input:
         paths.backbone_settings,
-        images=ancient(paths.auxiliary),
+        images=lambda wildcards: settled(
+            paths.backbone.format(**wildcards), paths.auxiliary.format(**wildcards)
+        ),
     output:
         paths.backbone,
     conda:
@@ -67,7 +80,11 @@ rule extract:
         weights=lambda wildcards: watched(
             study.extractors.weights_file(wildcards.dataset, wildcards.extractor)
         ),
-        index=ancient(paths.index),
+        index=lambda wildcards: settled(
+            paths.features.format(**wildcards),
+            paths.index.format(**wildcards),
+            study.extractors.weights_file(wildcards.dataset, wildcards.extractor),
+        ),
     output:
         paths.features,
     wildcard_constraints:
