@@ -13,6 +13,7 @@ sys.path.insert(0, workflow.basedir)
 
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
+from zslpipe.study.copied import refuse_copied
 from zslpipe.study.partial import clear_partial, write_partial
 from zslpipe.study.paths import braced, check_checkout, watched
 from zslpipe.study.study import Study, alternatives

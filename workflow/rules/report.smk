@@ -1,9 +1,14 @@
 # Tables and figures: from score matrices and histories alone.
 
 
+def rows_made_here(wildcards):
+    refuse_copied(study.results.rows, workflow.persistence.metadata)
+    return study.results.tabled
+
+
 rule tables:
     input:
-        study.results.tabled,
+        rows_made_here,
     output:
         report(f"{paths.tables}/main.csv", caption="../report/table.rst", category="Tables"),
         f"{paths.tables}/main.md",
