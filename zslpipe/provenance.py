@@ -6,7 +6,7 @@ Imports no torch.
 import ast
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,12 @@ def canonical(value: object) -> str:
 def settings_hash(value: object) -> str:
     """Return a 16-digit hash of a JSON-able value, independent of the order of keys."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+def made_of_hash(settings: Mapping[str, object]) -> str:
+    """Return the hash of an adapter's complete settings; what is empty says nothing."""
+    kept = {name: value for name, value in settings.items() if value not in (None, [], {})}
+    return settings_hash(kept)
 
 
 def file_hash(path: Path) -> str:

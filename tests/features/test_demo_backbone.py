@@ -8,6 +8,7 @@ from PIL import Image
 from zslpipe.features import demo_backbone
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
+from zslpipe.machine.seals import is_sealed
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def test_weights_are_all_that_stays(images, tmp_path):
     demo_backbone.pretrain(images, output, "cpu")
     assert [path.name for path in output.parent.iterdir()] == ["backbone.pt"]
     assert torch.load(output, weights_only=True)
+    assert is_sealed(output)
 
 
 def test_a_second_process_is_told_who_trains_it(images, tmp_path):

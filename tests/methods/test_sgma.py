@@ -319,6 +319,16 @@ def test_the_stored_first_stage_is_that_of_the_network(tmp_path):
     assert inputs.read == (torch.arange(len(LABELS)) + 2).tolist()
 
 
+def test_a_damaged_first_stage_is_made_anew(tmp_path):
+    _, data = problem(tmp_path, "one")
+    stored = stored_first_stage(fresh(), data)
+    whole = stored.regions.copy()
+    with stored.path.open("r+b") as file:
+        file.seek(stored.slabs["regions"].offset + 10)
+        file.write(b"\x01\x02")
+    assert np.array_equal(stored_first_stage(fresh(), data).regions, whole)
+
+
 def test_a_finished_first_stage_is_used_again_and_another_stamps_made_anew(tmp_path):
     inputs, data = problem(tmp_path, "one")
     first = stored_first_stage(fresh(), data).pooled.copy()

@@ -35,7 +35,7 @@ import numpy as np
 
 from zslpipe.formats.hdf5 import array, attribute, read_hdf5, sealed, texts, write_texts
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.provenance import settings_hash
+from zslpipe.provenance import made_of_hash, settings_hash
 
 SPLITS = ("trainval", "test_seen", "test_unseen", "train", "val")
 # Xian et al. 2018; DeepFashion's is that of Huynh & Elhamifar 2020. Published numbers stand beside
@@ -193,12 +193,12 @@ def _check_split_classes(index: Index, where: str) -> None:
         raise InputError(f"{where}: the classes of val are not the validation classes")
 
 
-def write_index(index: Index, path: Path, settings: object = None) -> None:
+def write_index(index: Index, path: Path, settings: Mapping[str, object] | None = None) -> None:
     """Check ``index`` (InputError) and write it, whole or not at all, with the hash of the
-    adapter's ``settings`` where they are given. Same index, same bytes.
+    adapter's complete ``settings`` where they are given. Same index, same bytes.
     """
     check_index(index)
-    made_of = index.made_of if settings is None else settings_hash(settings)
+    made_of = index.made_of if settings is None else made_of_hash(settings)
     with sealed(path) as file:
         file.attrs["dataset"], file.attrs["adapter"] = index.dataset, index.adapter
         file.attrs["protocol"], file.attrs["has_images"] = index.protocol, index.has_images

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zslpipe.folders import list_files
-from zslpipe.provenance import PACKAGE, canonical, code_hash, module_hash, settings_hash
+from zslpipe.provenance import PACKAGE, canonical, code_hash, made_of_hash, module_hash
 from zslpipe.study.paths import PATHS, braced
 
 ADAPTERS = PACKAGE / "datasets" / "adapters"
@@ -26,7 +26,7 @@ IMAGE_SETTINGS = {
 
 def index_of(dataset: str, entry: Mapping[str, Any]) -> dict[str, str]:
     """Return what the index.h5 of a dataset's section says of itself."""
-    made_of = settings_hash(entry["source"])
+    made_of = made_of_hash(entry["source"])
     return {"dataset": dataset, "adapter": entry["adapter"], "made_of": made_of}
 
 

@@ -2,15 +2,20 @@
 while it trains.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from zslpipe.formats.features import BLOCK, BlockWriter, FeatureFile
+from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import work_folder
 from zslpipe.training.contract import TrainingData
+
+logger = logging.getLogger(__name__)
 
 # What a method gets back: arrays of all its training images, read through memory maps.
 StoredStage = FeatureFile
@@ -27,15 +32,12 @@ def stored(
 
     ``shapes``: name -> (shape over all images, type on the disk), in the order of compute's
     results; results beyond are not kept. A finished file with the run's stamp is taken as it is, an
-    unfinished one completed block by block.
+    unfinished one completed block by block, a damaged one made anew.
     """
     path = data.run.folder / f"{data.run.phase}.first_stage.h5"
-    if path.is_file():
-        finished = FeatureFile(path)
-        if finished.attributes["stamp"] == data.run.stamp:
-            for name in finished.slabs:
-                finished.check(name == "pooled")
-            return finished
+    finished = _finished(path, data.run.stamp) if path.is_file() else None
+    if finished is not None:
+        return finished
     writer = BlockWriter(work_folder(path), shapes, {"stamp": data.run.stamp})
     for block, batch in enumerate(data.in_order(BLOCK)):
         if block not in writer.done:
@@ -44,6 +46,18 @@ def stored(
             writer.write(block, _joined(pieces, shapes))
     writer.finish(path)
     return FeatureFile(path)
+
+
+def _finished(path: Path, stamp: str) -> StoredStage | None:
+    """Return a finished file, None where it is of another stamp or damaged."""
+    try:
+        finished = FeatureFile(path)
+        for name in finished.slabs:
+            finished.check(name == "pooled")
+    except InputError as error:
+        logger.info("made again: %s", error)
+        return None
+    return finished if finished.attributes["stamp"] == stamp else None
 
 
 def _joined(

@@ -234,11 +234,12 @@ def test_pooled_features_keep_rows_and_order(tmp_path):
         told = {
             "extractor": "res101",
             "weights": "from res101.mat",
+            "dataset": "mine",
             "images_hash": stamped,
             "complete": True,
         }
         assert dict(file.attrs) == told
-        assert list(file) == ["pooled"]
+        assert list(file) == ["checksums", "pooled"]
 
 
 def test_whose_split_it_is_and_whether_there_are_images(tmp_path):

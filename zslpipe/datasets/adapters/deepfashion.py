@@ -23,7 +23,7 @@ from zslpipe.formats.index import OWN_SPLIT, PROPOSED_SPLIT, Index, write_index
 from zslpipe.formats.published_sizes import DEEPFASHION as EXPECTED
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import FileName, Seed
-from zslpipe.settings import parse_settings
+from zslpipe.settings import as_plain, parse_settings
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         protocol=_protocol(chosen, deviations),
         has_images=chosen.images is not None,
     )
-    write_index(index, output, settings)
+    write_index(index, output, as_plain(chosen))
     for line in index.notes:
         logger.info("%s: %s", where, line)
 

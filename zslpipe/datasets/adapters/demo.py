@@ -25,7 +25,7 @@ from zslpipe.datasets.creatures import ATTRIBUTES, COLOURS, FORMS, PARTS
 from zslpipe.formats.index import Index, write_index
 from zslpipe.machine.files import temporary_name
 from zslpipe.machine.ranges import AtLeastTwo, Seed
-from zslpipe.settings import parse_settings
+from zslpipe.settings import as_plain, parse_settings
 
 # The class vectors that there are.
 SEMANTICS = ("att",)
@@ -151,7 +151,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     _render_auxiliary(chosen, auxiliary, output.parent / "auxiliary")
     paths = tuple(_picture(folder, number) for folder in folders for number in range(per_class))
     index = _index(output.parent.name, chosen, names, strengths, paths, locations)
-    write_index(index, output, settings)
+    write_index(index, output, as_plain(chosen))
 
 
 def _render_auxiliary(chosen: Settings, strengths: np.ndarray, target: Path) -> None:

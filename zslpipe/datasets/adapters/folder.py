@@ -18,7 +18,7 @@ from zslpipe.folders import is_hidden
 from zslpipe.formats.index import OWN_SPLIT, Index, write_index
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
-from zslpipe.settings import parse_settings
+from zslpipe.settings import as_plain, parse_settings
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         notes=(*notes, *equal, f"test_seen drawn with seed {chosen.seed}", note),
         protocol=OWN_SPLIT,
     )
-    write_index(index, output, settings)
+    write_index(index, output, as_plain(chosen))
     for line in index.notes:
         logger.info("%s: %s", where, line)
 

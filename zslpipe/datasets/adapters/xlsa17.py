@@ -29,7 +29,7 @@ from zslpipe.formats.features import write_pooled_features
 from zslpipe.formats.index import OWN_SPLIT, Index, images_hash, read_index, write_index
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
-from zslpipe.settings import parse_settings
+from zslpipe.settings import as_plain, parse_settings
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     if chosen.unseen_classes is not None and chosen.protocol == "standard":
         raise InputError(f"{where}: 'unseen_classes' make a split of their own; drop 'protocol'")
     index = _judged(_read(chosen, output.parent.name, data_root, where), chosen)
-    write_index(index, output, settings)
+    write_index(index, output, as_plain(chosen))
     for note in index.notes:
         logger.info("%s: %s", where, note)
 
