@@ -2,7 +2,7 @@
 
 
 def rows_made_here(wildcards):
-    refuse_copied(study.results.rows, workflow.persistence.metadata)
+    refuse_copied(study.results.rows, lambda name: workflow.persistence.metadata(IOFile(name)))
     return study.results.tabled
 
 
