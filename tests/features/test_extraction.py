@@ -29,6 +29,7 @@ from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.errors import InputError
 from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.networks.imagenet import DEVIATION, MEAN
+from zslpipe.provenance import file_hash
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -249,6 +250,8 @@ def test_the_weights_hash_is_of_the_weights_and_not_of_the_file(images, tmp_path
         hashes.append(str(FeatureFile(tmp_path / "x.h5").attributes["weights_hash"]))
     run(images, tmp_path / "x.h5", ["0.png"])
     first = str(FeatureFile(tmp_path / "x.h5").attributes["weights_hash"])
+    stamped = FeatureFile(tmp_path / "x.h5").attributes["weights_file"]
+    assert stamped == file_hash(images / "weights.pt")
     assert first == hashes[0] != hashes[1]
 
 

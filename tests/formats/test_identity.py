@@ -11,6 +11,7 @@ from tests.formats.test_scores import irrelevant, matrix
 from tests.made_up.miniature import miniature_index, write_miniature
 from tests.made_up.specification import SPEC
 from zslpipe.commands.cli import main
+from zslpipe.commands.inputs import cached_weights
 from zslpipe.formats.features import write_pooled_features
 from zslpipe.formats.identity import (
     check_features,
@@ -26,7 +27,9 @@ from zslpipe.formats.scores import write_irrelevant, write_scores
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
 from zslpipe.methods import eszsl
+from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.provenance import file_hash, settings_hash
+from zslpipe.runs.image_inputs import network_hash
 from zslpipe.runs.opening import open_run_inputs
 from zslpipe.runs.weights import save_weights
 from zslpipe.scores.evaluation import write_metrics
@@ -161,6 +164,15 @@ def test_a_run_opens_the_features_of_its_extractor_alone(tmp_path):
     opened = (paths["index"], tmp_path / "y.h5", tmp_path, tmp_path / "w.pt", CPU)
     open_run_inputs(spec, *opened)
     (tmp_path / "w.pt").write_bytes(b"others")
+    spec["cache"] = {"name": "y", "backbone": "demo", "features_version": 1}
+    state = DemoNetwork(classes=3).state_dict()
+    torch.save(state, tmp_path / "w.pt")
+    told = line(open_run_inputs, spec, *opened)
+    assert "weights_file: asked" in told
+    stamps["weights_hash"] = network_hash(spec["cache"], tmp_path / "w.pt")
+    write_pooled_features(tmp_path / "y.h5", np.ones((len(index.paths), 2)), stamps)
+    open_run_inputs(spec, *opened)  # the same network in another file
+    torch.save({name: value + 1 for name, value in state.items()}, tmp_path / "w.pt")
     assert "weights_file: asked" in line(open_run_inputs, spec, *opened)
 
 
@@ -293,3 +305,56 @@ def test_jobs_on_a_foreign_index_stop_before_they_begin(tmp_path, caplog, comman
     other = json.dumps({"another": asked})
     main([command, *arguments[:-1], other])
     assert "not what was asked" not in caplog.text
+
+
+def test_a_rebalancing_compares_all_that_it_reads(tmp_path, caplog):
+    write_scores(tmp_path / "scores.h5", matrix(run=RUN))
+    write_scores(tmp_path / "validation.h5", matrix(run=RUN | {"seed": 9}))
+    write_irrelevant(tmp_path / "irrelevant.h5", replace(irrelevant(), run=RUN | {"seed": 8}))
+    for name, seed in (("validation", 9), ("irrelevant", 8)):
+        caplog.clear()
+        command = ["rebalance", "--kind", "cosmo", "--scores", f"{tmp_path}/scores.h5"]
+        command += [f"--{name}", f"{tmp_path}/{name}.h5", "--output", f"{tmp_path}/out.h5"]
+        assert main([*command, "--run", json.dumps(RUN)]) == 1
+        assert f"{name}.h5: not what was asked: seed: asked 3, it says {seed}" in caplog.text
+
+
+def test_task_irrelevant_scores_are_of_the_runs_own_index(tmp_path, caplog, index):
+    write_index(index, tmp_path / "index.h5", {"images": "a"})
+    asked = {"dataset": "miniature", "adapter": "none", "made_of": "else"}
+    spec = SPEC | {"method": "eszsl", "input": "pooled", "index": asked, "seed": 0}
+    save_weights(torch.nn.Linear(2, 1), eszsl.Config(), spec, (2,), tmp_path / "weights.pt")
+    command = ["score-irrelevant", "--weights", f"{tmp_path}/weights.pt", "--output", "o.h5"]
+    arguments = ["--index", f"{tmp_path}/index.h5", "--irrelevant", f"{tmp_path}/index.h5"]
+    assert main([*command, *arguments]) == 1
+    assert "index.h5: not what was asked: made_of: asked 'else'" in caplog.text
+
+
+def test_the_weights_that_features_were_computed_by_are_found(tmp_path):
+    index = tmp_path / "results" / "demo" / "index.h5"
+    spec = {"cache": CACHE}
+    assert cached_weights(spec, tmp_path, index) is None
+    (tmp_path / "results" / "demo").mkdir(parents=True)
+    for path in (index.parent / "backbone.pt", tmp_path / "w.pt"):
+        path.write_bytes(b"weights")
+    assert cached_weights(spec, tmp_path, index) == index.parent / "backbone.pt"
+    assert cached_weights({"cache": CACHE | {"weights": "w.pt"}}, tmp_path, index).name == "w.pt"
+    assert cached_weights({"cache": CACHE | {"weights": "v.pt"}}, tmp_path, index) is None
+    assert cached_weights({"cache": {"backbone": "stored"}}, tmp_path, index) is None
+    assert cached_weights({}, tmp_path, index) is None
+
+
+def test_a_training_compares_the_weights_of_its_features(tmp_path, caplog):
+    paths = write_miniature(tmp_path)
+    index = read_index(paths["index"])
+    stamps = {"images_hash": images_hash(index), "weights_file": "0123"}
+    write_pooled_features(tmp_path / "y.h5", np.ones((len(index.paths), 2)), stamps)
+    torch.save(DemoNetwork(classes=3).state_dict(), tmp_path / "w.pt")
+    cache = {"name": "y", "backbone": "demo", "weights": "w.pt", "features_version": 1}
+    settings = {"feature_regulariser": 1.0, "class_regulariser": 1.0}
+    spec = SPEC | {"method": "eszsl", "input": "pooled", "cache": cache, "settings": settings}
+    command = ["train", "--spec", json.dumps(spec), "--index", str(paths["index"])]
+    command += ["--features", f"{tmp_path}/y.h5", "--data-root", str(tmp_path)]
+    assert main([*command, "--output", f"{tmp_path}/seed0", "--compute", '{"device": "cpu"}']) == 1
+    asked = file_hash(tmp_path / "w.pt")
+    assert f"weights_file: asked '{asked}', it says '0123'" in caplog.text

@@ -3,7 +3,7 @@ not.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,26 @@ SHARE_OF_FREE_MEMORY = 0.5
 
 
 def open_features(
-    path: Path, index: Index, spec: Mapping[str, Any], weights: Path | None
+    path: Path,
+    index: Index,
+    spec: Mapping[str, Any],
+    weights: Path | None,
+    network_hash: Callable[[Mapping[str, Any], Path], str],
 ) -> FeatureFile:
     """Return an open feature file; raises InputError unless its rows are the images of ``index``,
     in that order, and it is of the extractor that the run ``spec`` names (its ``cache``; any, where
-    that is left out) with the network's ``weights`` (a file, None where it is not known).
+    that is left out) with the network's ``weights`` (a file, None where it is not known). Another
+    file with the same network will do, which ``network_hash`` tells.
     """
     file = FeatureFile(path)
+    asked, stamps = spec.get("cache"), file.attributes
     hashed = "" if weights is None else file_hash(weights)
+    differs = stamps.get("weights_file", "") not in ("", hashed)
+    if asked and weights and differs and network_hash(asked, weights) == stamps.get("weights_hash"):
+        hashed = ""
     is_own = bool(spec.get("index")) and index.made_of != ""
-    check_images(path, file.attributes, index, is_own)
-    check_features(path, file.attributes, index, spec.get("cache"), hashed)
+    check_images(path, stamps, index, is_own)
+    check_features(path, stamps, index, asked, hashed)
     return file
 
 

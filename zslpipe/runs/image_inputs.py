@@ -57,6 +57,13 @@ def open_images(
     return inputs, trunk, state_hash(trunk)
 
 
+def network_hash(described: Mapping[str, Any], weights: Path) -> str:
+    """Return the hash of the network that an extractor's section describes with the weights of a
+    file, as an extraction stamps it: whatever else lies in the file.
+    """
+    return state_hash(build_trunk(described["backbone"], str(weights), described.get("layer")))
+
+
 class _Crops(Dataset[tuple[Tensor, str]]):
     """Crops of image files."""
 

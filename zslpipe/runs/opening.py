@@ -12,7 +12,7 @@ from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import file_hash, settings_hash
 from zslpipe.runs.cached_inputs import CachedInputs, open_features
-from zslpipe.runs.image_inputs import open_images
+from zslpipe.runs.image_inputs import network_hash, open_images
 from zslpipe.runs.models import RunInputs
 
 
@@ -55,7 +55,7 @@ def open_run_inputs(
         raise InputError(
             f"{spec['method']} reads {spec['input']}: give its feature file with --features"
         )
-    file = open_features(features, index, spec, weights)
+    file = open_features(features, index, spec, weights, network_hash)
     cached = CachedInputs(file, spec["input"] == "pooled", device)
     identity = settings_hash([file_hash(index_path), file.contents])
     return RunInputs(index, cached, device, identity, features=file)
