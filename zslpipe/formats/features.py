@@ -250,7 +250,7 @@ class FeatureFile:
             start, last = block * BLOCK, min((block + 1) * BLOCK, images) - 1
             checksum = 0
             for values in maps:  # straight from the page cache: a copy takes twice as long
-                checksum = zlib.crc32(values[start : last + 1], checksum)
+                checksum = zlib.crc32(values[start : last + 1].data, checksum)
             if checksum != self.checksums[block].flat[column]:
                 raise InputError(
                     f"{self.path}: {name} of the images {start} to {last} are not what was "

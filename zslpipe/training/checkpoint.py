@@ -77,7 +77,7 @@ def load_checkpoint(path: Path, state: TrainingState, run: TrainingRun) -> None:
     try:
         check_seal(path)
     except ValueError as error:
-        logger.info("%s is damaged (%s): starting afresh", path.name, error)
+        logger.info("%s is damaged (%s): left behind", path.name, error)
         return
     saved = torch.load(path, map_location=run.device, weights_only=True)
     if saved["stamp"] != run.stamp:
