@@ -25,6 +25,7 @@ Layout (all class and image numbers 0-based)::
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,10 +33,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from zslpipe.formats.class_vectors import all_alike, normalised, notes_on_likeness
 from zslpipe.formats.hdf5 import array, attribute, read_hdf5, texts, write_texts
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.files import written_whole
 from zslpipe.provenance import settings_hash
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("trainval", "test_seen", "test_unseen", "train", "val")
 # Xian et al. 2018; DeepFashion's is that of Huynh & Elhamifar 2020. Published numbers stand beside
@@ -82,22 +86,13 @@ class Index:
     def class_vectors(self, kind: str, normalisation: str) -> np.ndarray:
         """Return the (class, ?) vectors of one kind, float64, normalised as asked.
 
-        ``normalisation``: ``none``; ``unit`` (each class has unit Euclidean length); ``minmax``
-        (each column to [0, 1]). Raises InputError for an unknown kind or normalisation.
+        ``normalisation`` as :func:`zslpipe.formats.class_vectors.normalised`. Raises InputError
+        for an unknown kind or normalisation.
         """
         if kind not in self.semantics:
             known = nearest(kind, self.semantics)
             raise InputError(f"dataset {self.dataset!r} has no class vectors {kind!r}; {known}")
-        vectors = np.asarray(self.semantics[kind], np.float64)
-        if normalisation == "unit":
-            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        elif normalisation == "minmax":
-            low, high = vectors.min(axis=0), vectors.max(axis=0)
-            vectors = (vectors - low) / np.maximum(high - low, 1e-12)
-        elif normalisation != "none":
-            known = nearest(normalisation, ("none", "unit", "minmax"))
-            raise InputError(f"normalisation {normalisation!r}: {known}")
-        return vectors
+        return normalised(np.asarray(self.semantics[kind], np.float64), normalisation)
 
 
 def images_hash(index: Index) -> str:
@@ -122,6 +117,9 @@ def check_index(index: Index) -> None:
         if len(index.splits[name]) == 0 and name not in may_be_empty:
             raise InputError(f"{where}: split {name} is empty")
     _check_splits(index, where)
+    if index.semantics and all(map(all_alike, index.semantics.values())):
+        fault = f"all {len(index.class_names)} classes have the same class vector"
+        raise InputError(f"{where}: {fault}; give attributes by which classes differ")
     for kind, vectors in index.semantics.items():
         bad = ~np.isfinite(vectors).all(axis=1) | ~np.any(vectors, axis=1)
         if bad.any():
@@ -193,12 +191,18 @@ def _check_split_classes(index: Index, where: str) -> None:
 
 
 def write_index(index: Index, path: Path) -> None:
-    """Check ``index`` (InputError) and write it, whole or not at all. Same index, same bytes."""
+    """Check ``index`` (InputError) and write it, whole or not at all. Same index, same bytes.
+
+    Classes that no method can tell apart are noted in the file, and the log warns of them.
+    """
     check_index(index)
+    likeness = notes_on_likeness(index.semantics, index.class_names, index.seen)
+    for note in likeness:
+        logger.warning("dataset %r: %s", index.dataset, note)
     with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["dataset"], file.attrs["adapter"] = index.dataset, index.adapter
         file.attrs["protocol"], file.attrs["has_images"] = index.protocol, index.has_images
-        file.attrs["notes"] = json.dumps(index.notes)
+        file.attrs["notes"] = json.dumps((*index.notes, *likeness))
         write_texts(file, "images/path", index.paths)
         file["images/label"] = index.labels.astype(np.int32)
         write_texts(file, "classes/name", index.class_names)

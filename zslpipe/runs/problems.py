@@ -2,14 +2,19 @@
 validation classes.
 """
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from zslpipe.formats.class_vectors import all_alike, groups_alike, told_groups
 from zslpipe.formats.index import Index
+from zslpipe.machine.errors import InputError
 from zslpipe.training.contract import Classes
+
+logger = logging.getLogger(__name__)
 
 # Share of the training classes' images set aside to measure S while choosing (ours: the proposed
 # splits' own 20 %).
@@ -34,14 +39,47 @@ def classes_of(
 ) -> Classes:
     """Return all classes of a dataset with class vectors of one kind and the attributes' word
     vectors (a, v).
+
+    Raises InputError where the vectors tell no classes, or no seen classes, apart.
     """
+    vectors = index.class_vectors(semantics, normalisation)
+    _check_told_apart(index, vectors, semantics, normalisation)
     return Classes(
         names=index.class_names,
-        attributes=torch.from_numpy(index.class_vectors(semantics, normalisation)).float(),
+        attributes=torch.from_numpy(vectors).float(),
         seen=torch.from_numpy(index.seen),
         attribute_names=index.attribute_names,
         words=None if words is None else torch.from_numpy(words).float(),
     )
+
+
+def _check_told_apart(
+    index: Index, vectors: np.ndarray, semantics: str, normalisation: str
+) -> None:
+    """Raise InputError where all classes, or all seen ones, have one vector as normalised; the log
+    warns of some that have.
+    """
+    for kind, chosen in (("", vectors), ("seen ", vectors[index.seen])):
+        if all_alike(chosen):
+            fault = f"all {len(chosen)} {kind}classes have the same class vector"
+            fault = f"{fault} {semantics!r} under normalisation {normalisation!r}"
+            raise InputError(f"dataset {index.dataset!r}: {fault}; {_remedy(index, semantics)}")
+    groups = groups_alike(vectors)
+    if groups:
+        named = told_groups(groups, index.class_names, index.seen)
+        logger.warning("%s (%s) does not tell classes apart: %s", semantics, normalisation, named)
+
+
+def _remedy(index: Index, semantics: str) -> str:
+    """Return what to do where classes are the same: another normalisation, where one helps."""
+    helping = []
+    for normalisation in ("none", "minmax"):
+        vectors = index.class_vectors(semantics, normalisation)
+        if not all_alike(vectors) and not all_alike(vectors[index.seen]):
+            helping.append(normalisation)
+    if helping:
+        return f"set normalisation: {' or '.join(helping)}"
+    return "give attributes by which classes differ"
 
 
 def whole_problem(index: Index, classes: Classes) -> Problem:

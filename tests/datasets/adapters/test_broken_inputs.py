@@ -150,7 +150,7 @@ XLSA17 = {
         "attribute names given twice: red",
     ),
     "attribute names not text": (
-        content("n.txt", lambda _: b"\xff\xfe\x80\x81"),
+        content("n.txt", lambda _: b"\xff\xfe\x80"),
         NAMES,
         "n.txt: not a readable text file",
     ),
