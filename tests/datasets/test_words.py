@@ -185,7 +185,7 @@ REFUSED = {
     "numbers missing": (
         raw(b"new 1 2\nworld 1\nbill 1 1\n"),
         {"kind": "glove", **FILE},
-        "not 2 numbers for the words world",
+        "line 2: 'world' has 1 numbers, 2 expected as in the others; cut off",
     ),
     "bytes as text": (
         raw(b"\xff\xfe\x80" * 50),

@@ -10,10 +10,11 @@ from zslpipe.machine.errors import InputError
 logger = logging.getLogger(__name__)
 
 # First bytes of what is given in a text's place, and what it is (the formats' own definitions).
+GZIP = "compressed by gzip"
 CONTAINERS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook (.xlsx)",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
-    b"\x1f\x8b": "compressed by gzip",
+    b"\x1f\x8b": GZIP,
     b"BZh": "compressed by bzip2",
     b"\xfd7zXZ\x00": "compressed by xz",
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
@@ -71,7 +72,7 @@ def container_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         found = container(file.read(HEAD))
-    if found != CONTAINERS[b"\x1f\x8b"]:
+    if found != GZIP:
         return found
     try:
         with gzip.open(path) as file:
