@@ -55,6 +55,8 @@ APART = (
     ("test_seen", "test_unseen"),
     ("train", "val"),
 )
+# Of a number in a class vector: its square has to fit float32.
+LARGEST = 1e18
 OF_SEEN = {"trainval": True, "test_seen": True, "test_unseen": False}
 
 
@@ -117,15 +119,17 @@ def check_index(index: Index) -> None:
         if len(index.splits[name]) == 0 and name not in may_be_empty:
             raise InputError(f"{where}: split {name} is empty")
     _check_splits(index, where)
+    for kind, vectors in index.semantics.items():
+        usable = np.isfinite(vectors) & (np.abs(vectors) < LARGEST)
+        bad = ~usable.all(axis=1) | ~np.any(vectors, axis=1)
+        if bad.any():
+            names = ", ".join(np.asarray(index.class_names)[bad][:5])
+            fault = f"NaN, all zero, or beyond {LARGEST:.0e}"
+            found = f"{bad.sum()} classes without usable {kind!r} vectors ({fault})"
+            raise InputError(f"{where}: {found}: {names}")
     if index.semantics and all(map(all_alike, index.semantics.values())):
         fault = f"all {len(index.class_names)} classes have the same class vector"
         raise InputError(f"{where}: {fault}; give attributes by which classes differ")
-    for kind, vectors in index.semantics.items():
-        bad = ~np.isfinite(vectors).all(axis=1) | ~np.any(vectors, axis=1)
-        if bad.any():
-            names = ", ".join(np.asarray(index.class_names)[bad][:5])
-            found = f"{bad.sum()} classes without usable {kind!r} vectors (NaN or all zero)"
-            raise InputError(f"{where}: {found}: {names}")
 
 
 def _check_shapes(index: Index, where: str) -> None:
@@ -179,6 +183,10 @@ def _check_split_classes(index: Index, where: str) -> None:
     if len(untrained):
         found = f"{len(untrained)} classes of test_seen have no training image"
         raise InputError(f"{where}: {found}, first {index.class_names[untrained[0]]}")
+    idle = np.setdiff1d(np.flatnonzero(index.seen), labels["trainval"])
+    if len(idle):
+        found = f"{len(idle)} seen classes have no training image"
+        raise InputError(f"{where}: {found}, first {index.class_names[idle[0]]}")
     together = np.concatenate([index.splits["train"], index.splits["val"]])
     if not np.array_equal(np.sort(together), np.sort(index.splits["trainval"])):
         raise InputError(f"{where}: train and val together are not trainval")
