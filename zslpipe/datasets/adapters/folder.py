@@ -3,7 +3,7 @@ classes.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from zslpipe.datasets.reading import attributes, image_files, splits
+from zslpipe.datasets.reading.class_folders import check_layout, check_listed, folders_by_class
 from zslpipe.datasets.reading.image_files import SUFFIXES
-from zslpipe.datasets.reading.text_files import existing_file, optional_path, read_lines
+from zslpipe.datasets.reading.text_files import existing_file, optional_path
 from zslpipe.formats.index import OWN_SPLIT, Index, write_index
-from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
-from zslpipe.names import KnownNames, joined, readable
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -45,12 +45,12 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     chosen = parse_settings(Settings, settings, where)
     attribute_file = existing_file(data_root, chosen.attributes, where)
     table, words, read = attributes.read_class_attributes(attribute_file)
-    _check_layout(data_root / chosen.images, table, words, where)
+    check_layout(data_root / chosen.images, table, words, where)
     paths, labels, names, notes = _list_images(data_root / chosen.images, table, where)
     image_files.check_images(data_root / chosen.images, paths, where)
     class_list = optional_path(data_root, chosen.validation_classes)
     for listed in (data_root / chosen.unseen_classes, class_list):
-        _check_listed(listed, table, names, attribute_file)
+        check_listed(listed, table, names, attribute_file)
     unseen = splits.read_class_list(data_root / chosen.unseen_classes, names)
     numbers = splits.split_by_classes(labels, names, unseen, chosen.test_seen_fraction, chosen.seed)
     trainval = numbers["trainval"]
@@ -86,15 +86,8 @@ def _list_images(
     Raises InputError where the folder is empty, or a class folder has no row in the table, or may
     have two.
     """
-    folders = _class_folders(root)
-    known = KnownNames(table)
-    unknown = [name for name in folders if not known.fitting(name)]
-    if unknown:
-        fault = f"{len(unknown)} class folders without attributes, first {readable(unknown[0])!r}"
-        raise InputError(f"{where}: {fault}; {nearest(unknown[0], table)}"[:300])
-    rows = joined(folders, known.names, f"{where}: class folders", "class")
-    folder_of = dict(sorted(zip(rows, folders, strict=True)))
-    files = {known.names[row]: _images_in(root, folder) for row, folder in folder_of.items()}
+    folder_of = folders_by_class(root, table, where)
+    files = {name: _images_in(root, folder) for name, folder in folder_of.items()}
     names = tuple(name for name, found in files.items() if found)
     if not names:
         raise InputError(f"{where}: no class folder with images ({', '.join(SUFFIXES)}) in {root}")
@@ -107,51 +100,6 @@ def _list_images(
     listed = ", ".join(without[:5])
     note = f"{len(without)} classes of the table without images left out: {listed}"
     return paths, labels, names, (note,)
-
-
-def _check_layout(
-    root: Path, table: Mapping[str, object], words: Sequence[str], where: str
-) -> None:
-    """Raise InputError where the image folder is absent, holds the class folders a folder deeper
-    (``train/CLASS``), or the table has attributes in its rows and classes in its columns.
-    """
-    if not root.is_dir():
-        raise InputError(f"{where}: image folder {root} does not exist")
-    folders = _class_folders(root)
-    known, columns = KnownNames(table), KnownNames(words)
-    if any(known.fitting(name) for name in folders):
-        return
-    if folders and all(columns.fitting(name) for name in folders):
-        fault = "the table of attributes has classes in its columns"
-        raise InputError(f"{where}: {fault}; write a row a class, a column an attribute")
-    for folder in folders:
-        inside = _class_folders(root / folder)
-        if any(known.fitting(name) for name in inside):
-            told = f"class folders lie a folder deeper, in {', '.join(folders[:3])}"
-            advice = f"set 'images' to one of these, such as {root.name}/{folder}"
-            advice = f"{advice}, or put all images of a class into one folder"
-            fault = f"{told}, not in {root}; a split is drawn here, or given by class lists"
-            raise InputError(f"{where}: {fault}: {advice}")
-
-
-def _check_listed(
-    listed: Path | None, table: Mapping[str, object], names: Sequence[str], attribute_file: Path
-) -> None:
-    """Raise InputError where a list names a class that has attributes and no images."""
-    if listed is None:
-        return
-    known = KnownNames(table)
-    for line in read_lines(listed):
-        row = known.one(line)
-        if row is not None and known.names[row] not in names:
-            has = f"class {known.names[row]!r} has a row in {attribute_file.name} and no image"
-            raise InputError(f"{listed}: {has}; add images, or take it out of the list")
-
-
-def _class_folders(root: Path) -> list[str]:
-    """Return the names of the folders in the image folder, sorted, without hidden ones."""
-    folders = (entry.name for entry in root.iterdir() if entry.is_dir())
-    return sorted(name for name in folders if not name.startswith("."))
 
 
 def _images_in(root: Path, name: str) -> list[str]:

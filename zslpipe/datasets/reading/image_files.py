@@ -63,8 +63,8 @@ def _behind_anchor(stored: str, anchors: Sequence[str]) -> tuple[str, str]:
 def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
     """Return the (image, 2) width and height in pixels, from the files' headers alone.
 
-    Raises InputError with the first five names and the count where files are missing, or are no
-    images.
+    Raises InputError with the first five names and the count where files are missing, or, with the
+    reasons, are no images.
     """
     if not root.is_dir():
         raise InputError(f"{where}: image folder {root} does not exist")
@@ -77,12 +77,12 @@ def check_images(root: Path, paths: Sequence[str], where: str) -> np.ndarray:
             missing.append(path)
         except FAULTS as error:
             unreadable.append(f"{path} ({fault(error)})")
-    for wrong, told in ((missing, "are missing"), (unreadable, "are no images that can be read")):
+    for wrong, what in ((missing, "are missing"), (unreadable, "are no images that can be read")):
         if wrong:
             total = len(set(paths))
             named = ", ".join(wrong[:SHOWN])
             raise InputError(
-                f"{where}: {len(wrong)} of {total} image files under {root} {told}: {named}"
+                f"{where}: {len(wrong)} of {total} image files under {root} {what}: {named}"
             )
     return np.array([sizes[path] for path in paths], np.int64)
 
