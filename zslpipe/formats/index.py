@@ -183,6 +183,9 @@ def _check_split_classes(index: Index, where: str) -> None:
     if len(untrained):
         found = f"{len(untrained)} classes of test_seen have no training image"
         raise InputError(f"{where}: {found}, first {index.class_names[untrained[0]]}")
+    if index.seen.sum() < 2:
+        fault = f"{index.seen.sum()} seen classes"
+        raise InputError(f"{where}: {fault}; two are needed to train on, and unseen ones to test")
     idle = np.setdiff1d(np.flatnonzero(index.seen), labels["trainval"])
     if len(idle):
         found = f"{len(idle)} seen classes have no training image"

@@ -94,11 +94,13 @@ def whole_problem(index: Index, classes: Classes) -> Problem:
 
 def validation_problem(index: Index, classes: Classes, seed: int) -> Problem:
     """Return the problem of choosing: the validation classes play the unseen ones, 20 % of train
-    the seen test images.
+    the seen test images, at least one where a class has two and never a class's last.
 
     No test image and no unseen class takes part: the class vectors are those of the seen classes
-    alone (scaled, with ``minmax``, by the ranges over all classes).
+    alone (scaled, with ``minmax``, by the ranges over all classes). Raises InputError where fewer
+    than two classes are left to train on, or none to choose by.
     """
+    _check_choosing(index)
     chosen = torch.from_numpy(np.flatnonzero(index.seen))
     number = torch.full((len(index.class_names),), -1)
     number[chosen] = torch.arange(len(chosen))
@@ -106,10 +108,42 @@ def validation_problem(index: Index, classes: Classes, seed: int) -> Problem:
     train = torch.from_numpy(index.splits["train"])
     validation = torch.from_numpy(index.splits["val"])
     order = train[torch.randperm(len(train), generator=generator)]
-    aside = round(HELD_OUT * len(train))
-    held_out, kept = order[:aside], order[aside:]
+    held_out, kept = _set_aside(order, index.labels)
     labels = number[torch.from_numpy(index.labels)]
     test = torch.cat([held_out, validation])
     kept = kept.sort().values
     seen = torch.from_numpy(~index.validation)[chosen]
     return Problem(classes.subset(chosen, seen), kept, labels[kept], test, labels[test])
+
+
+def _set_aside(order: Tensor, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return the images (rows of the index) that measure S while choosing, and those left to train
+    on: the first 20 % in ``order``, passing over each class's last.
+    """
+    wanted = max(1, round(HELD_OUT * len(order)))
+    left = np.bincount(labels[order.numpy()])
+    is_held_out = torch.zeros(len(order), dtype=torch.bool)
+    held_out = 0
+    for place, label in enumerate(labels[order.numpy()]):
+        if held_out < wanted and left[label] > 1:
+            is_held_out[place] = True
+            left[label] -= 1
+            held_out += 1
+    return order[is_held_out], order[~is_held_out]
+
+
+def _check_choosing(index: Index) -> None:
+    """Raise InputError where the validation classes leave nothing to train on, or are none."""
+    trained = np.unique(index.labels[index.splits["train"]])
+    advice = "or do without (selection: last, and no rebalancing that is chosen)"
+    if not index.validation.any():
+        fault = "no validation classes to choose on; give validation_classes"
+    elif not len(trained):
+        fault = f"all {index.validation.sum()} seen classes are validation classes, none is left"
+        fault = f"{fault} to train on while choosing; take some out of validation_classes"
+    elif len(trained) == 1:
+        fault = f"{index.class_names[trained[0]]!r} is the one seen class that is no validation"
+        fault = f"{fault} class; choosing needs two to train on: give more seen classes"
+    else:
+        return
+    raise InputError(f"dataset {index.dataset!r}: {fault}, {advice}")

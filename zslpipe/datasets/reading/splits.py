@@ -54,6 +54,8 @@ def set_aside(
     where that is None. Raises InputError where the list names a class that is not trained on.
     """
     seen = np.isin(np.arange(len(names)), labels[trainval])
+    if seen.sum() < 2:
+        raise InputError(f"{seen.sum()} seen classes have images to train on; two are needed")
     if class_list is not None:
         mask = read_class_list(class_list, names)
         if (mask & ~seen).any():
@@ -95,6 +97,9 @@ def split_by_classes(
         held = _held_back(len(rows), test_seen_fraction)
         test_seen.append(rows[:held])
         trainval.append(rows[held:])
+    if not any(map(len, test_seen)):
+        fault = "no seen class has two images: none can be set aside for test_seen"
+        raise InputError(f"{fault}; give seen classes a second image")
     splits = {
         "trainval": np.sort(np.concatenate(trainval)),
         "test_seen": np.sort(np.concatenate(test_seen)),
