@@ -25,10 +25,13 @@ def normalised(vectors: np.ndarray, normalisation: str) -> np.ndarray:
     length); ``minmax`` (each column to [0, 1]). Raises InputError for anything else.
     """
     if normalisation == "unit":
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: np.ndarray = vectors / np.maximum(lengths, 1e-12)
+        return unit
     if normalisation == "minmax":
         low, high = vectors.min(axis=0), vectors.max(axis=0)
-        return (vectors - low) / np.maximum(high - low, 1e-12)
+        scaled: np.ndarray = (vectors - low) / np.maximum(high - low, 1e-12)
+        return scaled
     if normalisation != "none":
         known = nearest(normalisation, ("none", "unit", "minmax"))
         raise InputError(f"normalisation {normalisation!r}: {known}")

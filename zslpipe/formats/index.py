@@ -37,6 +37,7 @@ from zslpipe.formats.class_vectors import all_alike, normalised, notes_on_likene
 from zslpipe.formats.hdf5 import array, attribute, read_hdf5, texts, write_texts
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.files import written_whole
+from zslpipe.names import readable
 from zslpipe.provenance import settings_hash
 
 logger = logging.getLogger(__name__)
@@ -213,7 +214,7 @@ def write_index(index: Index, path: Path) -> None:
     with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["dataset"], file.attrs["adapter"] = index.dataset, index.adapter
         file.attrs["protocol"], file.attrs["has_images"] = index.protocol, index.has_images
-        file.attrs["notes"] = json.dumps((*index.notes, *likeness))
+        file.attrs["notes"] = json.dumps([*map(readable, index.notes), *likeness])
         write_texts(file, "images/path", index.paths)
         file["images/label"] = index.labels.astype(np.int32)
         write_texts(file, "classes/name", index.class_names)

@@ -105,6 +105,11 @@ def in_struct(path: Path) -> None:
     scipy.io.savemat(path, {"split": variables})
 
 
+def sparse_in_struct(path: Path) -> None:
+    sparse(path)
+    in_struct(path)
+
+
 def sparse(path: Path) -> None:
     variables = held(path)
     for name in ("att", "original_att", "features"):
@@ -143,6 +148,7 @@ FORMS = {
     "version 7.3, one struct": in_struct73,
     "one struct": in_struct,
     "sparse": sparse,
+    "sparse in one struct": sparse_in_struct,
     "transposed": transposed,
     "uint8 labels": small_labels,
     "matrices of characters": character_rows,
@@ -262,9 +268,7 @@ def test_any_damage_to_a_sparse_or_struct_file_is_read_or_refused(tmp_path, vers
     settings = lookalike.write_xlsa17(tmp_path, images=False)
     path = tmp_path / SPLITS
     if version == "5":
-        sparse(path)
-        variables = held(path)
-        scipy.io.savemat(path, {"split": variables})
+        sparse_in_struct(path)
     else:
         of_matlab73(path, sparsely)
     whole, refused = path.read_bytes(), 0

@@ -167,8 +167,8 @@ def _part_rows(file: Path) -> list[tuple[str, str, float, float, bool]]:
     for row in table.rows:
         try:
             image, part, x, y, visible = row.cells
-            place = [float(cell.replace(mark, ".")) for cell in (x, y)]
-            rows.append((image, part, *place, bool(int(visible))))
+            across, down = (float(cell.replace(mark, ".")) for cell in (x, y))
+            rows.append((image, part, across, down, bool(int(visible))))
         except ValueError:
             fault = f"{','.join(PART_COLUMNS)} expected, found {','.join(row.cells)[:80]}"
             raise InputError(f"{file}, line {row.line}: {fault}") from None

@@ -101,8 +101,7 @@ def _tidy(value: Any) -> np.ndarray:
     """Return cells and character arrays as flat object arrays of str, numbers in the machine's byte
     order, sparse matrices in full; raises ValueError where a sparse one is inconsistent.
     """
-    if scipy.sparse.issparse(value):
-        value = scipy.sparse.csc_array(value)
+    if isinstance(value, scipy.sparse.csc_matrix | scipy.sparse.csc_array):
         value.check_format(full_check=True)  # reading beyond its arrays would crash
         value = value.toarray()
     array = np.asarray(value)
