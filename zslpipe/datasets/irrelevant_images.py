@@ -86,9 +86,12 @@ def _dropped(drop: Sequence[str], known: set[str], root: Path, where: str) -> se
     """Return the classes to drop as they are ``known``, all that a name fits: a class may be
     written in two ways among the images. Raises InputError for a name that fits none.
     """
+    forms: dict[str, set[str]] = {}
+    for name in known:
+        forms.setdefault(same_form(name), set()).add(name)
     dropped: set[str] = set()
     for name in drop:
-        found = {other for other in known if same_form(other) == same_form(name)}
+        found = forms.get(same_form(name), set())
         if not found:
             fault = f"no image of class {name!r} to drop under {root}"
             raise InputError(f"{where}: {fault}; {nearest(name, known)}"[:300])

@@ -117,6 +117,10 @@ REFUSED = {
     "an empty cell": (HEAD + "a,,2\n", "attribute 'size': '' is no value"),
     "infinity": (HEAD + "a,inf,2\n", "'inf' is no finite number"),
     "an underscore": (HEAD + "a,1_000,2\n", "'1_000' is no finite number"),
+    "a quote open over more than a cell holds": (
+        HEAD + 'a,"' + "1,2\n" * 50_000,
+        "a quote that is not closed.* save it as CSV again",
+    ),
     "an open quote": (
         HEAD + 'a,"1,2\nb,1,2\n',
         "a quote that is not closed.* save it as CSV again",

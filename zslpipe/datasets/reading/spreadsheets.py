@@ -7,8 +7,9 @@ What can be read in two ways is refused: nobody is asked which one was meant.
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +58,10 @@ def read_spreadsheet(path: Path, columns: Sequence[str] = ()) -> Spreadsheet:
     told = EXCEL_LINE.match(text)
     candidates = told[1] if told else SEPARATORS
     text = text[told.end() :] if told else text
-    tables = {one: _rows(text, one, 1 if told else 0) for one in candidates}
-    separator = max(tables, key=lambda one: _likelihood(tables[one], columns))
-    rows = _checked(text, separator, path, 1 if told else 0)
+    before = 1 if told else 0
+    samples = {one: _sample(text, one, before) for one in candidates}
+    separator = max(samples, key=lambda one: _likelihood(samples[one], columns))
+    rows = _checked(text, separator, path, before)
     if not rows:
         raise InputError(f"{path}: the file is empty")
     header, *below = rows
@@ -71,21 +73,29 @@ def read_spreadsheet(path: Path, columns: Sequence[str] = ()) -> Spreadsheet:
     return _without_empty_columns(Spreadsheet(path, separator, header.cells, tuple(below)))
 
 
-def _rows(text: str, separator: str, before: int, strict: bool = False) -> list[Row]:
-    """Return the rows that are not empty; csv.Error where ``strict`` and quotes do not close."""
+def _rows(text: str, separator: str, before: int, strict: bool = False) -> Iterator[Row]:
+    """Yield the rows that are not empty, ``before`` lines being cut off; csv.Error where ``strict``
+    and quotes do not close.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
-    rows = []
     for cells in reader:
-        stripped = tuple(cell.strip() for cell in cells)
+        stripped = tuple(map(str.strip, cells))
         if any(stripped):
-            rows.append(Row(reader.line_num + before, stripped))
-    return rows
+            yield Row(reader.line_num + before, stripped)
+
+
+def _sample(text: str, separator: str, before: int) -> list[Row]:
+    """Return the first rows as :func:`_rows`, none where a cell is larger than any table's."""
+    try:
+        return list(islice(_rows(text, separator, before), SAMPLE))
+    except csv.Error:
+        return []
 
 
 def _checked(text: str, separator: str, path: Path, before: int) -> list[Row]:
     """Return the rows as :func:`_rows`; raises InputError where quotes do not close."""
     try:
-        return _rows(text, separator, before, strict=True)
+        return list(_rows(text, separator, before, strict=True))
     except csv.Error as error:
         raise InputError(
             f"{path}: a quote that is not closed, or not doubled inside a cell ({error}); "
@@ -99,7 +109,7 @@ def _likelihood(rows: Sequence[Row], columns: Sequence[str]) -> tuple[bool, bool
     """
     if not rows:
         return (False, False, 0)
-    widths = {len(row.cells) for row in rows[:SAMPLE]}
+    widths = {len(row.cells) for row in rows}
     width = len(rows[0].cells)
     return (rows[0].cells == tuple(columns), width > 1 and len(widths) == 1, width)
 
