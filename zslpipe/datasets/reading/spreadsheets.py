@@ -8,6 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -85,11 +86,12 @@ def _rows(text: str, separator: str, before: int, strict: bool = False) -> Itera
 
 
 def _sample(text: str, separator: str, before: int) -> list[Row]:
-    """Return the first rows as :func:`_rows`, none where a cell is larger than any table's."""
-    try:
-        return list(islice(_rows(text, separator, before), SAMPLE))
-    except csv.Error:
-        return []
+    """Return the first rows as :func:`_rows`, those before a cell larger than any table's."""
+    rows = []
+    with suppress(csv.Error):
+        for row in islice(_rows(text, separator, before), SAMPLE):
+            rows.append(row)
+    return rows
 
 
 def _checked(text: str, separator: str, path: Path, before: int) -> list[Row]:
