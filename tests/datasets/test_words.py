@@ -28,7 +28,7 @@ def write_small_index(path: Path, names: tuple[str, ...] = NAMES) -> Path:
         seen=np.array([True, True, False]),
         validation=np.array([False, True, False]),
         splits={name: np.array(rows) for name, rows in splits.items()},
-        semantics={"att": np.ones((3, len(names)))},
+        semantics={"att": np.arange(1.0, 1 + 3 * len(names)).reshape(3, -1)},
         attribute_names=names,
         attribute_groups=("",) * len(names),
         attribute_parts=np.zeros((len(names), 0), bool),
@@ -152,6 +152,30 @@ def test_a_report_of_thousands_of_attributes_fits(tmp_path):
     assert len(report) == 2000
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_corrections_of_many_programs(tmp_path, separator, encoding):
+    vectors().save_word2vec_format(str(tmp_path / "glove.txt"), write_header=False)
+    rows = f"from{separator}to\r\ncaf\u00e9{separator}new world\r\n"
+    (tmp_path / "mine.csv").write_bytes(rows.encode(encoding))
+    settings = {"kind": "glove", "file": "glove.txt", "corrections": "mine.csv"}
+    found, *_ = write(tmp_path, settings, ("CAF\u00c9", "cafe\u0301", "area"))
+    np.testing.assert_allclose(found[0], (vectors()["new"] + vectors()["world"]) / 2)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_letters_of_other_languages_are_no_separators():
+    words = attribute_words(
+        ("gr\u00f6\u00dfe_klein", "na\u0131ve (x)", "up/down", "a__b"), read_corrections()
+    )
+    assert list(words.values()) == [
+        ("gr\u00f6\u00dfe", "klein"),
+        ("na\u0131ve",),
+        ("up", "down"),
+        ("a", "b"),
+    ]
+
+
 def ready(values: np.ndarray, pickled: bool = False):
     return lambda path: (
         np.save(path / "v.file", values, allow_pickle=pickled)
@@ -185,7 +209,7 @@ REFUSED = {
     "numbers missing": (
         raw(b"new 1 2\nworld 1\nbill 1 1\n"),
         {"kind": "glove", **FILE},
-        "not 2 numbers for the words world",
+        "line 2: 'world' has 1 numbers, 2 expected as in the others; cut off",
     ),
     "bytes as text": (
         raw(b"\xff\xfe\x80" * 50),

@@ -14,7 +14,7 @@ from tests.made_up.parts import CENTRES, attention_file, cell_peaks, made_up_ind
 from zslpipe.formats.attention import read_peaks, read_pictured, write_attention
 from zslpipe.formats.features import FeatureFile, locate_slabs, write_pooled_features
 from zslpipe.formats.gradcam import read_explained, write_explained
-from zslpipe.formats.hdf5 import read_stamped, stamped, texts
+from zslpipe.formats.hdf5 import read_stamped, stamped, texts, write_texts
 from zslpipe.formats.image_list import read_irrelevant_images, write_image_list
 from zslpipe.formats.index import read_index, write_index
 from zslpipe.formats.scores import read_irrelevant, read_scores, write_irrelevant, write_scores
@@ -168,3 +168,11 @@ def test_an_unfinished_feature_file_shows_where_its_slabs_lie(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as opened:
         opened["pooled"] = np.ones((3, 2), np.float32)
     assert locate_slabs(tmp_path / "x.h5")["pooled"].row_bytes == 8
+
+
+def test_file_names_that_are_no_utf8_come_back_as_they_were(tmp_path):
+    names = [b"Caf\xe9/\xff.jpg".decode("utf-8", "surrogateescape"), "Caf\u00e9/1.jpg", ""]
+    with h5py.File(tmp_path / "names.h5", "w") as file:
+        write_texts(file, "path", names)
+    with h5py.File(tmp_path / "names.h5") as file:
+        assert texts(file, "path") == tuple(names)

@@ -311,7 +311,10 @@ def test_datasets_without_annotation_are_refused(tmp_path):
         ({"part_locations": None}, "'made up' has no annotated parts"),
         ({"part_locations": hidden}, "'made up' has no annotated parts"),
         ({"attribute_parts": none}, "no attribute of dataset 'made up' is about an annotated part"),
-        ({"semantics": {"sent": np.ones((4, 3))}}, "no class vectors with one column an attribute"),
+        (
+            {"semantics": {"sent": np.eye(4)[:, :3] + 1}},
+            "no class vectors with one column an attribute",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             localized(tmp_path, dataclasses.replace(index, **changes), peaks)

@@ -107,6 +107,10 @@ def test_an_unknown_attribute_is_named_with_those_like_it(name, nearest):
 
 def test_attributes_are_found_by_name():
     assert attribute_numbers(["c", "a"], ("a", "b", "c")).tolist() == [2, 0]
+    known = ("has_size::small", "Caf\u00e9 brown", "caf\u00e9 blue")
+    assert attribute_numbers(["cafe\u0301_BROWN", "Has size::small"], known).tolist() == [1, 0]
+    with pytest.raises(InputError, match="removed_attributes: 'A b' may be 'a-b' and 'a_b'"):
+        attribute_numbers(["A b"], ("a-b", "a_b"))
 
 
 def test_named_attributes_are_taken_away_from_images_of_classes_that_have_them(

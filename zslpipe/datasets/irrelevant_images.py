@@ -14,7 +14,7 @@ What is left is listed (:mod:`zslpipe.formats.image_list`).
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from zslpipe.datasets.reading.listing import SUFFIXES, list_pictures
 from zslpipe.formats.image_list import write_image_list
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.ranges import FileName
+from zslpipe.names import same_form
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -71,11 +72,8 @@ def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root
     known = {name for names in shown.values() for name in names}
     if chosen.layout == "voc":
         known |= set(VOC_CLASSES)
-    for name in chosen.drop:
-        if name not in known:
-            fault = f"no image of class {name!r} to drop under {root}"
-            raise InputError(f"{where}: {fault}; {nearest(name, known)}"[:300])
-    kept = sorted(path for path, names in shown.items() if not names & set(chosen.drop))
+    dropped = _dropped(chosen.drop, known, root, where)
+    kept = sorted(path for path, names in shown.items() if not names & dropped)
     if not kept:
         fault = f"all {len(shown)} images under {root} show a dropped class"
         raise InputError(f"{where}: {fault}; drop fewer")
@@ -86,6 +84,23 @@ def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root
     logger.info(
         "%s: %d of %d images of %s show no dropped class", where, len(kept), len(shown), root
     )
+
+
+def _dropped(drop: Sequence[str], known: set[str], root: Path, where: str) -> set[str]:
+    """Return the classes to drop as they are ``known``, all that a name fits: a class may be
+    written in two ways among the images. Raises InputError for a name that fits none.
+    """
+    forms: dict[str, set[str]] = {}
+    for name in known:
+        forms.setdefault(same_form(name), set()).add(name)
+    dropped: set[str] = set()
+    for name in drop:
+        found = forms.get(same_form(name), set())
+        if not found:
+            fault = f"no image of class {name!r} to drop under {root}"
+            raise InputError(f"{where}: {fault}; {nearest(name, known)}"[:300])
+        dropped |= found
+    return dropped
 
 
 def _voc(root: Path, where: str) -> Shown:

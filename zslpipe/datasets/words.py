@@ -1,7 +1,7 @@
 """Word vectors: attribute names to words, words to vectors, one vector an attribute (the mean of
 its known words).
 
-Sources: GloVe text, word2vec binary (both through gensim), a ready attribute x dimension ``.npy``,
+Sources: GloVe text, word2vec binary (through gensim), a ready attribute x dimension ``.npy``,
 or random unit vectors, one a word, for the demo. The papers say GloVe, the public code of that
 family read word2vec's GoogleNews: the source goes with the vectors into every table.
 """
@@ -9,6 +9,7 @@ family read word2vec's GoogleNews: the source goes with the vectors into every t
 import csv
 import logging
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveInt
 
-from zslpipe.datasets.reading.text_files import existing_file
+from zslpipe.datasets.reading.spreadsheets import SEPARATORS
+from zslpipe.datasets.reading.text_files import existing_file, read_text
 from zslpipe.datasets.reading.word_vectors import (
     check_rows,
     read_binary_vectors,
@@ -101,17 +103,15 @@ def read_corrections(files: Iterable[Path] = ()) -> list[tuple[re.Pattern[str], 
     package = resources.files("zslpipe.datasets") / "word_corrections.csv"
     rules = _rules("word_corrections.csv", package.read_text(encoding="utf-8"))
     for file in files:
-        try:
-            text = file.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file}: not a readable text file ({error})") from None
-        rules += _rules(str(file), text)
+        rules += _rules(str(file), read_text(file))
     return rules
 
 
 def _rules(where: str, text: str) -> list[tuple[re.Pattern[str], str]]:
     """Return one table's rules; raises InputError naming the table and the line."""
-    reader = csv.DictReader(text.splitlines())
+    first = text.partition("\n")[0].strip().replace('"', "")
+    separator = next((one for one in SEPARATORS if first == f"from{one}to"), ",")
+    reader = csv.DictReader(text.splitlines(), delimiter=separator)
     columns = list(reader.fieldnames or ["none"])
     if columns != ["from", "to"]:
         raise InputError(f"{where}: columns from,to expected, found {','.join(columns)[:80]}")
@@ -134,7 +134,7 @@ def attribute_words(
     """Return each attribute's words: its name in lower case, after the rules, cut at spaces."""
     words = {}
     for name in names:
-        text = name.lower()
+        text = unicodedata.normalize("NFC", name).lower()
         for pattern, replacement in rules:
             text = pattern.sub(replacement, text)
         words[name] = tuple(text.split())

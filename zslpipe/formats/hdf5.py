@@ -87,12 +87,15 @@ def texts(file: h5py.File, name: str) -> tuple[str, ...]:
     found = dataset(file, name)
     if h5py.check_string_dtype(found.dtype) is None:
         raise KeyError(f"{name} holds no texts")
-    return tuple(found.asstr()[()])
+    return tuple(found.asstr(errors="surrogateescape")[()])
 
 
 def write_texts(file: h5py.File, name: str, values: Sequence[str]) -> None:
-    """Write texts as a dataset of UTF-8 of any length."""
-    file.create_dataset(name, data=list(values), shape=(len(values),), dtype=h5py.string_dtype())
+    """Write texts as a dataset of UTF-8 of any length; bytes of a file name that are no UTF-8 stay
+    as they are, so that the name read back still opens the file.
+    """
+    data = [value.encode("utf-8", "surrogateescape") for value in values]
+    file.create_dataset(name, data=data, shape=(len(values),), dtype=h5py.string_dtype())
 
 
 def dataset(file: h5py.File, name: str) -> h5py.Dataset:

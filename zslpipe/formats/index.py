@@ -26,6 +26,7 @@ Layout (all class and image numbers 0-based)::
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,9 +34,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from zslpipe.formats.class_vectors import all_alike, normalised, notes_on_likeness
 from zslpipe.formats.hdf5 import array, attribute, read_hdf5, sealed, texts, write_texts
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.names import readable
 from zslpipe.provenance import made_of_hash, settings_hash
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("trainval", "test_seen", "test_unseen", "train", "val")
 # Xian et al. 2018; DeepFashion's is that of Huynh & Elhamifar 2020. Published numbers stand beside
@@ -51,6 +56,8 @@ APART = (
     ("test_seen", "test_unseen"),
     ("train", "val"),
 )
+# Of a number in a class vector: its square has to fit float32.
+LARGEST = 1e18
 OF_SEEN = {"trainval": True, "test_seen": True, "test_unseen": False}
 
 
@@ -83,22 +90,13 @@ class Index:
     def class_vectors(self, kind: str, normalisation: str) -> np.ndarray:
         """Return the (class, ?) vectors of one kind, float64, normalised as asked.
 
-        ``normalisation``: ``none``; ``unit`` (each class has unit Euclidean length); ``minmax``
-        (each column to [0, 1]). Raises InputError for an unknown kind or normalisation.
+        ``normalisation`` as :func:`zslpipe.formats.class_vectors.normalised`. Raises InputError
+        for an unknown kind or normalisation.
         """
         if kind not in self.semantics:
             known = nearest(kind, self.semantics)
             raise InputError(f"dataset {self.dataset!r} has no class vectors {kind!r}; {known}")
-        vectors = np.asarray(self.semantics[kind], np.float64)
-        if normalisation == "unit":
-            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        elif normalisation == "minmax":
-            low, high = vectors.min(axis=0), vectors.max(axis=0)
-            vectors = (vectors - low) / np.maximum(high - low, 1e-12)
-        elif normalisation != "none":
-            known = nearest(normalisation, ("none", "unit", "minmax"))
-            raise InputError(f"normalisation {normalisation!r}: {known}")
-        return vectors
+        return normalised(np.asarray(self.semantics[kind], np.float64), normalisation)
 
 
 def images_hash(index: Index) -> str:
@@ -124,11 +122,16 @@ def check_index(index: Index) -> None:
             raise InputError(f"{where}: split {name} is empty")
     _check_splits(index, where)
     for kind, vectors in index.semantics.items():
-        bad = ~np.isfinite(vectors).all(axis=1) | ~np.any(vectors, axis=1)
+        usable = np.isfinite(vectors) & (np.abs(vectors) < LARGEST)
+        bad = ~usable.all(axis=1) | ~np.any(vectors, axis=1)
         if bad.any():
             names = ", ".join(np.asarray(index.class_names)[bad][:5])
-            found = f"{bad.sum()} classes without usable {kind!r} vectors (NaN or all zero)"
+            fault = f"NaN, all zero, or beyond {LARGEST:.0e}"
+            found = f"{bad.sum()} classes without usable {kind!r} vectors ({fault})"
             raise InputError(f"{where}: {found}: {names}")
+    if index.semantics and all(map(all_alike, index.semantics.values())):
+        fault = f"all {len(index.class_names)} classes have the same class vector"
+        raise InputError(f"{where}: {fault}; give attributes by which classes differ")
 
 
 def _check_shapes(index: Index, where: str) -> None:
@@ -182,6 +185,13 @@ def _check_split_classes(index: Index, where: str) -> None:
     if len(untrained):
         found = f"{len(untrained)} classes of test_seen have no training image"
         raise InputError(f"{where}: {found}, first {index.class_names[untrained[0]]}")
+    if index.seen.sum() < 2:
+        fault = f"{index.seen.sum()} seen classes"
+        raise InputError(f"{where}: {fault}; two are needed to train on, and unseen ones to test")
+    idle = np.setdiff1d(np.flatnonzero(index.seen), labels["trainval"])
+    if len(idle):
+        found = f"{len(idle)} seen classes have no training image"
+        raise InputError(f"{where}: {found}, first {index.class_names[idle[0]]}")
     together = np.concatenate([index.splits["train"], index.splits["val"]])
     if not np.array_equal(np.sort(together), np.sort(index.splits["trainval"])):
         raise InputError(f"{where}: train and val together are not trainval")
@@ -196,14 +206,19 @@ def _check_split_classes(index: Index, where: str) -> None:
 def write_index(index: Index, path: Path, settings: Mapping[str, object] | None = None) -> None:
     """Check ``index`` (InputError) and write it, whole or not at all, with the hash of the
     adapter's complete ``settings`` where they are given. Same index, same bytes.
+
+    Classes that no method can tell apart are noted in the file, and the log warns of them.
     """
     check_index(index)
+    likeness = notes_on_likeness(index.semantics, index.class_names, index.seen)
+    for note in likeness:
+        logger.warning("dataset %r: %s", index.dataset, note)
     made_of = index.made_of if settings is None else made_of_hash(settings)
     with sealed(path) as file:
         file.attrs["dataset"], file.attrs["adapter"] = index.dataset, index.adapter
         file.attrs["protocol"], file.attrs["has_images"] = index.protocol, index.has_images
         file.attrs["made_of"] = made_of
-        file.attrs["notes"] = json.dumps(index.notes)
+        file.attrs["notes"] = json.dumps([*map(readable, index.notes), *likeness])
         write_texts(file, "images/path", index.paths)
         file["images/label"] = index.labels.astype(np.int32)
         write_texts(file, "classes/name", index.class_names)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from zslpipe.formats.gradcam import write_explained
 from zslpipe.machine.errors import InputError
+from zslpipe.names import KnownNames
 from zslpipe.runs.attention import pick_images
 from zslpipe.runs.cells import run_cell_centres
 from zslpipe.runs.models import RunInputs
@@ -85,11 +86,12 @@ def _check(model: Model, spec: Mapping[str, Any], attributes: int, weights: Path
 
 
 def attribute_numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
-    """Return the numbers (m,) of the attributes ``names``; InputError, with those most like it, for
-    one that is not ``known``.
+    """Return the numbers (m,) of the attributes ``names``, joined as :mod:`zslpipe.names` says;
+    InputError, with those most like it, for one that is not ``known``, or may be several.
     """
+    table = KnownNames(known)
     for name in names:
-        if name not in known:
+        if not table.fitting(name):
             holding = [other for other in known if name.casefold() in other.casefold()]
             alike = difflib.get_close_matches(name, known, n=SHOWN, cutoff=0.5)
             shown = list(dict.fromkeys([*holding, *alike]))[:SHOWN] or known[:SHOWN]
@@ -97,7 +99,8 @@ def attribute_numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
                 f"no attribute {name!r} among the dataset's {len(known)}; "
                 f"nearest: {', '.join(map(repr, shown))}"
             )
-    return np.array([known.index(name) for name in names], np.int64)
+    numbers = [table.position(name, "removed_attributes", "attribute") for name in names]
+    return np.array(numbers, np.int64)
 
 
 def how_many_present(rules: np.ndarray, numbers: np.ndarray) -> np.ndarray:

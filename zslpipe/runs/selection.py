@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from zslpipe.machine.errors import InputError
 from zslpipe.runs.models import RunInputs, score_rows, train_model
 from zslpipe.runs.problems import Problem
 from zslpipe.runs.validation_loss import validation_loss
@@ -49,8 +50,12 @@ def choose(
     where the method has epochs, the figure ``criterion`` (T1 or H) is taken after each of them and
     the best number of epochs is chosen as well; beside it the history gets ``validation_loss``,
     which decides nothing. Ties go to the first combination and the fewest epochs. Figures, history
-    and choice are those of a training for each combination.
+    and choice are those of a training for each combination. Raises InputError where the criterion
+    needs images that the problem has not.
     """
+    if criterion == "H" and not problem.classes.seen[problem.test_labels].any():
+        fault = "no class has two images to train on: none can be set aside to measure S and H"
+        raise InputError(f"{fault} while choosing; set criterion: T1, or selection: last")
     combinations = itertools.product(*candidates.values())
     changes = [dict(zip(candidates, values, strict=True)) for values in combinations]
     configs = [replace(config, **changed) for changed in changes]

@@ -22,7 +22,8 @@ class OfOneLoss(Protocol):
 
 def validation_loss(model: Model, problem: Problem, run_inputs: RunInputs) -> dict[str, float]:
     """Return ``validation_loss``, what ``model.loss`` sums up to as a mean over the images of seen
-    classes that ``problem`` evaluates; nothing of a model without one loss.
+    classes that ``problem`` evaluates; nothing of a model without one loss, or without such
+    images.
 
     Images are not augmented and the model is in evaluation mode: it can lie below the training's
     loss, which is the mean over an epoch's steps.
@@ -32,6 +33,8 @@ def validation_loss(model: Model, problem: Problem, run_inputs: RunInputs) -> di
         return {}
     held_out = problem.classes.seen[problem.test_labels]
     rows, labels = problem.test_rows[held_out], problem.test_labels[held_out]
+    if not len(rows):
+        return {}
     size, total = run_inputs.inputs.at_once, 0.0
     with torch.inference_mode():
         streamed = run_inputs.inputs.stream(rows.split(size))

@@ -41,7 +41,11 @@ XLSA17 = {
         {},
         "labels without a name: up to",
     ),
-    "no labels": (change(FEATURES, labels=None), {}, "no variable 'labels'; it holds image_files"),
+    "no labels": (
+        change(FEATURES, labels=None),
+        {},
+        "no variable 'labels'; it holds features, image_files, expected labels",
+    ),
     "labels out of range": (
         change(FEATURES, labels=put(3, 99)),
         {},
@@ -150,7 +154,7 @@ XLSA17 = {
         "attribute names given twice: red",
     ),
     "attribute names not text": (
-        content("n.txt", lambda _: b"\xff\xfe\x80\x81"),
+        content("n.txt", lambda _: b"\xff\xfe\x80"),
         NAMES,
         "n.txt: not a readable text file",
     ),
@@ -222,9 +226,9 @@ def test_boxes(tmp_path, case):
 
 
 POOLED = {
-    "transposed": (
-        change(FEATURES, features=lambda old: old.T),
-        r"features has shape \(96, 5\).*d x 96 numbers expected",
+    "of fewer images": (
+        change(FEATURES, features=lambda old: old[:, 1:]),
+        r"features has shape \(5, 95\).*d x 96 numbers expected",
     ),
     "NaN": (
         change(FEATURES, features=put((2, 7), np.nan)),

@@ -82,13 +82,9 @@ WRONG = {
         change(SPLITS, att=put((slice(None), 2), 0)),
         "att of 1 classes is all zero",
     ),
-    "attributes transposed": (
-        change(SPLITS, att=lambda old: old.T),
-        r"6 columns for 12 .*it lies transposed",
-    ),
     "a class too few in att": (
         change(SPLITS, att=lambda old: old[:, 1:]),
-        "att has 11 columns for 12 classes",
+        "att has shape 6 x 11 for 12 classes; attribute x class expected",
     ),
     "attributes as text": (
         change(SPLITS, att=lookalike.cells(CLASSES)),

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from zslpipe.datasets.reading import attributes, copies, image_files, splits
+from zslpipe.datasets.reading.class_folders import check_layout, check_listed, folders_by_class
 from zslpipe.datasets.reading.listing import SUFFIXES, list_pictures
 from zslpipe.datasets.reading.text_files import existing_file, optional_path
-from zslpipe.folders import is_hidden
 from zslpipe.formats.index import OWN_SPLIT, Index, write_index
-from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
 from zslpipe.settings import as_plain, parse_settings
 
@@ -50,15 +50,18 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     where = f"dataset {output.parent.name!r}"
     chosen = parse_settings(Settings, settings, where)
     attribute_file = existing_file(data_root, chosen.attributes, where)
-    table, words = attributes.read_class_attributes(attribute_file)
+    table, words, read = attributes.read_class_attributes(attribute_file)
+    check_layout(data_root / chosen.images, table, words, where)
     paths, labels, names, notes = _list_images(data_root / chosen.images, table, where)
     image_files.check_images(data_root / chosen.images, paths, where)
+    class_list = optional_path(data_root, chosen.validation_classes)
+    for listed in (data_root / chosen.unseen_classes, class_list):
+        check_listed(listed, table, names, attribute_file)
     first = copies.first_copies(data_root / chosen.images, paths)
     unseen = splits.read_class_list(data_root / chosen.unseen_classes, names)
     share, seed = chosen.test_seen_fraction, chosen.seed
     numbers = splits.split_by_classes(labels, names, unseen, share, seed, first)
     trainval = numbers["trainval"]
-    class_list = optional_path(data_root, chosen.validation_classes)
     validation, note = splits.set_aside(labels, trainval, names, class_list, None, chosen.seed)
     numbers |= splits.divide_trainval(labels, trainval, validation)
     equal = copies.check_copies(first, paths, labels, numbers, where, published=False)
@@ -76,7 +79,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
         attribute_names=words,
         attribute_groups=groups,
         attribute_parts=attributes.relate_to_parts(groups, ()),
-        notes=(*notes, *equal, f"test_seen drawn with seed {chosen.seed}", note),
+        notes=(*read, *notes, *equal, f"test_seen drawn with seed {chosen.seed}", note),
         protocol=OWN_SPLIT,
     )
     write_index(index, output, as_plain(chosen))
@@ -90,18 +93,12 @@ def _list_images(
     """Return image paths relative to ``root``, labels (n), class names in the order of the table,
     and notes.
 
-    Raises InputError where the folder is absent or empty, or a class folder has no row in the
-    table.
+    Raises InputError where the folder is empty, or a class folder has no row in the table, or may
+    have two.
     """
-    if not root.is_dir():
-        raise InputError(f"{where}: image folder {root} does not exist")
-    folders = _class_folders(root)
-    unknown = [name for name in folders if name not in table]
-    if unknown:
-        fault = f"{len(unknown)} class folders without attributes, first {unknown[0]!r}"
-        raise InputError(f"{where}: {fault}; {nearest(unknown[0], table)}"[:300])
+    folder_of = folders_by_class(root, table, where)
     found = list_pictures(root, IN_CLASS_FOLDERS)
-    files = _by_class(found.paths, [name for name in table if name in folders])
+    files = _by_class(found.paths, folder_of)
     names = tuple(name for name, images in files.items() if images)
     if not names:
         raise InputError(f"{where}: no class folder with images ({', '.join(SUFFIXES)}) in {root}")
@@ -116,17 +113,9 @@ def _list_images(
     return paths, labels, names, (*found.notes, note)
 
 
-def _class_folders(root: Path) -> list[str]:
-    """Return the names of the folders in the image folder, sorted, without hidden and system
-    ones.
-    """
-    folders = (entry.name for entry in root.iterdir() if entry.is_dir())
-    return sorted(name for name in folders if not is_hidden(name))
-
-
-def _by_class(paths: Sequence[str], classes: Sequence[str]) -> dict[str, list[str]]:
-    """Return the images of each of ``classes``, which name the first folders of ``paths``."""
-    files: dict[str, list[str]] = {name: [] for name in classes}
+def _by_class(paths: Sequence[str], folder_of: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the images of each class by its folder, the first of ``paths``."""
+    files: dict[str, list[str]] = {folder: [] for folder in folder_of.values()}
     for path in paths:
         files[path.partition("/")[0]].append(path)
-    return files
+    return {name: files[folder] for name, folder in folder_of.items()}

@@ -24,11 +24,13 @@ from zslpipe.datasets.reading.expected_sizes import (
 )
 from zslpipe.datasets.reading.feature_files import read_image_list, read_pooled
 from zslpipe.datasets.reading.split_files import SplitFile, read_split_file
+from zslpipe.datasets.reading.stored_paths import on_disk
 from zslpipe.datasets.reading.text_files import existing_file, optional_path, read_lines
 from zslpipe.formats.features import write_pooled_features
 from zslpipe.formats.index import OWN_SPLIT, Index, images_hash, read_index, write_index
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import BetweenZeroAndOne, FileName, Seed
+from zslpipe.names import same_form
 from zslpipe.settings import as_plain, parse_settings
 
 logger = logging.getLogger(__name__)
@@ -107,6 +109,7 @@ def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
     root = optional_path(data_root, chosen.images)
     anchors = (chosen.anchor.strip("/"),) if chosen.anchor else image_files.ANCHORS
     paths = image_files.relative_paths(stored, anchors, root, where)
+    paths, renamed = on_disk(root, paths)
     labels, joined = labels_by_name(labels, paths, names, where)
     pictures = _pictures(chosen, root, paths, data_root, where)
     first = copies.first_copies(root, paths, pictures.boxes)
@@ -135,7 +138,7 @@ def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
         part_names=pictures.part_names,
         part_locations=pictures.part_locations,
         boxes=pictures.boxes,
-        notes=(*notes, *joined, *division.notes, *repaired, *pictures.notes, *equal),
+        notes=(*notes, *joined, *renamed, *division.notes, *repaired, *pictures.notes, *equal),
         has_images=root is not None,
     )
 
@@ -285,8 +288,8 @@ def write_pooled(
     path = existing_file(data_root, chosen.features, f"extractor {output.stem!r}")
     index = read_index(index_path)
     stored, _ = read_image_list(path, len(index.class_names))
-    there = [PurePosixPath(name).name for name in stored]
-    asked = [PurePosixPath(name).name for name in index.paths]
+    there = [same_form(PurePosixPath(name).name) for name in stored]
+    asked = [same_form(PurePosixPath(name).name) for name in index.paths]
     if there != asked:
         advice = "in that order; write the index again"
         raise InputError(f"{path}: its images are not those of {index_path}, {advice}")

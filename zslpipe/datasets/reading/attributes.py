@@ -3,14 +3,25 @@ annotated parts that a group is about.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
+from zslpipe.datasets.reading.spreadsheets import (
+    Spreadsheet,
+    decimal_mark,
+    is_number,
+    number,
+    read_spreadsheet,
+    without_row_numbers,
+)
 from zslpipe.datasets.reading.text_files import read_lines
 from zslpipe.machine.errors import InputError
+
+# What the first column may be called where the attributes' names are numbers (ours).
+CLASS_HEADERS = ("", "class", "classes", "class_name", "classname", "name", "category", "label")
 
 
 def read_attribute_names(path: Path) -> tuple[str, ...]:
@@ -29,43 +40,75 @@ def read_attribute_names(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_class_attributes(path: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
-    """Return class -> attribute strengths and the attributes' names, from a CSV with a header.
+def read_class_attributes(
+    path: Path,
+) -> tuple[dict[str, list[float]], tuple[str, ...], tuple[str, ...]]:
+    """Return class -> attribute strengths, the attributes' names, and notes, from a table with a
+    header: class, then a column an attribute.
 
-    Raises InputError, naming the line, for a value that is no finite number, a row too short, a
-    class given twice.
+    Raises InputError, naming class and attribute, for a value that is no finite number, a row too
+    short or too long, a name given twice, and where there is no header.
     """
-    reader = csv.reader(read_lines(path))
-    header = [name.strip() for name in next(reader)]
-    words = tuple(header[1:])
-    if not words or len(set(words)) != len(words) or not all(words):
-        wanted = "the first line has to be class and then the attributes' names, each once"
-        raise InputError(f"{path}: {wanted}")
-    table: dict[str, list[float]] = {}
-    for row in reader:
-        name = row[0].strip()
-        if name in table:
-            raise InputError(f"{path}: class {name!r} is given twice")
-        if len(row) != len(header):
-            fault = f"has {len(row) - 1} values for {len(words)} attributes"
-            raise InputError(f"{path}: class {name!r} {fault}")
-        cells = zip(row[1:], words, strict=True)
-        table[name] = [_finite(value, path, name, word) for value, word in cells]
-    return table, words
+    table = without_row_numbers(read_spreadsheet(path))
+    words = table.header[1:]
+    _check_header(table)
+    cells = [cell for row in table.rows for cell in row.cells[1:]]
+    mark = decimal_mark(cells, str(path))
+    strengths: dict[str, list[float]] = {}
+    for row in table.rows:
+        name, values = row.cells[0], row.cells[1:]
+        _check_row(name, values, table, strengths)
+        found = []
+        for word, value in zip(words, values, strict=True):
+            found.append(number(value, mark, f"{path}: class {name!r}, attribute {word!r}"))
+        strengths[name] = found
+    notes = table.notes
+    if mark == ",":
+        notes = (*notes, f"{path.name}: read with decimal commas")
+    return strengths, words, notes
 
 
-def _finite(value: str, path: Path, name: str, word: str) -> float:
-    """Return a cell's number; raises InputError naming class and attribute where it is no finite
-    number.
+def _check_header(table: Spreadsheet) -> None:
+    """Raise InputError unless a table's first line is class and then the attributes' names, each
+    once, and there are rows.
     """
-    try:
-        number = float(value)
-    except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
-        fault = f"attribute {word!r}: {value!r} is no finite number"
-        raise InputError(f"{path}: class {name!r}, {fault}")
-    return number
+    words = table.header[1:]
+    wanted = "the first line has to be class and then the attributes' names, each once"
+    if not words:
+        fault = "one column"
+        advice = "separate columns by commas, semicolons or tabs"
+        raise InputError(f"{table.path}: {fault}; {wanted}; {advice}")
+    if all(is_number(word) for word in words) and table.header[0].casefold() not in CLASS_HEADERS:
+        fault = f"the first line has numbers for names ({', '.join(words[:3])})"
+        raise InputError(f"{table.path}: {fault}, no header; {wanted}")
+    if not all(words):
+        fault = f"column {words.index('') + 2} has values and no name"
+        raise InputError(f"{table.path}: {fault}; {wanted}")
+    if len(set(words)) != len(words):
+        repeated = sorted({word for word in words if words.count(word) > 1})
+        fault = f"attributes given twice: {', '.join(repeated[:5])}"
+        raise InputError(f"{table.path}: {fault}; {wanted}")
+    if not table.rows:
+        raise InputError(f"{table.path}: a header and no rows; a row a class expected")
+
+
+def _check_row(
+    name: str, values: Sequence[str], table: Spreadsheet, before: Mapping[str, object]
+) -> None:
+    """Raise InputError where a row names no class, one that was given ``before``, or has not one
+    value an attribute.
+    """
+    count = len(table.header) - 1
+    if not name:
+        raise InputError(f"{table.path}: a row without a class: {','.join(values)[:80]}")
+    if name in before:
+        raise InputError(f"{table.path}: class {name!r} is given twice")
+    if len(values) != count:
+        advice = ""
+        if table.separator == "," and len(values) == 2 * count:
+            advice = "; decimal commas between commas? write decimals with a point"
+        fault = f"has {len(values)} values for {count} attributes{advice}"
+        raise InputError(f"{table.path}: class {name!r} {fault}")
 
 
 def numbered_names(count: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from zslpipe.datasets.reading.matfile import class_rows, read_mat, required, texts
 from zslpipe.datasets.reading.split_files import SplitFile
 from zslpipe.machine.errors import InputError
+from zslpipe.names import KnownNames, joined
 
 
 def labels_by_name(
@@ -18,13 +19,16 @@ def labels_by_name(
     """Return labels (n) as positions in ``names`` by the images' class folders, and a note where
     that mattered.
 
-    Where every image lies in a folder that bears a class's name, that name decides, provided that
-    each number stands for one name; otherwise (aPY, FLO) the numbers are kept. Raises InputError
+    Where every image lies in a folder that bears a class's name (joined as in
+    :mod:`zslpipe.names`), that name decides, provided that each number stands for one name;
+    otherwise (aPY, FLO) the numbers are kept. Raises InputError
     where a number stands for two names.
     """
-    position = {name: number for number, name in enumerate(names)}
+    known = KnownNames(names)
     for folder_name in (_last_folder, _joined_folders):
-        by_name = np.array([position.get(folder_name(path), -1) for path in paths], np.int64)
+        folders = [folder_name(path) for path in paths]
+        number = {folder: _number(known, folder) for folder in set(folders)}
+        by_name = np.array([number[folder] for folder in folders], np.int64)
         if (by_name >= 0).all():
             break
     else:
@@ -40,6 +44,12 @@ def labels_by_name(
             )
     corrected = len(np.unique(labels[labels != by_name]))
     return by_name, (f"class numbers of {corrected} classes corrected by their folders' names",)
+
+
+def _number(known: KnownNames, folder: str) -> int:
+    """Return the class number of the only name that a folder's fits, -1 where there is none."""
+    number = known.one(folder)
+    return -1 if number is None else number
 
 
 def _last_folder(path: str) -> str:
@@ -69,12 +79,7 @@ def class_vectors(
         rows = class_rows(required(variables, "att", path), "att", path, len(names))
         if "allclasses_names" in variables:
             named = texts(variables["allclasses_names"], "allclasses_names", path)
-            position = {name: row for row, name in enumerate(named)}
-            absent = [name for name in names if name not in position]
-            if absent:
-                fault = f"{len(absent)} classes without vectors, first {absent[0]}"
-                raise InputError(f"{path}: {fault}")
-            rows = rows[[position[name] for name in names]]
+            rows = rows[joined(names, named, f"{path}: classes without vectors", "class")]
         semantics[kind] = rows
     return replace_missing(semantics, names)
 

@@ -1,11 +1,14 @@
 """Feature files of the field (``res101.mat``): images in their order, labels, pooled features."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from zslpipe.datasets.reading.matfile import read_mat, required, texts, zero_based
 from zslpipe.machine.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 def read_image_list(path: Path, classes: int) -> tuple[tuple[str, ...], np.ndarray]:
@@ -25,15 +28,19 @@ def read_image_list(path: Path, classes: int) -> tuple[tuple[str, ...], np.ndarr
 
 
 def read_pooled(path: Path, count: int) -> np.ndarray:
-    """Return the pooled features, stored d x n, of ``count`` images as (n, d) float32.
+    """Return the pooled features, stored d x n, of ``count`` images as (n, d) float32; stored n x d
+    where only the rows are as many as the images, which the log says.
 
     Raises InputError where they are not d x n numbers, or not finite.
     """
     features = required(read_mat(path, ("features",)), "features", path)
     shape, kind = features.shape, features.dtype
-    if len(shape) != 2 or kind.kind not in "iuf" or shape[1] != count:
+    if len(shape) != 2 or kind.kind not in "iuf" or count not in shape:
         expected = f"d x {count} numbers expected"
         raise InputError(f"{path}: features has shape {shape}, type {kind}; {expected}")
+    if shape[1] != count:
+        logger.info("%s: features lie transposed, an image a row, and are read so", path)
+        features = features.T
     pooled = np.ascontiguousarray(features.T, np.float32)
     bad = np.flatnonzero(~np.isfinite(pooled).all(axis=1))
     if len(bad):

@@ -2,15 +2,16 @@
 locations read.
 """
 
-import csv
 import logging
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from zslpipe.datasets.reading.spreadsheets import decimal_mark, read_spreadsheet
 from zslpipe.datasets.reading.text_files import read_lines
 from zslpipe.machine.errors import InputError
+from zslpipe.names import KnownNames, same_form
 from zslpipe.pictures import FAULTS, fault, measure
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 # and aPY, FLO, aPY.
 ANCHORS = ("images", "JPEGImages", "jpg", "ayahoo_test_images")
 SHOWN = 5  # files named in an error before the count
+PART_COLUMNS = ("image", "part", "x", "y", "visible")  # of a part file, x and y in pixels
 
 
 def relative_paths(
@@ -108,7 +110,7 @@ def read_boxes(files: Sequence[Path], paths: Sequence[str], sizes: np.ndarray | 
         raise InputError(f"{lists}: {len(rows)} boxes for {len(paths)} images")
     boxes = np.zeros((len(paths), 4), np.int64)
     for image, (file, number, words) in enumerate(rows):
-        if PurePosixPath(words[0]).stem != PurePosixPath(paths[image]).stem:
+        if same_form(PurePosixPath(words[0]).stem) != same_form(PurePosixPath(paths[image]).stem):
             fault = f"box of {words[0]}, but image {image + 1} is {paths[image]}"
             raise InputError(f"{file}, line {number}: {fault}")
         try:
@@ -139,14 +141,15 @@ def read_parts(
     """
     rows = _part_rows(file)
     names = tuple(dict.fromkeys(row[1] for row in rows))
-    image_rows = {path: row for row, path in enumerate(paths)}
+    known = KnownNames(paths)
+    image_rows = {image: known.one(image) for image in {row[0] for row in rows}}
     part_columns = {name: column for column, name in enumerate(names)}
     locations = np.full((len(paths), len(names), 2), np.nan)
-    foreign = {row[0] for row in rows if row[0] not in image_rows}
+    foreign = {image for image, row in image_rows.items() if row is None}
     for image, part, x, y, visible in rows:
-        if visible and image in image_rows:
+        if visible and image not in foreign:
             locations[image_rows[image], part_columns[part]] = x, y
-    if not any(row[0] in image_rows for row in rows):
+    if len(foreign) == len(image_rows):
         raise InputError(f"{file}: none of its images is in the dataset, first {rows[0][0]}")
     corner = np.zeros_like(sizes) if boxes is None else boxes[:, :2]
     extent = sizes if boxes is None else boxes[:, 2:] - boxes[:, :2]
@@ -154,7 +157,7 @@ def read_parts(
     outside = ((locations < 0) | (locations > 1)).any(axis=2)
     locations[outside] = np.nan
     counts = {
-        "images without part locations": len(set(paths) - {row[0] for row in rows}),
+        "images without part locations": len(set(paths)) - len(image_rows) + len(foreign),
         "images of the part file that are not in the dataset": len(foreign),
         "parts outside": int(outside.sum()),
     }
@@ -166,20 +169,17 @@ def _part_rows(file: Path) -> list[tuple[str, str, float, float, bool]]:
     """Return the rows of a part file; raises InputError, naming the line, where one is not as it
     has to be.
     """
-    lines = read_lines(file)
-    reader = csv.reader(lines)
-    columns = [name.strip() for name in next(reader)]
-    if columns != ["image", "part", "x", "y", "visible"]:
-        found = ",".join(columns)[:80]
-        raise InputError(f"{file}: columns are {found}; image,part,x,y,visible expected")
+    table = read_spreadsheet(file, PART_COLUMNS)
+    mark = decimal_mark([cell for row in table.rows for cell in row.cells[2:4]], str(file))
     rows = []
-    for number, row in enumerate(reader, 2):
+    for row in table.rows:
         try:
-            image, part, x, y, visible = row
-            rows.append((image, part, float(x), float(y), bool(int(visible))))
+            image, part, x, y, visible = row.cells
+            across, down = (float(cell.replace(mark, ".")) for cell in (x, y))
+            rows.append((image, part, across, down, bool(int(visible))))
         except ValueError:
-            fault = f"image,part,x,y,visible expected, found {','.join(row)[:80]}"
-            raise InputError(f"{file}, line {number}: {fault}") from None
+            fault = f"{','.join(PART_COLUMNS)} expected, found {','.join(row.cells)[:80]}"
+            raise InputError(f"{file}, line {row.line}: {fault}") from None
     if not rows:
         raise InputError(f"{file}: no rows")
     return rows

@@ -1,23 +1,45 @@
-"""MATLAB files as numpy arrays: versions 5 to 7 through scipy, 7.3 (HDF5) through h5py."""
+"""MATLAB files as numpy arrays: versions 5 to 7 through scipy, 7.3 (HDF5) and files that h5py wrote
+(:mod:`zslpipe.datasets.reading.matlab73`).
 
-import sys
+Variables may lie in the file itself or together in its one struct, and may be sparse.
+"""
+
+import logging
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import scipy.io
+import scipy.sparse
 
-from zslpipe.datasets.reading.matlab5 import check_structure
-from zslpipe.machine.errors import InputError
+from zslpipe.datasets.reading.matlab5 import check_structure, variable_names
+from zslpipe.datasets.reading.matlab73 import held_names, read_arrays
+from zslpipe.datasets.reading.text_files import container_of
+from zslpipe.machine.errors import InputError, nearest, one_line
+
+logger = logging.getLogger(__name__)
+
+# The field's variables and what each has to be (Xian et al. 2018's files).
+EXPECTED = {
+    "att": "attribute x class",
+    "allclasses_names": "class x 1, a cell array of text",
+    "features": "dimension x image",
+    "labels": "image x 1, numbers of classes from 1",
+    "image_files": "image x 1, a cell array of text",
+    "trainval_loc": "numbers of images from 1",
+    "test_seen_loc": "numbers of images from 1",
+    "test_unseen_loc": "numbers of images from 1",
+}
 
 # What damaged files raise behind the checks of their structure (seen in 48,000 of them, cut off
 # and overwritten): our checks ValueError and zlib.error; scipy OSError, ValueError, TypeError and
 # zlib.error; h5py all but zlib.error (MemoryError: a size that no machine holds). A NameError or an
 # AttributeError would be a mistake of ours.
+SHOWN = 12  # names of variables in a message
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, MemoryError, zlib.error)
 
 
@@ -31,67 +53,57 @@ def read_mat(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     names = list(names)
+    found = container_of(path)
+    if found and found not in ("an HDF5 file", "a MATLAB file"):
+        raise InputError(f"{path}: not a readable .mat file: {found}; give the .mat file itself")
     try:
-        read = _read_hdf5(path, names) if h5py.is_hdf5(path) else _read_version_5(path, names)
+        read = read_arrays(path, names) if h5py.is_hdf5(path) else _read_version_5(path, names)
+        return {name: _tidy(value) for name, value in read.items()}
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(
-            f"{path}: not a readable .mat file, cut off or something else ({reason})"
+            f"{path}: not a readable .mat file, cut off or something else ({one_line(error)})"
         ) from None
-    return {name: _tidy(value) for name, value in read.items()}
 
 
 def _read_version_5(path: Path, names: list[str]) -> dict[str, Any]:
-    """Read the named variables with scipy; other variables are skipped, not read."""
-    check_structure(path, names)
+    """Read the named variables with scipy, from the file or its one struct; other variables are
+    skipped, not read.
+    """
+    struct = _struct_of_all(variable_names(path), names)
+    check_structure(path, [struct] if struct else names)
     with warnings.catch_warnings():
         # Repeated variable names and odd headers: the values are checked afterwards.
         warnings.simplefilter("ignore")
-        found = scipy.io.loadmat(path, variable_names=names)
+        found = scipy.io.loadmat(path, variable_names=[struct] if struct else names)
+    if struct:
+        found = _fields(found[struct])
     return {name: found[name] for name in names if name in found}
 
 
-def _read_hdf5(path: Path, names: list[str]) -> dict[str, Any]:
-    """Read the named variables of a version 7.3 file: HDF5 holds MATLAB's arrays transposed, cells
-    as references.
+def _struct_of_all(held: Mapping[str, bool], names: Iterable[str]) -> str:
+    """Return the name of a file's one struct where none of the named variables lies beside it, ""
+    otherwise; ``held`` says of each variable whether it is a struct.
     """
-    with h5py.File(path) as file:
-        return {name: _from_hdf5(file, file[name]) for name in names if name in file}
+    structs = [name for name, is_struct in held.items() if is_struct]
+    alone = len(structs) == 1 and not any(name in held for name in names)
+    return structs[0] if alone else ""
 
 
-def _from_hdf5(file: h5py.File, value: object) -> np.ndarray:
-    """Return one variable of an HDF5 .mat file; characters are numbers marked by an attribute.
-
-    Raises ValueError where it is no dataset (a struct is a group), or text that is no text.
-    """
-    if not isinstance(value, h5py.Dataset):
-        raise ValueError(f"a {type(value).__name__.lower()} where an array is expected")
-    if value.dtype == h5py.ref_dtype:
-        cells = [_from_hdf5(file, file[reference]) for reference in value[()].T.ravel()]
-        return np.array([_unwrapped(cell) for cell in cells], dtype=object)
-    array = np.asarray(value[()]).T
-    if value.attrs.get("MATLAB_class", b"") == b"char":
-        rows = [_characters(row) for row in np.atleast_2d(array)]
-        return np.array(rows, dtype=object)
-    return array
-
-
-def _unwrapped(cell: np.ndarray) -> Any:
-    """Return the one value of a cell, or the cell where it holds several or none."""
-    return cell.ravel()[0] if cell.size == 1 else cell
-
-
-def _characters(codes: np.ndarray) -> str:
-    """Return numbers as text; raises ValueError where they are no characters."""
-    if codes.dtype.kind not in "iu" or ((codes < 0) | (codes > sys.maxunicode)).any():
-        raise ValueError("text whose numbers are no characters")
-    return "".join(map(chr, codes))
+def _fields(struct: np.ndarray) -> dict[str, Any]:
+    """Return the fields of a struct of one element; raises ValueError where it has several."""
+    if struct.size != 1 or struct.dtype.names is None:
+        raise ValueError(f"a struct array of {struct.size} elements, one expected")
+    element = struct.ravel()[0]
+    return {name: element[name] for name in struct.dtype.names}
 
 
 def _tidy(value: Any) -> np.ndarray:
     """Return cells and character arrays as flat object arrays of str, numbers in the machine's byte
-    order.
+    order, sparse matrices in full; raises ValueError where a sparse one is inconsistent.
     """
+    if isinstance(value, scipy.sparse.csc_matrix | scipy.sparse.csc_array):
+        value.check_format(full_check=True)  # reading beyond its arrays would crash
+        value = value.toarray()
     array = np.asarray(value)
     if array.dtype.kind in "OUS":
         return np.array([_text(cell) for cell in array.ravel()], dtype=object)
@@ -108,11 +120,18 @@ def _text(cell: Any) -> str:
 
 
 def required(variables: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
-    """Return one variable; raises InputError naming the file and what it does hold."""
-    if name not in variables:
-        held = ", ".join(sorted(variables)) or "none that is known"
-        raise InputError(f"{path}: no variable {name!r}; it holds {held}")
-    return variables[name]
+    """Return one variable; raises InputError naming the file, what it holds and what it should."""
+    if name in variables:
+        return variables[name]
+    held = held_names(path) if h5py.is_hdf5(path) else variable_names(path)
+    struct = _struct_of_all(held, [name])
+    inside = f" (a struct without a field {name})" if struct else ""
+    listed = ", ".join(sorted(held)[:SHOWN]) or "none"
+    form = f" ({EXPECTED[name]})" if name in EXPECTED else ""
+    advice = nearest(name, held) if held else ""
+    advice = f"; {advice}" if advice.startswith("did you") else ""
+    fault = f"no variable {name!r}; it holds {listed}{inside}, expected {name}{form}{advice}"
+    raise InputError(f"{path}: {fault}")
 
 
 def texts(value: np.ndarray, name: str, path: Path) -> tuple[str, ...]:
@@ -151,15 +170,18 @@ def zero_based(value: np.ndarray, name: str, path: Path) -> np.ndarray:
 
 
 def class_rows(value: np.ndarray, name: str, path: Path, classes: int) -> np.ndarray:
-    """Return class vectors, stored one class a column, as (class, ?) float64.
+    """Return class vectors, stored one class a column, as (class, ?) float64; a class a row where
+    only the rows are as many as the classes, which the log says.
 
-    Raises InputError where the columns are not as many as the classes, or the values are no
-    numbers.
+    Raises InputError where neither are, or the values are no numbers.
     """
     if value.dtype.kind not in "iufb" or value.ndim != 2:
         found = f"{name} has shape {value.shape}, type {value.dtype}"
         raise InputError(f"{path}: {found}; numbers, a column a class, expected")
-    if value.shape[1] != classes:
-        hint = " (it lies transposed)" if value.shape[0] == classes else ""
-        raise InputError(f"{path}: {name} has {value.shape[1]} columns for {classes} classes{hint}")
-    return np.ascontiguousarray(value.T, np.float64)
+    if value.shape[1] == classes:
+        return np.ascontiguousarray(value.T, np.float64)
+    if value.shape[0] != classes:
+        found = f"{name} has shape {value.shape[0]} x {value.shape[1]} for {classes} classes"
+        raise InputError(f"{path}: {found}; {EXPECTED['att']} expected")
+    logger.info("%s: %s lies transposed, a class a row, and is read so", path, name)
+    return np.ascontiguousarray(value, np.float64)

@@ -3,17 +3,20 @@ some damaged files.
 
 Layout (MATLAB's "MAT-File Format", version 5): a header of 128 bytes, then elements: a tag (type,
 bytes) and data padded to 8 bytes. A matrix element holds flags, dimensions, a name, then numbers,
-or one matrix element a cell.
+one matrix element a cell, the names of a struct's fields and one matrix element a field, or a
+sparse matrix's row numbers, column starts and numbers.
 """
 
 import mmap
 import struct
 import zlib
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HEADER = 128
-MATRIX, COMPRESSED, CELL = 14, 15, 1  # element types and the array class of cells
+MATRIX, COMPRESSED = 14, 15  # element types
+CELL, STRUCT, SPARSE = 1, 2, 5  # array classes beside those of numbers and text
 # Element type -> bytes a number.
 NUMBERS = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
 CHARACTERS = {16: 1, 17: 2, 18: 4}
@@ -27,6 +30,30 @@ def check_structure(path: Path, names: Collection[str]) -> None:
     Other variables are skipped, since features can be large. Raises zlib.error for a damaged
     compressed element.
     """
+    with _opened(path) as (data, order):
+        for kind, body in _elements(data, HEADER, len(data), order, padded=False):
+            _check_variable(data, kind, body, order, names)
+
+
+def variable_names(path: Path) -> dict[str, bool]:
+    """Return the names of a file's variables, and whether each is a struct; of a damaged file those
+    before the damage.
+    """
+    held: dict[str, bool] = {}
+    try:
+        with _opened(path) as (data, order):
+            for kind, body in _elements(data, HEADER, len(data), order, padded=False):
+                start = _beginning(data, kind, body)
+                flags = struct.unpack_from(order + "I", start, 8)[0]
+                held[_name(start, order)] = flags & 0xFF == STRUCT
+    except (ValueError, OSError, struct.error, zlib.error):
+        pass  # what is damaged is told by the checks of the variables that are read
+    return held
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[mmap.mmap, str]]:
+    """Yield a file's bytes and their order; raises ValueError where it has no header."""
     with path.open("rb") as file:
         if path.stat().st_size <= HEADER:
             raise ValueError("shorter than a header")
@@ -34,8 +61,15 @@ def check_structure(path: Path, names: Collection[str]) -> None:
             order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
             if order is None:
                 raise ValueError("no header of MATLAB 5 or later")
-            for kind, body in _elements(data, HEADER, len(data), order, padded=False):
-                _check_variable(data, kind, body, order, names)
+            yield data, order
+
+
+def _beginning(data: mmap.mmap, kind: int, body: slice) -> bytes:
+    """Return the first bytes inside a top-level matrix element, decompressed where it is."""
+    if kind == COMPRESSED:
+        start = zlib.decompressobj().decompress(data[body.start : body.stop], NAMED_WITHIN)
+        return start[8:]
+    return data[body.start : body.start + NAMED_WITHIN]
 
 
 def _check_variable(
@@ -45,12 +79,11 @@ def _check_variable(
     well-formed.
     """
     if kind == COMPRESSED:
-        start = zlib.decompressobj().decompress(data[body.start : body.stop], NAMED_WITHIN)
-        if _name(start[8:], order) in names:
+        if _name(_beginning(data, kind, body), order) in names:
             whole = zlib.decompress(data[body])
             for inner, part in _elements(whole, 0, len(whole), order):
                 _check_matrix(whole, inner, part, order)
-    elif kind != MATRIX or _name(data[body.start : body.start + NAMED_WITHIN], order) in names:
+    elif kind != MATRIX or _name(_beginning(data, kind, body), order) in names:
         _check_matrix(data, kind, body, order)
 
 
@@ -106,7 +139,11 @@ def _check_matrix(data: bytes | mmap.mmap, kind: int, body: slice, order: str) -
         raise ValueError("a matrix of impossible dimensions")
     if flags & 0xFF == CELL:
         _check_cells(data, parts[3:], count, order)
-    elif not 4 <= flags & 0xFF <= 15 or flags & 0xFF == 5 or flags & 0x800:
+    elif flags & 0xFF == STRUCT:
+        _check_fields(data, parts[3:], count, order)
+    elif flags & 0xFF == SPARSE and not flags & 0x800:
+        _check_sparse(parts[3:])
+    elif not 4 <= flags & 0xFF <= 15 or flags & 0x800:
         raise ValueError("a variable of a class that splits and features do not have")
     else:
         _check_numbers(parts[3:], count, text=flags & 0xFF == 4)
@@ -126,6 +163,26 @@ def _check_cells(
     for kind, body in cells:
         if body.start != body.stop:  # an empty element stands for an empty cell
             _check_matrix(data, kind, body, order)
+
+
+def _check_fields(
+    data: bytes | mmap.mmap, parts: list[tuple[int, slice]], count: int, order: str
+) -> None:
+    """Raise ValueError unless the fields of ``count`` structs have names and values."""
+    if len(parts) < 2 or _length(parts[0]) != 4 or parts[1][0] != 1:
+        raise ValueError("a struct without names of fields")
+    longest = struct.unpack_from(order + "i", data, parts[0][1].start)[0]
+    if longest < 1 or _length(parts[1]) % longest:
+        raise ValueError("names of fields of an impossible length")
+    _check_cells(data, parts[2:], count * (_length(parts[1]) // longest), order)
+
+
+def _check_sparse(parts: list[tuple[int, slice]]) -> None:
+    """Raise ValueError unless there are three parts of numbers; whether they fit is checked once
+    they are read.
+    """
+    if len(parts) != 3 or any(kind not in NUMBERS for kind, _ in parts):
+        raise ValueError("a sparse matrix without row numbers, column starts and numbers")
 
 
 def _check_numbers(parts: list[tuple[int, slice]], count: int, text: bool) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from zslpipe.datasets.reading.text_files import read_lines
-from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.errors import InputError
+from zslpipe.names import KnownNames
 
 # Ours: share of the seen classes set aside where no source gives a number.
 VALIDATION_FRACTION = 0.2
@@ -53,6 +54,8 @@ def set_aside(
     where that is None. Raises InputError where the list names a class that is not trained on.
     """
     seen = np.isin(np.arange(len(names)), labels[trainval])
+    if seen.sum() < 2:
+        raise InputError(f"{seen.sum()} seen classes have images to train on; two are needed")
     if class_list is not None:
         mask = read_class_list(class_list, names)
         if (mask & ~seen).any():
@@ -99,6 +102,9 @@ def split_by_classes(
         drawn = np.isin(named, pictures[:held])
         test_seen.append(images[drawn])
         trainval.append(images[~drawn])
+    if not any(map(len, test_seen)):
+        fault = "no seen class has two images: none can be set aside for test_seen"
+        raise InputError(f"{fault}; give seen classes a second image")
     splits = {
         "trainval": np.sort(np.concatenate(trainval)),
         "test_seen": np.sort(np.concatenate(test_seen)),
@@ -114,26 +120,13 @@ def _held_back(images: int, fraction: float) -> int:
 
 
 def read_class_list(path: Path, names: Sequence[str]) -> np.ndarray:
-    """Return a (class) mask of the classes that a text file names, one a line.
+    """Return a (class) mask of the classes that a text file names, one a line, as
+    :mod:`zslpipe.names` joins names.
 
-    A name matches whole, or without its number ("001.") and without regard to case, ``_``, ``+``
-    and ``-``. Raises InputError for a name that no class bears.
+    Raises InputError for a name that no class bears, or that more than one may.
     """
-    plain = {_plain(name): number for number, name in enumerate(names)}
-    exact = {name: number for number, name in enumerate(names)}
+    known = KnownNames(names)
     mask = np.zeros(len(names), bool)
     for line in read_lines(path):
-        number = exact.get(line, plain.get(_plain(line)))
-        if number is None:
-            raise InputError(f"{path}: no class is called {line!r}; {nearest(line, names)}"[:300])
-        mask[number] = True
+        mask[known.position(line, str(path))] = True
     return mask
-
-
-def _plain(name: str) -> str:
-    """Return a class name without its leading number, in lower case, with spaces for ``_``, ``+``
-    and ``-``.
-    """
-    name = name.lower().translate(str.maketrans("_+-", "   "))
-    number, dot, rest = name.partition(".")
-    return " ".join((rest if dot and number.strip().isdigit() else name).split())
