@@ -358,3 +358,19 @@ def test_a_training_compares_the_weights_of_its_features(tmp_path, caplog):
     assert main([*command, "--output", f"{tmp_path}/seed0", "--compute", '{"device": "cpu"}']) == 1
     asked = file_hash(tmp_path / "w.pt")
     assert f"weights_file: asked '{asked}', it says '0123'" in caplog.text
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_a_run_reads_no_features_of_other_images(tmp_path, says):
+    paths = write_miniature(tmp_path)
+    index = read_index(paths["index"])
+    write_index(replace(index, paths=index.paths[::-1]), paths["index"], {} if says else None)
+    made_of = read_index(paths["index"]).made_of
+    spec = SPEC | {"method": "eszsl", "input": "pooled"}
+    spec["index"] = {"dataset": "miniature", "adapter": "none", "made_of": made_of}
+    opened = (paths["index"], paths["features"], tmp_path, None, CPU)
+    told = line(open_run_inputs, spec, *opened)
+    assert f"{paths['features']}: made from other images than the index lists" in told
+    # Of an index without a stamp it is not known whether it is the configuration's.
+    assert ("the index is the configuration's" in told) == says
+    assert ("make the index again first" in told) != says
