@@ -88,6 +88,12 @@ def renamed(folder: Path) -> None:
     (folder / "images/050.png").rename(folder / "images/195.png")
 
 
+def cut(folder: Path) -> None:
+    """Leave a short last batch of images that were in a full one."""
+    for name in ("190", "200", "210"):
+        (folder / f"images/{name}.png").unlink()
+
+
 def touched(folder: Path) -> None:
     for path in (folder / "images").iterdir():
         os.utime(path, (1, 1))
@@ -101,6 +107,7 @@ CHANGES: list[tuple[Callable[[Path], None], list[int]]] = [
     (added, [4, 3]),  # image 5.5, and the last 3
     (removed, [4, 1]),  # image 20 comes into a full batch
     (renamed, [2]),
+    (cut, [3]),
 ]
 
 
