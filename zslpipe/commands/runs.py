@@ -38,8 +38,6 @@ class Spec:
     input: Literal["regions", "pooled", "images"]
     extractor: str
     trunk: Mapping[str, Any] | None
-    cache: Mapping[str, Any] | None
-    index: Mapping[str, str]
     semantics: str
     normalisation: Literal["none", "unit", "minmax"]
     precision: Literal["float32", "bfloat16"]
@@ -49,6 +47,9 @@ class Spec:
     track: Literal["none", "test"]
     settings: Mapping[str, Any]
     words: str | None = None
+    # What features and index have to say of themselves; by hand any will do.
+    cache: Mapping[str, Any] | None = None
+    index: Mapping[str, str] | None = None
 
 
 SPEC = tuple(field.name for field in fields(Spec) if field.default is MISSING)
