@@ -36,7 +36,7 @@ def members(results, tmp_path):
     for method in ("dazle", "eszsl"):
         run = results.run_of("creatures", f"{method}/default", 3)
         path = tmp_path / method / "scores.h5"
-        write_scores(path, matrix(method=method, variant="default", seed=3, run=run))
+        write_scores(path, matrix(method=method, variant="default", seed=3, run=run, unit="logits"))
         paths.append(path)
     return paths
 
@@ -73,7 +73,7 @@ def test_rebalanced_scores_are_told_from_those_of_other_settings(results, member
 
 
 def test_a_foreign_matrix_stays_foreign(tmp_path):
-    write_scores(tmp_path / "scores.h5", matrix())
+    write_scores(tmp_path / "scores.h5", matrix(unit="logits"))
     rebalance("oracle", tmp_path / "scores.h5", tmp_path / "o.h5", None, None, {})
     assert read_scores(tmp_path / "o.h5").run == {}
     ensemble([tmp_path / "scores.h5"] * 2, [], tmp_path / "e.h5", "e", "default")
@@ -107,7 +107,9 @@ def test_an_ensemble_of_task_irrelevant_scores_is_its_members_too(results, tmp_p
     for method in ("dazle", "eszsl"):
         run = results.run_of("creatures", f"{method}/default", 3)
         paths.append(tmp_path / f"{method}.h5")
-        one = replace(irrelevant(), method=method, variant="default", seed=3, run=run)
+        one = replace(
+            irrelevant(), unit="logits", method=method, variant="default", seed=3, run=run
+        )
         write_irrelevant(paths[-1], one)
     ensemble_irrelevant(paths, [], tmp_path / "irrelevant.h5", "e", "default")
     check_run_file(tmp_path / "irrelevant.h5", asked(results, "e/default"))
