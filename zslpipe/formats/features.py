@@ -10,6 +10,7 @@ Contiguous because list-indexing a chunked dataset costs about 18 ms a row, and 
 be written at its offset by ``pwrite`` and resumed after a kill.
 """
 
+import math
 import os
 import shutil
 import zlib
@@ -24,13 +25,15 @@ import numpy as np
 from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.hdf5 import all_attributes, read_hdf5, read_stamped, stamped
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import written_whole
+from zslpipe.machine.files import named, written_whole
 from zslpipe.provenance import settings_hash
 
 # Images in a block, the unit of resuming (ours: some seconds of work, 50 MB at 7x7x2048).
 BLOCK = 256
 # The datasets that hold features.
 SLABS = ("regions", "pooled")
+# Bytes beside the features, at most (ours): names, attributes, checksums.
+METADATA = 2**17
 KIND, WRITER = "feature file", "the rule 'extract'"
 
 
@@ -56,9 +59,11 @@ def create_slabs(
 
     All metadata is written now, ``complete`` as False and room for the blocks' checksums included,
     so that finishing changes a few bytes in place and a kill at any moment leaves a readable file.
+    Raises InputError where the disk has no room for all of it.
     """
     blocks = -(-next(iter(shapes.values()))[0][0] // BLOCK)
     shapes = {**shapes, "checksums": ((blocks,), "uint32")}
+    _check_room(path, shapes)
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_layout(h5py.h5d.CONTIGUOUS)
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -71,7 +76,22 @@ def create_slabs(
             h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), properties)
         for name, value in {**attributes, "complete": False}.items():
             file.attrs[name] = value
+        room = file["checksums"].id.get_offset()
+    # On the disk now, not when the last block is done: HDF5 crashes on a disk that is full.
+    with path.open("r+b") as plain:
+        _write_all(plain.fileno(), bytes(4 * blocks), room)
     return locate_slabs(path)
+
+
+def _check_room(path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Raise InputError where the disk that ``path`` is to lie on has no room for ``shapes``."""
+    needed = METADATA
+    for shape, dtype in shapes.values():
+        needed += math.prod(shape) * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        sizes = f"{needed / 1e9:.3g} GB, its disk has {free / 1e9:.3g} GB free"
+        raise InputError(f"{path}: takes {sizes}; free some there, or name another folder")
 
 
 def locate_slabs(path: Path) -> dict[str, Slab]:
@@ -164,7 +184,7 @@ class BlockWriter:
         journal.
         """
         checksum = 0
-        with self.path.open("r+b") as file:
+        with named(self.path), self.path.open("r+b") as file:
             for name in sorted(arrays):
                 slab = self.slabs[name]
                 data = np.ascontiguousarray(arrays[name], slab.dtype).tobytes()
@@ -172,7 +192,7 @@ class BlockWriter:
                 checksum = zlib.crc32(data, checksum)
             os.fdatasync(file.fileno())
         self.done[block] = checksum
-        with self.journal.open("a") as journal:
+        with named(self.journal), self.journal.open("a") as journal:
             journal.write(f"{block} {checksum:08x}\n")
 
     def finish(self, output: Path) -> None:

@@ -1,5 +1,6 @@
 """What the HDF5 files of this room share: one way to stamp, to open and to take out of them."""
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +21,25 @@ DAMAGE = (KeyError, ValueError, RuntimeError)
 @contextmanager
 def stamped(path: Path) -> Iterator[h5py.File]:
     """Yield a new file that appears whole at ``path``, stamped complete, or not at all."""
-    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         yield file
         file.attrs["complete"] = True
+
+
+@contextmanager
+def new_hdf5(path: Path, libver: str | None = None) -> Iterator[h5py.File]:
+    """Yield a new file, kept in memory until it is closed, that appears whole at ``path`` or not
+    at all.
+
+    HDF5 keeps writing what a full disk has refused, from every object that is let go, and ends by a
+    crash (exit code 139): here the disk is written to by plain writes alone.
+    """
+    content = io.BytesIO()
+    with written_whole(path) as temporary:
+        with h5py.File(content, "w", libver=libver) as file:
+            yield file
+        with temporary.open("wb") as whole:
+            whole.write(content.getbuffer())
 
 
 def read_stamped(

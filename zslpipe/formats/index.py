@@ -32,9 +32,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from zslpipe.formats.hdf5 import array, attribute, read_hdf5, texts, write_texts
+from zslpipe.formats.hdf5 import array, attribute, new_hdf5, read_hdf5, texts, write_texts
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.machine.files import written_whole
 from zslpipe.provenance import settings_hash
 
 SPLITS = ("trainval", "test_seen", "test_unseen", "train", "val")
@@ -195,7 +194,7 @@ def _check_split_classes(index: Index, where: str) -> None:
 def write_index(index: Index, path: Path) -> None:
     """Check ``index`` (InputError) and write it, whole or not at all. Same index, same bytes."""
     check_index(index)
-    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs["dataset"], file.attrs["adapter"] = index.dataset, index.adapter
         file.attrs["protocol"], file.attrs["has_images"] = index.protocol, index.has_images
         file.attrs["notes"] = json.dumps(index.notes)

@@ -13,8 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from zslpipe.formats.hdf5 import array, attribute, read_hdf5, write_texts
-from zslpipe.machine.files import written_whole
+from zslpipe.formats.hdf5 import array, attribute, new_hdf5, read_hdf5, write_texts
 
 
 def write_words_file(
@@ -25,7 +24,7 @@ def write_words_file(
     Format "latest" because older ones hold no attribute above 64 KiB, and DeepFashion's report is
     larger.
     """
-    with written_whole(output) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+    with new_hdf5(output, libver="latest") as file:
         file["vectors"] = vectors
         write_texts(file, "attributes", names)
         file.attrs["source"] = source

@@ -33,15 +33,24 @@ def written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     try:
-        yield temporary
+        with named(path):
+            yield temporary
         temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let a system's error in the block say that it is about ``path`` where it names no file:
+    neither HDF5 nor a write to a full disk does.
+    """
+    try:
+        yield
     except OSError as error:
-        # Neither HDF5 nor a write to a full disk says which file it is about.
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_complete(

@@ -4,19 +4,27 @@ says so.
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
+Handler = Callable[[int, FrameType | None], Any] | int | None
 # BSD's sysexits.h, EX_TEMPFAIL: "try again later". A SLURM site can list it under RequeueExit;
 # Snakemake's ``retries`` submits the job again whatever the code.
 EXIT_CODE = 75
 
 
-class InterruptedTraining(Exception):
-    """A training was told to stop and has saved its checkpoint; the same command goes on from
-    there.
-    """
+class Interrupted(Exception):
+    """A job was told to stop and has kept what is done; the same command goes on from there."""
+
+
+class InterruptedTraining(Interrupted):
+    """A training was told to stop and has saved its checkpoint."""
+
+
+class InterruptedExtraction(Interrupted):
+    """An extraction was told to stop and has written its blocks up to here."""
 
 
 class StopRequest:
@@ -33,14 +41,19 @@ class StopRequest:
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
     """Give a StopRequest that SIGTERM sets, until the block is left (only the main thread can
-    listen).
+    listen). Where the block ends in Interrupted, the process is about to end and hears no more of
+    it: a scheduler may send it to every process of a job, and again.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
     before = signal.signal(signal.SIGTERM, request.receive)
+    after: Handler = before
     try:
         yield request
+    except Interrupted:
+        after = signal.SIG_IGN
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, after)
