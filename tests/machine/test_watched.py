@@ -86,7 +86,7 @@ def test_no_job_outlives_its_parent() -> None:
     job, child = waiting("pass")
     job.kill()
     job.communicate(timeout=20)
-    gone, alive = psutil.wait_procs([child], timeout=10)
+    _, alive = psutil.wait_procs([child], timeout=10)
     assert not alive or child.status() == psutil.STATUS_ZOMBIE
 
 

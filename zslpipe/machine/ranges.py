@@ -58,3 +58,12 @@ def _device(text: str) -> str:
 
 # Where a job computes.
 Device = Annotated[str, AfterValidator(_device)]
+
+# Endings of files of weights, of all tools (ours): what has none of them is a library's name of
+# weights.
+WEIGHT_FILES = (".pt", ".pth", ".pth.tar", ".tar", ".ckpt", ".bin", ".safetensors", ".pkl")
+
+
+def is_weights_file(weights: str) -> bool:
+    """Return whether ``weights`` names a file, not a library's weights."""
+    return weights.lower().endswith(WEIGHT_FILES)

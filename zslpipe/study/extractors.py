@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.ranges import is_weights_file
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.paths import PATHS
 
@@ -83,5 +84,4 @@ class Extractors:
         if entry["backbone"] == "demo" and "weights" not in entry:
             return [PATHS.backbone.format(dataset=dataset)]
         weights = entry.get("weights", "")
-        is_file = Path(weights).suffix in (".pt", ".pth")
-        return [str(Path(self.data_root) / weights)] if is_file else []
+        return [str(Path(self.data_root) / weights)] if is_weights_file(weights) else []
