@@ -114,7 +114,9 @@ def refused(path, state=None) -> str:
 
 def test_nothing_that_fits_is_refused_with_names_of_both_sides(tmp_path):
     path = tmp_path / "x.pt"
-    torch.save({"net": {"layers.0.kernel": torch.zeros(3), "layers.0.offset": torch.zeros(3)}}, path)
+    torch.save(
+        {"net": {"layers.0.kernel": torch.zeros(3), "layers.0.offset": torch.zeros(3)}}, path
+    )
     assert refused(path).endswith(
         "x.pt do not fit resnet18: it needs 0.weight, 0.bias, 1.weight, ... (7), the file has "
         "under 'net' layers.0.kernel, layers.0.offset"

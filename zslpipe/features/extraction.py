@@ -33,7 +33,13 @@ from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
-from zslpipe.machine.progress import REPORT_SECONDS, write_progress
+from zslpipe.machine.interruption import (
+    InterruptedExtraction,
+    StopRequest,
+    obey_parent_only,
+    stop_requests,
+)
+from zslpipe.machine.progress import REPORT_SECONDS, ProgressLines, write_progress
 from zslpipe.networks.backbones import Trunk, build_trunk, folded, state_hash
 from zslpipe.networks.receptive_fields import cell_centres
 from zslpipe.settings import parse_settings
@@ -173,23 +179,29 @@ def _run(
     workers: int,
 ) -> list[str]:
     """Read, map and write the missing blocks; return the error texts of broken images."""
-    blocks = [block for block in range(-(-len(images) // BLOCK)) if block not in writer.done]
+    count = -(-len(images) // BLOCK)
+    blocks = [block for block in range(count) if block not in writer.done]
     if writer.done:
-        done = len(writer.done)
-        logger.info("resuming: %d of %d blocks are done", done, done + len(blocks))
+        logger.info("resuming: %d of %d blocks are done", len(writer.done), count)
     broken: list[str] = []
     waiting: collections.deque[Future[None]] = collections.deque()
-    mapped = _map_blocks(trunk, images, extractor, blocks, device, workers, writer.folder)
-    with ThreadPoolExecutor(1, "writer") as thread:
-        for block, arrays, errors in mapped:
-            broken.extend(errors)
-            if not errors:
-                waiting.append(thread.submit(writer.write, block, arrays))
-            # A failed write (a full disk) is raised here, in the main thread.
-            while len(waiting) > WAITING_BLOCKS:
-                waiting.popleft().result()
-        for written in waiting:
-            written.result()
+    with stop_requests() as request:
+        mapped = _map_blocks(trunk, images, extractor, blocks, device, workers, writer, request)
+        with ThreadPoolExecutor(1, "writer") as thread:
+            for block, arrays, errors in mapped:
+                broken.extend(errors)
+                if not errors:
+                    waiting.append(thread.submit(writer.write, block, arrays))
+                # A failed write (a full disk) is raised here, in the main thread.
+                while len(waiting) > WAITING_BLOCKS:
+                    waiting.popleft().result()
+            for written in waiting:
+                written.result()
+        if request.made and len(writer.done) < count:
+            raise InterruptedExtraction(
+                f"extraction {extractor.name}: told to stop; {len(writer.done)} of {count} blocks "
+                "are written and the same command goes on from there"
+            )
     return broken
 
 
@@ -200,17 +212,27 @@ def _map_blocks(
     blocks: list[int],
     device: torch.device,
     workers: int,
-    folder: Path,
+    writer: BlockWriter,
+    request: StopRequest,
 ) -> Iterator[tuple[int, dict[str, np.ndarray], list[str]]]:
-    """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so
-    that its bytes do not depend on resuming.
+    """Yield (block, arrays, error texts) of each block in order, until a stop is requested; a batch
+    never crosses a block, so that its bytes do not depend on resuming.
     """
     batches = {block: _batches(block, len(images), extractor.batch_size) for block in blocks}
     in_order = list(itertools.chain(*batches.values()))
     loader = iter(_loader(images, in_order, workers, device))
-    told, total = f"extraction {extractor.name}", sum(map(len, in_order))
-    done, reported = 0, float("-inf")
-    with tqdm(total=total, unit="image", desc=extractor.name, mininterval=1.0, disable=None) as bar:
+    total = len(images)
+    done = before = total - sum(map(len, in_order))
+    told, reported = f"extraction {extractor.name}", float("-inf")
+    lines = ProgressLines(told, "images", total, before)
+    with tqdm(
+        total=total,
+        unit="image",
+        desc=extractor.name,
+        initial=before,
+        mininterval=1.0,
+        disable=None,
+    ) as bar:
         for block, parts in batches.items():
             maps: list[Tensor] = []
             errors: list[str] = []
@@ -219,9 +241,12 @@ def _map_blocks(
                 errors += filter(None, texts)
                 bar.update(len(pixels))
                 done += len(pixels)  # the bar counts nothing where it is not shown
+                lines.tell(done)
                 if time.monotonic() - reported >= REPORT_SECONDS:
-                    write_progress(folder, {"what": told, "step": done, "steps": total})
+                    write_progress(writer.folder, {"what": told, "step": done, "steps": total})
                     reported = time.monotonic()
+                if request.made:
+                    return
             yield block, _arrays(torch.cat(maps), extractor), errors
 
 
@@ -236,7 +261,11 @@ def _loader(
 ) -> DataLoader[tuple[Tensor, str]]:
     """Return a loader of (uint8 images, error texts) over the given batches of image numbers."""
     return DataLoader(
-        images, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda"
+        images,
+        batch_sampler=batches,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=obey_parent_only,
     )
 
 

@@ -53,13 +53,14 @@ EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, 
 
 # Texts of torch 2.14 for memory that is refused, of the CPU and of a GPU.
 NO_MEMORY = re.compile(
-    r"DefaultCPUAllocator|can't allocate memory|Cannot allocate memory|std::bad_alloc"
+    r"DefaultCPUAllocator|Caught \w*MemoryError|can't allocate memory|Cannot allocate memory|std::bad_alloc"
     r"|out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
 )
 OF_A_GPU = re.compile(r"CUDA|CUBLAS|CUDNN|\bGPU\b")
 ASKED_FOR = re.compile(r"(?:tried to|Tried to|Unable to) allocate ([\d.]+) ?(\w+)")
 # torch.utils.data: a worker that reads images has died.
-WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed by signal: (\w+))?")
+WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed|exited)")
+BY_SIGNAL = re.compile(r"is killed by signal: ([\w ]+)\.")
 SHARED = re.compile(r"shared memory|Bus error|/torch_\d+|unable to (?:mmap|write to file)")
 # A number in what h5py says, or in what a DataLoader tells of its worker's OSError.
 NUMBER = re.compile(r"\[Errno (\d+)\]|errno = (\d+)")
@@ -73,6 +74,10 @@ def machine_fault(error: BaseException) -> str | None:
 
     An error also counts that came of a full disk or of missing memory while that was handled.
     """
+    said = " ".join(map(str, _causes(error)))
+    worker = WORKER.search(said) if isinstance(error, RuntimeError) else None
+    if worker:
+        return _worker_died(said)
     for cause in _causes(error):
         exhausted = isinstance(cause, MemoryError) or error_number(cause) in EXHAUSTED
         told = _told(cause) if cause is error or exhausted else None
@@ -108,9 +113,6 @@ def _told(error: BaseException) -> str | None:
         return _out_of_memory(said)
     if not isinstance(error, RuntimeError):
         return None
-    worker = WORKER.search(said)
-    if worker:
-        return _worker_died(worker[1], said)
     for number in (errno.EMFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO):
         if os.strerror(number) in said:
             place = "/dev/shm (shared memory)" if SHARED.search(said) else "output"
@@ -142,13 +144,14 @@ def _out_of_memory(said: str) -> str:
     return f"out of memory{amount}, having reached {peak}; {MORE_MEMORY}{SMALLER}"
 
 
-def _worker_died(signal: str | None, said: str) -> str:
+def _worker_died(said: str) -> str:
     """Return the line for a process that reads images and was killed."""
     what = "a process that reads images was killed"
-    if signal == "Bus" or SHARED.search(said):
+    signal = BY_SIGNAL.search(said)
+    if signal and signal[1] == "Bus error":
         more = "give the container more (docker run --shm-size=8g)"
         return f"{what}: no room in /dev/shm, its shared memory; {more}, or take a {SMALLER}"
-    by = f" ({signal})" if signal else ""
+    by = f" ({signal[1]})" if signal else ""
     return f"{what}{by}, most likely for want of memory; {MORE_MEMORY}{SMALLER}"
 
 

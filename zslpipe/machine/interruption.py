@@ -2,6 +2,7 @@
 says so.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -57,3 +58,24 @@ def stop_requests() -> Iterator[StopRequest]:
         raise
     finally:
         signal.signal(signal.SIGTERM, after)
+
+
+def obey_parent_only(worker: int) -> None:
+    """Let SIGTERM end this worker only where its parent sends it.
+
+    SLURM sends it to every process of a job. A training then finishes its step and saves, an
+    extraction its block, which they cannot where their workers are gone. For a DataLoader's
+    ``worker_init_fn``.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_wait_for_parent, name=f"stop of worker {worker}", daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    """End the process when its parent sends SIGTERM (blocked in all threads)."""
+    from multiprocessing import parent_process  # costs a command that has no workers its time
+
+    parent = parent_process()
+    while parent is not None and signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent.pid:
+        pass
+    os._exit(0)
