@@ -93,12 +93,14 @@ def attend(
 
     The peaks of its attention maps in all test images, and the whole maps of --count of them.
     """
+    from zslpipe.machine.progress import reported
     from zslpipe.runs.attention import attend as run
     from zslpipe.runs.weights import read_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     inputs = run_inputs(read_spec(weights), index, features, folder, trunk, chosen)
-    run(weights, inputs, words, seed, output, count)
+    with reported(output, "attention maps"):
+        run(weights, inputs, words, seed, output, count)
 
 
 @click.command("validate")
@@ -163,6 +165,7 @@ def score_irrelevant(
 ) -> None:
     """Score task-irrelevant images by a trained method."""
     from zslpipe.formats.image_list import read_irrelevant_images
+    from zslpipe.machine.progress import reported
     from zslpipe.runs.opening import open_run_inputs
     from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores
     from zslpipe.runs.weights import read_spec
@@ -170,7 +173,8 @@ def score_irrelevant(
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     listed = (irrelevant, features, folder, trunk, chosen, read_irrelevant_images)
     inputs = open_run_inputs(read_spec(weights), *listed)
-    write_irrelevant_scores(weights, index, inputs, words, seed, output)
+    with reported(output, "scores of task-irrelevant images"):
+        write_irrelevant_scores(weights, index, inputs, words, seed, output)
 
 
 @click.command("grad-cam")
@@ -204,9 +208,11 @@ def grad_cam(
 
     For --count images, with an attribute in the classifier's rule and without it.
     """
+    from zslpipe.machine.progress import reported
     from zslpipe.runs.gradcam import write_grad_cam
     from zslpipe.runs.weights import read_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     inputs = run_inputs(read_spec(weights), index, features, folder, trunk, chosen)
-    write_grad_cam(weights, inputs, seed, output, count, without)
+    with reported(output, "Grad-CAM"):
+        write_grad_cam(weights, inputs, seed, output, count, without)

@@ -53,8 +53,8 @@ EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, 
 
 # Texts of torch 2.14 for memory that is refused, of the CPU and of a GPU.
 NO_MEMORY = re.compile(
-    r"DefaultCPUAllocator|Caught \w*MemoryError|can't allocate memory|Cannot allocate memory|std::bad_alloc"
-    r"|out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
+    r"DefaultCPUAllocator|Caught \w*MemoryError|can't allocate memory|Cannot allocate memory"
+    r"|std::bad_alloc|out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
 )
 OF_A_GPU = re.compile(r"CUDA|CUBLAS|CUDNN|\bGPU\b")
 ASKED_FOR = re.compile(r"(?:tried to|Tried to|Unable to) allocate ([\d.]+) ?(\w+)")

@@ -28,9 +28,25 @@ def write_progress(folder: Path, state: Mapping[str, object]) -> None:
     """Write ``state`` with time, process and host to ``folder/progress.json``, whole or not at
     all.
     """
-    told = {**state, "updated": time.time(), "pid": os.getpid(), "host": platform.node()}
+    process = os.getpid()
+    told = {**state, "updated": time.time(), "pid": process, "host": platform.node()}
+    told["started"] = process_start(process)
     with written_whole(folder / "progress.json") as temporary:
         temporary.write_text(json.dumps(told))
+
+
+def process_start(process: int) -> int | None:
+    """Return when a process of this machine began, in ticks since the machine's start (which no
+    clock that is set changes); None where it has ended.
+    """
+    try:
+        said = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # proc(5): after the name, in parentheses, the state (Z: ended, not waited for) and, as the
+    # 22nd field, the start.
+    fields = said.rsplit(")", 1)[1].split()
+    return None if fields[0] in "ZX" else int(fields[19])
 
 
 @contextmanager
