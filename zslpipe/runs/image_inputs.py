@@ -20,6 +20,7 @@ from torchvision.transforms.v2 import functional
 from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.interruption import obey_parent_only
 from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
 
 # While training the shorter side is this much longer than the crop (family: 512 px for crops of
