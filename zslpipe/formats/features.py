@@ -23,15 +23,15 @@ import h5py
 import numpy as np
 
 from zslpipe.cell_centres import CellCentres
-from zslpipe.formats.hdf5 import all_attributes, read_hdf5, read_stamped, stamped
+from zslpipe.formats.hdf5 import all_attributes, dataset, read_hdf5, read_stamped, stamped
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import named, written_whole
 from zslpipe.provenance import settings_hash
 
 # Images in a block, the unit of resuming (ours: some seconds of work, 50 MB at 7x7x2048).
 BLOCK = 256
-# The datasets that hold features.
-SLABS = ("regions", "pooled")
+# The datasets that hold features, and their axes.
+SLABS = {"regions": "(image, region, d)", "pooled": "(image, d)"}
 # Bytes beside the features, at most (ours): names, attributes, checksums.
 METADATA = 2**17
 KIND, WRITER = "feature file", "the rule 'extract'"
@@ -102,12 +102,32 @@ def locate_slabs(path: Path) -> dict[str, Slab]:
 
 
 def _slabs(file: h5py.File) -> dict[str, Slab]:
-    """Return the contiguous datasets of an open file by name."""
-    return {
-        name: Slab(file[name].shape, file[name].dtype, file[name].id.get_offset())
-        for name in SLABS
-        if name in file
-    }
+    """Return the contiguous datasets of an open file by name; raises InputError for one that cannot
+    be read through a memory map, or holds no features.
+    """
+    slabs = {}
+    for name in SLABS:
+        if name in file:
+            found = dataset(file, name)
+            _check_slab(found, f"{file.filename}: /{name}", SLABS[name])
+            slabs[name] = Slab(found.shape, found.dtype, found.id.get_offset())
+    return slabs
+
+
+def _check_slab(found: h5py.Dataset, where: str, axes: str) -> None:
+    """Raise InputError unless a dataset is contiguous, float16 or float32, with ``axes``."""
+    if found.ndim != axes.count(",") + 1:
+        shape = "x".join(map(str, found.shape))
+        raise InputError(f"{where} is {shape}, expected {axes}; write it in this shape")
+    if found.dtype not in (np.dtype("<f2"), np.dtype("<f4")):
+        told = "expected float16 or float32; write it as one of them"
+        raise InputError(f"{where} holds {found.dtype}, {told}")
+    if found.chunks is not None:
+        how = found.compression or "in chunks"
+        raise InputError(
+            f"{where} is stored {how}, and features are read through a memory map; write it "
+            "without chunks and compression"
+        )
 
 
 def write_pooled_features(

@@ -14,6 +14,12 @@ from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete, written_whole
 
 Content = TypeVar("Content")
+# Which file it is, by datasets that no other kind has together.
+KINDS = {
+    "index.h5": ("images/path", "classes/name", "splits"),
+    "words.h5": ("vectors", "attributes"),
+    "scores.h5": ("trainval/scores", "test_unseen/scores"),
+}
 # What h5py raises on damaged bytes (files with random bytes changed), beside OSError.
 DAMAGE = (KeyError, ValueError, RuntimeError)
 
@@ -53,7 +59,9 @@ def read_stamped(
         """Return ``read`` of a file that says it is complete."""
         if not file.attrs.get("complete", False):
             raise InputError(
-                f"{path}: not stamped complete, its writer stopped early; delete it and run again"
+                f"{path}: not stamped complete: a program of yours wrote it (let it set the "
+                f"attribute complete to true), or its writer stopped early: to repeat {writer}, "
+                "delete it and run again"
             )
         return read(file)
 
@@ -66,10 +74,25 @@ def read_hdf5(path: Path, read: Callable[[h5py.File], Content], kind: str, write
     """
 
     def opened(path: Path) -> Content:
+        if path.is_file() and path.stat().st_size and not h5py.is_hdf5(path):
+            raise KeyError("it is no HDF5 file, or its beginning is damaged")
         with h5py.File(path) as file:
+            found = kind_of(file)
+            if found and found != kind:
+                raise InputError(f"{path}: is {found}, expected {kind}; name another file")
             return read(file)
 
     return read_complete(path, opened, kind, writer, DAMAGE)
+
+
+def kind_of(file: h5py.File) -> str | None:
+    """Return which of the chain's files this one is, by what only such a file holds; None for
+    another.
+    """
+    for kind, names in KINDS.items():
+        if all(name in file for name in names):
+            return kind
+    return None
 
 
 def array(file: h5py.File, name: str) -> np.ndarray:

@@ -82,7 +82,8 @@ def read_complete(
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{path}: cannot be read: {os.strerror(error.errno)}") from None
         raise InputError(
-            f"{path}: not a readable {kind} ({one_line(error)}); delete it and run again"
+            f"{path}: not a readable {kind} ({one_line(error)}); name another file or, to repeat "
+            f"{writer}, delete it and run again"
         ) from None
 
 

@@ -34,6 +34,10 @@ def open_features(path: Path, index: Index) -> FeatureFile:
             f"{path}: made from other images than dataset {index.dataset!r} lists; delete it and "
             "run again"
         )
+    for rows in (file.regions, file.pooled):
+        if rows is not None and len(rows) != len(index.paths):
+            counts = f"{len(rows)} rows, dataset {index.dataset!r} has {len(index.paths)} images"
+            raise InputError(f"{path}: has {counts}; write a row an image, in the index's order")
     return file
 
 
