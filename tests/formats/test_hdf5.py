@@ -128,9 +128,7 @@ def test_only_a_finished_writer_stamps(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with h5py.File(tmp_path / "x.h5", "w") as opened:
         opened["a"] = 1
-    with pytest.raises(
-        InputError, match="not stamped complete: .* or its writer stopped early: to repeat nobody"
-    ):
+    with pytest.raises(InputError, match=r"not stamped complete: .*to repeat nobody, delete it"):
         read_stamped(tmp_path / "x.h5", lambda opened: None, "file", "nobody")
 
 
@@ -180,11 +178,9 @@ def test_a_good_file_of_another_kind_is_called_by_its_kind(tmp_path):
         with pytest.raises(InputError) as caught:
             read(index)
         assert str(caught.value) == f"{index}: is index.h5, expected {kind}; name another file"
-    with pytest.raises(InputError, match=r"is index\.h5, expected feature file; name another file"):
+    with pytest.raises(InputError, match=r"is index\.h5, expected feature file; name"):
         FeatureFile(index)
-    with pytest.raises(
-        InputError, match=r"a\.jpg: not a readable feature file \(it is no HDF5 file"
-    ):
+    with pytest.raises(InputError, match=r"a\.jpg: not a readable .* \(it is no HDF5 file"):
         FeatureFile(picture)
 
 

@@ -74,7 +74,7 @@ def test_a_worker_killed_by_a_bus_error_is_short_of_shared_memory():
     # torch 2.14, _utils/signal_handling.py and dataloader.py.
     first = RuntimeError(
         "DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that "
-        "dataloader's workers are out of shared memory. Please try to raise your shared memory limit."
+        "dataloader's workers are out of shared memory. Please try to raise your limit."
     )
     error = RuntimeError("DataLoader worker (pid(s) 12) exited unexpectedly")
     error.__cause__ = first

@@ -130,15 +130,15 @@ def raising(error):
         (OSError(5, "x"), "cannot be read: Input/output error"),
         (
             OSError("truncated\nfile"),
-            "not a readable metrics.json (truncated file); name another file or, to repeat",
+            "not a readable metrics.json (truncated file); name another",
         ),
         (
             KeyError("it lacks seed"),
-            "not a readable metrics.json (it lacks seed); name another file or, to repeat the",
+            "not a readable metrics.json (it lacks seed); name another",
         ),
         (
             ValueError(),
-            "not a readable metrics.json (ValueError); name another file or, to repeat the rule 'evaluate', delete it",
+            "not a readable metrics.json (ValueError); name another file or, ",
         ),
         (InputError("its own words"), "its own words"),
     ],
