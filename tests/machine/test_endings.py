@@ -127,6 +127,14 @@ def test_what_follows_from_a_full_disk_is_a_full_disk():
     assert machine_fault(error).startswith("a.pt: No space left on device; free some")
 
 
+def test_a_library_that_is_missing_or_does_not_fit_into_memory_is_told():
+    missing = ModuleNotFoundError("No module named 'timm'", name="timm")
+    assert "has no module 'timm': install what pyproject.toml lists" in machine_fault(missing)
+    assert machine_fault(ModuleNotFoundError("no", name="zslpipe.typo")) is None
+    large = ImportError("libtorch_cpu.so: failed to map segment from shared object")
+    assert machine_fault(large).startswith("out of memory, having reached ")
+
+
 def test_a_fault_of_ours_stays_one_whatever_it_came_of():
     error = KeyError("a")
     error.__context__ = FileNotFoundError(errno.ENOENT, "no", "a")

@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import socket
+import sys
 from collections.abc import Iterator
 from urllib.error import URLError
 
@@ -110,6 +111,11 @@ def _told(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return _refused(error, error_number(error))
     if isinstance(error, MemoryError):
+        return _out_of_memory(said)
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("zslpipe"):
+        here = f"of {sys.prefix}"
+        return f"the Python {here} has no module {error.name!r}: install what pyproject.toml lists"
+    if isinstance(error, ImportError) and "failed to map segment" in said:
         return _out_of_memory(said)
     if not isinstance(error, RuntimeError):
         return None

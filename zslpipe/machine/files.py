@@ -42,13 +42,14 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Let a system's error in the block say that it is about ``path`` where it names no file:
-    neither HDF5 nor a write to a full disk does.
+    """Let a system's error in the block say that it is about ``path`` where it names no file
+    (neither HDF5 nor a write to a full disk does) or the temporary one.
     """
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename is None:
+        unknown = error.filename is None or str(error.filename) == str(temporary_name(path))
+        if error.errno is not None and unknown:
             error.filename = str(path)
         raise
 
