@@ -2,6 +2,20 @@
 
 import sys
 
-from zslpipe.commands.cli import main
+from zslpipe.machine.watched import watched
 
-sys.exit(main())
+
+def _command() -> int:
+    """Run the command that is typed; imported here, so that the watching parent stays small."""
+    from zslpipe.commands.cli import main
+
+    return main()
+
+
+def program() -> int:
+    """Run the command that is typed, watched; return its exit code."""
+    return watched(_command)
+
+
+if __name__ == "__main__":
+    sys.exit(program())

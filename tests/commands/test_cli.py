@@ -3,6 +3,7 @@ time.
 """
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -134,27 +135,44 @@ def test_what_the_user_can_mend_is_one_line(
     assert line(caplog).startswith(told)
 
 
-@pytest.mark.parametrize("error", [KeyError("a"), OSError("no number"), FileNotFoundError(2, "a")])
-def test_errors_of_ours_keep_their_traceback(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error", [KeyError("a"), OSError("no number"), OSError(errno.EBADF, "no", "a"), EOFError()]
+)
+def test_errors_of_ours_keep_their_traceback_and_ask_for_it(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(results: Path) -> None:
         raise error
 
     monkeypatch.setattr(show_status, "callback", fail)
-    with pytest.raises(type(error)) as caught:
-        main(["status"])
-    assert caught.value is error
+    assert main(["status"]) == 1
+    shown, told = [record.getMessage() for record in caplog.records]
+    assert shown.startswith("Traceback (most recent call last):\n") and "in fail" in shown
+    assert told.startswith("error: a fault of zslpipe (") and "please report it" in told
 
 
-def test_the_end_of_a_file_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(results: Path) -> None:
-        raise EOFError
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_debug_shows_the_traceback_of_what_is_told_in_one_line(
+    how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(show_status, "callback", lambda results: open("/absent/file"))  # noqa: PTH123, SIM115
+    if how == "variable":
+        monkeypatch.setenv("ZSLPIPE_DEBUG", "1")
+    assert main([*(["--debug"] if how == "option" else []), "status"]) == 1
+    shown, told = [record.getMessage() for record in caplog.records]
+    assert shown.splitlines()[-1].startswith("FileNotFoundError") and "<lambda>" in shown
+    assert told.startswith("error: /absent/file: No such file or directory; ")
 
-    monkeypatch.setattr(show_status, "callback", fail)
-    with pytest.raises(Exception, match=r"^$") as caught:
-        main(["status"])
-    assert isinstance(caught.value.__cause__, EOFError)
+
+def test_nobody_left_to_read_the_output_is_no_error(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "zslpipe", "status", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_an_output_that_cannot_be_written_is_one_line(
@@ -165,8 +183,8 @@ def test_an_output_that_cannot_be_written_is_one_line(
     command = ["list-irrelevant", "--settings", '{"images": "."}', "--data-root", ".", "--output"]
     Path("file").touch()
     assert main([*command, "file/list.h5"]) == 1
-    assert line(caplog) == "error: file: File exists"
+    assert line(caplog).startswith("error: file: File exists; something else stands there")
     assert main([*command, f"{'a' * 300}.h5"]) == 1
-    assert line(caplog).endswith("File name too long")
+    assert line(caplog).endswith("File name too long; choose a shorter name")
     assert main([*command, "."]) == 2
     assert line(caplog).endswith("'--output': File '.' is a directory.")

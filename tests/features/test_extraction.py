@@ -27,6 +27,7 @@ from zslpipe.formats import features
 from zslpipe.formats.features import BlockWriter, FeatureFile
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.interruption import InterruptedExtraction
 from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.networks.imagenet import DEVIATION, MEAN
 from zslpipe.provenance import file_hash
@@ -253,6 +254,32 @@ def test_the_weights_hash_is_of_the_weights_and_not_of_the_file(images, tmp_path
     stamped = FeatureFile(tmp_path / "x.h5").attributes["weights_file"]
     assert stamped == file_hash(images / "weights.pt")
     assert first == hashes[0] != hashes[1]
+
+
+def test_told_to_stop_it_keeps_its_blocks_and_says_so(images, complete, tmp_path, monkeypatch):
+    output, writes = tmp_path / "small.h5", BlockWriter.write
+
+    def told_after_the_first(self, block, arrays):
+        writes(self, block, arrays)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(BlockWriter, "write", told_after_the_first)
+    monkeypatch.setattr(extraction, "WAITING_BLOCKS", 0)
+    try:
+        with pytest.raises(InterruptedExtraction) as caught:
+            run(images, output)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # sent again, it spoils nothing
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert str(caught.value) == (
+        "extraction small: told to stop; 1 of 3 blocks are written and the same command goes on "
+        "from there"
+    )
+    assert not output.exists()
+    monkeypatch.setattr(BlockWriter, "write", writes)
+    run(images, output)
+    assert output.read_bytes() == complete.read_bytes()
 
 
 def test_progress_is_told_while_a_block_is_under_way(images, tmp_path, monkeypatch):

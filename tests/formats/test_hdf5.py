@@ -8,6 +8,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.formats.test_scores import irrelevant, matrix
 from tests.made_up.parts import CENTRES, attention_file, cell_peaks, made_up_index
@@ -99,7 +100,7 @@ def test_an_absent_file_is_said_to_be_absent_and_who_writes_it(file):
 def test_a_file_that_was_cut_off_is_to_be_deleted(file, kept):
     path, read, _, _ = file
     path.write_bytes(path.read_bytes()[:kept])
-    refused(path, read, r"not a readable .*; delete it and run again: .+ makes it again$")
+    refused(path, read, r"not a readable .*(delete it and run again|name another file)")
 
 
 def test_a_missing_part_is_named(file):
@@ -128,7 +129,7 @@ def test_only_a_finished_writer_stamps(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with h5py.File(tmp_path / "x.h5", "w") as opened:
         opened["a"] = 1
-    with pytest.raises(InputError, match="not stamped complete, its writer stopped early"):
+    with pytest.raises(InputError, match=r"not stamped complete: .*to repeat nobody, delete it"):
         read_stamped(tmp_path / "x.h5", lambda opened: None, "file", "nobody")
 
 
@@ -176,3 +177,48 @@ def test_file_names_that_are_no_utf8_come_back_as_they_were(tmp_path):
         write_texts(file, "path", names)
     with h5py.File(tmp_path / "names.h5") as file:
         assert texts(file, "path") == tuple(names)
+
+
+def test_a_good_file_of_another_kind_is_called_by_its_kind(tmp_path):
+    """Nobody is told to delete it."""
+    index, picture = tmp_path / "index.h5", tmp_path / "a.jpg"
+    write_index(made_up_index(), index)
+    Image.new("RGB", (9, 9)).save(picture)
+    for read, kind in ((read_scores, "scores.h5"), (read_words, "words.h5")):
+        with pytest.raises(InputError) as caught:
+            read(index)
+        assert str(caught.value) == f"{index}: is index.h5, expected {kind}; name another file"
+    with pytest.raises(InputError, match=r"is index\.h5, expected feature file; name"):
+        FeatureFile(index)
+    with pytest.raises(InputError, match=r"a\.jpg: not a readable .* \(it is no HDF5 file"):
+        FeatureFile(picture)
+
+
+def test_a_file_that_another_process_holds_is_no_damage(tmp_path):
+
+    path = tmp_path / "index.h5"
+    write_index(made_up_index(), path)
+    with path.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="in use, another process writes to it; run again"):
+            read_index(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"dtype": "f8"}, "/pooled holds float64, expected float16 or float32; write it as one"),
+        ({"dtype": "i4"}, "/pooled holds int32, expected float16 or float32"),
+        ({"dtype": "f4", "compression": "gzip"}, "/pooled is stored gzip, and features are read"),
+        ({"dtype": "f4", "chunks": (2, 3)}, "/pooled is stored in chunks, and features are read"),
+        ({"dtype": "f4", "shape": (6, 1, 3)}, "/pooled is 6x1x3, expected (image, d); write it"),
+    ],
+)
+def test_own_features_that_cannot_be_mapped_are_told_by_what_they_are(tmp_path, options, told):
+    path = tmp_path / "own.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["complete"] = True
+        file.create_dataset("pooled", **{"shape": (6, 3), **options})
+    with pytest.raises(InputError) as caught:
+        FeatureFile(path)
+    assert told in str(caught.value)

@@ -250,7 +250,7 @@ def test_damaged_irrelevant_scores_are_refused(tmp_path):
     ):
         read_irrelevant(path)
     write_scores(path, matrix())
-    with pytest.raises(InputError, match=r"not a readable irrelevant\.h5 .*source"):
+    with pytest.raises(InputError, match=r"is scores\.h5, expected irrelevant\.h5; name"):
         read_irrelevant(path)
     write_irrelevant(path, irrelevant())
     with h5py.File(path, "r+") as file:

@@ -128,9 +128,18 @@ def raising(error):
         (PermissionError(13, "x"), "cannot be read: Permission denied"),
         (IsADirectoryError(21, "x"), "cannot be read: Is a directory"),
         (OSError(5, "x"), "cannot be read: Input/output error"),
-        (OSError("truncated\nfile"), "not a readable metrics.json (truncated file); delete it and"),
-        (KeyError("it lacks seed"), "not a readable metrics.json (it lacks seed); delete it and"),
-        (ValueError(), "not a readable metrics.json (ValueError); delete it and run again"),
+        (
+            OSError("truncated\nfile"),
+            "not a readable metrics.json (truncated file); name another",
+        ),
+        (
+            KeyError("it lacks seed"),
+            "not a readable metrics.json (it lacks seed); name another",
+        ),
+        (
+            ValueError(),
+            "not a readable metrics.json (ValueError); name another file or, ",
+        ),
         (InputError("its own words"), "its own words"),
     ],
 )

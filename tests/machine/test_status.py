@@ -1,6 +1,7 @@
 """What is done, running or stopped, told from the files under results/ alone."""
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import h5py
 import pytest
 
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.progress import ProgressLines, process_start, reported
 from zslpipe.machine.status import status
 
 NOW = 1_700_000_000.0
@@ -62,7 +64,8 @@ def test_runs_are_done_scored_or_running(tmp_path):
         f"{place}3": "metrics.json without scores.h5",
         f"{place}4": "metrics.json is older than scores.h5",
         f"{place}5": "running, train, epoch 3/20, step 10/141, loss 1.235 (updated 30 s ago)",
-        f"{place}6": "stopped at train, epoch 3/20, step 10/141, loss 1.235 (no update for 3.0 h)",
+        f"{place}6": "stopped at train, epoch 3/20, step 10/141, loss 1.235, as it seems "
+        "(no word for 3.0 h, on node7)",
         "runs": "1 done, 1 running, 5 not done",
     }
 
@@ -148,3 +151,84 @@ def test_an_absent_folder_and_an_empty_one(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         status(tmp_path / "absent")
     assert status(tmp_path) == "runs: none yet"
+
+
+def test_life_is_asked_before_age(tmp_path):
+    """A living job is not called stopped however long it says nothing; its number in another
+    process's hands is not it.
+    """
+    place = tmp_path / "demo" / "runs" / "rsan" / "default"
+    here = {"pid": os.getpid(), "host": socket.gethostname()}
+    progress(place / ".seed0.work" / "progress.json", 7200, **here)
+    begun = process_start(os.getpid())
+    progress(place / ".seed1.work" / "progress.json", 7200, **here, started=begun)
+    progress(place / ".seed2.work" / "progress.json", 5, **here, started=begun - 1)
+    found = [state for name, state in states(tmp_path).items() if "seed" in name]
+    position = "train, epoch 3/20, step 10/141, loss 1.235"
+    assert found == [
+        f"running, {position} (updated 2.0 h ago)",
+        f"running, {position} (updated 2.0 h ago)",
+        f"stopped at {position} (process {os.getpid()} is gone)",
+    ]
+
+
+def test_a_process_that_nobody_has_waited_for_has_ended():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert process_start(ended.pid) is None
+    ended.wait()
+    assert process_start(ended.pid) is None
+
+
+def test_what_a_workflow_under_way_is_to_make_is_queued(tmp_path):
+    results = tmp_path / "results"
+    runs = results / "demo" / "runs" / "dazle" / "default"
+    touch(runs / "seed0" / "scores.h5", 500)
+    touch(runs / "seed0" / "metrics.json", 400)
+    touch(runs / "seed1" / "scores.h5", 50)
+    touch(runs / "seed1" / "metrics.json", 40)
+    progress(runs / ".seed2.work" / "progress.json", 5)
+    place = "results/demo/runs/dazle/default/seed"
+    made = [f"{place}{seed}/{name}" for seed in range(4) for name in ("weights.pt", "scores.h5")]
+    lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
+    touch(lock, 100, "\n".join([*made[2:], "results/demo/tables/a.md", "elsewhere/b"]) + "\n")
+    found = states(results)
+    place = place.removeprefix("results/")
+    running = "train, epoch 3/20, step 10/141, loss 1.235 (updated 5 s ago)"
+    assert found == {
+        f"{place}0": "done",
+        f"{place}1": "done",
+        f"{place}2": f"running, {running}",
+        f"{place}3": "queued, or failed (nothing finished)",
+        "runs": "2 done, 1 running, 1 queued",
+        "snakemake": "6 files still to be made, first demo/runs/dazle/default/seed1/weights.pt (if "
+        "none runs any more, it was killed: snakemake --unlock)",
+    }
+
+
+def test_a_job_that_resumes_from_nothing_is_shown_while_it_lasts(tmp_path):
+    run = tmp_path / "demo" / "runs" / "dazle" / "default" / "seed0"
+    run.mkdir(parents=True)
+    with reported(run / "attention.h5", "attention maps"):
+        (state, _) = status(tmp_path).splitlines()
+        assert state.startswith(
+            "demo/runs/dazle/default/seed0: running, attention maps (updated 0 s ago)"
+        )
+    assert not list(run.iterdir())
+
+
+def test_a_log_that_is_no_terminal_has_a_line_a_minute(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    clock = iter([0.0, 59.0, 60.0, 100.0, 128.0])
+    monkeypatch.setattr("zslpipe.machine.progress.time.monotonic", lambda: next(clock))
+    lines = ProgressLines("extraction mbv2", "images", total=7456, before=256)
+    for done in (1000, 1336, 2000, 2560):
+        lines.tell(done)
+    assert [record.getMessage() for record in caplog.records] == [
+        "extraction mbv2: 1,336 of 7,456 images, 18/s, about 6 min left",
+        "extraction mbv2: 2,560 of 7,456 images, 18/s, about 5 min left",
+    ]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    clock = iter([0.0, 60.0])
+    ProgressLines("x", "images", 10).tell(5)
+    assert len(caplog.records) == 2

@@ -2,6 +2,8 @@
 are named.
 """
 
+from urllib.error import URLError
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from torchvision import models
 from zslpipe.machine.errors import InputError
 from zslpipe.networks.backbones import Trunk, build_trunk, folded, last_map, state_hash
 from zslpipe.networks.demo_network import DemoNetwork
+from zslpipe.networks.receptive_fields import cell_centres
 
 torch.set_num_threads(1)
 
@@ -187,8 +190,9 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(InputError) as caught:
         build_trunk("resnet18", str(tmp_path / "x.pt"))
     assert str(caught.value).endswith(
-        "x.pt do not fit resnet18: 2 of 122 tensors missing or of another shape, "
-        "first layer1.0.conv1.weight"
+        "x.pt do not fit resnet18: 1 of 120 tensors missing or of another shape, first "
+        "layer1.0.conv1.weight 64x64x3x3: absent; the file has conv1.weight, bn1.weight, bn1.bias, "
+        "... (121)"
     )
 
 
@@ -200,7 +204,7 @@ def test_a_weights_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, con
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("backbone", ["timm/resnet10tt", "swin_t"])
+@pytest.mark.parametrize("backbone", ["timm/resnet10tt", "vit_b_16"])
 def test_an_unknown_network_or_last_map_is_named(backbone):
     with pytest.raises(
         InputError,
@@ -213,3 +217,115 @@ def test_a_weights_file_of_something_else_is_refused(tmp_path):
     torch.save(torch.zeros(3), tmp_path / "x.pt")
     with pytest.raises(InputError, match=r"x\.pt holds no state dict"):
         build_trunk("resnet18", str(tmp_path / "x.pt"))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layer", "told"),
+    [
+        ("vit_b_16", "encoder", "'vit_b_16', layer 'encoder': gives 197x768 numbers an image"),
+        ("timm/mixer_s32_224", None, "'timm/mixer_s32_224', layer 'blocks.7': gives 49x512"),
+        ("timm/vit_tiny_patch16_224", None, "layer 'blocks.11': gives 197x192 numbers an image"),
+    ],
+)
+def test_tokens_are_refused_by_name(backbone, layer, told):
+    trunk = build_trunk(backbone, "random", layer)
+    with pytest.raises(InputError, match="only maps are read; name a layer with a map") as caught:
+        trunk(torch.zeros(1, 3, 224, 224))
+    assert told in str(caught.value)
+
+
+def test_a_size_that_a_network_does_not_take_is_told():
+    trunk = build_trunk("timm/mixer_s32_224", "random")
+    with pytest.raises(InputError, match=r"takes no images of 256x256 px \(.*; change the extr"):
+        trunk(torch.zeros(1, 3, 256, 256))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "told"),
+    [
+        ("timm/vgg11", "'timm/vgg11' cannot be cut at a layer: torch.fx does not follow its code"),
+        ("timm/coat_tiny", "'timm/coat_tiny' cannot be had without its classifier"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused_by_name(backbone, told):
+    with pytest.raises(InputError, match="take another backbone") as caught:
+        build_trunk(backbone, "random")
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "told"),
+    [
+        ("resnet18", "IMAGENET", "neither a file (.pt, .pth, .pth.tar, .tar, .ckpt, .bin, .safete"),
+        ("timm/resnet10t", "IMAGENET1K_V1", "of timm/resnet10t: neither a file (.pt,"),
+        ("demo", "pretrained", "weights 'pretrained' of backbone 'demo': no file of weights (.pt)"),
+        ("resnet18", "absent.safetensors", "weights file absent.safetensors does not exist"),
+    ],
+)
+def test_weights_that_nobody_has_are_told(backbone, weights, told):
+    with pytest.raises(InputError) as caught:
+        build_trunk(backbone, weights)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("library", "backbone", "weights"),
+    [
+        ("torchvision.models.get_model", "resnet18", "IMAGENET1K_V1"),
+        ("timm.create_model", "timm/resnet10t", "pretrained"),
+    ],
+)
+def test_weights_by_name_where_there_is_no_network_are_one_line(
+    library, backbone, weights, monkeypatch
+):
+    def offline(*names, **settings):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr(library, offline)
+    with pytest.raises(
+        InputError, match=r"cannot be fetched .*; run once where there is a network"
+    ):
+        build_trunk(backbone, weights)
+
+
+def test_swins_map_has_its_channels_first_and_its_cells_are_tiles():
+    """Without attention and perceptrons what joins tiles is left: each cell depends on its own tile
+    of the image alone.
+    """
+    trunk = build_trunk("swin_t", "random")
+    for name, module in trunk.body.named_modules():
+        if name.endswith(("attn.proj", "mlp.3")):
+            module.weight.data.zero_()
+            module.bias.data.zero_()
+    images = torch.rand(1, 3, 224, 224)
+    with torch.inference_mode():
+        plain = trunk(images)
+        assert plain.shape == (1, 768, 7, 7)
+        for row, column in ((0, 0), (2, 5), (6, 1)):
+            changed = images.clone()
+            changed[:, :, 32 * row + 16, 32 * column + 16] += 1
+            moved = (trunk(changed) - plain).abs().amax(1)[0] > 1e-6
+            assert moved.nonzero().tolist() == [[row, column]]
+    centres = cell_centres(trunk, 224)
+    assert (centres.first * 224, centres.step * 224) == pytest.approx((16, 32))
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(trunk)(images), plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backbone", "size", "shape"),
+    [
+        ("timm/swin_tiny_patch4_window7_224", 224, (768, 7, 7)),
+        ("timm/maxvit_nano_rw_256", 256, (512, 8, 8)),
+        ("maxvit_t", 224, (512, 7, 7)),
+        ("swin_v2_t", 256, (768, 8, 8)),
+        ("timm/swinv2_cr_tiny_224", 224, (768, 7, 7)),
+    ],
+)
+def test_networks_of_windows_have_maps_and_are_folded(backbone, size, shape):
+    trunk = build_trunk(backbone, "random")
+    expected = map_of(trunk, size)
+    assert expected.shape == (2, *shape)
+    found = map_of(folded(trunk), size)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))

@@ -2,18 +2,21 @@
 import before it is needed.
 """
 
-import errno
 import logging
 import os
+import select
 import sys
+import traceback
 from types import ModuleType
+from typing import Any
 
 import click
 
 from zslpipe.commands import datasets, features, people, reports, runs, scores
-from zslpipe.machine.errors import InputError
+from zslpipe.machine.endings import machine_fault
+from zslpipe.machine.errors import InputError, one_line
 from zslpipe.machine.failures import record_failure
-from zslpipe.machine.interruption import EXIT_CODE, InterruptedTraining
+from zslpipe.machine.interruption import EXIT_CODE, Interrupted
 
 logger = logging.getLogger("zslpipe")
 
@@ -23,12 +26,8 @@ SECTIONS = {
     "For people": (people,),
 }
 
-# What a file system refuses: no right, read-only, full, over quota, a file where a folder should
-# be and the other way round, a name too long.
-REFUSALS = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
-    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
-)
+# As after SIGPIPE, which ends a program whose reader has gone (`zslpipe status | head`): 128 + 13.
+NO_READER = 141
 
 
 def commands_of(modules: tuple[ModuleType, ...]) -> list[click.Command]:
@@ -37,8 +36,25 @@ def commands_of(modules: tuple[ModuleType, ...]) -> list[click.Command]:
     return [value for value in found if isinstance(value, click.Command)]
 
 
+class ReaderGone(Exception):
+    """Nobody reads the standard output any more."""
+
+
 class Program(click.Group):
     """The group of all sub-commands; its help keeps their order and headings."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the sub-command; ReaderGone where nobody reads its output. Any other broken pipe is
+        an error of ours, which click would end by exit code 1 and without a word.
+        """
+        try:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            if _nobody_reads():
+                raise ReaderGone from error
+            raise RuntimeError("a process that this one works with has ended") from error
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a list of commands with the first sentence of their help under each heading."""
@@ -53,6 +69,17 @@ class Program(click.Group):
 program = Program(
     "zslpipe",
     commands=commands_of((datasets, features, runs, scores, reports, people)),
+    params=[
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            envvar="ZSLPIPE_DEBUG",
+            help="Show the traceback of an error that is told in one line; also by the environment "
+            "variable ZSLPIPE_DEBUG=1, for the workflow's jobs.",
+            expose_value=False,
+            callback=lambda context, option, value: context.obj.update(debug=value),
+        )
+    ],
     help="Generalized zero-shot recognition, step by step.",
     context_settings={
         "help_option_names": ["-h", "--help"],
@@ -65,40 +92,61 @@ program = Program(
 def main(arguments: list[str] | None = None) -> int:
     """Run one sub-command and return its exit code.
 
-    0; 1 after one clear line where an input is wrong or a file system refuses; 2 after one where
-    the command is typed wrongly; 75 where a training was told to stop; 130 after Ctrl-C.
+    0; 1 after one clear line where an input is wrong or the machine refuses or lacks something, and
+    after a traceback and a line where the fault is ours; 2 after a line where the command is typed
+    wrongly; 75 where a job was told to stop; 130 after Ctrl-C; 141 where nobody reads the output.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    told = {"debug": False}
     try:
-        program.main(arguments, prog_name="zslpipe", standalone_mode=False)
+        program.main(arguments, prog_name="zslpipe", standalone_mode=False, obj=told)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
-    except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "zslpipe"
-        return _ended(error.exit_code, f"error: {where}: {error.format_message()}")
-    except InputError as error:
-        return _ended(1, f"error: {error}")
-    except click.Abort as error:
-        # click calls the end of a file an interruption too; here it would be an error of ours.
-        if not isinstance(error.__cause__, KeyboardInterrupt):
+    except BaseException as error:
+        if isinstance(error, SystemExit | GeneratorExit):
             raise
-        return _ended(130, "interrupted: what is done is kept, the same command continues it")
-    except InterruptedTraining as interruption:
-        return _ended(EXIT_CODE, str(interruption))
-    except OSError as error:
-        if error.errno not in REFUSALS:
-            raise
-        path = error.filename2 or error.filename or "output"
-        return _ended(1, f"error: {path}: {os.strerror(error.errno)}")
+        return _end(error, told["debug"])
     return 0
 
 
-def _ended(code: int, message: str) -> int:
-    """Say in one line why the command ended and return ``code``."""
+def _end(error: BaseException, debug: bool) -> int:
+    """Say why a command ended by ``error``, in one line; return its exit code."""
+    # click calls the end of a file an interruption too.
+    stopped = error.__cause__ if isinstance(error, click.Abort) else error
+    code, message = 1, machine_fault(error)
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx else "zslpipe"
+        code, message = error.exit_code, f"{where}: {error.format_message()}"
+    elif isinstance(error, InputError):
+        message = str(error)
+    elif isinstance(stopped, KeyboardInterrupt):
+        code, message = 130, "interrupted: what is done is kept, the same command continues it"
+    elif isinstance(error, Interrupted):
+        code, message = EXIT_CODE, str(error)
+    elif isinstance(error, ReaderGone):
+        return NO_READER
+    ours = message is None
+    if ours or debug:
+        logger.error("%s", "".join(traceback.format_exception(error)).rstrip())
+    if message is None:
+        fault = f"{type(error).__name__}: {one_line(error)}"
+        message = f"a fault of zslpipe ({fault}): please report it with the command and these lines"
     lines = [line.strip() for line in message.splitlines()]
-    logger.error("%s", " ".join(lines))
-    record_failure(sys.argv[1:], " ".join(lines).removeprefix("error: "))
+    logger.error("%s%s", "error: " if code in (1, 2) else "", " ".join(lines))
+    record_failure(sys.argv[1:], " ".join(lines))
     return code
+
+
+def _nobody_reads() -> bool:
+    """Return whether the reader of the standard output has gone; then nothing is written there any
+    more, not at the interpreter's end either.
+    """
+    output = select.poll()
+    output.register(1, select.POLLOUT)
+    gone = any(event & select.POLLERR for _, event in output.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return gone

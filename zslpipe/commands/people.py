@@ -48,7 +48,7 @@ def inspect_data(
         return
     if index is None:
         raise InputError("inspect: name a dataset (or its index.h5), or give --splits FILE.mat")
-    path = index if index.suffix == ".h5" else Path("results") / index / "index.h5"
+    path = _index_path(index)
     dataset, folder = read_index(path), image_folder(data_root, images, path)
     if images is not None and not folder.is_dir():
         counted = f"--images counts from --data-root ({data_root})"
@@ -57,6 +57,13 @@ def inspect_data(
         _show_page(dataset, folder)
     else:
         _draw_page(dataset, folder, output)
+
+
+def _index_path(named: Path) -> Path:
+    """Return the index.h5 that is named: itself, its folder, or its dataset under results/."""
+    if named.suffix == ".h5" or named.is_file():
+        return named
+    return (named if named.is_dir() else Path("results") / named) / "index.h5"
 
 
 def _show_page(dataset: "Index", folder: Path) -> None:

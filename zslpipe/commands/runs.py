@@ -134,13 +134,15 @@ def attend(
 
     The peaks of its attention maps in all test images, and the whole maps of --count of them.
     """
+    from zslpipe.machine.progress import reported
     from zslpipe.runs.attention import attend as run
     from zslpipe.runs.weights import read_asked_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
-    run(weights, inputs, words, seed, output, count)
+    with reported(output, "attention maps"):
+        run(weights, inputs, words, seed, output, count)
 
 
 @click.command("validate")
@@ -210,6 +212,7 @@ def score_irrelevant(
 ) -> None:
     """Score task-irrelevant images by a trained method."""
     from zslpipe.formats.image_list import read_irrelevant_images
+    from zslpipe.machine.progress import reported
     from zslpipe.runs.opening import open_index, open_run_inputs
     from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores
     from zslpipe.runs.weights import read_asked_spec
@@ -220,7 +223,8 @@ def score_irrelevant(
     network = trunk or cached_weights(spec, data_root, index)
     listed = (irrelevant, features, folder, network, chosen, read_irrelevant_images)
     inputs = open_run_inputs(spec, *listed)
-    write_irrelevant_scores(weights, index, inputs, words, seed, output)
+    with reported(output, "scores of task-irrelevant images"):
+        write_irrelevant_scores(weights, index, inputs, words, seed, output)
 
 
 @click.command("grad-cam")
@@ -256,10 +260,12 @@ def grad_cam(
 
     For --count images, with an attribute in the classifier's rule and without it.
     """
+    from zslpipe.machine.progress import reported
     from zslpipe.runs.gradcam import write_grad_cam
     from zslpipe.runs.weights import read_asked_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
-    write_grad_cam(weights, inputs, seed, output, count, without)
+    with reported(output, "Grad-CAM"):
+        write_grad_cam(weights, inputs, seed, output, count, without)

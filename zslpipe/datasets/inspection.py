@@ -13,6 +13,7 @@ from zslpipe.formats.index import SPLITS, Index
 from zslpipe.formats.published_sizes import EXPECTED
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
+from zslpipe.machine.glyphs import glyphs_told
 from zslpipe.pictures import load_picture
 
 WIDTH = 100  # ours: columns of the page
@@ -168,8 +169,10 @@ def sample_picture(index: Index, image_root: Path, output: Path, seed: int = 0) 
     for axes, row in zip(places, rows.tolist(), strict=False):
         axes.imshow(_pixels(index, image_root, row))
         name = index.class_names[index.labels[row]]
-        axes.set_title(f"{name}\n{_split_of(index, row)}", fontsize=8)
-    with written_whole(output) as temporary:
+        shown = name if len(name) <= 24 else f"{name[:23]}…"
+        # No formula begins at a dollar of a name.
+        axes.set_title(f"{shown}\n{_split_of(index, row)}", fontsize=8, parse_math=False)
+    with written_whole(output) as temporary, glyphs_told(output):
         figure.savefig(temporary, format=output.suffix[1:], dpi=120)
 
 

@@ -17,7 +17,7 @@ from zslpipe.features.demo_training import EPOCHS, RESIZED, SEED, read_picture, 
 from zslpipe.folders import is_hidden
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder, written_whole
-from zslpipe.machine.progress import write_progress
+from zslpipe.machine.progress import ProgressLines, write_progress
 from zslpipe.machine.seals import seal
 from zslpipe.networks.demo_network import DemoNetwork
 
@@ -39,14 +39,17 @@ def pretrain(images: Path, output: Path, device: str) -> None:
 
 def _train_and_save(images: Path, output: Path, device: str, folder: Path) -> None:
     """Do what :func:`pretrain` promises, telling its progress in ``folder``, which is held."""
+    write_progress(folder, {"what": "backbone", "epoch": 0, "epochs": EPOCHS})
     pictures, labels = read_pictures(images)
     classes = int(labels.max()) + 1
     torch.manual_seed(SEED)
     network = DemoNetwork(classes).to(device).to(memory_format=torch.channels_last)
     accuracies = []
     epochs = train(network, pictures, labels, device)
-    for accuracy in tqdm(epochs, desc="backbone", unit="epoch", total=EPOCHS):
+    lines = ProgressLines("backbone", "epochs", EPOCHS)
+    for accuracy in tqdm(epochs, desc="backbone", unit="epoch", total=EPOCHS, disable=None):
         accuracies.append(accuracy)
+        lines.tell(len(accuracies))
         write_progress(folder, {"what": "backbone", "epoch": len(accuracies), "epochs": EPOCHS})
     logger.info("backbone: %d classes, accuracy %.3f in the last epoch", classes, accuracies[-1])
     state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}

@@ -42,7 +42,12 @@ from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
-from zslpipe.machine.progress import REPORT_SECONDS, write_progress
+from zslpipe.machine.interruption import (
+    InterruptedExtraction,
+    StopRequest,
+    stop_requests,
+)
+from zslpipe.machine.progress import REPORT_SECONDS, ProgressLines, write_progress
 from zslpipe.networks.backbones import Trunk, build_trunk, folded, state_hash
 from zslpipe.networks.receptive_fields import cell_centres
 from zslpipe.provenance import file_hash
@@ -188,24 +193,30 @@ def _run(
     workers: int,
 ) -> list[str]:
     """Read, map and write the missing blocks; return the error texts of broken images."""
-    missing = [block for block in range(blocks(len(images))) if block not in writer.done]
+    count = blocks(len(images))
+    missing = [block for block in range(count) if block not in writer.done]
     if writer.done:
-        done = len(writer.done)
-        logger.info("resuming: %d of %d blocks are done", done, done + len(missing))
+        logger.info("resuming: %d of %d blocks are done", len(writer.done), count)
     work = plan(images, missing, extractor.batch_size, earlier, workers)
     broken: list[str] = []
     waiting: collections.deque[Future[None]] = collections.deque()
-    mapped = _map_blocks(trunk, images, extractor, work, device, workers, writer.folder)
-    with ThreadPoolExecutor(1, "writer") as thread:
-        for block, arrays, errors in mapped:
-            broken.extend(errors)
-            if not errors:
-                waiting.append(thread.submit(writer.write, block, arrays))
-            # A failed write (a full disk) is raised here, in the main thread.
-            while len(waiting) > WAITING_BLOCKS:
-                waiting.popleft().result()
-        for written in waiting:
-            written.result()
+    with stop_requests() as request:
+        mapped = _map_blocks(trunk, images, extractor, work, device, workers, writer, request)
+        with ThreadPoolExecutor(1, "writer") as thread:
+            for block, arrays, errors in mapped:
+                broken.extend(errors)
+                if not errors:
+                    waiting.append(thread.submit(writer.write, block, arrays))
+                # A failed write (a full disk) is raised here, in the main thread.
+                while len(waiting) > WAITING_BLOCKS:
+                    waiting.popleft().result()
+            for written in waiting:
+                written.result()
+        if request.made and len(writer.done) < count:
+            raise InterruptedExtraction(
+                f"extraction {extractor.name}: told to stop; {len(writer.done)} of {count} blocks "
+                "are written and the same command goes on from there"
+            )
     return broken
 
 
@@ -216,18 +227,28 @@ def _map_blocks(
     work: Work,
     device: torch.device,
     workers: int,
-    folder: Path,
+    writer: BlockWriter,
+    request: StopRequest,
 ) -> Iterator[tuple[int, dict[str, np.ndarray], list[str]]]:
-    """Yield (block, arrays, error texts) of each block in order; a batch never crosses a block, so
-    that its bytes do not depend on resuming.
+    """Yield (block, arrays, error texts) of each block in order, until a stop is requested; a batch
+    never crosses a block, so that its bytes do not depend on resuming.
     """
     every = list(itertools.chain(*work.parts.values()))
     unknown = [part.rows for part in every if not part.digests]
     loader = iter(batch_loader(images, unknown, workers, device))
     dtype = getattr(torch, extractor.dtype)
-    told, total = f"extraction {extractor.name}", sum(len(part.rows) for part in every)
-    done, reported = 0, float("-inf")
-    with tqdm(total=total, unit="image", desc=extractor.name, mininterval=1.0, disable=None) as bar:
+    total = len(images)
+    done = before = total - sum(len(part.rows) for part in every)
+    told, reported = f"extraction {extractor.name}", float("-inf")
+    lines = ProgressLines(told, "images", total, before)
+    with tqdm(
+        total=total,
+        unit="image",
+        desc=extractor.name,
+        initial=before,
+        mininterval=1.0,
+        disable=None,
+    ) as bar:
         for block, parts in work.parts.items():
             mapped: list[Mapped] = []
             errors: list[str] = []
@@ -240,7 +261,10 @@ def _map_blocks(
                     errors += filter(None, texts)
                 bar.update(len(part.rows))
                 done += len(part.rows)  # the bar counts nothing where it is not shown
+                lines.tell(done)
                 if time.monotonic() - reported >= REPORT_SECONDS:
-                    write_progress(folder, {"what": told, "step": done, "steps": total})
+                    write_progress(writer.folder, {"what": told, "step": done, "steps": total})
                     reported = time.monotonic()
+                if request.made:
+                    return
             yield block, block_arrays(mapped, extractor.name), errors

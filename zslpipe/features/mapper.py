@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.interruption import obey_parent_only
 from zslpipe.networks.backbones import Trunk
 
 
@@ -33,7 +34,11 @@ def batch_loader(
     numbers.
     """
     return DataLoader(
-        _Files(images), batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda"
+        _Files(images),
+        batch_sampler=batches,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=obey_parent_only,
     )
 
 

@@ -16,6 +16,7 @@ Contiguous because list-indexing a chunked dataset costs about 18 ms a row, and 
 be written at its offset by ``pwrite`` and resumed after a kill.
 """
 
+import math
 import shutil
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,19 +27,26 @@ import h5py
 import numpy as np
 
 from zslpipe.cell_centres import CellCentres
-from zslpipe.formats.hdf5 import all_attributes, read_hdf5, read_stamped
+from zslpipe.formats.hdf5 import all_attributes, dataset, read_hdf5, read_stamped
 from zslpipe.formats.slabs import Slab, add_contiguous, checksum_at, slabs_in, write_at
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import written_whole
+from zslpipe.machine.files import named, written_whole
 from zslpipe.machine.seals import seal
 from zslpipe.provenance import settings_hash
 
 # Images in a block, the unit of resuming (ours: some seconds of work, 50 MB at 7x7x2048).
 BLOCK = 256
-# The datasets of a row an image.
-SLABS = ("regions", "pooled", "contents")
+# The datasets of a row an image: their axes, and the types that they may have.
+FLOATS = ("float16", "float32")
+SLABS = {
+    "regions": ("(image, region, d)", FLOATS),
+    "pooled": ("(image, d)", FLOATS),
+    "contents": ("(image)", ("uint64",)),
+}
 # How a file was computed, not what it holds: blocks of another value are continued.
 UNSTAMPED = ("batch_size",)
+# Bytes beside the features, at most (ours): names, attributes, checksums.
+METADATA = 2**17
 KIND, WRITER = "feature file", "the rule 'extract' (or 'store')"
 # Part of the stamp of what is resumed: raised when blocks or their checksums are laid out anew.
 LAYOUT = 2
@@ -52,19 +60,35 @@ def create_slabs(
 
     All metadata is written now, ``complete`` as False and room for the blocks' checksums included,
     so that finishing changes a few bytes in place and a kill at any moment leaves a readable file.
+    Raises InputError where the disk has no room for all of it.
     """
     blocks = _blocks(next(iter(shapes.values()))[0][0])
     shapes = {**shapes, "checksums": ((blocks, len(shapes)), "uint32")}
+    _check_room(path, shapes)
     with h5py.File(path, "w") as file:
         add_contiguous(file, shapes)
         for name, value in {**attributes, "complete": False}.items():
             file.attrs[name] = value
+        room = file["checksums"].id.get_offset()
+    # On the disk now, not when the last block is done: HDF5 crashes on a disk that is full.
+    write_at(path, bytes(4 * blocks * (len(shapes) - 1)), room)
     return locate_slabs(path)
 
 
 def _blocks(rows: int) -> int:
     """Return how many blocks hold ``rows`` rows."""
     return -(-rows // BLOCK)
+
+
+def _check_room(path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Raise InputError where the disk that ``path`` is to lie on has no room for ``shapes``."""
+    needed = METADATA
+    for shape, dtype in shapes.values():
+        needed += math.prod(shape) * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        sizes = f"{needed / 1e9:.3g} GB, its disk has {free / 1e9:.3g} GB free"
+        raise InputError(f"{path}: takes {sizes}; free some there, or name another folder")
 
 
 def locate_slabs(path: Path) -> dict[str, Slab]:
@@ -75,8 +99,29 @@ def locate_slabs(path: Path) -> dict[str, Slab]:
 
 
 def _slabs(file: h5py.File) -> dict[str, Slab]:
-    """Return the contiguous datasets of an open file by name."""
+    """Return the contiguous datasets of an open file by name; raises InputError for one that cannot
+    be read through a memory map, or holds no features.
+    """
+    for name, (axes, types) in SLABS.items():
+        if name in file:
+            _check_slab(dataset(file, name), f"{file.filename}: /{name}", axes, types)
     return slabs_in(file, SLABS)
+
+
+def _check_slab(found: h5py.Dataset, where: str, axes: str, types: Sequence[str]) -> None:
+    """Raise InputError unless a dataset is contiguous, with ``axes`` and of one of ``types``."""
+    if found.ndim != axes.count(",") + 1:
+        shape = "x".join(map(str, found.shape))
+        raise InputError(f"{where} is {shape}, expected {axes}; write it in this shape")
+    if found.dtype not in [np.dtype(name).newbyteorder("<") for name in types]:
+        told = f"expected {' or '.join(types)}; write it as one of them"
+        raise InputError(f"{where} holds {found.dtype}, {told}")
+    if found.chunks is not None:
+        how = found.compression or "in chunks"
+        raise InputError(
+            f"{where} is stored {how}, and features are read through a memory map; write it "
+            "without chunks and compression"
+        )
 
 
 def write_pooled_features(
@@ -181,8 +226,9 @@ class BlockWriter:
         """Write one block's rows of every slab, make them safe, then note the block in the
         journal.
         """
-        self.done[block] = _write_block(self.path, self.slabs, block, arrays)
-        with self.journal.open("a") as journal:
+        with named(self.path):
+            self.done[block] = _write_block(self.path, self.slabs, block, arrays)
+        with named(self.journal), self.journal.open("a") as journal:
             journal.write(f"{_line(block, self.done[block])}\n")
 
     def finish(self, output: Path) -> None:

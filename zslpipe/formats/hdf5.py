@@ -5,6 +5,7 @@ which every reading checks first. A file without one, written by another program
 by h5py, is read as it is.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,18 +21,30 @@ from zslpipe.machine.files import read_complete, written_whole
 from zslpipe.machine.seals import check_seal, seal
 
 Content = TypeVar("Content")
+# Which file it is, by datasets that no other kind has together.
+KINDS = {
+    "index.h5": ("images/path", "classes/name", "splits"),
+    "words.h5": ("vectors", "attributes"),
+    "scores.h5": ("trainval/scores", "test_unseen/scores"),
+}
 # What h5py raises on damaged bytes (files with random bytes changed), beside OSError.
 DAMAGE = (KeyError, ValueError, RuntimeError, TypeError, AttributeError, SystemError)
 
 
 @contextmanager
 def sealed(path: Path, version: str | None = None) -> Iterator[h5py.File]:
-    """Yield a new file that appears whole and sealed at ``path``, or not at all; ``version`` is
-    h5py's ``libver``.
+    """Yield a new file, kept in memory until it is closed, that appears whole and sealed at
+    ``path``, or not at all; ``version`` is h5py's ``libver``.
+
+    HDF5 keeps writing what a full disk has refused, from every object that is let go, and ends by a
+    crash (exit code 139): here the disk is written to by plain writes alone.
     """
+    content = io.BytesIO()
     with written_whole(path) as temporary:
-        with h5py.File(temporary, "w", libver=version) as file:
+        with h5py.File(content, "w", libver=version) as file:
             yield file
+        with temporary.open("wb") as whole:
+            whole.write(content.getbuffer())
         seal(temporary)
 
 
@@ -56,7 +69,9 @@ def read_stamped(
         """Return ``read`` of a file that says it is complete."""
         if not file.attrs.get("complete", False):
             raise InputError(
-                f"{path}: not stamped complete, its writer stopped early; delete it and run again"
+                f"{path}: not stamped complete: a program of yours wrote it (let it set the "
+                f"attribute complete to true), or its writer stopped early: to repeat {writer}, "
+                "delete it and run again"
             )
         return read(file)
 
@@ -69,12 +84,27 @@ def read_hdf5(path: Path, read: Callable[[h5py.File], Content], kind: str, write
     """
 
     def opened(path: Path) -> Content:
+        if path.is_file() and path.stat().st_size and not h5py.is_hdf5(path):
+            raise KeyError("it is no HDF5 file, or its beginning is damaged")
         # Opened first: a lock of another process is no damage.
         with h5py.File(path) as file:
             check_seal(path)
+            found = kind_of(file)
+            if found and found != kind:
+                raise InputError(f"{path}: is {found}, expected {kind}; name another file")
             return read(file)
 
     return read_complete(path, opened, kind, writer, DAMAGE)
+
+
+def kind_of(file: h5py.File) -> str | None:
+    """Return which of the chain's files this one is, by what only such a file holds; None for
+    another.
+    """
+    for kind, names in KINDS.items():
+        if all(name in file for name in names):
+            return kind
+    return None
 
 
 def array(file: h5py.File, name: str) -> np.ndarray:

@@ -8,7 +8,7 @@ class InputError(ValueError):
     """Something the user gave is wrong; one line says what, where and what to do."""
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return what an error of a library says, in one line of at most 160 characters (ours); its
     type where it says nothing.
     """

@@ -33,15 +33,25 @@ def written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     try:
-        yield temporary
+        with named(path):
+            yield temporary
         temporary.replace(path)
-    except OSError as error:
-        # Neither HDF5 nor a write to a full disk says which file it is about.
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)
-        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let a system's error in the block say that it is about ``path`` where it names no file
+    (neither HDF5 nor a write to a full disk does) or the temporary one.
+    """
+    try:
+        yield
+    except OSError as error:
+        unknown = error.filename is None or str(error.filename) == str(temporary_name(path))
+        if error.errno is not None and unknown:
+            error.filename = str(path)
+        raise
 
 
 def read_complete(
@@ -73,8 +83,8 @@ def read_complete(
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{path}: cannot be read: {os.strerror(error.errno)}") from None
         raise InputError(
-            f"{path}: not a readable {kind} ({one_line(error)}); delete it and run again: "
-            f"{writer} makes it again"
+            f"{path}: not a readable {kind} ({one_line(error)}); name another file, or delete it "
+            f"and run again: {writer} makes it again"
         ) from None
 
 

@@ -130,3 +130,13 @@ def _told_number(schema: Mapping[str, Any]) -> str:
 def short(limit: float) -> str:
     """Return a limit without the point that a whole one has as a float."""
     return str(int(limit)) if float(limit).is_integer() else str(limit)
+
+
+# Endings of files of weights, of all tools (ours): what has none of them is a library's name of
+# weights.
+WEIGHT_FILES = (".pt", ".pth", ".pth.tar", ".tar", ".ckpt", ".bin", ".safetensors", ".pkl")
+
+
+def is_weights_file(weights: str) -> bool:
+    """Return whether ``weights`` names a file, not a library's weights."""
+    return weights.lower().endswith(WEIGHT_FILES)

@@ -3,7 +3,6 @@ is asked.
 """
 
 import json
-import os
 import re
 import socket
 import time
@@ -14,9 +13,10 @@ from typing import Any
 import h5py
 
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.progress import duration, process_start
 
-# Ours: a running job writes progress.json every ten seconds (progress.REPORT_SECONDS); two minutes
-# are twelve missed.
+# Ours, for jobs on other machines: a running job writes progress.json every ten seconds
+# (progress.REPORT_SECONDS); two minutes are twelve missed.
 FRESH_SECONDS = 120
 # .seed0.work holds the state of seed0, .work that of its folder.
 WORK_FOLDER = re.compile(r"^\.(.*?)\.?work$")
@@ -28,10 +28,12 @@ def status(results: Path, now: float | None = None) -> str:
     progress; then counts.
 
     A run is done where scores.h5 and metrics.json lie there, metrics.json not older. A
-    progress.json, anywhere under ``results``, counts as running if it was updated within two
-    minutes of ``now`` (unix time; default this moment) and its process lives, as far as this
-    machine can tell; else the job stopped, and the line says where and since when. One that a
-    finished run has overtaken is left out. Raises InputError where the folder is absent.
+    progress.json, anywhere under ``results``, is of a running job while its process lives; of a
+    process on another machine nobody here knows, and it counts as running if it was updated within
+    two minutes of ``now`` (unix time; default this moment). Else the job stopped, and the line says
+    where and since when. One that a finished run has overtaken is left out. A run that is not begun
+    is queued where a workflow of snakemake that has not ended is to make it. Raises InputError
+    where the folder is absent.
     """
     if not results.is_dir():
         raise InputError(
@@ -41,20 +43,45 @@ def status(results: Path, now: float | None = None) -> str:
     jobs: dict[str, list[Path]] = {}
     for path in sorted(results.rglob("progress.json")):
         jobs.setdefault(_owner(path, results), []).append(path)
-    runs = _runs(results) | set(filter(_is_run, jobs))
+    queue = queued_files(results)
+    planned = set(filter(_is_run, (Path(name).parent.as_posix() for name in queue)))
+    runs = _runs(results) | set(filter(_is_run, jobs)) | planned
     caches = _caches(results)
     lines = []
     for owner in sorted({*caches, *jobs} - runs):
         state = _other_state(caches.get(owner), jobs.get(owner, []), moment)
         lines.append(f"{owner}: {state}")
-    counts = dict.fromkeys(("done", "running", "not done"), 0)
+    counts = dict.fromkeys(("done", "running", "queued", "not done"), 0)
     for run in sorted(runs):
         state = _run_state(results / run, jobs.get(run, []), moment)
+        if f"{run}/scores.h5" in queue and _kind(state) == "not done":
+            state = f"queued, or failed ({state})"
         lines.append(f"{run}: {state}")
         counts[_kind(state)] += 1
     summary = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     lines.append(f"runs: {summary or 'none yet'}")
+    if queue:
+        lines.append(
+            f"snakemake: {len(queue)} files still to be made, first {queue[0]} (if none runs any "
+            "more, it was killed: snakemake --unlock)"
+        )
     return "\n".join(lines)
+
+
+def queued_files(results: Path) -> list[str]:
+    """Return the files, relative to ``results``, that a workflow under way is to make and has not
+    made, in order: Snakemake keeps the outputs of all its jobs as locks (persistence.file) until
+    it ends. It does not keep which job runs, waits or has failed.
+    """
+    place, found = results.absolute(), []
+    for lock in sorted((place.parent / ".snakemake" / "locks").glob("*.output.lock")):
+        begun = lock.stat().st_mtime
+        for name in lock.read_text(encoding="utf8").splitlines():
+            path = place.parent / name
+            inside = path.is_relative_to(place)
+            if inside and not (path.exists() and path.stat().st_mtime >= begun):
+                found.append(path.relative_to(place).as_posix())
+    return found
 
 
 def _runs(results: Path) -> set[str]:
@@ -89,6 +116,8 @@ def _kind(state: str) -> str:
     """Return done, running or not done for the line of a run."""
     if state.startswith("running") or "; since then running" in state:
         return "running"
+    if state.startswith("queued"):
+        return "queued"
     return "done" if state == "done" else "not done"
 
 
@@ -145,14 +174,15 @@ def _job_state(path: Path, now: float) -> str:
     updated = content.get("updated") if isinstance(content, dict) else None
     if not isinstance(updated, int | float):
         return "progress.json does not say when it was updated"
-    age = now - updated
-    if age > FRESH_SECONDS:
-        return f"stopped at {_position(content)} (no update for {_duration(age)})"
-    if not _lives(content):
+    age, lives = now - updated, _lives(content)
+    if lives is False:
         return f"stopped at {_position(content)} (process {content['pid']} is gone)"
-    clock = f"updated {_duration(age)} ago"
+    if age > FRESH_SECONDS and lives is None:
+        host = f", on {content['host']}" if content.get("host") else ""
+        return f"stopped at {_position(content)}, as it seems (no word for {duration(age)}{host})"
+    clock = f"updated {duration(age)} ago"
     if age < 0:
-        clock = f"clock {_duration(-age)} ahead of this machine's"
+        clock = f"clock {duration(-age)} ahead of this machine's"
     return f"running, {_position(content)} ({clock})"
 
 
@@ -168,28 +198,14 @@ def _position(content: Mapping[str, Any]) -> str:
     return ", ".join(parts) or "an unknown place"
 
 
-def _lives(content: Mapping[str, Any]) -> bool:
-    """Return False only where the job ran on this machine and its process is gone; elsewhere nobody
-    can tell.
+def _lives(content: Mapping[str, Any]) -> bool | None:
+    """Return whether the job's process lives, where it runs on this machine; None elsewhere, where
+    nobody can tell.
+
+    Another process may have got its number since: that one began at another time.
     """
     process = content.get("pid")
     if content.get("host") != socket.gethostname() or not isinstance(process, int) or process <= 0:
-        return True
-    try:
-        os.kill(process, 0)  # signal 0 only asks whether the process exists
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _duration(seconds: float) -> str:
-    """Return seconds as "12 s", "5 min", "3.4 h" or "2.1 days"."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 48 * 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86400:.1f} days"
+        return None
+    begun = process_start(process)
+    return begun is not None and content.get("started", begun) == begun

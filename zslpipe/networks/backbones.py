@@ -5,9 +5,9 @@ by one vector: a map of 1 x 1, which has pooled features and no regions.
 """
 
 import hashlib
-import logging
-import pickle
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,15 +17,17 @@ from torch.fx.experimental.optimization import fuse
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from zslpipe.machine.errors import InputError, nearest
-from zslpipe.machine.seals import check_seal
+from zslpipe.machine.endings import machine_fault
+from zslpipe.machine.errors import InputError, nearest, one_line
+from zslpipe.machine.ranges import WEIGHT_FILES, is_weights_file
 from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.networks.imagenet import DEVIATION, MEAN
-
-logger = logging.getLogger(__name__)
+from zslpipe.networks.weight_files import read_weights
 
 # Seed of random weights (ours): an extraction that is resumed needs the network it began with.
 RANDOM_SEED = 0
+# Texts of torch for an image whose size a network was not built for.
+ANOTHER_SIZE = re.compile(r"size|shape|must match|dimension")
 # The last convolutional map of torchvision's families: node of the traced network, by the longest
 # matching prefix of its name. DenseNet's last map is its final ReLU, which has no module of its
 # own.
@@ -35,6 +37,7 @@ LAST_MAP = {
     "densenet": "relu",
     "efficientnet": "features",
     "googlenet": "inception5b",
+    "maxvit": "blocks",
     "mnasnet": "layers",
     "mobilenet": "features",
     "regnet": "trunk_output",
@@ -42,6 +45,7 @@ LAST_MAP = {
     "resnext": "layer4",
     "shufflenet": "conv5",
     "squeezenet": "features",
+    "swin": "permute",
     "vgg": "features",
     "wide_resnet": "layer4",
 }
@@ -49,9 +53,11 @@ LAST_MAP = {
 
 class Trunk(nn.Module):
     """A network up to one layer: (b, 3, h, w) normalised images to (b, d, grid, grid) features, of
-    a layer of vectors (b, d, 1, 1).
+    a layer of vectors (b, d, 1, 1). A layer may have its channels last, (b, grid, grid, d).
 
-    ``mean`` and ``deviation``, (1, 3, 1, 1), are of the images that the network was trained on.
+    ``mean`` and ``deviation``, (1, 3, 1, 1), are of the images that the network was trained on;
+    ``name`` is what messages call it. A pass raises InputError where the layer gives no map, and
+    where the network takes no images of this size.
     """
 
     mean: Tensor
@@ -63,16 +69,45 @@ class Trunk(nn.Module):
         layer: str,
         mean: Sequence[float] = MEAN,
         deviation: Sequence[float] = DEVIATION,
+        name: str = "the network",
     ):
         super().__init__()
+        self.name, self.layer = name, layer
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1))
-        self.body = create_feature_extractor(network, {layer: "map"})
+        self.body = create_feature_extractor(network, {layer: "map"}, suppress_diff_warning=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the map of the layer."""
-        features: Tensor = self.body(images)["map"]
-        return features[:, :, None, None] if features.ndim == 2 else features
+        try:
+            features: Tensor = self.body(images)["map"]
+        except (AssertionError, RuntimeError) as error:
+            no_size = isinstance(error, RuntimeError) and not ANOTHER_SIZE.search(str(error))
+            if no_size or machine_fault(error):
+                raise
+            size = "x".join(map(str, images.shape[2:]))
+            raise InputError(
+                f"backbone {self.name!r} takes no images of {size} px ({one_line(error)}); change "
+                "the extractor's size"
+            ) from error
+        if features.ndim == 2:
+            return features[:, :, None, None]
+        if features.ndim != 4:
+            found = "x".join(map(str, features.shape[1:]))
+            raise InputError(
+                f"backbone {self.name!r}, layer {self.layer!r}: gives {found} numbers an image "
+                "(tokens), and only maps are read; name a layer with a map, or take a network that "
+                "has one: convolutions, or swin"
+            )
+        return _channels_first(features)
+
+
+def _channels_first(features: Tensor) -> Tensor:
+    """Return a map as (b, d, h, w); one of equal sides in its second and third axis alone has its
+    channels last (Swin): a square image has a square map.
+    """
+    _, second, third, last = features.shape
+    return features.permute(0, 3, 1, 2) if second == third != last else features
 
 
 def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
@@ -84,33 +119,63 @@ def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
 
     Raises InputError for an unknown name, a weights file that does not fit, or an unknown layer.
     """
-    network = _network(backbone, weights)
+    named = None if is_weights_file(weights) or weights == "random" else weights
+    network = _network(backbone, named)
     layer = layer or last_map(backbone, network)
+    trunk = _cut(backbone, network, layer).eval()
+    if is_weights_file(weights):
+        trunk.body.load_state_dict(
+            read_weights(Path(weights), trunk.body.state_dict(), backbone), strict=False
+        )
+    return trunk
+
+
+def _cut(backbone: str, network: nn.Module, layer: str) -> Trunk:
+    """Return the network up to ``layer``; raises InputError where it has no such layer, and where
+    torch.fx, which cuts it, cannot follow its code.
+    """
+    names = [name for name, _ in network.named_modules() if name]
     try:
-        return Trunk(network, layer, *_normalisation(backbone, network)).eval()
-    except ValueError:
-        names = [name for name, _ in network.named_modules() if name]
+        return Trunk(network, layer, *_normalisation(backbone, network), backbone)
+    except (ValueError, TypeError, RuntimeError, AttributeError) as error:
+        # TraceError is a ValueError, as is what torchvision says of an unknown layer.
+        if isinstance(error, ValueError) and layer not in names and "symbolic" not in str(error):
+            raise InputError(
+                f"backbone {backbone!r} has no layer {layer!r}; {nearest(layer, names)}"
+            ) from None
         raise InputError(
-            f"backbone {backbone!r} has no layer {layer!r}; {nearest(layer, names)}"
-        ) from None
+            f"backbone {backbone!r} cannot be cut at a layer: torch.fx does not follow its code "
+            f"({one_line(error)}); take another backbone"
+        ) from error
 
 
-def _network(backbone: str, weights: str) -> nn.Module:
-    """Return the whole network with its weights loaded."""
-    is_file = Path(weights).suffix in (".pt", ".pth")
-    named = None if is_file or weights == "random" else weights
-    state = _read_state(Path(weights)) if is_file else None
+def _network(backbone: str, named: str | None) -> nn.Module:
+    """Return the whole network with a library's weights, or random ones, always the same."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(RANDOM_SEED)
         if backbone == "demo":
-            network: nn.Module = DemoNetwork(classes=len(state["classifier.bias"]) if state else 1)
-        elif backbone.startswith("timm/"):
-            network = _timm_network(backbone.removeprefix("timm/"), pretrained=named is not None)
-        else:
-            network = _torchvision_network(backbone, named)
-    if state is not None:
-        _load(network, state, backbone, weights)
-    return network
+            if named is not None:
+                raise InputError(f"weights {named!r} of backbone 'demo': no file of weights (.pt)")
+            return DemoNetwork(classes=1)
+        if backbone.startswith("timm/"):
+            return _timm_network(backbone.removeprefix("timm/"), named)
+        return _torchvision_network(backbone, named)
+
+
+@contextmanager
+def _downloads(backbone: str, weights: str | None) -> Iterator[None]:
+    """Turn what a library raises where it cannot fetch weights into an InputError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        # A disk that refuses, or an error of torch's that is not about weights.
+        refused = isinstance(error, OSError) and error.errno is not None
+        if weights is None or refused:
+            raise
+        raise InputError(
+            f"weights {weights!r} of {backbone} cannot be fetched ({one_line(error)}); run once "
+            "where there is a network, or give the extractor a file of weights on this machine"
+        ) from error
 
 
 def _torchvision_network(name: str, weights: str | None) -> nn.Module:
@@ -123,66 +188,35 @@ def _torchvision_network(name: str, weights: str | None) -> nn.Module:
         )
     offered = models.get_model_weights(name).__members__
     if weights is not None and weights not in offered:
-        raise InputError(
-            f"weights {weights!r} of {name}: neither a .pt file nor one of {', '.join(offered)}"
-        )
-    network: nn.Module = models.get_model(name, weights=weights)
+        known = f"a file ({', '.join(WEIGHT_FILES)}), random, nor one of {', '.join(offered)}"
+        raise InputError(f"weights {weights!r} of {name}: neither {known}")
+    with _downloads(name, weights):
+        network: nn.Module = models.get_model(name, weights=weights)
     return network
 
 
-def _timm_network(name: str, pretrained: bool) -> nn.Module:
-    """Return a timm network without its classifier."""
+def _timm_network(name: str, weights: str | None) -> nn.Module:
+    """Return a timm network without its classifier; raises InputError for an unknown network or
+    weights, and for one that timm does not build without its classifier.
+    """
     import timm
 
     if not timm.is_model(name):
         raise InputError(f"no timm network {name!r}; {nearest(name, timm.list_models())}")
-    network: nn.Module = timm.create_model(
-        name, pretrained=pretrained, num_classes=0, global_pool=""
-    )
+    if weights not in (None, "pretrained"):
+        known = f"a file ({', '.join(WEIGHT_FILES)}), random, nor 'pretrained'"
+        raise InputError(f"weights {weights!r} of timm/{name}: neither {known}")
+    with _downloads(f"timm/{name}", weights):
+        try:
+            network: nn.Module = timm.create_model(
+                name, pretrained=weights is not None, num_classes=0, global_pool=""
+            )
+        except (AssertionError, TypeError, ValueError) as error:
+            raise InputError(
+                f"backbone 'timm/{name}' cannot be had without its classifier "
+                f"({one_line(error)}); take another backbone"
+            ) from error
     return network
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """Return the state dict of a file, whatever optimiser state lies beside it; never unpickles
-    foreign objects.
-    """
-    if not path.is_file():
-        raise InputError(f"weights file {path} does not exist")
-    _check_seal(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = f"cut off, or more than tensors: {type(error).__name__}"
-        raise InputError(
-            f"weights file {path} cannot be read ({reason}); save network.state_dict() alone"
-        ) from None
-    if not isinstance(state, dict):
-        raise InputError(f"weights file {path} holds no state dict; save network.state_dict()")
-    tensors: dict[str, Tensor] = state.get("state_dict", state)
-    return tensors
-
-
-def _check_seal(path: Path) -> None:
-    """Raise InputError where a file has the seal of the demo's backbone and is damaged."""
-    try:
-        check_seal(path)
-    except ValueError as error:
-        again = "delete it and run again: the rule 'pretrain' makes it again"
-        raise InputError(f"weights file {path}: {error}; {again}") from None
-
-
-def _load(network: nn.Module, state: dict[str, Tensor], backbone: str, weights: str) -> None:
-    """Load ``state``; raises InputError naming the first keys or shapes that do not fit."""
-    expected = network.state_dict()
-    wrong = [
-        name for name in expected if name not in state or state[name].shape != expected[name].shape
-    ]
-    if wrong:
-        raise InputError(
-            f"weights {weights} do not fit {backbone}: {len(wrong)} of {len(expected)} tensors "
-            f"missing or of another shape, first {wrong[0]}"
-        )
-    network.load_state_dict({name: state[name] for name in expected})
 
 
 def _normalisation(backbone: str, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
@@ -224,7 +258,8 @@ def last_map(backbone: str, network: nn.Module) -> str:
         known = {family: layer for family, layer in LAST_MAP.items() if backbone.startswith(family)}
     if not known:
         raise InputError(
-            f"backbone {backbone!r}: its last map is not known; give the extractor a 'layer'"
+            f"backbone {backbone!r}: its last map is not known; give the extractor a 'layer', or "
+            "another backbone where it has tokens and no map (ViT)"
         )
     return known[max(known, key=len)]
 
@@ -236,4 +271,7 @@ def folded(trunk: Trunk) -> Trunk:
     # torchvision's module holds two graphs, for training and evaluation; what is folded has one.
     plain = GraphModule(trunk.body, trunk.body.graph).eval()
     trunk.body = fuse(plain)
-    return trunk.to(memory_format=torch.channels_last)
+    for tensor in (*trunk.parameters(), *trunk.buffers()):
+        if tensor.ndim == 4:  # trunk.to(memory_format=...) refuses a network that holds others
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return trunk

@@ -6,6 +6,10 @@ at as it comes, in whatever way the network's code calls it. What is not a windo
 (activations, sums, products, views) passes centres on. Branches that meet may lie apart: a shortcut
 that averages 2x2 pixels lies half a pixel beside a 3x3 convolution with the same stride. The mean
 over branches counts (ours); of maps with different steps the finest.
+
+Swin cuts an image into tiles and joins four tiles into one by views and sums. Where every window is
+a tile (as wide as its step, no padding), cells are the tiles that the map divides the image into,
+whatever joins them: a network that keeps a map keeps their order.
 """
 
 from collections.abc import Sequence
@@ -78,10 +82,15 @@ def cell_centres(network: nn.Module, size: int) -> CellCentres | None:
                 made = functional_call(network, state, (image,))
         except RuntimeError:
             return None
-    cells = walk.cells_of(made)
-    if cells is None or cells.shape != tuple(made.shape[2:]):
+    cells, shape = walk.cells_of(made), tuple(made.shape[2:])
+    if cells is None or len(shape) != 2:
         return None
-    return CellCentres(cells.first / size, cells.step / size)
+    if cells.shape == shape:
+        return CellCentres(cells.first / size, cells.step / size)
+    tiles, beyond = divmod(cells.shape[0], shape[0])
+    if walk.tiled and not beyond and cells.shape == (tiles * shape[0], tiles * shape[1]):
+        return CellCentres(0.5 / shape[0], 1 / shape[0])
+    return None
 
 
 def known_cell_centres(network: nn.Module, size: int) -> CellCentres:
@@ -102,6 +111,13 @@ class _Walk(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         # By identity; each tensor is kept, so that none gets the identity of another.
         self.noted = {id(image): (image, Cells(0.5, 1.0, tuple(image.shape[2:])))}
+        self.windows: set[Window] = set()
+
+    @property
+    def tiled(self) -> bool:
+        """Return whether there are windows, and every one is a tile."""
+        tiles = [Window(one.stride, one.stride, 0, 1) for one in self.windows]
+        return bool(tiles) and self.windows == set(tiles)
 
     def cells_of(self, value: object) -> Cells | None:
         """Return the cells of a tensor, None where none are known."""
@@ -121,7 +137,7 @@ class _Walk(TorchDispatchMode):
 
     def _cells_after(self, operation: Any, args: Sequence[Any], result: Any) -> Cells | None:
         """Return the cells of an operation's first result."""
-        if operation in PADDINGS:
+        if operation in PADDINGS and any(args[1]):  # Swin pads by nothing, whatever its axes are
             return self._windowed(args[0], _padded(args[1]), result)
         if operation in (CONVOLUTION, MAXIMUM, AVERAGE):
             return self._windowed(args[0], _windows(operation, args), result)
@@ -138,6 +154,7 @@ class _Walk(TorchDispatchMode):
         source alike.
         """
         before = self.cells_of(source)
+        self.windows |= windows
         if before is None or before.shape != tuple(source.shape[2:]):
             return None
         shape = tuple(result.shape[2:])

@@ -15,6 +15,7 @@ from zslpipe.formats.features import BLOCK, FeatureFile
 from zslpipe.formats.identity import check_features, check_images
 from zslpipe.formats.index import Index
 from zslpipe.machine.devices import free_memory
+from zslpipe.machine.errors import InputError
 from zslpipe.provenance import file_hash
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,10 @@ def open_features(
     is_own = bool(spec.get("index")) and index.made_of != ""
     check_images(path, stamps, index, is_own)
     check_features(path, stamps, index, asked, hashed)
+    for rows in (file.regions, file.pooled):
+        if rows is not None and len(rows) != len(index.paths):
+            counts = f"{len(rows)} rows, dataset {index.dataset!r} has {len(index.paths)} images"
+            raise InputError(f"{path}: has {counts}; write a row an image, in the index's order")
     return file
 
 

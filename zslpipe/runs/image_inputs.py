@@ -7,9 +7,6 @@ workers nor an interruption changes a pixel.
 """
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from torchvision.transforms.v2 import functional
 from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.interruption import obey_parent_only
 from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
 
 # While training the shorter side is this much longer than the crop (family: 512 px for crops of
@@ -170,7 +168,7 @@ class ImageInputs:
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=_obey_parent_only,
+            worker_init_fn=obey_parent_only,
             # Without one of its own a loader draws from the global generator: a resumed epoch would
             # differ.
             generator=torch.Generator(),
@@ -189,21 +187,3 @@ def _keys(rows: Tensor, draws: Tensor) -> list[Key]:
     """Return each row with the first two of its three draws."""
     above, left = draws[:, :2].T.tolist()
     return list(zip(rows.tolist(), above, left, strict=True))
-
-
-def _obey_parent_only(worker: int) -> None:
-    """Let SIGTERM end this worker only where its parent sends it.
-
-    SLURM sends it to every process of a job. A training then finishes its step and saves, which it
-    cannot where its workers are gone.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_wait_for_parent, name=f"stop of worker {worker}", daemon=True).start()
-
-
-def _wait_for_parent() -> None:
-    """End the process when its parent sends SIGTERM (blocked in all threads)."""
-    parent = multiprocessing.parent_process()
-    while parent is not None and signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent.pid:
-        pass
-    os._exit(0)

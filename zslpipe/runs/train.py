@@ -20,6 +20,7 @@ from zslpipe.formats.units import LOGITS
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.files import held_folder, work_folder
+from zslpipe.machine.progress import write_progress
 from zslpipe.provenance import code_hash, settings_hash
 from zslpipe.runs.models import RunInputs, configured, score_rows, train_model
 from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
@@ -64,6 +65,7 @@ def _train_and_score(
     classes = classes_of(run_inputs.index, spec["semantics"], spec["normalisation"], words)
     run = prepare_run(spec, seed, run_inputs, words, output, compute)
     chosen: dict[str, Any] = {}
+    write_progress(run.folder, {"phase": "training"})
     if spec["selection"] == "validation":
         from zslpipe.runs.selection import choose
 
@@ -82,6 +84,7 @@ def _train_and_score(
         model, config, {**spec, "seed": seed}, run_inputs.inputs.shape, output / "weights.pt"
     )
     write_history(run.history, output / "history.csv")
+    write_progress(run.folder, {"phase": "scoring"})
     matrix = score_matrix(model, run_inputs, problem, spec, seed, words_source, chosen)
     write_scores(output / "scores.h5", matrix)
     shutil.rmtree(run.folder, ignore_errors=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.ranges import is_weights_file
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.paths import PATHS, braced, is_pattern
 
@@ -99,5 +100,4 @@ class Extractors:
     def _user_file(self, entry: Mapping[str, Any]) -> list[str]:
         """Return the path of a weights file that the configuration names, none for a name."""
         weights = entry.get("weights", "")
-        is_file = Path(weights).suffix in (".pt", ".pth")
-        return [str(Path(self.data_root) / weights)] if is_file else []
+        return [str(Path(self.data_root) / weights)] if is_weights_file(weights) else []

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.interruption import InterruptedTraining, StopRequest, stop_requests
-from zslpipe.machine.progress import REPORT_SECONDS, write_progress
+from zslpipe.machine.progress import REPORT_SECONDS, ProgressLines, write_progress
 from zslpipe.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from zslpipe.training.contract import Batch, TrainingData
 from zslpipe.training.optimisers import Schedule, step_schedule, take_step, weights_of
@@ -130,9 +130,11 @@ class _Loop:
         checkpoints.
         """
         self.started = time.monotonic()
+        told = f"{self.label} epoch {self.state.epoch + 1}/{self.epochs}"
+        lines = ProgressLines(told, "steps", count, self.state.step)
         with tqdm(
             total=count,
-            desc=f"{self.label} epoch {self.state.epoch + 1}/{self.epochs}",
+            desc=told,
             initial=self.state.step,
             mininterval=1.0,
             leave=False,
@@ -141,6 +143,7 @@ class _Loop:
             for batch in batches:
                 yield batch
                 bar.update()
+                lines.tell(self.state.step)
                 self._keep()
                 if time.monotonic() - self.reported >= REPORT_SECONDS:
                     self._report(count)

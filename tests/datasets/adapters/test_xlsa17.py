@@ -342,7 +342,7 @@ def test_an_index_without_a_protocol_is_refused(tmp_path):
         del file.attrs["protocol"]
     with pytest.raises(
         InputError,
-        match=r"not a readable index\.h5 .*protocol.*; delete it and run again",
+        match=r"not a readable index\.h5 .*protocol.* delete it and run again",
     ):
         read_index(path)
 

@@ -16,7 +16,7 @@ from zslpipe.machine.errors import InputError
 from zslpipe.maps.body_parts import BodyParts, body_parts, present_attributes
 from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.overlays import draw_image, draw_map, stretch
-from zslpipe.reports.figures.style import STYLE, save_figure, write_around
+from zslpipe.reports.figures.style import STYLE, plain_name, save_figure, write_around
 
 PARTS = 5  # RSAN, fig. 7
 KEY = (
@@ -101,4 +101,4 @@ def _draw_row(
         told = f"{count} attributes" if count > 1 else "1 attribute"
         if not count:
             told = "none of its attributes"
-        position.set_title(f"{parts.names[number]}\n{told}", loc="left", fontsize=7.5)
+        position.set_title(f"{plain_name(parts.names[number])}\n{told}", loc="left", fontsize=7.5)

@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.machine.errors import InputError
-from zslpipe.reports.figures.style import COLOURS, STYLE, class_title, result_label, save_figure
+from zslpipe.reports.figures.style import (
+    COLOURS,
+    STYLE,
+    class_title,
+    result_label,
+    save_figure,
+    shortened,
+)
 
 HATCHES = ("", "///", "...")  # the next round through the colours
 KEY = (
@@ -46,7 +53,7 @@ def confusions(scores: Sequence[Path], output_stem: Path, note: str = "") -> tup
     kinds = ["itself", *["seen"] * (len(groups) - 1)]
     titles = [f"{name}\n({kind})" for name, kind in zip(names, kinds, strict=True)]
     images = int((matrix.labels["test_unseen"] == chosen).sum())
-    title = f"{matrix.dataset}: {images} images of unseen class {names[0]} predicted as"
+    title = f"{shortened(matrix.dataset)}: {images} images of unseen class {names[0]} predicted as"
     title = "\n".join(filter(None, [note, title]))
     return _draw(bars, [*titles, "any other\nclass"], title, output_stem)
 
@@ -128,7 +135,8 @@ def _draw(
             places = np.arange(len(titles)) - 0.42 + width * (number + 0.5)
             colour = COLOURS[number % len(COLOURS)]
             hatch = HATCHES[number // len(COLOURS) % len(HATCHES)]
-            drawn = axes.bar(places, 100 * np.array(values), 0.94 * width, color=colour, label=name)
+            drawn = axes.bar(places, 100 * np.array(values), 0.94 * width, color=colour)
+            drawn.set_label(shortened(name))
             for bar in drawn:
                 bar.set(hatch=hatch, edgecolor="white", linewidth=0)
             axes.bar_label(drawn, fmt="%.0f", fontsize=6.5, padding=1)

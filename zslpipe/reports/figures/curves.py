@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 
 from zslpipe.formats.metrics import read_metrics
 from zslpipe.machine.errors import InputError
-from zslpipe.reports.figures.style import COLOURS, DASHES, STYLE, result_label, save_figure
+from zslpipe.reports.figures.style import (
+    COLOURS,
+    DASHES,
+    STYLE,
+    result_label,
+    save_figure,
+    shortened,
+)
 
 
 def seen_unseen_curves(
@@ -38,7 +45,8 @@ def seen_unseen_curves(
             _draw_curve(axes, curves[number], entry, result_label(*result), number)
         axes.set(xlim=(0, limits[0]), ylim=(0, limits[1]), axisbelow=True)
         dataset = next(iter(found.values()))["dataset"]
-        title = "\n".join(filter(None, [note, f"{dataset} (dot: operating point)"]))
+        title = f"{shortened(dataset)} (dot: operating point)"
+        title = "\n".join(filter(None, [note, title]))
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
         axes.set(xlabel="U, unseen classes (%)", ylabel="S, seen classes (%)")
         figure.legend(loc="outside right center", fontsize=8)
@@ -75,7 +83,7 @@ def _draw_curve(
     """
     area = f"\nAUSUC {100 * entry['AUSUC']:.1f}" if "AUSUC" in entry else "\nno curve"
     colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
-    axes.plot(*curve, color=colour, linestyle=dash, linewidth=1.6, label=label + area)
+    axes.plot(*curve, color=colour, linestyle=dash, linewidth=1.6, label=shortened(label) + area)
     if "U" in entry and "S" in entry:
         place = 100 * entry["U"], 100 * entry["S"]
         axes.plot(

@@ -12,7 +12,15 @@ from matplotlib.ticker import MaxNLocator
 
 from zslpipe.formats.history import read_history
 from zslpipe.machine.errors import InputError
-from zslpipe.reports.figures.style import COLOURS, DASHES, RIGHT, STYLE, save_figure, write_title
+from zslpipe.reports.figures.style import (
+    COLOURS,
+    DASHES,
+    RIGHT,
+    STYLE,
+    plain_name,
+    save_figure,
+    write_title,
+)
 
 NOT_TERMS = ("phase", "stage", "epoch", "step", "seconds")
 # Drawn in the panel of the loss that was minimised: of images that the training was not shown.
@@ -53,7 +61,7 @@ def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Pat
             for axes, (term, series) in zip(row, terms.items(), strict=False):
                 colour = COLOURS[names.index(term) % len(COLOURS)]
                 _draw_losses(axes, series, len(tables), colour)
-                axes.set_title(f"{phase}: {term.replace('_', ' ')}", loc="left")
+                axes.set_title(f"{phase}: {plain_name(term)}", loc="left")
             if held_out[phase]:
                 _draw_held_out(row[list(terms).index("loss")], held_out[phase], len(tables))
         write_title(figure, _run_title(histories[0], len(histories)))

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from zslpipe.machine.files import written_whole
+from zslpipe.machine.glyphs import glyphs_told
 
 # Okabe and Ito (2008): told apart under the common colour-vision deficiencies; black first, the
 # pale yellow left out
@@ -16,10 +17,13 @@ RIGHT, WRONG = "#0072B2", "#D55E00"
 HEAT = "inferno"  # even in lightness, so it reads in grey and under colour-vision deficiencies
 # less: purple, more: orange; told apart under the common colour-vision deficiencies
 CHANGE = "PuOr_r"
+# Characters (ours): of a name beside a picture, of a title over a figure.
+NAME_LENGTH, TITLE_LENGTH = 48, 110
 DASHES = ("-", "--", ":")  # the next round through the colours
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs on every machine
     "font.size": 9,
+    "text.parse_math": False,  # people's names may hold dollars: no formula begins there
     "axes.titlesize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -36,7 +40,9 @@ def write_around(figure: Figure, title: str, key: str) -> None:
 
 def write_title(figure: Figure, title: str) -> None:
     """Write a figure's title above it."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    figure.suptitle(
+        shortened(title, TITLE_LENGTH), x=0.01, ha="left", fontsize=10, fontweight="bold"
+    )
 
 
 def save_figure(figure: Figure, output_stem: Path) -> tuple[Path, Path]:
@@ -44,7 +50,7 @@ def save_figure(figure: Figure, output_stem: Path) -> tuple[Path, Path]:
     written = []
     for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         path = output_stem.with_name(f"{output_stem.name}.{suffix}")
-        with written_whole(path) as temporary:
+        with written_whole(path) as temporary, glyphs_told(path):
             figure.savefig(
                 temporary, format=suffix, dpi=160, bbox_inches="tight", metadata=metadata
             )
@@ -52,11 +58,17 @@ def save_figure(figure: Figure, output_stem: Path) -> tuple[Path, Path]:
     return written[0], written[1]
 
 
+def shortened(name: str, length: int = NAME_LENGTH) -> str:
+    """Return a text in one line of at most ``length`` characters, an ellipsis where it is cut."""
+    plain = " ".join(name.split())
+    return plain if len(plain) <= length else plain[: length - 1].rstrip() + "…"
+
+
 def plain_name(name: str) -> str:
     """Return an attribute's or part's name for a reader: ``has_bill_shape::dagger`` becomes "bill
     shape: dagger".
     """
-    return name.removeprefix("has_").replace("::", ": ").replace("_", " ")
+    return shortened(name.removeprefix("has_").replace("::", ": ").replace("_", " "))
 
 
 def result_label(method: str, variant: str, rebalancing: str) -> str:
@@ -69,5 +81,4 @@ def class_title(name: str) -> str:
     """Return a class's name that fits over its picture, without the number that CUB's names begin
     with.
     """
-    plain = re.sub(r"^\d+\.", "", name).replace("_", " ")
-    return plain if len(plain) <= 22 else plain[:21] + "…"
+    return shortened(re.sub(r"^\d+\.", "", name).replace("_", " "), 22)

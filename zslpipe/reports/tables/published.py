@@ -4,13 +4,14 @@ are the same, and what a run reads that its paper did not.
 
 import functools
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from zslpipe.formats.index import PROPOSED_SPLIT
 from zslpipe.formats.metrics import BEST_ON_TEST
+from zslpipe.machine.ranges import is_weights_file
 
 METRICS = ("T1", "U", "S", "H")
 # Names in an index that a kind of class vectors may have; which one it is, their length tells: the
@@ -23,7 +24,6 @@ NAMES = {
 # What "pretrained on ImageNet" is of the libraries' names: torchvision's first weights, timm's own.
 IMAGENET = ("IMAGENET1K_V1", "pretrained")
 STANDARD_SPLIT, STANDARD = "standard split", "_standard"
-WEIGHT_FILES = (".pt", ".pth")
 NETWORK = ("backbone", "size", "grid", "width")
 BACKBONES = {
     "stored": "the dataset's stored features",
@@ -153,7 +153,7 @@ def unknown(row: Mapping[str, Any], reads: Mapping[str, Any]) -> str:
         return ""
     if reads["backbone"] == "stored":
         return "no file tells which network made the stored features: taken to be the paper's"
-    if PurePath(weights).suffix in WEIGHT_FILES:
+    if is_weights_file(weights):
         return f"no file tells what {weights} was trained on: taken to be ImageNet"
     return ""
 
@@ -175,7 +175,7 @@ def _other_network(used: Mapping[str, Any], reads: Mapping[str, Any]) -> list[st
         given = str(reads["input"])
         found.append(f"{INPUTS.get(given, given)} instead of {INPUTS[used['input']]}")
     weights = str(reads.get("weights", ""))
-    known = weights in IMAGENET or PurePath(weights).suffix in WEIGHT_FILES
+    known = weights in IMAGENET or is_weights_file(weights)
     if "weights" in used and reads["backbone"] == used["backbone"] and not known:
         found.append(f"weights {weights} instead of those of ImageNet ({IMAGENET[0]})")
     return found
