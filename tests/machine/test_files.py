@@ -138,7 +138,7 @@ def raising(error):
         ),
         (
             ValueError(),
-            "not a readable metrics.json (ValueError); name another file or, ",
+            "not a readable metrics.json (ValueError); name another file, or ",
         ),
         (InputError("its own words"), "its own words"),
     ],

@@ -83,15 +83,27 @@ def read_hdf5(path: Path, read: Callable[[h5py.File], Content], kind: str, write
     :func:`read_stamped`. ``read`` raises KeyError for a part that is missing.
     """
 
+    def read_kind(file: h5py.File) -> Content:
+        """Return ``read`` of a file that is not known to be of another kind."""
+        found = kind_of(file)
+        if found and found != kind:
+            raise InputError(f"{path}: is {found}, expected {kind}; name another file")
+        return read(file)
+
+    return read_any_hdf5(path, read_kind, kind, writer)
+
+
+def read_any_hdf5(
+    path: Path, read: Callable[[h5py.File], Content], kind: str, writer: str
+) -> Content:
+    """Return ``read`` of the open file of whatever kind; InputError as :func:`read_hdf5`."""
+
     def opened(path: Path) -> Content:
         if path.is_file() and path.stat().st_size and not h5py.is_hdf5(path):
             raise KeyError("it is no HDF5 file, or its beginning is damaged")
         # Opened first: a lock of another process is no damage.
         with h5py.File(path) as file:
             check_seal(path)
-            found = kind_of(file)
-            if found and found != kind:
-                raise InputError(f"{path}: is {found}, expected {kind}; name another file")
             return read(file)
 
     return read_complete(path, opened, kind, writer, DAMAGE)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from zslpipe.formats.hdf5 import read_hdf5
+from zslpipe.formats.hdf5 import read_any_hdf5
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.formats.metrics import read_metrics
 from zslpipe.machine.errors import InputError
@@ -92,7 +92,7 @@ def check_run_file(path: Path, asked: Mapping[str, Any] | None) -> None:
 def run_of(path: Path) -> dict[str, Any]:
     """Return the run that an HDF5 file says it is of, empty where it says none."""
     writer = WRITERS.get(path.name, TRAINED)
-    found: dict[str, Any] = read_hdf5(
+    found: dict[str, Any] = read_any_hdf5(
         path, lambda file: json.loads(file.attrs.get("run", "{}")), path.name, writer
     )
     return found

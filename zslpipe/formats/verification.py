@@ -12,7 +12,7 @@ from tqdm import tqdm
 from zslpipe.formats.attention import read_peaks
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.gradcam import read_explained
-from zslpipe.formats.hdf5 import read_hdf5
+from zslpipe.formats.hdf5 import read_any_hdf5
 from zslpipe.formats.history import read_history
 from zslpipe.formats.image_list import read_irrelevant_images
 from zslpipe.formats.index import check_index, read_index
@@ -119,7 +119,7 @@ def _read_features(path: Path) -> None:
 
 def _read_any_hdf5(path: Path) -> None:
     """Open an HDF5 file whose kind is not known, under its seal."""
-    read_hdf5(path, len, "HDF5 file", "its rule")
+    read_any_hdf5(path, len, "HDF5 file", "its rule")
 
 
 def _read_weights(path: Path) -> None:
