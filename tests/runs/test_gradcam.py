@@ -1,5 +1,6 @@
 """Grad-CAM of crafted networks: against its definition, and from weights to file."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +141,7 @@ def test_the_file_holds_maps_with_and_without(written, run_inputs):
     with h5py.File(written) as file:
         found = {name: file[name][()] for name in file}
         attributes = dict(file.attrs)
+    assert json.loads(attributes.pop("run")) == SPEC | {"seed": 3}
     assert attributes == {name: SPEC[name] for name in ("method", "dataset", "variant")} | {
         "seed": 3,
         "cell_first": 0.5 / SIZE,  # the demo's network: odd kernels of stride 2, padded evenly

@@ -193,6 +193,21 @@ def test_methods_that_publish_nothing_for_a_dataset_are_told() -> None:
     assert Study(given("datasets.creatures.settings_of=null")).runs.notes == []
 
 
+def test_files_that_list_images_are_watched_and_others_are_not(tmp_path: Path) -> None:
+    for name in ("res101.mat", "att_splits.mat"):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, ns=(1, 10**18))
+    before = study(f"data_root={tmp_path}").datasets.listed("birds")
+    os.utime(tmp_path / "att_splits.mat", ns=(1, 10**18 + 1))
+    assert study(f"data_root={tmp_path}").datasets.listed("birds") == before
+    tmp_path.rename(tmp_path.with_name("moved"))
+    moved = tmp_path.with_name("moved")
+    assert study(f"data_root={moved}").datasets.listed("birds") == before
+    os.utime(moved / "res101.mat", ns=(1, 10**18 + 1))
+    assert study(f"data_root={moved}").datasets.listed("birds") != before
+    assert study().datasets.listed("creatures") == ""
+
+
 def test_an_image_folder_is_watched_where_it_is_the_users(tmp_path: Path) -> None:
     """Path, size and time of every file that is no system's; the same wherever the folder lies."""
     pictures = tmp_path / "here/pictures"

@@ -41,6 +41,7 @@ rule specify_features:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
         images=lambda wildcards: canonical(study.datasets.images(wildcards.dataset)),
         watched=lambda wildcards: study.datasets.watched(wildcards.dataset),
+        listed=lambda wildcards: study.datasets.listed(wildcards.dataset),
         version=lambda wildcards: study.extractors.version(wildcards.extractor),
         features=paths.features,
         earlier=paths.earlier_features,

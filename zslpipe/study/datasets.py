@@ -124,6 +124,17 @@ class Datasets:
             return ""
         return folder_fingerprint(Path(self.config["data_root"]) / str(folder))
 
+    def listed(self, dataset: str) -> str:
+        """Return name, size and time of the user's files that list a dataset's images, "" of a
+        drawn one: another list of the same name is extracted, as far as its images are not known.
+        """
+        if dataset in self.rendered:
+            return ""
+        files = [Path(path) for path in self._files(self.images(dataset)["source"])]
+        return canonical(
+            [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+        )
+
     def irrelevant_watched(self, name: str) -> str:
         """Return a fingerprint of the folder of a set of task-irrelevant images, "" for a drawn
         one.
