@@ -68,7 +68,7 @@ def test_numpy_environment_is_a_part_of_them_without_torch(project: dict) -> Non
 def test_jobs_without_torch_import_only_their_environment() -> None:
     paths = [path for room in ROOMS_WITHOUT_TORCH for path in (PACKAGE / room).rglob("*.py")]
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
-    modules += ["zslpipe.commands.cli", "zslpipe.machine.status"]
+    modules += ["zslpipe.commands.cli", "zslpipe.machine.status", "zslpipe.runs.readiness"]
     files = files_imported_by(modules)
     assert PACKAGE / "formats" / "index.py" in files
     # The command line imports each command's module where it needs it, those of the torch jobs too.

@@ -3,10 +3,16 @@
 
 # The method once more, trained as if the validation classes were the unseen ones: what a
 # rebalancing is chosen on.
+use rule check_inputs as check_inputs_again with:
+    output:
+        temp(paths.checked_again),
+
+
 rule validate:
     input:
         unpack(study.runs.inputs),
         weights=paths.weights,
+        checked=paths.checked_again,
     output:
         paths.validation,
     wildcard_constraints:

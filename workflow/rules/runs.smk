@@ -2,10 +2,34 @@
 # scoring are one job; evaluation knows no method.
 
 
+# Snakemake deletes a run's weights and scores before its training starts, which then may refuse
+# what it reads: whether it will is asked before, each time.
+rule check_inputs:
+    input:
+        unpack(study.runs.inputs),
+    output:
+        temp(paths.checked),
+    wildcard_constraints:
+        run=alternatives(study.runs.names),
+    localrule: True
+    conda:
+        "../../envs/numpy.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        spec=lambda wildcards: canonical(study.runs.run(wildcards).slice),
+        reads=study.runs.options,
+    shell:
+        "python -m zslpipe check-inputs --spec {params.spec:q} {params.reads}"
+        " --data-root {study.data_root:q} --output {output}"
+
+
 # Light heads: on cached features, minutes each.
 rule train:
     input:
         unpack(study.runs.inputs),
+        checked=paths.checked,
     output:
         weights=paths.weights,
         scores=paths.scores,

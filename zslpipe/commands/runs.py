@@ -55,13 +55,45 @@ class Spec:
 SPEC = tuple(field.name for field in fields(Spec) if field.default is MISSING)
 
 
-@click.command("train")
-@click.option(
+spec_option = click.option(
     "--spec",
     type=JsonObject(*SPEC),
     required=True,
     help="The run: method, variant and all of their settings, as JSON.",
 )
+
+
+@click.command("check-inputs")
+@spec_option
+@run_options
+@words_option
+@output_option(OUTPUT_FILE, help="File to write, empty, where nothing is wrong.")
+def check_inputs(
+    spec: dict[str, Any],
+    index: Path,
+    features: Path | None,
+    images: Path | None,
+    data_root: Path,
+    trunk: Path | None,
+    words: Path | None,
+    output: Path,
+) -> None:
+    """Look at all that a training is about to read.
+
+    The workflow does before each training: one that refuses its inputs costs the results of the
+    last one.
+    """
+    from zslpipe.machine.files import written_whole
+    from zslpipe.runs.readiness import check_inputs as check
+
+    folder = image_folder(data_root, images, index)
+    check(spec, index, words, features, folder, trunk)
+    with written_whole(output) as temporary:
+        temporary.touch()
+
+
+@click.command("train")
+@spec_option
 @seed_option
 @run_options
 @words_option

@@ -102,7 +102,7 @@ def _reader(path: Path) -> Callable[[Path], object]:
         return by_name[path.name]
     if path.suffix == ".h5":
         return by_folder.get(path.parent.name, _read_any_hdf5)
-    return {".pt": _read_weights, ".json": _read_json}.get(path.suffix, Path.read_bytes)
+    return {".pt": check_weights_file, ".json": _read_json}.get(path.suffix, Path.read_bytes)
 
 
 def _read_index(path: Path) -> None:
@@ -114,7 +114,7 @@ def _read_features(path: Path) -> None:
     """Look at every block of a feature file."""
     file = FeatureFile(path)
     for name in file.slabs:
-        file.check(name == "pooled")
+        file.check_rows(name)
 
 
 def _read_any_hdf5(path: Path) -> None:
@@ -122,8 +122,10 @@ def _read_any_hdf5(path: Path) -> None:
     read_any_hdf5(path, len, "HDF5 file", "its rule")
 
 
-def _read_weights(path: Path) -> None:
-    """Look at a file of weights: its seal, and the checksums inside the zip file."""
+def check_weights_file(path: Path) -> None:
+    """Raise InputError where a file of weights is damaged: its seal, and the checksums inside the
+    zip file.
+    """
     writer = "the rule 'pretrain'" if path.name == "backbone.pt" else "training the run"
     damage = (KeyError, ValueError, zipfile.BadZipFile, NotImplementedError)
     read_complete(path, _check_zip, "file of weights", writer, damage)

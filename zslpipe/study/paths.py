@@ -40,6 +40,8 @@ class Paths:
     scores: str = f"{SEED}/scores.h5"
     history: str = f"{SEED}/history.csv"
     metrics: str = f"{SEED}/metrics.json"
+    checked: str = f"{SEED}/.inputs.checked"
+    checked_again: str = f"{SEED}/.validation.checked"
     best_on_test: str = f"{SEED}/best_on_test.json"
     validation: str = f"{SEED}/validation.h5"
     irrelevant: str = f"{SEED}/irrelevant.h5"

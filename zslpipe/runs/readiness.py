@@ -1,0 +1,59 @@
+"""Whether a training can begin: Snakemake deletes a run's weights and scores before the job that
+would refuse its inputs starts, so a job before looks at all of them; imports no torch.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zslpipe.formats.features import FeatureFile
+from zslpipe.formats.identity import check_features, check_images, check_index_source
+from zslpipe.formats.index import Index, read_index
+from zslpipe.formats.verification import check_weights_file
+from zslpipe.formats.words import read_words
+from zslpipe.machine.errors import InputError
+
+SHOWN = 3  # images named in a message
+
+
+def check_inputs(
+    spec: Mapping[str, Any],
+    index_path: Path,
+    words: Path | None,
+    features: Path | None,
+    images: Path,
+    trunk: Path | None,
+) -> None:
+    """Raise InputError where something that the run ``spec`` reads is missing, damaged or of other
+    settings: index, word vectors, every block of its features, or its image files and the weights
+    of its network.
+    """
+    index = read_index(index_path)
+    check_index_source(index_path, index, spec.get("index"))
+    if words is not None:
+        read_words(words)
+    if trunk is not None:
+        check_weights_file(trunk)
+    if features is not None:
+        _check_features(spec, index, features)
+    elif spec["input"] == "images":
+        _check_images_are_there(index, images)
+
+
+def _check_features(spec: Mapping[str, Any], index: Index, path: Path) -> None:
+    """Raise InputError where a feature file is not the run's; whose weights they are is compared
+    when the training opens them.
+    """
+    file = FeatureFile(path)
+    check_images(path, file.attributes, index, bool(spec.get("index")) and index.made_of != "")
+    stamped = str(file.attributes.get("weights_file", ""))
+    check_features(path, file.attributes, index, spec.get("cache"), stamped)
+    file.check(spec["input"] == "pooled")
+
+
+def _check_images_are_there(index: Index, root: Path) -> None:
+    """Raise InputError where image files are missing."""
+    missing = [path for path in index.paths if not (root / path).is_file()]
+    if missing:
+        named = ", ".join(missing[:SHOWN])
+        raise InputError(f"{len(missing)} of {len(index.paths)} images missing in {root}: {named}")
