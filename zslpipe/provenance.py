@@ -6,9 +6,11 @@ Imports no torch.
 import ast
 import hashlib
 import json
+import platform
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -20,7 +22,14 @@ TABLES = (".yaml", ".csv")
 SILENT = ("machine", "provenance", "settings")
 # Keywords of calls that only explain: of click, of tqdm.
 HELP_TEXTS = ("help", "short_help", "epilog", "desc")
+# Libraries that compute what a result holds; a feature file says which ones decoded its images.
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that decide a result's last digits."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def canonical(value: object) -> str:

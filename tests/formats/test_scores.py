@@ -80,7 +80,7 @@ def test_same_matrix_same_bytes(tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
-STAMPS = ("seed", "chosen", "reads", "run", "rebalancing", "unit", "complete")
+STAMPS = ("seed", "chosen", "reads", "run", "versions", "rebalancing", "unit", "complete")
 
 
 def test_layout_is_the_documented_one(tmp_path):

@@ -122,6 +122,12 @@ def test_other_semantics_are_said_and_other_datasets_not_compared(tmp_path):
     )
     assert "CAUTION: semantics differs: 'att (unit)' and 'sent_att (unit)'" in text
     assert "CAUTION: words differs: 'none' and 'GloVe'" in text and line(text, "H")[7] == "+14.00"
+    older = {"torch": "2.6.0", "numpy": "2.1.0"}
+    text = comparison(
+        run_folder(tmp_path / "d", (0.40, 0.42), versions=older),
+        run_folder(tmp_path / "e", (0.40, 0.42), versions=older | {"torch": "2.7.1"}),
+    )
+    assert "NOTE: version of torch differs: 2.6.0 and 2.7.1" in text and "numpy" not in text
     text = comparison(first, run_folder(tmp_path / "c", (0.5, 0.6), dataset="CUB"))
     assert "NOT COMPARABLE: different datasets" in text
     assert line(text, "H") == ["H", "41.00", "1.41", "2", "55.00", "7.07", "2", "-", "-", "-"]

@@ -25,10 +25,11 @@ ATTEND = (
 
 
 def scored(runs: Iterable[str], seeds: Iterable[int] = (0, 1)) -> set[str]:
-    """Return training and evaluation of every run from every seed."""
+    """Return training, what comes right before, and evaluation of every run from every seed."""
     trained = {
         f"{'train_end_to_end' if run == 'rsan/default' else 'train'} demo/{run}" for run in runs
     }
+    trained |= {f"check_inputs demo/{run}" for run in runs}
     return {
         f"{job}/{seed}"
         for job in trained | {f"evaluate demo/{run}" for run in runs}

@@ -2,6 +2,7 @@
 
 dataset, method, variant, seed, extractor, semantics, words, selection, rebalancing, protocol
 reads                 what the method reads, as in scores.h5
+versions              of the libraries that trained and scored, {} where scores.h5 does not say
 run                   hash of the run as it was configured, "" where scores.h5 does not say it
 T1, U, S, H, AUSUC    what they are: :mod:`zslpipe.scores.evaluation`; one that no test image
                       defines is absent

@@ -5,9 +5,9 @@ split; what comes after (accuracies, rebalancing, tables, figures) knows no meth
 0-based)::
 
     attrs                 dataset, method, variant, seed, extractor, semantics, words, selection,
-                          protocol (as in index.h5), chosen (JSON), reads and run (JSON; {}
-                          where absent), rebalancing ("none" where absent), unit (not stated where
-                          absent), complete (true, written last)
+                          protocol (as in index.h5), chosen (JSON), reads, run and versions
+                          (JSON; {} where absent), rebalancing ("none" where absent), unit (not
+                          stated where absent), complete (true, written last)
     classes, seen         (class,)          names, and whether training images of the class exist
     {split}/scores        (image, class)    float32, larger is better, ALL classes
     {split}/labels        (image,)          class numbers
@@ -81,6 +81,7 @@ class ScoreMatrix:
     rebalancing: str = "none"
     unit: str = ""
     run: Mapping[str, object] = field(default_factory=dict)
+    versions: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +183,7 @@ def write_scores(path: Path, matrix: ScoreMatrix) -> None:
         file.attrs["seed"] = matrix.seed
         file.attrs["chosen"] = json.dumps(dict(matrix.chosen), sort_keys=True)
         file.attrs["reads"] = json.dumps(dict(matrix.reads), sort_keys=True)
+        file.attrs["versions"] = json.dumps(dict(matrix.versions), sort_keys=True)
         file.attrs["run"] = json.dumps(dict(matrix.run), sort_keys=True)
         write_texts(file, "classes", matrix.classes)
         file["seen"] = matrix.seen.astype(bool)
@@ -258,6 +260,7 @@ def _read(file: h5py.File) -> ScoreMatrix:
         images=by_split("images"),
         chosen=json.loads(attribute(file, "chosen")),
         reads=json.loads(file.attrs.get("reads", "{}")),
+        versions=json.loads(file.attrs.get("versions", "{}")),
         rebalancing=str(file.attrs.get("rebalancing", "none")),
         run=json.loads(file.attrs.get("run", "{}")),
         unit=str(file.attrs.get("unit", "")),

@@ -21,7 +21,7 @@ from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.machine.progress import write_progress
-from zslpipe.provenance import code_hash, settings_hash
+from zslpipe.provenance import code_hash, library_versions, settings_hash
 from zslpipe.runs.models import RunInputs, configured, score_rows, train_model
 from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
 from zslpipe.runs.tracking import tracked
@@ -153,6 +153,7 @@ def score_matrix(
         chosen=chosen,
         reads=what_is_read(run_inputs, spec, problem.classes),
         run={**spec, "seed": seed},
+        versions=library_versions(),
         unit=LOGITS,
     )
 

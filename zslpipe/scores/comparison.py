@@ -48,12 +48,24 @@ def compare(first: Sequence[Path], second: Sequence[Path]) -> str:
         if some[name] != other[name]:
             both = f"{some[name] or 'none'!r} and {other[name] or 'none'!r}"
             lines.append(f"CAUTION: {name} differs: {both}")
+    lines += _other_versions(some, other)
     rows = [_row(name, _values(one, name), _values(two, name), apart is None) for name in METRICS]
     right = ["right"] * len(COLUMNS)
     # titles as a row: tabulate would widen every column that they are the widest of
     table = tabulate([COLUMNS, *rows], tablefmt="plain", disable_numparse=True, colalign=right)
     told = "per cent; std: n - 1; p: two-sided t-tests over seeds, difference = second - first"
     return "\n".join([*lines, "", table, "", told])
+
+
+def _other_versions(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Return a line for each library of which two results were made by different versions."""
+    one, two = first.get("versions", {}), second.get("versions", {})
+    lines = []
+    for name in sorted({*one, *two}):
+        both = [versions.get(name, "not said") for versions in (one, two)]
+        if both[0] != both[1]:
+            lines.append(f"NOTE: version of {name} differs: {both[0]} and {both[1]}")
+    return lines
 
 
 def _not_comparable(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:

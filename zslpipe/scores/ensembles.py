@@ -89,6 +89,7 @@ def ensemble(
     for name in TOLD:
         changed[name] = _joined([getattr(matrix, name) for matrix in matrices])
     changed["run"] = _joined_runs(matrices)
+    changed["versions"] = _joined_reads([matrix.versions for matrix in matrices])
     changed["reads"] = _joined_reads([matrix.reads for matrix in matrices])
     write_scores(output, replace(first, **changed, scores=scores, chosen=chosen))
 

@@ -120,6 +120,7 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     seen, result = matrix.seen, {name: getattr(matrix, name) for name in (*IDENTITY, "seed")}
     result["protocol"] = split_of_sizes(matrix.protocol, _sizes(matrix))
     result["reads"] = dict(matrix.reads)
+    result["versions"] = dict(matrix.versions)
     result["run"] = run_hash(matrix.run)
     accuracies = per_class_accuracy(scores.argmax(axis=1), labels, len(seen))
     restricted = unseen_accuracies(scores, labels, seen)
