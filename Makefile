@@ -5,7 +5,7 @@ TESTS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test check clean
+.PHONY: help demo quick test faults check clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -23,6 +23,9 @@ quick: .venv/test .venv/check ## what a change usually needs: ruff and the fast 
 
 test: .venv/test ## every test; TESTS="tests/scores -k gating" for some
 	python -m pytest -q $(TESTS)
+
+faults: .venv/test ## jobs killed, disks filled, files damaged, in whole runs; minutes, best as root on Linux
+	python -m pytest -q -m faults $(TESTS)
 
 check: .venv/check ## ruff, mypy, imports between rooms, snakefmt, snakemake --lint
 	ruff check .

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 # What a run needs of the checkout: nothing of it is ignored by git, nothing that git ignores is
 # needed.
@@ -57,6 +58,13 @@ class Checkout:
 
     def snakemake(self, *arguments: str, fails: bool = False) -> str:
         """Run Snakemake and return all that it says."""
+        run = self.started(*arguments, stream=subprocess.PIPE)
+        said, _ = run.communicate()
+        assert (run.returncode != 0) == fails, said
+        return said
+
+    def started(self, *arguments: str, stream: IO[str] | int) -> subprocess.Popen[str]:
+        """Start Snakemake in a session of its own; it says everything to ``stream``."""
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -64,16 +72,15 @@ class Checkout:
         }
         # Stand-ins of programs first, then the interpreter's own folder: jobs call ``python``.
         folders = [str(self.folder / "bin"), str(Path(sys.executable).parent), environment["PATH"]]
-        done = subprocess.run(
+        return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
             env=environment | {"PATH": os.pathsep.join(folders)},
-            capture_output=True,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
-        said = done.stdout + done.stderr
-        assert (done.returncode != 0) == fails, said
-        return said
 
     def planned(self, *arguments: str) -> set[str]:
         """Return the jobs of a dry run as "rule wildcard/wildcard/...", without "all"."""
