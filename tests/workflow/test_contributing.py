@@ -134,7 +134,8 @@ def test_a_method_runs(checkout: Checkout) -> None:
     checkout.replace("config.yaml", f"{small}]", f"{small}, prototype]")
     _, _, alone = steps.commands
     target = next(word for word in shlex.split(alone) if word.endswith("metrics.json"))
-    expected = {f"{rule} demo/prototype/default/0" for rule in ("train", "evaluate")}
+    rules = ("check_inputs", "train", "evaluate")
+    expected = {f"{rule} demo/prototype/default/0" for rule in rules}
     assert checkout.planned(target) == expected
     run(checkout, alone)
     figures = json.loads((checkout.folder / target).read_text(encoding="utf8"))

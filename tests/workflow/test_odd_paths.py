@@ -27,10 +27,10 @@ def checkout_in(folder: Path) -> Checkout:
 
 def write_dataset(folder: Path) -> None:
     """Write images, attributes and a list of unseen classes."""
-    for name in CLASSES:
+    for row, name in enumerate(CLASSES):
         (folder / "im {x} 'y'" / name).mkdir(parents=True)
         for number in range(3):
-            picture = Image.new("RGB", (8, 8), (number, number, number))
+            picture = Image.new("RGB", (8, 8), (row, number, number))
             picture.save(folder / "im {x} 'y'" / name / f"{number} {{z}}.png")
     with (folder / "att {1}.csv").open("w", newline="", encoding="utf8") as stream:
         writer = csv.writer(stream)
