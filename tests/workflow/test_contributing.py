@@ -158,6 +158,7 @@ def test_a_dataset_is_read_and_planned(untouched: Checkout) -> None:
     assert planned(untouched, dry_run) == {
         "specify_features mine/small",
         "extract mine/small",
+        "check_inputs mine/eszsl/default/0",
         "train mine/eszsl/default/0",
         "evaluate mine/eszsl/default/0",
         "tables",
