@@ -1,5 +1,6 @@
 """What a folder holds: links are followed, hidden and system names are no data."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def names(root: Path) -> list[str]:
         *("._x.jpg", ".DS_Store", ".ipynb_checkpoints", "__MACOSX", "Thumbs.db", "THUMBS.DB"),
         *("desktop.ini", "Desktop.ini", "Icon\r", "$RECYCLE.BIN", "@eaDir", "lost+found"),
         *("~$names.xlsx", "System Volume Information", ".git", "__pycache__"),
+        *("1.jpg~", "#1.jpg#", "found.000", "FOUND.012", "Network Trash Folder", ".\n"),
     ],
 )
 def test_hidden_and_system_names(tmp_path, name):
@@ -35,7 +37,11 @@ def test_hidden_and_system_names(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["x.jpg", "a.b", "_x", "thumbs", "MACOSX", "-", "~x", "new folder"]
+    "name",
+    [
+        *("x.jpg", "a.b", "_x", "thumbs", "MACOSX", "-", "~x", "new folder"),
+        *("found.00", "lost", "#1", "1#", "a~b"),
+    ],
 )
 def test_other_names_are_data(name):
     assert not is_hidden(name)
@@ -57,6 +63,15 @@ def test_links_are_followed_at_any_depth_and_those_that_cannot_be_are_told(tmp_p
     assert listing.unread == ("a/around", "a/broken.jpg", "a/self.jpg")
     sizes = {file.path: file.size for file in listing.files}
     assert sizes["a/4.jpg"] == len("2.jpg")
+
+
+def test_pipes_are_told_and_nobody_waits_for_them(tmp_path):
+    written(tmp_path, "a/1.jpg")
+    os.mkfifo(tmp_path / "a/pipe.jpg")
+    os.mkfifo(tmp_path / "pipe")
+    listing = list_files(tmp_path)
+    assert [file.path for file in listing.files] == ["a/1.jpg"]
+    assert listing.unread == ("a/pipe.jpg", "pipe")
 
 
 def test_a_folder_that_is_not_there_holds_nothing(tmp_path):

@@ -1,20 +1,25 @@
 """What a folder of a user's holds: links are followed, hidden and system files are no data."""
 
 import os
+import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 # Files and folders that systems, archives and network drives put beside a user's own, in lower
-# case (ours, from Windows, macOS, Synology and QNAP drives, Linux). Names that begin with a dot or
-# with "~$" (an open office file) are hidden too.
+# case (ours, from Windows, macOS, Synology and QNAP drives, Linux).
 SYSTEM_NAMES = frozenset(
     (
         *("__macosx", "icon\r", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"),
         *("$recycle.bin", "recycler", "system volume information", "@eadir", "#recycle"),
-        *("#snapshot", "@recycle", "lost+found", "__pycache__"),
+        *("#snapshot", "@recycle", "@recently-snapshot", "lost+found", "__pycache__"),
+        *("network trash folder", "temporary items", "thevolumesettingsfolder", "picasa.ini"),
     )
 )
+# Hidden are also names that begin with a dot or with "~$" (an open office file), an editor's copies
+# ("x.jpg~", "#x.jpg#"), and what Windows finds when it repairs a disk ("found.000").
+OTHER_HIDDEN = re.compile(r"\..*|~\$.*|.*~|#.*#|found\.\d{3}", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, order=True)
@@ -31,7 +36,7 @@ class FoundFile:
 @dataclass(frozen=True)
 class Listing:
     """All files below a folder and, ``unread``, what cannot be followed: links that lead nowhere or
-    back to a folder above them, folders without permission; both sorted by path.
+    back to a folder above them, folders without permission, pipes and devices; both sorted by path.
     """
 
     files: tuple[FoundFile, ...]
@@ -40,7 +45,7 @@ class Listing:
 
 def is_hidden(name: str) -> bool:
     """Return whether a file's or folder's own name says that it is a system's and no data."""
-    return name.startswith((".", "~$")) or name.lower() in SYSTEM_NAMES
+    return name.lower() in SYSTEM_NAMES or OTHER_HIDDEN.fullmatch(name) is not None
 
 
 def list_files(root: Path) -> Listing:
@@ -79,12 +84,12 @@ def _collect(
         except OSError:
             unread.append(path)
             continue
-        if not is_folder:
-            files.append(FoundFile(path, found.st_size, found.st_mtime_ns))
-        elif _identity(found) in above:
-            unread.append(path)
-        else:
+        if is_folder and _identity(found) not in above:
             _collect(entry.path, f"{path}/", above | {_identity(found)}, files, unread)
+        elif stat.S_ISREG(found.st_mode):
+            files.append(FoundFile(path, found.st_size, found.st_mtime_ns))
+        else:  # whoever opens a pipe waits for its other end
+            unread.append(path)
 
 
 def _shown(folder: str) -> Iterator[os.DirEntry[str]]:

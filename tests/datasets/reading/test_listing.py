@@ -53,9 +53,9 @@ def test_pictures_are_found_by_suffix_or_by_their_first_bytes(pictures):
     assert found.notes == (
         "6 pictures without a usual suffix taken: a/4.jfif, a/5.jpe, a/6, a/7.jpg?w=300, "
         "b/8.avif, ...",
-        "3 files passed over, no pictures that can be opened: a/notes.txt, b/film.mpg, b/table.h5",
+        "3 files passed over, no pictures of a format that is read: a/notes.txt, b/film.mpg, b/table.h5",
         "1 pictures passed over that lie beside or below the folders looked into: beside.png",
-        "1 links or folders passed over that cannot be followed: b/11.png",
+        "1 links, folders or pipes passed over that cannot be read: b/11.png",
     )
 
 
@@ -96,7 +96,7 @@ def test_task_irrelevant_images_leave_hidden_files_out(pictures, tmp_path, caplo
     write_irrelevant_images({"images": "pictures"}, tmp_path / "list.h5", tmp_path)
     listed = read_irrelevant_images(tmp_path / "list.h5").paths
     assert set(listed) == {*EXPECTED, "beside.png"}
-    assert "3 files passed over, no pictures that can be opened: a/notes.txt" in caplog.text
+    assert "3 files passed over, no pictures of a format that is read: a/notes.txt" in caplog.text
 
 
 def test_voc_images_leave_hidden_files_out(tmp_path):

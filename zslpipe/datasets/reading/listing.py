@@ -40,9 +40,9 @@ def list_pictures(root: Path, depths: range | None = None) -> Pictures:
     kept = sorted(set(taken).difference(beside))
     notes = (
         *_note("pictures without a usual suffix taken", sorted({*_paths_of(unusual)} & {*kept})),
-        *_note("files passed over, no pictures that can be opened", no_pictures),
+        *_note("files passed over, no pictures of a format that is read", no_pictures),
         *_note("pictures passed over that lie beside or below the folders looked into", beside),
-        *_note("links or folders passed over that cannot be followed", listing.unread),
+        *_note("links, folders or pipes passed over that cannot be read", listing.unread),
     )
     return Pictures(tuple(kept), notes)
 
