@@ -92,7 +92,7 @@ def results(checkout: Checkout) -> dict[str, str]:
         with h5py.File(path) as file:
             arrays = [np.asarray(file[f"{split}/scores"]) for split in ("test_seen", "test_unseen")]
         found[str(path.relative_to(folder))] = digest(b"".join(map(np.ndarray.tobytes, arrays)))
-    assert len(found) > 8
+    assert len(found) >= 6
     return found
 
 
