@@ -91,11 +91,14 @@ def test_twelve_bits_in_sixteen_are_refused(tmp_path, name):
     [
         (RAMP.astype(np.float32), "floating-point pixels: nothing says which value is white"),
         (RAMP.astype(np.float32) / 65535, "floating-point pixels"),
-        (RAMP.astype(np.int32), "32-bit pixels: nothing says which value is white"),
+        (RAMP.astype(np.int32), "signed pixels: nothing says which value is white"),
+        (COLOURS[..., 0], "signed pixels"),
     ],
 )
 def test_pixels_without_a_white_are_refused(tmp_path, pixels, message):
-    Image.fromarray(pixels).save(tmp_path / "x.tif")
+    # Of whole numbers the tag SampleFormat says whether they have a sign.
+    told = {} if pixels.dtype == np.float32 else {339: 2}
+    Image.fromarray(pixels).save(tmp_path / "x.tif", tiffinfo=told)
     with pytest.raises(InputError, match=f"not a readable image .*{message}"):
         load_picture(tmp_path, "x.tif")
     with pytest.raises(ValueError, match=message):

@@ -18,6 +18,10 @@ def folder(tmp_path):
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "page.jpg").write_text("<html>")
     (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
+    (tmp_path / "pointer.jpg").write_text("version https://git-lfs.github.com/spec/v1\noid x")
+    (tmp_path / "half.tif").write_bytes(b"II*\0\x08\0\0\0" + bytes(50))
+    (tmp_path / "other.jpg").write_bytes(b"made up")
     return tmp_path
 
 
@@ -34,8 +38,12 @@ def test_pixels_and_box_are_the_files(folder):
     [
         ("absent.png", r"absent\.png: no such image; is .* the dataset's image folder\?"),
         ("cut.jpg", r"cut\.jpg: not a readable image \(image file is truncated"),
-        ("page.jpg", r"page\.jpg: not a readable image \(no image that Pillow knows\)"),
-        ("empty.png", r"empty\.png: not a readable image \(no image that Pillow knows\)"),
+        ("page.jpg", r"page\.jpg: not a readable image \(a web page or XML, perhaps saved"),
+        ("empty.png", r"empty\.png: not a readable image \(the file is empty\)"),
+        ("phone.jpg", r"phone\.jpg: not a readable image \(a HEIC picture\)"),
+        ("pointer.jpg", r"pointer\.jpg: not a readable image \(a pointer of git-lfs"),
+        ("half.tif", r"half\.tif: not a readable image \(a TIFF whose pixels are of a kind"),
+        ("other.jpg", r"other\.jpg: not a readable image \(no image that Pillow knows\)"),
         (".", r"not a readable image \(Is a directory\)"),
     ],
 )
@@ -62,7 +70,7 @@ def test_the_size_needs_the_header_alone(folder):
 def test_a_fault_does_not_name_the_file_again(folder):
     with pytest.raises(FAULTS) as caught:
         open_picture(folder / "absent.png")
-    assert fault(caught.value) == "No such file or directory"
+    assert fault(caught.value, folder / "absent.png") == "No such file or directory"
 
 
 def test_one_module_opens_pictures():

@@ -3,8 +3,9 @@ way for all.
 
 Pillow decodes because it refuses a truncated file, which faster decoders fill with grey. Always
 RGB with 8 bits a channel: the first frame or page; turned as EXIF says; what is transparent on
-white; 16 bits scaled to 8. Refused is what can only be guessed: floating-point and 32-bit pixels,
-12 bits stored in 16, a picture that is transparent everywhere.
+white; 16 bits scaled to 8. Colour profiles are not applied, as nobody in the field does. Refused is
+what can only be guessed: floating-point, signed and 32-bit pixels, 12 bits stored in 16, a picture
+that is transparent everywhere.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageChops, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from zslpipe.first_bytes import container_of
 from zslpipe.machine.errors import InputError, one_line
 
 # What Pillow raises for a file that is missing, cut off, damaged, no image, or larger than it
@@ -41,6 +43,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 WHITE_IS_ZERO = (262, 0)  # TIFF's tag PhotometricInterpretation, and its value
+TIFF = (b"II*\0", b"MM\0*")  # first bytes
+SIGNED = (339, 2)  # TIFF's tag SampleFormat, and its value a channel
 # Pillow's names of layouts with 16 bits a channel and more than one channel: it keeps the upper 8.
 DEEP_CHANNELS = re.compile(r"'(LA|RGB|RGBA|RGBX|RGBa|CMYK);16[BLN]'")
 # A picture of 16 bits whose values need no more than 12 (of cameras, of medicine) would be black.
@@ -76,19 +80,26 @@ def decode(data: bytes, box: Sequence[int] | None = None) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return how EXIF says that an image lies, 1 where it says nothing."""
+    """Return how EXIF says that an image lies, 1 where it says nothing that there is."""
     try:
-        return int(image.getexif().get(ORIENTATION, 1))
+        said = int(image.getexif().get(ORIENTATION, 1))
     except BROKEN_EXIF:
         return 1
+    return said if said in TURNS else 1
 
 
 def _refuse_without_white(image: Image.Image) -> None:
     """Raise ValueError for pixels of which no format says what white is, by the file's header."""
-    whole = image.mode == "I" and image.format not in ("PNG", "PPM")
-    if image.mode == "F" or whole:
-        kind = "32-bit" if whole else "floating-point"
-        raise ValueError(f"{kind} pixels: nothing says which value is white; store 8 bits")
+    tag, value = SIGNED
+    if image.mode == "F":
+        kind = "floating-point"
+    elif isinstance(image, TiffImageFile) and value in np.ravel(image.tag_v2.get(tag, 1)):
+        kind = "signed"
+    elif image.mode == "I" and image.format not in ("PNG", "PPM"):
+        kind = "32-bit"
+    else:
+        return
+    raise ValueError(f"{kind} pixels: nothing says which value is white; store 8 bits")
 
 
 def _rgb(image: Image.Image, tile: str) -> Image.Image:
@@ -168,7 +179,7 @@ def load_picture(root: Path, name: str, box: Sequence[int] | None = None) -> Ima
     except FileNotFoundError:
         raise InputError(f"{path}: no such image; is {root} the dataset's image folder?") from None
     except FAULTS as error:
-        raise InputError(f"{path}: not a readable image ({fault(error)})") from None
+        raise InputError(f"{path}: not a readable image ({fault(error, path)})") from None
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -227,13 +238,24 @@ def read_digest(path: Path, box: Sequence[int] | None = None) -> int:
         return 0
 
 
-def fault(error: Exception) -> str:
-    """Return what one of FAULTS says of a file that is named already, in one line."""
+def fault(error: Exception, path: Path) -> str:
+    """Return why one of FAULTS was raised for a file that is named already, in one line."""
     if isinstance(error, Image.DecompressionBombError):
         found = re.findall(r"\d+", str(error))
         return f"{found[0]} pixels, more than the {found[1]} that are opened; make it smaller"
     if isinstance(error, UnidentifiedImageError):
-        return "no image that Pillow knows"
+        return _what_instead(path)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return one_line(error)
+
+
+def _what_instead(path: Path) -> str:
+    """Return what a file is, by its first bytes, that Pillow takes for no picture."""
+    with path.open("rb") as file:
+        head = file.read(len(TIFF[0]))
+    if not head:
+        return "the file is empty"
+    if head in TIFF:
+        return "a TIFF whose pixels are of a kind that is not read; store 8 bits a channel"
+    return container_of(path) or "no image that Pillow knows"

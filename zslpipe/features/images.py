@@ -72,12 +72,13 @@ class ImageFiles(Dataset[tuple[Tensor, str]]):
         the digest of its contents (0 for a file that cannot be read).
         """
         box = None if self.boxes is None else self.boxes[row]
+        path = self.root / self.paths[row]
         try:
-            data = (self.root / self.paths[row]).read_bytes()
+            data = path.read_bytes()
             image = as_tensor(decode(data, box))
         except FAULTS as error:
             nothing = torch.zeros(3, self.size, self.size, dtype=torch.uint8)
-            return nothing, f"{self.paths[row]} ({fault(error)})", 0
+            return nothing, f"{self.paths[row]} ({fault(error, path)})", 0
         return self.transform(image), "", content_digest(data, box)
 
     def digest(self, row: int) -> int:

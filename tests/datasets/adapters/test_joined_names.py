@@ -122,11 +122,11 @@ WRONG = {
     "classes in the columns": (columns, "the table of attributes has classes in its columns; wri"),
     "a page for a picture": (
         content("pictures/thing 0/0.jpg", lambda _: HTML),
-        r"1 of 40 image files .*: thing 0/0.jpg \(no image that Pillow knows\)",
+        r"1 of 40 image files .*: thing 0/0.jpg \(a web page or XML",
     ),
     "an empty picture": (
         content("pictures/thing 0/0.jpg", lambda _: b""),
-        r"thing 0/0.jpg \(no image that Pillow knows\)",
+        r"thing 0/0.jpg \(the file is empty\)",
     ),
 }
 

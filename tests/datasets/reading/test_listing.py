@@ -53,7 +53,8 @@ def test_pictures_are_found_by_suffix_or_by_their_first_bytes(pictures):
     assert found.notes == (
         "6 pictures without a usual suffix taken: a/4.jfif, a/5.jpe, a/6, a/7.jpg?w=300, "
         "b/8.avif, ...",
-        "3 files passed over, no pictures of a format that is read: a/notes.txt, b/film.mpg, b/table.h5",
+        "3 files passed over, no pictures of a format that is read: a/notes.txt, b/film.mpg, "
+        "b/table.h5",
         "1 pictures passed over that lie beside or below the folders looked into: beside.png",
         "1 links, folders or pipes passed over that cannot be read: b/11.png",
     )

@@ -83,7 +83,7 @@ def measure_images(root: Path, paths: Sequence[str], where: str) -> tuple[np.nda
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             missing.append(path)
         except FAULTS as error:
-            unreadable.append(f"{path} ({fault(error)})")
+            unreadable.append(f"{path} ({fault(error, root / path)})")
     for wrong, what in ((missing, "are missing"), (unreadable, "are no images that can be read")):
         if wrong:
             total = len(set(paths))

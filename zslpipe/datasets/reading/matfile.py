@@ -18,7 +18,7 @@ import scipy.sparse
 
 from zslpipe.datasets.reading.matlab5 import check_structure, variable_names
 from zslpipe.datasets.reading.matlab73 import held_names, read_arrays
-from zslpipe.datasets.reading.text_files import container_of
+from zslpipe.first_bytes import container_of
 from zslpipe.machine.errors import InputError, nearest, one_line
 
 logger = logging.getLogger(__name__)

@@ -1,38 +1,14 @@
 """Text files that a user names: there, readable, not empty, whichever program saved them."""
 
 import codecs
-import gzip
 import logging
 from pathlib import Path
 
+from zslpipe.first_bytes import HEAD, container_of
 from zslpipe.machine.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# First bytes of what is given in a text's place, and what it is (the formats' own definitions).
-GZIP = "compressed by gzip"
-CONTAINERS = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook (.xlsx)",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
-    b"\x1f\x8b": GZIP,
-    b"BZh": "compressed by bzip2",
-    b"\xfd7zXZ\x00": "compressed by xz",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd",
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!": "a rar archive",
-    b"%PDF": "a PDF",
-    b"\x93NUMPY": "a numpy array (.npy)",
-    b"\x89HDF": "an HDF5 file",
-    b"MATLAB ": "a MATLAB file",
-    b"\x80\x02": "a Python pickle",
-    b"\x80\x03": "a Python pickle",
-    b"\x80\x04": "a Python pickle",
-    b"\x80\x05": "a Python pickle",
-    b"version https://git-lfs": "a pointer of git-lfs, not the file itself (run git lfs pull)",
-}
-WEB_PAGE = (b"<!doctype html", b"<html", b"<?xml")
-TAR = slice(257, 262)  # where a tar archive says "ustar" (POSIX)
-HEAD = 512  # bytes that are looked at
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -44,6 +20,8 @@ ADVICE = "save it as plain text in UTF-8"
 def existing_file(data_root: Path, name: str, where: str) -> Path:
     """Return ``data_root / name``; raises InputError where that is not a file."""
     path = data_root / name
+    if path.is_dir():
+        raise InputError(f"{where}: {path}: a folder, a file expected")
     if not path.is_file():
         raise InputError(f"{where}: {path}: no such file")
     return path
@@ -54,32 +32,6 @@ def optional_path(data_root: Path, name: str | None) -> Path | None:
     its reader to say.
     """
     return None if name is None else data_root / name
-
-
-def container(head: bytes) -> str:
-    """Return in words what a file is by its first bytes, "" for a text or something unknown."""
-    if head[TAR] == b"ustar":
-        return "a tar archive"
-    if head.lstrip(codecs.BOM_UTF8 + b" \t\r\n").lower().startswith(WEB_PAGE):
-        return "a web page or XML, perhaps saved in place of a download"
-    known = [told for mark, told in CONTAINERS.items() if head.startswith(mark)]
-    return known[0] if known else ""
-
-
-def container_of(path: Path) -> str:
-    """Return what a file is by its first bytes, as :func:`container`; of a file that gzip
-    compressed, what is in it where that is no text ("a tar archive, compressed by gzip").
-    """
-    with path.open("rb") as file:
-        found = container(file.read(HEAD))
-    if found != GZIP:
-        return found
-    try:
-        with gzip.open(path) as file:
-            inside = container(file.read(HEAD))
-    except (OSError, EOFError):
-        inside = ""
-    return f"{inside}, {found}" if inside else found
 
 
 def read_text(path: Path) -> str:
@@ -106,7 +58,10 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise InputError(f"{path}: not a readable text file (it holds zero bytes); {ADVICE}")
     if encoding == "cp1252":
-        logger.info("%s: read as Windows-1252, since it is no UTF-8", path)
+        told = (
+            "read as Windows-1252, since it is no UTF-8; where letters look wrong save it in UTF-8"
+        )
+        logger.info("%s: %s", path, told)
     return text
 
 
