@@ -212,7 +212,7 @@ REFUSED = {
         "line 2: 'world' has 1 numbers, 2 expected as in the others; cut off",
     ),
     "bytes as text": (
-        raw(b"\xff\xfe\x80" * 50),
+        raw(b"\xfd\xfe\x80" * 50),
         {"kind": "glove", **FILE},
         "not a readable text of word vectors",
     ),

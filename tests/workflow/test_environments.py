@@ -77,7 +77,7 @@ def test_jobs_without_torch_import_only_their_environment() -> None:
         for file in files - {PACKAGE / "commands" / "cli.py"}
         for name in installed_imports(file)
     }
-    assert {"numpy", "h5py", "scipy", "gensim", "matplotlib", "pillow", "pyyaml"} <= imported
+    assert {"numpy", "h5py", "scipy", "matplotlib", "pillow", "pyyaml"} <= imported
     assert imported - set(environment("numpy")) == set()
 
 

@@ -1,7 +1,7 @@
 """Word vectors: attribute names to words, words to vectors, one vector an attribute (the mean of
 its known words).
 
-Sources: GloVe text, word2vec binary (through gensim), a ready attribute x dimension ``.npy``,
+Sources: GloVe text, word2vec binary, a ready attribute x dimension ``.npy``,
 or random unit vectors, one a word, for the demo. The papers say GloVe, the public code of that
 family read word2vec's GoogleNews: the source goes with the vectors into every table.
 """

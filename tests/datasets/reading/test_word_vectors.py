@@ -13,7 +13,12 @@ import pytest
 from gensim.models import KeyedVectors
 
 from tests.made_up.damage import message_of
-from zslpipe.datasets.reading.word_vectors import read_binary_vectors, read_text_vectors
+from zslpipe.datasets.reading import word_vectors
+from zslpipe.datasets.reading.word_vectors import (
+    read_binary_vectors,
+    read_ready,
+    read_text_vectors,
+)
 
 NAMES = ["red", "wing", "caf\u00e9", "bill"]
 VECTORS = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
@@ -27,10 +32,14 @@ def lines(separator: str = " ") -> list[bytes]:
     return rows
 
 
+def entry(name: str, vector: np.ndarray) -> bytes:
+    return name.encode() + b" " + vector.astype("<f4").tobytes()
+
+
 def binary() -> bytes:
     data = b"4 5\n"
     for name, vector in zip(NAMES, VECTORS, strict=True):
-        data += name.encode() + b" " + vector.astype("<f4").tobytes() + b"\n"
+        data += entry(name, vector) + b"\n"
     return data
 
 
@@ -52,6 +61,9 @@ TEXTS = {
     "a short line of a word nobody needs": b"\n".join([b"tiny 1 2", *lines()]),
     "a word that holds spaces": b". . . 1 2 3 4 5\nred name@domain.com 1 2 3 4 5\n" + TEXT,
     "a word given twice, of which the first counts": TEXT + b"red 9 9 9 9 9\n",
+    "a byte-order mark": b"\xef\xbb\xbf" + TEXT,
+    "a byte-order mark before counts": b"\xef\xbb\xbf4 5\n" + TEXT,
+    "spaces at the lines' beginnings": b"\n".join(b"  " + line for line in lines()),
 }
 
 
@@ -69,6 +81,11 @@ BINARIES = {
     "gzip without its suffix": gzip.compress(binary()),
     "a bad byte in a word nobody needs": binary().replace(b"wing", b"w\xffng"),
     "another one": binary().replace(b"wing", b"\xe9ing"),
+    "no line ends behind the vectors": b"".join(
+        [b"4 5\n", *(entry(name, vector) for name, vector in zip(NAMES, VECTORS, strict=True))]
+    ),
+    "a word given twice, of which the first counts": binary().replace(b"4 5", b"5 5")
+    + entry("red", np.ones(5)),
 }
 
 
@@ -122,6 +139,8 @@ CONTAINERS = {
     "git-lfs": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "npy": (npy(), "a numpy array .*; set kind: ready"),
     "pickle": (b"\x80\x04\x95" + bytes(90), "a Python pickle, .*; save it with gensim's"),
+    "fastText": (b"\xba\x16\x4f\x2f\x0c" + bytes(90), r"a fastText model .*; give the \.vec file"),
+    "UTF-16": (TEXT.decode().encode("utf-16"), "text in UTF-16; save it in UTF-8"),
     "nothing": (b"", "the file is empty"),
 }
 
@@ -173,7 +192,18 @@ def test_a_broken_number_of_a_wanted_word_names_the_line(tmp_path):
 BINARIES_REFUSED = {
     "text with counts": (b"4 5\n" + TEXT, "text, not binary; .* read with kind: glove"),
     "GloVe": (TEXT, "no line of two counts at its head; .* read with kind: glove"),
-    "cut off": (binary()[:60], "not readable as word vectors, cut off"),
+    "cut off": (binary()[:60], "4 words announced, the file ends in number 3"),
+    # Read as announced, each vector would be made of the next word's bytes.
+    "counts of fewer dimensions": (
+        binary().replace(b"4 5", b"4 4"),
+        "more than the 4 words of 4 n",
+    ),
+    "counts of more dimensions": (binary().replace(b"4 5", b"4 6"), "4 words announced, the file"),
+    "counts of fewer words": (binary().replace(b"4 5", b"2 5"), "more than the 2 words of 5 numb"),
+    "counts of no machine": (
+        binary().replace(b"4 5", b"4 99999999999"),
+        "99999999999 dimensions an",
+    ),
     "cut off behind gzip": (gzip.compress(binary())[:60], "not readable as word vectors, cut off"),
 }
 
@@ -182,6 +212,36 @@ BINARIES_REFUSED = {
 def test_broken_binaries(tmp_path, case):
     data, expected = BINARIES_REFUSED[case]
     check(tmp_path, data, read_binary_vectors, expected)
+
+
+def test_vectors_longer_than_what_is_read_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(word_vectors, "CHUNK", 7)
+    (tmp_path / "vectors.bin").write_bytes(binary())
+    for name, vector in read_binary_vectors(tmp_path / "vectors.bin", WANTED).items():
+        np.testing.assert_array_equal(vector, VECTORS[NAMES.index(name)])
+
+
+def test_binaries_read_as_gensim_writes_and_reads_them(tmp_path):
+    table = KeyedVectors(7)
+    vectors = np.random.default_rng(1).normal(size=(50, 7)).astype(np.float32)
+    table.add_vectors([f"word{number}" for number in range(50)], vectors)
+    table.save_word2vec_format(str(tmp_path / "vectors.bin"), binary=True)
+    found = read_binary_vectors(tmp_path / "vectors.bin", set(table.key_to_index))
+    assert len(found) == 50
+    again = KeyedVectors.load_word2vec_format(str(tmp_path / "vectors.bin"), binary=True)
+    for name, vector in found.items():
+        np.testing.assert_array_equal(vector, again[name])
+
+
+def test_ready_vectors_that_float32_cannot_hold_are_refused(tmp_path):
+    np.save(tmp_path / "large.npy", np.full((2, 3), 1e39))
+    fault = "2 attributes with vectors that are zero or not finite: red, wing"
+    assert fault in message_of(lambda: read_ready(tmp_path / "large.npy", NAMES[:2]))
+    with (tmp_path / "table.npy").open("wb") as file:
+        np.savez(file, one=VECTORS)
+    text = message_of(lambda: read_ready(tmp_path / "table.npy", NAMES))
+    assert "a zip archive (.zip, .npz" in text
+    assert "save one matrix with numpy.save" in text
 
 
 def test_texts_read_as_gensim_reads_them(tmp_path):

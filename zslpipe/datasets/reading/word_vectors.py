@@ -1,36 +1,30 @@
-"""Files of word vectors: GloVe's text form, word2vec's binary one through gensim, and ready
-attribute x dimension matrices.
+"""Files of word vectors: GloVe's text form, word2vec's binary one, and ready attribute x dimension
+matrices.
 """
 
+import codecs
 import gzip
 import re
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from zslpipe.datasets.reading.text_files import GZIP, HEAD, container_of
+from zslpipe.first_bytes import GZIP, HEAD, container_of
 from zslpipe.machine.errors import InputError, one_line
 
-# What gensim raises on files that are cut off or something else; MemoryError and OverflowError: a
-# header that announces more than there can be.
-UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    IndexError,
-    MemoryError,
-    OverflowError,
-    zlib.error,
-)
+# What reading a file that is cut off, damaged or no gzip raises.
+UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
 WORD_END = re.compile(rb"[ \t\r\n]")
 SAMPLE = 10  # first lines that tell a file's dimension
 SHOWN = 40  # characters of what a file holds in a message
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+FLOAT32 = np.dtype("<f4")  # word2vec's binary numbers (its C code on a PC)
+LONGEST = 1 << 20  # bytes (ours): no word and no vector is longer
+CHUNK = 1 << 24  # bytes (ours) that are read at once
 
 
 def check_rows(vectors: np.ndarray, names: Sequence[str], where: str) -> None:
@@ -49,6 +43,9 @@ def read_ready(file: Path, names: Sequence[str]) -> np.ndarray:
     Raises InputError where it is no ``.npy`` of numbers, of another shape, or has rows that are
     zero or not finite.
     """
+    found = container_of(file)
+    if found and "numpy" not in found:
+        raise InputError(f"{file}: {found}, not a .npy file; save one matrix with numpy.save")
     try:
         vectors = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -58,8 +55,10 @@ def read_ready(file: Path, names: Sequence[str]) -> np.ndarray:
         raise InputError(f"{file}: a matrix of numbers expected, attribute x dimension")
     if len(vectors) != len(names):
         raise InputError(f"{file}: {len(vectors)} rows for {len(names)} attributes")
-    check_rows(vectors, names, str(file))
-    return vectors.astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then, and refused
+        single: np.ndarray = vectors.astype(np.float32)
+    check_rows(single, names, str(file))
+    return single
 
 
 def read_text_vectors(file: Path, words: set[str]) -> dict[str, np.ndarray]:
@@ -77,7 +76,8 @@ def read_text_vectors(file: Path, words: set[str]) -> dict[str, np.ndarray]:
     first: list[list[bytes]] = []
     try:
         with opened(file, "rb") as text:
-            for number, line in enumerate(text, 1):
+            for number, read in enumerate(text, 1):
+                line = (read.removeprefix(codecs.BOM_UTF8) if number == 1 else read).lstrip(b" \t")
                 if number <= SAMPLE:
                     first.append(line.split())
                 word = WORD_END.split(line, maxsplit=1)[0]
@@ -104,11 +104,16 @@ def _opened_by(file: Path, kind: str) -> bool:
         raise InputError(f"{file}: cannot be read: {one_line(error)}") from None
     if not size:
         raise InputError(f"{file}: the file is empty")
+    with file.open("rb") as data:
+        if data.read(2) in UTF_16:
+            raise InputError(f"{file}: text in UTF-16; save it in UTF-8")
     if found == GZIP or not found:
         return bool(found)
     advice = "unpack it and give the file of vectors inside"
     if "numpy" in found:
         advice = "set kind: ready, where its rows are the attributes'"
+    elif "fastText" in found:
+        advice = "give the .vec file beside it, of kind 'glove'"
     elif "web page" in found or "git-lfs" in found:
         advice = "download it again"
     elif "pickle" in found or "HDF5" in found:
@@ -128,7 +133,7 @@ def _is_number(text: bytes) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return b"_" not in text
 
 
 def _counts(first: Sequence[Sequence[bytes]]) -> tuple[int, int] | None:
@@ -180,62 +185,72 @@ def _vector(
     if broken:
         shown = broken[0][:SHOWN].decode("utf-8", "replace")
         raise InputError(f"{where} has {shown!r} among its numbers; damaged, get the file again")
-    return np.array([float(value) for value in values], np.float32).astype(np.float64)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then, and refused
+        return np.array([float(value) for value in values], np.float32).astype(np.float64)
 
 
 def read_binary_vectors(file: Path, words: set[str]) -> dict[str, np.ndarray]:
-    """Return vectors of ``words`` from word2vec's binary form (gzip too); raises InputError where
-    it is none.
+    """Return vectors of ``words`` from word2vec's binary form (gzip too): a line of two counts,
+    then each word, a space and its float32 numbers. The first of a word's vectors counts.
 
-    gensim reads the whole file: GoogleNews takes 3.6 GB of memory. A word whose bytes are no UTF-8
-    is read with a mark in their place, and harms no other.
+    Only what is wanted is kept: damage in a word that nobody needs harms no other. Raises
+    InputError where the file is none, or does not hold exactly what its first line announces.
     """
-    from gensim.models import KeyedVectors  # imports in seconds: only where such a file is read
-
     zipped = _opened_by(file, "word2vec")
-    _check_binary(file, zipped)
+    opened: Callable[..., Any] = gzip.open if zipped else open
+    wanted = {word.encode(): word for word in words}
+    found: dict[str, np.ndarray] = {}
     try:
-        with _as_gensim_opens(file, zipped) as named:
-            vectors = KeyedVectors.load_word2vec_format(
-                str(named), binary=True, unicode_errors="replace"
-            )
+        count, dimension = _binary_counts(file, opened)
+        with opened(file, "rb") as data:
+            data.readline()
+            for name, numbers in _entries(data, count, dimension * FLOAT32.itemsize):
+                if name in wanted:
+                    vector = np.frombuffer(numbers, FLOAT32).astype(np.float64)
+                    found.setdefault(wanted[name], vector)
+    except InputError:
+        raise
     except UNREADABLE as error:
         fault = "not readable as word vectors, cut off or of another kind"
         raise InputError(f"{file}: {fault} ({one_line(error)})") from None
-    known = sorted(word for word in words if word in vectors)
-    return {word: np.asarray(vectors[word], np.float64) for word in known}
+    return dict(sorted(found.items()))
 
 
-def _check_binary(file: Path, zipped: bool) -> None:
-    """Raise InputError where a file does not begin with word2vec's line of counts, or goes on as
-    text.
+def _binary_counts(file: Path, opened: Callable[..., Any]) -> tuple[int, int]:
+    """Return the words and dimensions that word2vec's first line announces; raises InputError where
+    there is no such line, or the file goes on as text.
     """
-    opened: Callable[..., Any] = gzip.open if zipped else open
-    try:
-        with opened(file, "rb") as data:
-            head = data.read(HEAD).splitlines()
-    except (OSError, EOFError, zlib.error) as error:
-        fault = "not readable as word vectors, cut off or of another kind"
-        raise InputError(f"{file}: {fault} ({one_line(error)})") from None
-    lines = [line.split() for line in head[:2]]
+    with opened(file, "rb") as data:
+        lines = [line.split() for line in data.read(HEAD).splitlines()[:2]]
     text = "word2vec's and GloVe's text forms are read with kind: glove"
-    if _counts(lines) is None:
-        fault = "not readable as word vectors of kind 'word2vec': no line of two counts at its head"
-        raise InputError(f"{file}: {fault}; {text}")
+    wrong = f"{file}: not readable as word vectors of kind 'word2vec'"
+    counts = _counts(lines)
+    if counts is None:
+        raise InputError(f"{wrong}: no line of two counts at its head; {text}")
     if len(lines[-1]) > 2 and all(_is_number(part) for part in lines[-1][1:-1]):
-        fault = "not readable as word vectors of kind 'word2vec': text, not binary"
-        raise InputError(f"{file}: {fault}; {text}")
+        raise InputError(f"{wrong}: text, not binary; {text}")
+    return counts
 
 
-@contextmanager
-def _as_gensim_opens(file: Path, zipped: bool) -> Iterator[Path]:
-    """Yield the file by a name that tells gensim whether gzip compressed it: it goes by the
-    suffix.
+def _entries(data: IO[bytes], count: int, width: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield ``count`` words, each with the ``width`` bytes of its numbers, and nothing of what
+    stands between; raises EOFError where there are fewer, ValueError where there is more.
     """
-    if zipped == (file.suffix == ".gz"):
-        yield file
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / ("vectors.bin.gz" if zipped else "vectors.bin")
-        link.symlink_to(file.resolve())
-        yield link
+    if not 0 < width <= LONGEST:
+        raise ValueError(f"{width // FLOAT32.itemsize} dimensions announced")
+    block, place = b"", 0
+    for number in range(count):
+        space = block.find(b" ", place)
+        while space < 0 or space + 1 + width > len(block):
+            more = data.read(CHUNK)
+            if not more:
+                raise EOFError(f"{count} words announced, the file ends in number {number + 1}")
+            if space < 0 and len(block) - place > LONGEST:
+                raise ValueError(f"no space ends word {number + 1}")
+            block, place = block[place:] + more, 0
+            space = block.find(b" ")
+        yield block[place:space].lstrip(b"\n"), block[space + 1 : space + 1 + width]
+        place = space + 1 + width
+    if block[place:].strip() or data.read(HEAD).strip():
+        dimension = width // FLOAT32.itemsize
+        raise ValueError(f"it holds more than the {count} words of {dimension} numbers announced")
