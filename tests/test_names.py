@@ -76,6 +76,21 @@ def test_an_unknown_name_is_refused_with_the_nearest():
         KnownNames(["thing 1", "cup"]).position("thong 1", "list.txt")
 
 
+@pytest.mark.parametrize(
+    ("name", "known", "letter"),
+    [
+        ("zebr\u0430", "zebra", "CYRILLIC SMALL LETTER A"),
+        ("o'brien", "o\u2019brien", "RIGHT SINGLE QUOTATION MARK"),
+        ("l\u0131on", "LION", "LATIN SMALL LETTER DOTLESS I"),
+    ],
+)
+def test_letters_that_look_like_others_are_named(name, known, letter):
+    with pytest.raises(
+        InputError, match=rf"did you mean '{known}'\? \(they differ in .*, {letter}"
+    ):
+        KnownNames([known, "cup"]).position(name, "list.txt")
+
+
 def test_foreign_bytes_are_read_as_windows_text():
     name = b"Caf\xe9 \x93x\x94".decode("utf-8", "surrogateescape")
     assert readable(name) == "Caf\u00e9 \u201cx\u201d"

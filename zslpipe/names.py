@@ -20,6 +20,7 @@ INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")  # zero-width characters
 # CUB's folder numbers; a number before another number is part of a name.
 NUMBERED = re.compile(r"\d+\.\s*(?=[^\W\d])")
 SHOWN = 300  # characters of a message at most
+SUGGESTED = "did you mean"  # how nearest begins where it names one
 
 
 def readable(name: str) -> str:
@@ -39,6 +40,18 @@ def same_form(name: str) -> str:
     plain = INVISIBLE.sub("", unicodedata.normalize("NFC", readable(name)))
     folded = unicodedata.normalize("NFC", plain.casefold())
     return SEPARATORS.sub(" ", folded).strip()
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the known name nearest to ``name``, as :func:`zslpipe.machine.errors.nearest`, with
+    the first letter beyond ASCII in which they differ: some look like others.
+    """
+    found = nearest(readable(name), known)
+    odd = [letter for letter in {*readable(name)} ^ {*found} if not letter.isascii()]
+    if not found.startswith(SUGGESTED) or not odd:
+        return found
+    letter = min(odd)
+    return f"{found} (they differ in {letter!r}, {unicodedata.name(letter, f'{ord(letter):#x}')})"
 
 
 class KnownNames:
@@ -81,7 +94,7 @@ class KnownNames:
         """
         found = self.fitting(name)
         if not found:
-            fault = f"no {kind} is called {readable(name)!r}; {nearest(name, self.names)}"
+            fault = f"no {kind} is called {readable(name)!r}; {suggestion(name, self.names)}"
             raise InputError(f"{where}: {fault}"[:SHOWN])
         if len(found) > 1:
             both = " and ".join(repr(self.names[number]) for number in found[:2])

@@ -45,6 +45,9 @@ READ = {
     "pandas with its index, semicolons": FRAME.to_csv(sep=";", decimal=",").encode(),
     "pandas without": FRAME.to_csv(index=False).encode(),
     "pandas with classes as index": FRAME.set_index("class").rename_axis(None).to_csv().encode(),
+    "line ends in the header's cells": PLAIN.replace("red hat", '"red\n hat"').encode(),
+    "R with row names that have no header": b'"class","size","red hat"\n'
+    + b'"1","Caf\xc3\xa9",1.5,2\n"2","thing 2",0.25,3\n',
     "R with row names from 1": b'"","class","size","red hat"\n'
     + "\n".join(
         f'"{row}","{name}",{size},{hat}'
@@ -101,6 +104,16 @@ REFUSED = {
     "a header alone": (HEAD, "a header and no rows"),
     "attribute twice": ("class,size,hat,size\na,1,2,3\n", "attributes given twice: size"),
     "class twice": (HEAD + "a,1,2\na,1,2\n", "class 'a' is given twice"),
+    "attribute twice, in two cases": ("class,size,Size\na,1,2\n", "given twice: Size, size"),
+    "a title above": ("Things,,\n" + HEAD + "a,1,2\n", r"line \(Things\) is no header; take it"),
+    "a comment above": ("# R\n" + HEAD + "a,1,2\n", r"line \(# R\) is no header; take it out"),
+    "a comment above semicolons": ("# R\nclass;size\na;1,5\n", r"\(# R\) is no header; take it"),
+    "classes at the end": ("size,hat,class\n1,2,a\n", "'class' holds no number .first 'a'.; the f"),
+    "a key before the class": ("id,class,size\nn01,a,1\n", "'class' holds no number .first 'a'.;"),
+    "words for numbers": (HEAD + "a,1,yes\nb,2,no\n", "'hat' holds no number .*1 and 0 for yes"),
+    "no name for the classes": ("size,hat\na,1,2\nb,3,4\n", "to name every column, that of the"),
+    "a typographic minus": (HEAD + "a,\u22121.5,2\n", "begins with a typographic minus"),
+    "a text of a word processor": (b"{\\rtf1\\ansi class,size}", "a text of a word processor"),
     "a column without a name": ("class,size,,hat\na,1,2,3\n", "column 3 has values and no name"),
     "a row without a class": (HEAD + ",1,2\nb,1,2\n", "a row without a class: 1,2"),
     "row too short": (HEAD + "a,1\nb,1,2\n", "class 'a' has 1 values for 2 attributes"),

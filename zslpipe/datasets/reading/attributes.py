@@ -3,6 +3,8 @@ annotated parts that a group is about.
 """
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,6 +15,7 @@ from zslpipe.datasets.reading.spreadsheets import (
     Spreadsheet,
     decimal_mark,
     is_number,
+    is_text,
     number,
     read_spreadsheet,
     without_row_numbers,
@@ -22,22 +25,37 @@ from zslpipe.machine.errors import InputError
 
 # What the first column may be called where the attributes' names are numbers (ours).
 CLASS_HEADERS = ("", "class", "classes", "class_name", "classname", "name", "category", "label")
+# A line's number before a name: "1 dagger", "1. dagger", "1,dagger".
+NUMBERED = re.compile(r"(\d+)(?:[.):,;]\s*|\s+)(\S.*)")
 
 
 def read_attribute_names(path: Path) -> tuple[str, ...]:
-    """Return the names in a text file, one a line, a leading number dropped ("1
-    has_bill_shape::dagger").
+    """Return the names in a text file, one a line, the lines' numbers dropped where they have some
+    ("1 has_bill_shape::dagger"): one before every name, which count the lines, or grow and leave no
+    two names the same ("2 legs" and "4 legs" are names).
 
     Raises InputError where a name is given twice, since word vectors and tables go by name.
     """
-    names = []
-    for line in read_lines(path):
-        number, _, rest = line.replace("\t", " ").partition(" ")
-        names.append(rest.strip() if number.isdigit() and rest.strip() else line)
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    names = read_lines(path)
+    matches = [NUMBERED.fullmatch(line) for line in names]
+    found = [match for match in matches if match is not None]
+    numbers = [int(match[1]) for match in found]
+    behind = [match[2] for match in found]
+    counts = numbers in (list(range(len(names))), list(range(1, len(names) + 1)))
+    grow = numbers == sorted(set(numbers)) and not _given_twice(behind)
+    if len(found) == len(names) and (counts or grow):
+        names = behind
+    repeated = _given_twice(names)
     if repeated:
         raise InputError(f"{path}: attribute names given twice: {', '.join(repeated[:5])}")
     return tuple(names)
+
+
+def _given_twice(names: Sequence[str]) -> list[str]:
+    """Return the names that occur more than once, whatever their case and spaces, sorted."""
+    forms = {name: " ".join(name.casefold().split()) for name in names}
+    counts = Counter(forms[name] for name in names)
+    return sorted(name for name, form in forms.items() if counts[form] > 1)
 
 
 def read_class_attributes(
@@ -52,6 +70,7 @@ def read_class_attributes(
     table = without_row_numbers(read_spreadsheet(path))
     words = table.header[1:]
     _check_header(table)
+    _check_columns(table)
     cells = [cell for row in table.rows for cell in row.cells[1:]]
     mark = decimal_mark(cells, str(path))
     strengths: dict[str, list[float]] = {}
@@ -74,6 +93,9 @@ def _check_header(table: Spreadsheet) -> None:
     """
     words = table.header[1:]
     wanted = "the first line has to be class and then the attributes' names, each once"
+    if table.rows and not any(words) and len(table.rows[0].cells) > 1:
+        fault = f"the first line ({table.header[0]}) is no header"
+        raise InputError(f"{table.path}: {fault}; take it out: {wanted}")
     if not words:
         fault = "one column"
         advice = "separate columns by commas, semicolons or tabs"
@@ -84,12 +106,22 @@ def _check_header(table: Spreadsheet) -> None:
     if not all(words):
         fault = f"column {words.index('') + 2} has values and no name"
         raise InputError(f"{table.path}: {fault}; {wanted}")
-    if len(set(words)) != len(words):
-        repeated = sorted({word for word in words if words.count(word) > 1})
+    repeated = _given_twice(words)
+    if repeated:
         fault = f"attributes given twice: {', '.join(repeated[:5])}"
         raise InputError(f"{table.path}: {fault}; {wanted}")
     if not table.rows:
         raise InputError(f"{table.path}: a header and no rows; a row a class expected")
+
+
+def _check_columns(table: Spreadsheet) -> None:
+    """Raise InputError where a column behind the first holds words alone, such as the classes."""
+    for column, word in enumerate(table.header[1:], 1):
+        cells = [row.cells[column] for row in table.rows if column < len(row.cells)]
+        if cells and all(map(is_text, cells)):
+            fault = f"column {word!r} holds no number (first {cells[0][:40]!r})"
+            wanted = "the first column has to be the classes, all others numbers, 1 and 0 for yes"
+            raise InputError(f"{table.path}: {fault}; {wanted} and no")
 
 
 def _check_row(
@@ -105,8 +137,10 @@ def _check_row(
         raise InputError(f"{table.path}: class {name!r} is given twice")
     if len(values) != count:
         advice = ""
-        if table.separator == "," and len(values) == 2 * count:
+        if table.separator == "," and len(values) == 2 * count > 2:
             advice = "; decimal commas between commas? write decimals with a point"
+        elif len(values) == count + 1:
+            advice = "; the first line has to name every column, that of the classes too"
         fault = f"has {len(values)} values for {count} attributes{advice}"
         raise InputError(f"{table.path}: class {name!r} {fault}")
 

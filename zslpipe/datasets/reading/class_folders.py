@@ -5,8 +5,8 @@ from pathlib import Path
 
 from zslpipe.datasets.reading.text_files import read_lines
 from zslpipe.folders import is_hidden
-from zslpipe.machine.errors import InputError, nearest
-from zslpipe.names import KnownNames, joined, readable
+from zslpipe.machine.errors import InputError
+from zslpipe.names import KnownNames, joined, readable, suggestion
 
 SHOWN = 3  # folders named in a message
 
@@ -30,7 +30,7 @@ def folders_by_class(root: Path, table: Mapping[str, object], where: str) -> dic
     unknown = [name for name in folders if not known.fitting(name)]
     if unknown:
         fault = f"{len(unknown)} class folders without attributes, first {readable(unknown[0])!r}"
-        raise InputError(f"{where}: {fault}; {nearest(unknown[0], table)}"[:300])
+        raise InputError(f"{where}: {fault}; {suggestion(unknown[0], table)}"[:300])
     rows = joined(folders, known.names, f"{where}: class folders", "class")
     ordered = sorted(zip(rows, folders, strict=True))
     return {known.names[row]: folder for row, folder in ordered}

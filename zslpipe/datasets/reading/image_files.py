@@ -4,7 +4,7 @@ locations read.
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
@@ -35,8 +35,8 @@ def relative_paths(
     """
     found = [_behind_anchor(path, anchors) for path in stored]
     met = {anchor for anchor, _ in found if anchor}
-    absolute = [path for path in stored if Path(path).is_absolute()]
-    if absolute and not met:
+    asked = anchors != ANCHORS
+    if not met and (asked or any(map(_is_absolute, stored))):
         fault = f"no stored image path has a folder {' or '.join(anchors)}, first {stored[0]}"
         raise InputError(f"{where}: {fault}; set 'anchor'")
     if root is None:
@@ -47,6 +47,11 @@ def relative_paths(
         with_anchor = anchor in inside and not (root / path).is_file()
         paths.append(f"{anchor}/{path}" if with_anchor else path)
     return tuple(paths)
+
+
+def _is_absolute(path: str) -> bool:
+    """Return whether a path is one from the root of a drive, on this system or on Windows."""
+    return PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
 
 
 def _behind_anchor(stored: str, anchors: Sequence[str]) -> tuple[str, str]:
@@ -174,7 +179,8 @@ def _part_rows(file: Path) -> list[tuple[str, str, float, float, bool]]:
     rows = []
     for row in table.rows:
         try:
-            image, part, x, y, visible = row.cells
+            stored, part, x, y, visible = row.cells
+            _, image = _behind_anchor(stored, ())
             across, down = (float(cell.replace(mark, ".")) for cell in (x, y))
             rows.append((image, part, across, down, bool(int(visible))))
         except ValueError:

@@ -26,6 +26,7 @@ DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([,.' \u00a0\u202f]\d{3})+([.,]\d+)?")
 # What programs write where there is no value.
 NO_VALUE = ("", "na", "n/a", "nan", "null", "none", "?", "-", "--", "#n/a", "#value!", "missing")
+MINUS = ("\u2212", "\u2013")  # the minus sign and the dash that is typed for it
 SHOWN = 80  # characters of a row in a message
 SAMPLE = 50  # rows by which the separator is told
 
@@ -75,12 +76,12 @@ def read_spreadsheet(path: Path, columns: Sequence[str] = ()) -> Spreadsheet:
 
 
 def _rows(text: str, separator: str, before: int, strict: bool = False) -> Iterator[Row]:
-    """Yield the rows that are not empty, ``before`` lines being cut off; csv.Error where ``strict``
-    and quotes do not close.
+    """Yield the rows that are not empty, ``before`` lines being cut off, spaces and line ends in a
+    cell as one space; csv.Error where ``strict`` and quotes do not close.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
     for cells in reader:
-        stripped = tuple(map(str.strip, cells))
+        stripped = tuple(" ".join(cell.split()) for cell in cells)
         if any(stripped):
             yield Row(reader.line_num + before, stripped)
 
@@ -105,15 +106,16 @@ def _checked(text: str, separator: str, path: Path, before: int) -> list[Row]:
         ) from None
 
 
-def _likelihood(rows: Sequence[Row], columns: Sequence[str]) -> tuple[bool, bool, int]:
+def _likelihood(rows: Sequence[Row], columns: Sequence[str]) -> tuple[bool, bool, int, bool]:
     """Return how likely a separator is by the rows that it makes: the columns that are expected,
-    then rows as wide as the header, then a wide header.
+    then rows as wide as the header, then a wide header, then rows of one width below a header that
+    is none.
     """
     if not rows:
-        return (False, False, 0)
-    widths = {len(row.cells) for row in rows}
-    width = len(rows[0].cells)
-    return (rows[0].cells == tuple(columns), width > 1 and len(widths) == 1, width)
+        return (False, False, 0, False)
+    width, below = len(rows[0].cells), {len(row.cells) for row in rows[1:]}
+    alike = width > 1 and below <= {width}
+    return (rows[0].cells == tuple(columns), alike, width, len(below) == 1 and below != {1})
 
 
 def _without_empty_columns(table: Spreadsheet) -> Spreadsheet:
@@ -139,9 +141,13 @@ def _without_empty_columns(table: Spreadsheet) -> Spreadsheet:
 
 def without_row_numbers(table: Spreadsheet) -> Spreadsheet:
     """Return a table without a first column that only counts its rows (the index that pandas
-    writes), where the column behind it has no number in it.
+    writes, with a name or an empty one, or R, without), where the column behind it has no number
+    in it.
     """
-    if len(table.header) < 3 or not table.rows:
+    if len(table.header) < 2 or not table.rows:
+        return table
+    unnamed = all(len(row.cells) == len(table.header) + 1 for row in table.rows)
+    if len(table.header) < 3 and not unnamed:
         return table
     first = [row.cells[0] for row in table.rows]
     second = [row.cells[1] for row in table.rows if len(row.cells) > 1]
@@ -151,7 +157,17 @@ def without_row_numbers(table: Spreadsheet) -> Spreadsheet:
     rows = tuple(Row(row.line, row.cells[1:]) for row in table.rows)
     note = f"{table.path.name}: the first column counts the rows and is left out"
     notes = (*table.notes, note)
-    return Spreadsheet(table.path, table.separator, table.header[1:], rows, notes)
+    header = table.header if unnamed else table.header[1:]
+    return Spreadsheet(table.path, table.separator, header, rows, notes)
+
+
+def is_text(cell: str) -> bool:
+    """Return whether a cell is neither a number, however it is written, nor a sign that there is
+    none.
+    """
+    numeric = is_number(cell) or THOUSANDS.fullmatch(cell) or cell.endswith("%")
+    numeric = numeric or cell.startswith(MINUS)
+    return not numeric and cell.casefold() not in NO_VALUE
 
 
 def is_number(cell: str) -> bool:
@@ -203,4 +219,6 @@ def _fault(cell: str) -> str:
         return f"{shown} is a percentage, no finite number; write it without the sign"
     if THOUSANDS.fullmatch(cell):
         return f"{shown} has separators of thousands, no finite number; write it without"
+    if cell.startswith(MINUS):
+        return f"{shown} begins with a typographic minus, no finite number; write a hyphen"
     return f"{shown} is no finite number"
