@@ -11,15 +11,20 @@ import pytest
 from tests.made_up.configuration import given
 from zslpipe.commands.features import WeightsFile, extract
 from zslpipe.commands.inputs import (
+    LARGEST_SEED,
+    MOST_THREADS,
+    JsonList,
     JsonObject,
     compute_of,
     extractor_of,
     image_folder,
     module_named,
+    seed_option,
 )
 from zslpipe.commands.runs import SPEC, Spec, check_spec
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.ranges import Seed, Threads, schema_of
 from zslpipe.provenance import canonical
 from zslpipe.study.config import Run, load, runs
 from zslpipe.study.sections import RunSection
@@ -163,3 +168,23 @@ def test_weights_are_a_file_or_left_out(tmp_path: Path) -> None:
         extract.main(command, standalone_mode=False)
     with pytest.raises(click.BadParameter, match="does not exist"):
         WeightsFile().convert(str(tmp_path / "absent.pt"), None, None)
+
+
+def test_a_value_of_a_hundred_thousand_brackets_is_a_wrong_value() -> None:
+    for kind in (JsonObject(), JsonList()):
+        with pytest.raises(click.UsageError, match="read '"):
+            kind.convert("[" * 100_000, None, None)
+
+
+def test_numbers_of_options_have_the_ranges_of_the_configuration() -> None:
+    assert schema_of(Seed)["exclusiveMaximum"] == LARGEST_SEED + 1
+    assert schema_of(Threads)["maximum"] == MOST_THREADS
+    assert seed_of(["--seed", str(LARGEST_SEED)]) == LARGEST_SEED
+    with pytest.raises(click.UsageError, match="is not in the range 0<=x<=4294967295"):
+        seed_of(["--seed", str(2**70)])
+
+
+def seed_of(arguments: list[str]) -> int:
+    """Return what a command with a seed reads."""
+    context = click.command("x")(seed_option(lambda seed: None)).make_context("x", arguments)
+    return int(context.params["seed"])

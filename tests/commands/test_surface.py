@@ -23,6 +23,7 @@ SURFACE = {
     "extract": f"--index! --indices {EXTRACTION}",
     "extract-irrelevant": f"--index! {EXTRACTION}",
     "store": "--index! --indices --settings! --data-root=data --output!",
+    "check-inputs": f"--spec! {RUN} --words --output!",
     "train": f"--spec! --seed=0 {RUN} --words --output! {COMPUTE}",
     "attend": f"{READ} {RUN} --words --output! --count=6 {COMPUTE}",
     "validate": f"{READ} {RUN} --words --output! {COMPUTE}",

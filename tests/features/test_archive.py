@@ -6,6 +6,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+import zarr
 
 from zslpipe.commands.cli import main
 from zslpipe.features import archive
@@ -90,6 +91,28 @@ def test_files_of_any_writer_come_back_byte_for_byte(tmp_path, write):
     pack(tmp_path / "x.h5", tmp_path / "x.zarr")
     unpack(tmp_path / "x.zarr", tmp_path / "y.h5")
     assert sha256(tmp_path / "x.h5") == sha256(tmp_path / "y.h5")
+
+
+def test_attributes_that_json_cannot_hold_are_no_hindrance(tmp_path):
+    """Bytes, nothing at all, a reference: other programs write such."""
+    path = tmp_path / "own.h5"
+    with h5py.File(path, "w") as file:
+        file["pooled"] = np.ones((5, 3), np.float32)
+        file.attrs["complete"] = True
+        file.attrs["note"] = np.bytes_(b"x\xff")
+        file.attrs["empty"] = h5py.Empty("f")
+        file.attrs["where"] = file["pooled"].ref
+        file.attrs["numbers"] = np.arange(3)
+    pack(path, tmp_path / "own.zarr")
+    unpack(tmp_path / "own.zarr", tmp_path / "back.h5")
+    assert (tmp_path / "back.h5").read_bytes() == path.read_bytes()
+    assert zarr.open_group(tmp_path / "own.zarr").attrs["attributes"]["numbers"] == [0, 1, 2]
+
+
+def test_somebody_elses_zarr_is_no_archive_of_features(tmp_path):
+    zarr.open_group(tmp_path / "x.zarr", mode="w").create_array("x", data=np.zeros(3))
+    with pytest.raises(InputError, match=r"x\.zarr: no archive of features"):
+        unpack(tmp_path / "x.zarr", tmp_path / "x.h5")
 
 
 def test_what_lies_there_is_not_overwritten(packed):

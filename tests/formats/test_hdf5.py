@@ -109,7 +109,7 @@ def test_a_missing_part_is_named(file):
         del opened.attrs[attribute]
     refused(path, read, f"lacks the attribute {attribute}|not stamped complete")
     with h5py.File(path, "r+") as opened:
-        opened.attrs[attribute] = "parts" if attribute == "kind" else "[]"
+        opened.attrs[attribute] = {"kind": "parts", "complete": True}.get(attribute, "[]")
         del opened[dataset]
     refused(path, read, r"not a readable .*it (lacks|holds neither)")
 
@@ -190,8 +190,38 @@ def test_a_good_file_of_another_kind_is_called_by_its_kind(tmp_path):
         assert str(caught.value) == f"{index}: is index.h5, expected {kind}; name another file"
     with pytest.raises(InputError, match=r"is index\.h5, expected feature file; name"):
         FeatureFile(index)
-    with pytest.raises(InputError, match=r"a\.jpg: not a readable .* \(it is no HDF5 file"):
+    told = r"a\.jpg: not a readable .* \(it is no HDF5 file.*\); name another file, or where "
+    with pytest.raises(InputError, match=told):
         FeatureFile(picture)
+
+
+def test_features_and_maps_are_called_by_their_kind(tmp_path):
+    """Nobody is told to delete features, which take a day, because scores were asked for."""
+    path = tmp_path / "x.h5"
+    for name, kind in (("features", "feature file"), ("list", "list of images")):
+        FILES[name][0](path)
+        with pytest.raises(InputError) as caught:
+            read_scores(path)
+        assert str(caught.value) == f"{path}: is {kind}, expected scores.h5; name another file"
+
+
+@pytest.mark.parametrize(
+    ("stamp", "is_complete"),
+    [
+        *[(np.True_, True), (1, True), (np.ones((1, 1), "u1"), True), ("true", True)],
+        *[(np.False_, False), (0, False), ("false", False), ("no", False), (np.empty(0), False)],
+        (np.array([True, False]), False),
+    ],
+)
+def test_what_says_that_a_file_is_complete(tmp_path, stamp, is_complete):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["pooled"] = np.ones((3, 2), np.float32)
+        file.attrs["complete"] = stamp
+    if is_complete:
+        assert FeatureFile(tmp_path / "x.h5").pooled.shape == (3, 2)
+    else:
+        with pytest.raises(InputError, match="not stamped complete"):
+            FeatureFile(tmp_path / "x.h5")
 
 
 def test_a_file_that_another_process_holds_is_no_damage(tmp_path):

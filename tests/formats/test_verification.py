@@ -1,5 +1,6 @@
 """All files of a study at once: what is damaged, and which job makes it again."""
 
+import fcntl
 import shutil
 
 import numpy as np
@@ -14,6 +15,7 @@ from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.history import write_history
 from zslpipe.formats.index import write_index
 from zslpipe.formats.verification import verify
+from zslpipe.machine.errors import InputError
 from zslpipe.machine.seals import MARK, seal
 from zslpipe.scores.evaluation import write_metrics
 
@@ -105,6 +107,21 @@ def test_texts_have_to_be_readable(study):
     damaged = verify(study).damaged
     assert len(damaged) == 3
     assert f"[snakemake --force results/{SEED}/metrics.json]" in " ".join(damaged)
+
+
+def test_what_is_in_use_is_not_called_damaged(study, capsys, caplog):
+    with (study / "birds/index.h5").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        found = verify(study)
+        assert main(["verify", str(study)]) == 1
+    assert found.damaged == () and len(found.unread) == 1
+    assert "in use, another process writes to it" in capsys.readouterr().out
+    assert "1 could not be looked at, no damage in the rest" in caplog.messages[-1]
+
+
+def test_a_folder_without_files_of_a_study_is_no_sound_study(tmp_path):
+    with pytest.raises(InputError, match="nothing that a study leaves lies in it"):
+        verify(tmp_path)
 
 
 def test_files_cut_off_or_without_a_stamp(study):

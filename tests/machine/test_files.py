@@ -29,6 +29,46 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_no_file_takes_the_place_of_a_folder_or_a_pipe(tmp_path, make):
+    """Whoever may would put a file in place of /dev/null; and whoever reads a pipe waits."""
+    path = tmp_path / "x"
+    make(path)
+    with (
+        pytest.raises(InputError, match=r"x: a .*, where a file should be written"),
+        written_whole(path),
+    ):
+        raise AssertionError("nothing is written")
+    assert list(tmp_path.iterdir()) == [path] and not path.is_file()
+    with pytest.raises(InputError, match=r"x: a (folder|device or a pipe), expected scores"):
+        read_complete(path, Path.read_text, "scores.h5", "training")
+
+
+def test_a_file_without_a_name_is_refused():
+    with pytest.raises(InputError, match="a folder, where a file should be written"):
+        written_whole(Path()).__enter__()
+
+
+def test_what_lacks_something_may_be_good_and_is_deleted_only_where_it_is_ours(tmp_path):
+    """An ImageNet file given as weights.pt lacks things: it is not made again."""
+    path = tmp_path / "x"
+    path.touch()
+
+    def told(error):
+        def read(path):
+            raise error
+
+        with pytest.raises(InputError) as caught:
+            read_complete(path, read, "weights.pt", "training")
+        return str(caught.value)
+
+    assert told(KeyError("it lacks state")).endswith(
+        "(it lacks state); name another file, or where training wrote this one, delete it and run "
+        "again"
+    )
+    assert told(ValueError("cut")).endswith("or delete it and run again: training makes it again")
+
+
 def test_what_goes_wrong_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "numbers.txt"
     path.write_text("old")

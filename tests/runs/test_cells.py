@@ -9,14 +9,16 @@ import torch
 
 from tests.made_up.crafted import SIZE, noise_inputs
 from tests.made_up.miniature import CENTRES, write_miniature
+from tests.made_up.specification import SPEC
 from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.features import FeatureFile, write_pooled_features
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
-from zslpipe.runs.attention import peaks
+from zslpipe.runs.attention import attend, peaks
 from zslpipe.runs.cells import run_cell_centres
 from zslpipe.runs.models import RunInputs
 from zslpipe.runs.opening import open_run_inputs
+from zslpipe.runs.train import run_method
 
 CPU = Compute(device="cpu", threads=1)
 
@@ -69,6 +71,16 @@ def test_an_end_to_end_run_takes_those_of_its_network(tmp_path):
 def test_pooled_features_have_no_cells(tmp_path):
     write_pooled_features(tmp_path / "x.h5", np.ones((3, 2)), {"extractor": "stored"})
     assert FeatureFile(tmp_path / "x.h5").centres is None
+
+
+def test_a_method_without_maps_is_told(paths, tmp_path):
+    settings = {"feature_regulariser": 1.0, "class_regulariser": 1.0}
+    spec = {**SPEC, "method": "eszsl", "input": "pooled", "settings": settings}
+    inputs = open_run_inputs(spec, paths["index"], paths["features"], None, None, CPU)
+    run_method(spec, 0, inputs, None, tmp_path / "seed0", CPU)
+    weights = tmp_path / "seed0" / "weights.pt"
+    with pytest.raises(InputError, match=r"weights\.pt: method 'eszsl' has no attention maps"):
+        attend(weights, inputs, None, 0, tmp_path / "attention.h5", 2)
 
 
 def test_a_peak_lies_where_its_cell_looks():

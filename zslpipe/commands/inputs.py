@@ -24,6 +24,8 @@ OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
 OUTPUT_FOLDER = click.Path(file_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
 
+# As the ranges of a configuration (machine.ranges Seed and Threads, which cost their import).
+LARGEST_SEED, MOST_THREADS = 2**32 - 1, 1024
 # Characters of a wrong value that a message repeats (ours: a line of a terminal holds them).
 SHOWN = 60
 
@@ -44,7 +46,7 @@ class JsonObject(click.ParamType[dict[str, Any]]):
         expected = "expected a JSON object in single quotes, such as '{\"key\": 1}'"
         try:
             given = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self.fail(f"read {read!r}: {error}; {expected}", param, ctx)
         if not isinstance(given, dict):
             self.fail(f"read {read!r}: no object; {expected}", param, ctx)
@@ -66,7 +68,7 @@ class JsonList(click.ParamType[list[str]]):
         """Return the list that ``value`` says; a usage error where it says none."""
         try:
             given = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self.fail(f"read {value[:SHOWN]!r}: {error}; expected a JSON list", param, ctx)
         if not isinstance(given, list):
             self.fail(f"read {value[:SHOWN]!r}: no list; expected a JSON list", param, ctx)
@@ -97,7 +99,9 @@ trunk_option = click.option(
 words_option = click.option(
     "--words", type=INPUT_FILE, help="words.h5, for a method that reads word vectors."
 )
-seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the run.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, LARGEST_SEED), default=0, help="Seed of the run."
+)
 count_option = click.option(
     "--count", type=click.IntRange(min=1), default=6, help="How many images."
 )
@@ -134,7 +138,7 @@ _compute_option = click.option(
     help="Where to compute: the section compute of the configuration, as JSON.",
 )
 _threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), default=2, help="Threads of this job."
+    "--threads", type=click.IntRange(1, MOST_THREADS), default=2, help="Threads of this job."
 )
 
 

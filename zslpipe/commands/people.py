@@ -180,7 +180,7 @@ def verify_results(results: Path) -> None:
     from zslpipe.formats.verification import verify
 
     found = verify(results)
-    for line in found.damaged:
+    for line in (*found.damaged, *found.unread):
         click.echo(" ".join(line.split()))
     told = f"{found.files} files, {found.size / 1e9:.2f} GB, {found.seconds:.1f} s"
     if found.without_seal:
@@ -188,4 +188,8 @@ def verify_results(results: Path) -> None:
         told += " them): they can be read, their bytes were not compared"
     if found.damaged:
         raise InputError(f"{len(found.damaged)} damaged of {told}")
+    if found.unread:
+        raise InputError(
+            f"{len(found.unread)} could not be looked at, no damage in the rest: {told}"
+        )
     click.echo(f"no damage: {told}")

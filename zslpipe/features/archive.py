@@ -17,6 +17,7 @@ one block.
 """
 
 import hashlib
+import json
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -121,8 +122,13 @@ def _sha256(path: Path) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return an HDF5 attribute as JSON can hold it."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    """Return an HDF5 attribute, whoever wrote it, as JSON can hold it: as text where it cannot."""
+    plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    try:
+        json.dumps(plain)
+    except (TypeError, ValueError):
+        return str(plain)
+    return plain
 
 
 def unpack(archive: Path, features: Path) -> None:
@@ -155,9 +161,12 @@ def _opened(archive: Path) -> zarr.Group:
         raise InputError(f"{archive}: no such archive, {found}; give the folder that pack wrote")
     try:
         group = zarr.open_group(archive, mode="r")
+        ours = "layout" in group.attrs
     except DAMAGE:
+        ours = False
+    if not ours:
         told = "no archive of features, or one cut off; give the folder that pack wrote"
-        raise InputError(f"{archive}: {told}") from None
+        raise InputError(f"{archive}: {told}")
     if not group.attrs.get("complete", False):
         told = "the archive is not complete; make it again from its feature file"
         raise InputError(f"{archive}: {told}")

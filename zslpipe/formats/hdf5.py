@@ -26,6 +26,11 @@ KINDS = {
     "index.h5": ("images/path", "classes/name", "splits"),
     "words.h5": ("vectors", "attributes"),
     "scores.h5": ("trainval/scores", "test_unseen/scores"),
+    "irrelevant.h5": ("scores", "classes"),
+    "attention.h5": ("test/peaks",),
+    "gradcam.h5": ("maps_without",),
+    "feature file": ("pooled",),
+    "list of images": ("paths",),
 }
 # What h5py raises on damaged bytes (files with random bytes changed), beside OSError.
 DAMAGE = (KeyError, ValueError, RuntimeError, TypeError, AttributeError, SystemError)
@@ -67,7 +72,7 @@ def read_stamped(
 
     def read_finished(file: h5py.File) -> Content:
         """Return ``read`` of a file that says it is complete."""
-        if not file.attrs.get("complete", False):
+        if not _is_true(file.attrs.get("complete", False)):
             raise InputError(
                 f"{path}: not stamped complete: a program of yours wrote it (let it set the "
                 f"attribute complete to true), or its writer stopped early: to repeat {writer}, "
@@ -107,6 +112,15 @@ def read_any_hdf5(
             return read(file)
 
     return read_complete(path, opened, kind, writer, DAMAGE)
+
+
+def _is_true(value: object) -> bool:
+    """Return whether an attribute, of any program, says yes: true, not 0, the text "true"; where it
+    is several, all of them.
+    """
+    told = np.asarray(value).ravel().tolist()
+    words = [one.casefold() == "true" if isinstance(one, str) else bool(one) for one in told]
+    return bool(words) and all(words)
 
 
 def kind_of(file: h5py.File) -> str | None:

@@ -33,7 +33,8 @@ PASSED_OVER = ("tables", "figures", "images", "auxiliary")
 @dataclass(frozen=True)
 class Verified:
     """What was looked at: numbers of files and bytes, files ``without_seal`` (readable, but their
-    bytes cannot be told from others), and a line for each of the ``damaged``.
+    bytes cannot be told from others), and a line for each of the ``damaged`` and of the
+    ``unread``, which are in use, or which the system refuses to read.
     """
 
     files: int
@@ -41,13 +42,21 @@ class Verified:
     seconds: float
     without_seal: int
     damaged: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
 
 def verify(folder: Path) -> Verified:
-    """Look at every file that jobs hand on under ``folder``, all of its bytes; none is changed."""
+    """Look at every file that jobs hand on under ``folder``, all of its bytes; none is changed.
+
+    Raises InputError where there is none.
+    """
     paths = sorted(_files(folder))
+    if not paths:
+        raise InputError(f"{folder}: nothing that a study leaves lies in it; name its results/")
     sizes = {path: path.stat().st_size for path in paths}
-    start, damaged, without_seal = time.monotonic(), [], 0
+    start, without_seal = time.monotonic(), 0
+    damaged: list[str] = []
+    unread: list[str] = []
     bar = tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, desc="verify", disable=None)
     with bar:
         for path in paths:
@@ -55,10 +64,15 @@ def verify(folder: Path) -> Verified:
                 _reader(path)(path)
                 without_seal += path.suffix in (".h5", ".pt") and not is_sealed(path)
             except InputError as error:
-                damaged.append(f"{error} [snakemake --force {_target(path)}]")
+                # What the system says is the cause of no damage: a lock, a missing right.
+                if isinstance(error.__context__, OSError) and error.__context__.errno is not None:
+                    unread.append(str(error))
+                else:
+                    damaged.append(f"{error} [snakemake --force {_target(path)}]")
             bar.update(sizes[path])
     seconds = time.monotonic() - start
-    return Verified(len(paths), sum(sizes.values()), seconds, without_seal, tuple(damaged))
+    size = sum(sizes.values())
+    return Verified(len(paths), size, seconds, without_seal, tuple(damaged), tuple(unread))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import psutil
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat
 
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.gpu_lock import assigned_by_scheduler, claim
-from zslpipe.machine.ranges import Device
+from zslpipe.machine.ranges import Device, Threads
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Compute:
     device: Device = "auto"
     compile: bool = False
     checkpoint_seconds: NonNegativeFloat = 60.0
-    threads: PositiveInt = 2
+    threads: Threads = 2
 
 
 def device_of(compute: Compute) -> torch.device:

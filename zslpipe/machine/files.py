@@ -28,8 +28,11 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path`` to write to; what is written there is renamed to
     ``path`` where nothing goes wrong and removed otherwise, so that whatever lay at ``path`` stays.
 
-    The folder is made where it is missing.
+    The folder is made where it is missing. Raises InputError for what no file can take the place
+    of: an empty name, a folder, a device (whoever may would put a file in place of /dev/null).
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: {_what(path)}, where a file should be written; name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     try:
@@ -38,6 +41,11 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _what(path: Path) -> str:
+    """Return what lies at a path that is no file."""
+    return "a folder" if path.is_dir() else "a device or a pipe"
 
 
 @contextmanager
@@ -66,8 +74,12 @@ def read_complete(
     ``kind`` is what the file should be ("scores.h5"), ``writer`` who writes it ("the rule
     'extract'"). ``damage``: what ``read`` raises where the file is not of its kind, cut off, or
     lacks something; for HDF5 also an OSError without a number. A number is the system's own word: a
-    lock or a missing permission is no damage, and nothing is told to be deleted for it.
+    lock or a missing permission is no damage, and nothing is told to be deleted for it. Nor is a
+    file that lacks something (KeyError), unless ``writer`` wrote it: it may be a good one of
+    another kind, which nobody makes again.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: {_what(path)}, expected {kind}; name a file")
     faults: tuple[type[Exception], ...] = (OSError, *damage)
     try:
         return read(path)
@@ -82,9 +94,11 @@ def read_complete(
     except faults as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{path}: cannot be read: {os.strerror(error.errno)}") from None
+        remedy = f"delete it and run again: {writer} makes it again"
+        if isinstance(error, KeyError):
+            remedy = f"where {writer} wrote this one, delete it and run again"
         raise InputError(
-            f"{path}: not a readable {kind} ({one_line(error)}); name another file, or delete it "
-            f"and run again: {writer} makes it again"
+            f"{path}: not a readable {kind} ({one_line(error)}); name another file, or {remedy}"
         ) from None
 
 

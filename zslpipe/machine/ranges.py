@@ -31,6 +31,9 @@ OneOrMore = Field(min_length=1)
 # Of random numbers: scikit-learn takes no larger one.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
+# Of a job; ours: more than a machine has, fewer than it refuses to start.
+Threads = Annotated[int, Field(ge=1, le=1024)]
+
 VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 
 
@@ -58,7 +61,7 @@ FileName = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "format": "path"}),
 ]
 
-DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?")
 DEVICES = ("auto", "cpu", "cuda", "cuda:0")
 
 

@@ -13,6 +13,7 @@ from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.attention import write_attention
 from zslpipe.formats.index import Index
 from zslpipe.formats.words import read_words
+from zslpipe.machine.errors import InputError
 from zslpipe.runs.cells import run_cell_centres
 from zslpipe.runs.models import RunInputs
 from zslpipe.runs.weights import load_model
@@ -30,15 +31,20 @@ def attend(
     """Write ``attention.h5``: the maps of ``count`` unseen test images, chosen from seed 0 before
     anything is scored, and the peaks of every test image's maps.
 
-    Raises InputError where it is not known where the cells of the maps look.
+    Raises InputError where it is not known where the cells of the maps look, and for weights of a
+    method without maps.
     """
-    index, centres = run_inputs.index, run_cell_centres(run_inputs)
+    index = run_inputs.index
     words, _ = read_words(words_path)
     _, model, spec = load_model(weights, index, words)
-    model.to(run_inputs.device)
     # Of attributes where the model's class has such maps, else of the parts that it finds itself.
     of_attributes = getattr(type(model), "attention", None) is not None
+    if not of_attributes and getattr(type(model), "part_attention", None) is None:
+        fault = f"method {spec['method']!r} has no attention maps"
+        raise InputError(f"{weights}: {fault}; name the weights of one that has")
     maps_of = model.attention if of_attributes else model.part_attention
+    model.to(run_inputs.device)
+    centres = run_cell_centres(run_inputs)
     tested = np.concatenate([index.splits["test_seen"], index.splits["test_unseen"]])
     with torch.inference_mode():
         arrays = _pictured(model, of_attributes, run_inputs, pick_images(index, count))

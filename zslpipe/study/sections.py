@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, WithJsonSchema
 
 from zslpipe.machine.errors import nearest
-from zslpipe.machine.ranges import Device, FileName, OneOrMore, Seed
+from zslpipe.machine.ranges import Device, FileName, OneOrMore, Seed, Threads
 from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import known_names
 
@@ -219,11 +219,11 @@ class Compute:
     """torch.compile the loss"""
     checkpoint_seconds: NonNegativeFloat = 60.0
     """seconds between resumable checkpoints"""
-    threads: PositiveInt = 2
+    threads: Threads = 2
     """threads of a training job"""
-    image_threads: PositiveInt = 8
+    image_threads: Threads = 8
     """threads and reading processes of a training from images"""
-    extract_threads: PositiveInt = 8
+    extract_threads: Threads = 8
     """threads and decoding processes of an extraction"""
 
 
