@@ -1,0 +1,137 @@
+"""What a finished run does on other people's pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zslpipe.commands.inputs import (
+    ANY_PATH,
+    INPUT_FILE,
+    INPUT_FOLDER,
+    OUTPUT_FILE,
+    data_root_option,
+)
+from zslpipe.machine.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from zslpipe.runs.prediction import Predictor
+
+FORMATS = ("text", "csv", "json")
+
+result_argument = click.argument("result", type=INPUT_FOLDER)
+
+
+@click.command("predict")
+@result_argument
+@click.argument("images", nargs=-1, required=True, type=ANY_PATH)
+@click.option("--top", type=click.IntRange(min=1), default=5, help="Classes to name of each image.")
+@click.option(
+    "--all", "group", flag_value="all", default=True, help="Of all classes (this is so without it)."
+)
+@click.option("--seen", "group", flag_value="seen", help="Of classes with training images alone.")
+@click.option("--unseen", "group", flag_value="unseen", help="Of classes without training images.")
+@click.option("--new", "group", flag_value="new", help="Of the classes of --classes alone.")
+@click.option(
+    "--classes",
+    type=INPUT_FILE,
+    help="Classes that nobody trained on: a CSV with a header, class and then the run's "
+    "attributes, and a row a class, in the units of the dataset's own class attributes.",
+)
+@click.option(
+    "--missing-as-zero",
+    is_flag=True,
+    help="Take attributes that --classes leaves out as 0; without it they are listed and refused.",
+)
+@click.option(
+    "--attributes",
+    type=click.IntRange(min=0),
+    default=3,
+    help="Attributes to name that did most for a class, where a method's score is a sum over them.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="text", help="What is written."
+)
+@click.option("--output", type=OUTPUT_FILE, help="File to write; without it the terminal.")
+@data_root_option
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads that compute.")
+def predict(
+    result: Path,
+    images: tuple[Path, ...],
+    top: int,
+    group: str,
+    classes: Path | None,
+    missing_as_zero: bool,
+    attributes: int,
+    form: str,
+    output: Path | None,
+    data_root: Path,
+    device: str,
+    threads: int,
+) -> None:
+    """Predict the classes of pictures.
+
+    RESULT is the folder of a trained seed (results/{dataset}/runs/{method}/{variant}/seed0), of a
+    rebalancing in it, or one that export wrote; IMAGES are files, folders and globs. Pictures that
+    cannot be read are named, the others predicted.
+    """
+    from zslpipe.runs.prediction import open_predictor
+
+    table = None if classes is None else _new_classes(classes)
+    if table is None and group == "new":
+        raise InputError("predict: --new needs --classes")
+    predictor = open_predictor(result, data_root, device, threads)
+    found = predictor.predict(images, top, table, group, attributes, missing_as_zero)
+    _write(_written(found, form, predictor), output)
+    _tell(found, predictor)
+
+
+def _new_classes(path: Path) -> "pd.DataFrame":
+    """Return a user's table of classes: a row a class, a column an attribute."""
+    import pandas as pd
+
+    from zslpipe.datasets.reading.attributes import read_class_attributes
+
+    strengths, attributes, notes = read_class_attributes(path)
+    for note in notes:
+        click.echo(note, err=True)
+    return pd.DataFrame.from_dict(strengths, orient="index", columns=list(attributes))
+
+
+def _written(found: "pd.DataFrame", form: str, predictor: "Predictor") -> str:
+    """Return predictions as they are asked for."""
+    from zslpipe.reports.predicted import as_csv, as_json, as_text
+
+    if form == "json":
+        return as_json(found, predictor.trained.name, predictor.notes)
+    return as_csv(found) if form == "csv" else as_text(found)
+
+
+def _write(text: str, output: Path | None) -> None:
+    """Write a text to a file, whole or not at all, or to the terminal."""
+    from zslpipe.machine.files import written_whole
+
+    if output is None:
+        click.echo(text)
+        return
+    with written_whole(output) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _tell(found: "pd.DataFrame", predictor: "Predictor") -> None:
+    """Say on the standard error which pictures cannot be read, what has to be said of the
+    predictions, and how many there are; InputError where there is none.
+    """
+    broken = found[found["problem"] != ""]
+    for row in broken.to_dict("records"):
+        click.echo(f"cannot be read: {row['image']}: {row['problem']}", err=True)
+    count = found["image"].nunique()
+    if len(broken) == count:
+        raise InputError(f"predict: none of {count} images can be read")
+    for note in predictor.notes:
+        click.echo(note, err=True)
+    told = f"{count - len(broken)} of {count} images predicted by {predictor.trained.name}"
+    click.echo(told, err=True)
