@@ -52,6 +52,9 @@ SURFACE = {
     "rehash": f"features --index {IMAGES}",
     "status": "results?=results",
     "verify": "results?=results",
+    "predict": "result images... --top=5 --all=all --seen --unseen --new --classes "
+    "--missing-as-zero=False --attributes=3 --format=text --output --data-root=data --device=auto "
+    "--threads=2",
 }
 
 

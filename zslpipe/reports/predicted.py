@@ -3,7 +3,8 @@ with the columns image, rank, class, probability, seen, attributes and problem.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +23,7 @@ def as_text(table: pd.DataFrame) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _line(row: dict[str, object], width: int) -> str:
+def _line(row: Mapping[str, Any], width: int) -> str:
     """Return a class of a picture in one line."""
     if row["problem"]:
         return f"     cannot be read: {row['problem']}"
@@ -54,7 +55,7 @@ def as_json(table: pd.DataFrame, run: str, notes: Sequence[str]) -> str:
     return json.dumps(told, indent=1, ensure_ascii=False)
 
 
-def _as_plain(row: dict[str, object]) -> dict[str, object]:
+def _as_plain(row: Mapping[str, Any]) -> dict[str, object]:
     """Return a class of a picture as JSON holds it."""
     plain = {name: row[name] for name in ("rank", "class", "probability", "seen")}
     return plain | {"attributes": dict(row["attributes"])}

@@ -104,12 +104,14 @@ def _arranged(table: pd.DataFrame, known: Sequence[str], missing_as_zero: bool) 
 
 def _numbers(table: pd.DataFrame) -> np.ndarray:
     """Return a table's values, float64; InputError for what is no finite number, naming it."""
-    values = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    values: np.ndarray = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     wrong = np.argwhere(~np.isfinite(values))
     if len(wrong):
         row, column = wrong[0]
         cell = f"class {table.index[row]!r}, attribute {table.columns[column]!r}"
-        raise InputError(f"new classes: {cell}: {table.iat[row, column]!r} is no finite number")
+        raise InputError(
+            f"new classes: {cell}: {str(table.iat[row, column])!r} is no finite number"
+        )
     empty = [str(name) for name in table.index[~values.any(axis=1)]]
     if empty:
         fault = f"every attribute of {_some(empty)} is 0"

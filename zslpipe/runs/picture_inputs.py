@@ -67,6 +67,7 @@ class PictureInputs:
                 bar.update(len(places))
                 lines.tell(places[-1] + 1)
 
+    @torch.inference_mode()
     def _inputs(self, pixels: Tensor, digests: Sequence[str]) -> Tensor:
         """Return the inputs of (b, 3, size, size) uint8 images."""
         if not len(pixels):
