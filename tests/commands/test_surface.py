@@ -55,6 +55,7 @@ SURFACE = {
     "predict": "result images... --top=5 --all=all --seen --unseen --new --classes "
     "--missing-as-zero=False --attributes=3 --format=text --output --data-root=data --device=auto "
     "--threads=2",
+    "export": "result folder --data-root=data",
 }
 
 

@@ -10,6 +10,7 @@ from zslpipe.commands.inputs import (
     INPUT_FILE,
     INPUT_FOLDER,
     OUTPUT_FILE,
+    OUTPUT_FOLDER,
     data_root_option,
 )
 from zslpipe.machine.errors import InputError
@@ -135,3 +136,24 @@ def _tell(found: "pd.DataFrame", predictor: "Predictor") -> None:
         click.echo(note, err=True)
     told = f"{count - len(broken)} of {count} images predicted by {predictor.trained.name}"
     click.echo(told, err=True)
+
+
+@click.command("export")
+@result_argument
+@click.argument("folder", type=OUTPUT_FOLDER)
+@data_root_option
+def export_result(result: Path, folder: Path, data_root: Path) -> None:
+    """Put a trained run in a folder of its own, to be used elsewhere.
+
+    RESULT is the folder of a trained seed, or of a rebalancing in it; FOLDER gets
+    model.safetensors, config.json and README.md, the model card. It opens by predict, or
+    zslpipe.load in Python, on a machine without these results.
+    """
+    from zslpipe.reports.model_card import model_card
+    from zslpipe.runs.export import described, export
+    from zslpipe.runs.trained import open_trained
+
+    trained = open_trained(result, data_root)
+    export(trained, folder, model_card(described(trained)))
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    click.echo(f"{trained.name}: {folder}, {size / 1e6:.1f} MB", err=True)

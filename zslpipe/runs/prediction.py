@@ -13,6 +13,7 @@ import torch
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.runs.deciding import Terms, attribute_terms
+from zslpipe.runs.export import is_exported, read_exported
 from zslpipe.runs.given_pictures import listed_pictures
 from zslpipe.runs.new_classes import with_new_classes
 from zslpipe.runs.picture_inputs import PictureInputs
@@ -178,15 +179,19 @@ def _deciding(
 def open_predictor(
     folder: str | Path, data_root: str | Path = "data", device: str = "auto", threads: int = 0
 ) -> Predictor:
-    """Return the run of a folder of results; ``data_root`` is where a file of the extractor's
-    weights is counted from, ``threads`` how many compute (0: as many as torch has).
+    """Return the run of a folder of results, or of an exported one; ``data_root`` is where a file
+    of the extractor's weights is counted from, ``threads`` how many compute (0: as many as torch
+    has).
 
     On a GPU as many processes decode; on a CPU half of them, as in an extraction. Raises InputError
-    as :func:`zslpipe.runs.trained.open_trained`.
+    as :func:`zslpipe.runs.trained.open_trained` and :func:`zslpipe.runs.export.read_exported`.
     """
     compute = parse_settings(
         Compute, {"device": device, "threads": threads or torch.get_num_threads()}, "--device"
     )
     on = device_of(compute)
     workers = compute.threads if on.type == "cuda" else compute.threads // 2
-    return Predictor(open_trained(Path(folder), Path(data_root)), on, workers)
+    opened = Path(folder)
+    if is_exported(opened):
+        return Predictor(read_exported(opened), on, workers)
+    return Predictor(open_trained(opened, Path(data_root)), on, workers)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.identity import check_run
+from zslpipe.formats.metrics import METRICS, read_metrics
 from zslpipe.formats.scores import SPLITS, read_scores
 from zslpipe.formats.words import read_words
 from zslpipe.machine.errors import InputError
@@ -54,8 +55,8 @@ class Trained:
     dataset as the run read them, ``vectors`` (c, a) float64 the same as the dataset gives them.
     ``trunk`` is the network of a run on cached features, as before folding, and ``network_hash``
     the hash of its weights; None and "" where the method has its network in its own state.
-    ``boxed``: whether the dataset's images were cropped to boxes. ``told`` is what is known of the
-    result besides, for people.
+    ``boxed``: whether the dataset's images were cropped to boxes. ``told``, for people: source of
+    the ``words``, ``protocol`` of the split, ``metrics`` where there are.
     """
 
     spec: Mapping[str, Any]
@@ -132,8 +133,20 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
         network_hash=hashed,
         probabilities=Probabilities(rebalancing, factor, _temperature(seed, spec, factor)),
         boxed=index.boxes is not None,
-        told={"words": source, "protocol": index.protocol, "folder": str(folder)},
+        told={
+            "words": source,
+            "protocol": index.protocol,
+            "metrics": _metrics((rebalanced or seed) / "metrics.json"),
+        },
     )
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    """Return what metrics.json says of a result besides curves and classes; nothing where it is not
+    there.
+    """
+    found = dict(read_metrics(path)) if path.is_file() else {}
+    return {name: found[name] for name in (*METRICS, "images", "versions") if name in found}
 
 
 def _folders(folder: Path) -> tuple[Path, Path | None]:
