@@ -112,3 +112,18 @@ def test_it_ends_by_1_where_no_image_can_be_read_and_writes_the_reasons(
 def test_new_without_classes_is_refused(seed, images, caplog):
     assert predict(seed, images / "0.png", "--new") == 1
     assert "predict: --new needs --classes" in caplog.text
+
+
+def test_a_page_has_each_picture_and_where_the_run_looks_for_its_attribute(seed, images, tmp_path):
+    given = [images / "0.png", images / "1.png", "x.png"]
+    dazle = train(seed.parents[3], "dazle")
+    for folder, drawn in ((seed, 1), (dazle, 2)):
+        output = tmp_path / "page.html"
+        assert predict(folder, *given, "--format", "html", "--output", output) == 0
+        text = output.read_text("utf8")
+        assert text.count("<article>") == 3
+        assert text.count("<img ") == 2 * drawn
+        assert text.count("No such file or directory") == 1
+    found = open_predictor(dazle, device="cpu").predict(given, top=1)
+    for pairs in found["attributes"][:2]:
+        assert f"where it looks for {pairs[0][0]}<" in text

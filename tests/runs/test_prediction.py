@@ -15,10 +15,12 @@ import torch
 import zslpipe
 from tests.made_up.miniature import CLASSES, SEEN
 from tests.made_up.pictured import METHODS, train, write_pictured
+from zslpipe.features.images import read_image, square
 from zslpipe.formats.index import Index, read_index
 from zslpipe.formats.scores import SPLITS, read_scores, write_scores
 from zslpipe.machine.errors import InputError
 from zslpipe.runs.deciding import attribute_terms
+from zslpipe.runs.looking import looks
 from zslpipe.runs.prediction import Predictor, open_predictor
 from zslpipe.scores.rebalancing import rebalance
 
@@ -355,3 +357,21 @@ def test_groups_that_are_empty_or_unknown_are_refused(runs, images):
 def test_the_packages_load_opens_a_run(runs, images):
     found = zslpipe.load(runs["eszsl"], device="cpu").predict([str(images[0])], top=5)
     pd.testing.assert_frame_equal(found, opened(runs["eszsl"]).predict(images[0]))
+
+
+def test_a_look_is_the_square_and_the_map_of_the_attribute(runs, images, index):
+    predictor = opened(runs["dazle"])
+    asked = {str(images[0]): "attribute 3", str(images[2]): "", "absent.png": "attribute 1"}
+    found = looks(predictor, asked)
+    assert list(found) == [str(images[0]), str(images[2])]
+    look = found[str(images[0])]
+    plain = square(32)(read_image(images[0])).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(look.square, plain)
+    inputs = next(predictor.pictures.stream(images[:1])).inputs
+    with torch.inference_mode():
+        expected = predictor.model.attention(inputs)[0, 3].numpy()
+    np.testing.assert_allclose(look.attention, expected)
+    assert look.attribute == "attribute 3" and look.centres is not None
+    assert found[str(images[2])].attention is None
+    for method in ("eszsl", "sgma"):  # no maps, or none of attributes
+        assert looks(opened(runs[method]), asked)[str(images[0])].attention is None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from zslpipe.runs.prediction import Predictor
 
-FORMATS = ("text", "csv", "json")
+FORMATS = ("text", "csv", "json", "html")
 
 result_argument = click.argument("result", type=INPUT_FOLDER)
 
@@ -106,9 +106,27 @@ def _written(found: "pd.DataFrame", form: str, predictor: "Predictor") -> str:
     """Return predictions as they are asked for."""
     from zslpipe.reports.predicted import as_csv, as_json, as_text
 
+    if form == "html":
+        return _page(found, predictor)
     if form == "json":
         return as_json(found, predictor.trained.name, predictor.notes)
     return as_csv(found) if form == "csv" else as_text(found)
+
+
+def _page(found: "pd.DataFrame", predictor: "Predictor") -> str:
+    """Return predictions as a page with pictures, and where the method looks for the attribute that
+    did most for the likeliest class.
+    """
+    from zslpipe.reports.prediction_page import page, picture_data
+    from zslpipe.runs.looking import looks
+
+    asked = {}
+    for row in found[found["rank"] == 1].to_dict("records"):
+        asked[row["image"]] = row["attributes"][0][0] if row["attributes"] else ""
+    pictures = {}
+    for image, look in looks(predictor, asked).items():
+        pictures[image] = picture_data(look.square, look.attribute, look.attention, look.centres)
+    return page(found, predictor.trained.name, predictor.notes, pictures)
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -23,11 +23,12 @@ BATCH = 32  # ours: images at once, as an extraction and a scoring from images t
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """A batch of pictures: ``inputs`` of those that can be read, at ``places`` in the list; what is
-    wrong with the others, by place.
+    """A batch of pictures: ``pixels`` (b, 3, size, size) uint8 and ``inputs`` of those that can be
+    read, at ``places`` in the list; what is wrong with the others, by place.
     """
 
     places: list[int]
+    pixels: Tensor
     inputs: Tensor
     faults: dict[int, str]
 
@@ -62,8 +63,9 @@ class PictureInputs:
                     if text:  # "path (reason)"
                         faults[place] = text.removeprefix(f"{images[place]} (").removesuffix(")")
                 whole = [number for number, text in enumerate(texts) if not text]
-                inputs = self._inputs(pixels[whole], [digests[number] for number in whole])
-                yield Read([places[number] for number in whole], inputs, faults)
+                kept, told = pixels[whole], [digests[number] for number in whole]
+                listed = [places[number] for number in whole]
+                yield Read(listed, kept, self._inputs(kept, told), faults)
                 bar.update(len(places))
                 lines.tell(places[-1] + 1)
 
