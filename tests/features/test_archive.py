@@ -12,7 +12,8 @@ from zslpipe.commands.cli import main
 from zslpipe.features import archive
 from zslpipe.features.archive import pack, unpack
 from zslpipe.formats import features
-from zslpipe.formats.features import BlockWriter, write_pooled_features
+from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.formats.features import write_pooled_features
 from zslpipe.machine.errors import InputError
 
 

@@ -16,7 +16,8 @@ from zslpipe.features import extraction, mapper
 from zslpipe.features.earlier import kept_aside
 from zslpipe.features.extraction import Extractor
 from zslpipe.formats import features
-from zslpipe.formats.features import BlockWriter, FeatureFile
+from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.formats.features import FeatureFile
 from zslpipe.machine.errors import InputError
 from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.pictures import content_digest

@@ -24,7 +24,8 @@ from zslpipe.features import extraction
 from zslpipe.features.extraction import Extractor
 from zslpipe.features.images import normalise, read_image, square
 from zslpipe.formats import features
-from zslpipe.formats.features import BlockWriter, FeatureFile
+from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.interruption import InterruptedExtraction

@@ -10,7 +10,7 @@ import pytest
 from tests.made_up.miniature import miniature_index
 from zslpipe.commands.cli import main
 from zslpipe.features.rehash import rehash
-from zslpipe.formats.features import BlockWriter
+from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.index import images_hash, write_index
 from zslpipe.machine.errors import InputError
 from zslpipe.pictures import content_digest

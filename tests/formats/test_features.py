@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from zslpipe.formats import features
-from zslpipe.formats.features import BlockWriter, FeatureFile
+from zslpipe.formats import block_writer, features
+from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.formats.features import FeatureFile
 from zslpipe.machine.errors import InputError
 from zslpipe.runs.cached_inputs import CachedInputs
 
@@ -106,7 +107,10 @@ def test_a_journal_never_lies_beside_a_file_of_another_stamp(tmp_path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(features, "written_whole", killed)  # after the new file, before its journal
+        # after the new file, before its journal
+        patch.setattr(block_writer, "written_whole", killed)
+            block_writer, "written_whole", killed
+        )  # after the new file, before its journal
         BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 448})
     again = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 224})
     assert again.done == {}

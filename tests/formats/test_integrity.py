@@ -12,7 +12,8 @@ from torch import nn
 from tests.formats.test_hdf5 import FILES
 from tests.made_up.miniature import write_miniature
 from zslpipe.formats import features
-from zslpipe.formats.features import BlockWriter, FeatureFile, write_pooled_features
+from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.formats.features import FeatureFile, write_pooled_features
 from zslpipe.formats.hdf5 import sealed
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.seals import MARK, check_seal, is_sealed, seal

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from zslpipe.cell_centres import CellCentres
-from zslpipe.formats.features import BlockWriter
+from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.index import Index, images_hash, write_index
 
 CLASSES, ATTRIBUTES, GRID, WIDTH, WORD_WIDTH = 8, 5, 2, 12, 6

@@ -12,7 +12,7 @@ from tests.made_up.miniature import CLASSES, GRID, SEEN, VALIDATION, WIDTH, writ
 from tests.made_up.runs import NEEDS
 from tests.made_up.specification import SPEC
 from zslpipe.datasets.irrelevant_images import write_irrelevant_images
-from zslpipe.formats.features import BlockWriter
+from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.image_list import read_irrelevant_images
 from zslpipe.formats.index import images_hash, read_index
 from zslpipe.formats.scores import read_irrelevant, read_scores

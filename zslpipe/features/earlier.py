@@ -19,7 +19,8 @@ import numpy as np
 
 from zslpipe.features.images import ImageFiles
 from zslpipe.formats import features
-from zslpipe.formats.features import BlockWriter, FeatureFile
+from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.formats.features import FeatureFile
 from zslpipe.machine.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -36,7 +36,7 @@ from zslpipe.features.earlier import (
 )
 from zslpipe.features.images import ImageFiles
 from zslpipe.features.mapper import Mapped, batch_loader, block_arrays, known, map_batch
-from zslpipe.formats.features import BlockWriter
+from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.hdf5 import centre_attributes
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.devices import Compute, device_of

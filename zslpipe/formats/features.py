@@ -16,10 +16,8 @@ Contiguous because list-indexing a chunked dataset costs about 18 ms a row, and 
 be written at its offset by ``pwrite`` and resumed after a kill.
 """
 
-import math
-import shutil
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,10 @@ import numpy as np
 
 from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.hdf5 import all_attributes, dataset, read_hdf5, read_stamped
-from zslpipe.formats.slabs import Slab, add_contiguous, checksum_at, slabs_in, write_at
+from zslpipe.formats.slabs import Slab, add_contiguous, check_room, check_slab, slabs_in, write_at
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.files import named, written_whole
+from zslpipe.machine.files import written_whole
 from zslpipe.machine.seals import seal
-from zslpipe.provenance import settings_hash
 
 # Images in a block, the unit of resuming (ours: some seconds of work, 50 MB at 7x7x2048).
 BLOCK = 256
@@ -43,13 +40,7 @@ SLABS = {
     "pooled": ("(image, d)", FLOATS),
     "contents": ("(image)", ("uint64",)),
 }
-# How a file was computed, not what it holds: blocks of another value are continued.
-UNSTAMPED = ("batch_size",)
-# Bytes beside the features, at most (ours): names, attributes, checksums.
-METADATA = 2**17
 KIND, WRITER = "feature file", "the rule 'extract' (or 'store')"
-# Part of the stamp of what is resumed: raised when blocks or their checksums are laid out anew.
-LAYOUT = 2
 
 
 def create_slabs(
@@ -62,9 +53,9 @@ def create_slabs(
     so that finishing changes a few bytes in place and a kill at any moment leaves a readable file.
     Raises InputError where the disk has no room for all of it.
     """
-    blocks = _blocks(next(iter(shapes.values()))[0][0])
+    blocks = count_blocks(next(iter(shapes.values()))[0][0])
     shapes = {**shapes, "checksums": ((blocks, len(shapes)), "uint32")}
-    _check_room(path, shapes)
+    check_room(path, shapes)
     with h5py.File(path, "w") as file:
         add_contiguous(file, shapes)
         for name, value in {**attributes, "complete": False}.items():
@@ -75,20 +66,9 @@ def create_slabs(
     return locate_slabs(path)
 
 
-def _blocks(rows: int) -> int:
+def count_blocks(rows: int) -> int:
     """Return how many blocks hold ``rows`` rows."""
     return -(-rows // BLOCK)
-
-
-def _check_room(path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
-    """Raise InputError where the disk that ``path`` is to lie on has no room for ``shapes``."""
-    needed = METADATA
-    for shape, dtype in shapes.values():
-        needed += math.prod(shape) * np.dtype(dtype).itemsize
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        sizes = f"{needed / 1e9:.3g} GB, its disk has {free / 1e9:.3g} GB free"
-        raise InputError(f"{path}: takes {sizes}; free some there, or name another folder")
 
 
 def locate_slabs(path: Path) -> dict[str, Slab]:
@@ -104,24 +84,8 @@ def _slabs(file: h5py.File) -> dict[str, Slab]:
     """
     for name, (axes, types) in SLABS.items():
         if name in file:
-            _check_slab(dataset(file, name), f"{file.filename}: /{name}", axes, types)
+            check_slab(dataset(file, name), f"{file.filename}: /{name}", axes, types)
     return slabs_in(file, SLABS)
-
-
-def _check_slab(found: h5py.Dataset, where: str, axes: str, types: Sequence[str]) -> None:
-    """Raise InputError unless a dataset is contiguous, with ``axes`` and of one of ``types``."""
-    if found.ndim != axes.count(",") + 1:
-        shape = "x".join(map(str, found.shape))
-        raise InputError(f"{where} is {shape}, expected {axes}; write it in this shape")
-    if found.dtype not in [np.dtype(name).newbyteorder("<") for name in types]:
-        told = f"expected {' or '.join(types)}; write it as one of them"
-        raise InputError(f"{where} holds {found.dtype}, {told}")
-    if found.chunks is not None:
-        how = found.compression or "in chunks"
-        raise InputError(
-            f"{where} is stored {how}, and features are read through a memory map; write it "
-            "without chunks and compression"
-        )
 
 
 def write_pooled_features(
@@ -134,13 +98,13 @@ def write_pooled_features(
     with written_whole(output) as temporary:
         slabs = create_slabs(temporary, {"pooled": (rows.shape, "float32")}, attributes)
         checksums = []
-        for block in range(_blocks(len(rows))):
+        for block in range(count_blocks(len(rows))):
             part = rows[block * BLOCK : (block + 1) * BLOCK]
-            checksums.append(_write_block(temporary, slabs, block, {"pooled": part}))
-        _complete(temporary, slabs, checksums)
+            checksums.append(write_block(temporary, slabs, block, {"pooled": part}))
+        complete(temporary, slabs, checksums)
 
 
-def _write_block(
+def write_block(
     path: Path, slabs: Mapping[str, Slab], block: int, arrays: Mapping[str, np.ndarray]
 ) -> list[int]:
     """Write one block's rows of every slab and make them safe; return their checksums, in the
@@ -154,109 +118,12 @@ def _write_block(
     return checksums
 
 
-def _complete(path: Path, slabs: Mapping[str, Slab], checksums: Sequence[Sequence[int]]) -> None:
+def complete(path: Path, slabs: Mapping[str, Slab], checksums: Sequence[Sequence[int]]) -> None:
     """Write the ``checksums`` (block, slab), stamp the file complete and seal what is no slab."""
     with h5py.File(path, "r+") as file:
         file["checksums"][:] = np.array(checksums, np.uint32).reshape(file["checksums"].shape)
         file.attrs.modify("complete", np.True_)
     seal(path, [slab.place() for slab in slabs.values()])
-
-
-class BlockWriter:
-    """Writes blocks of rows into the slabs of a file under construction and keeps a journal of the
-    blocks that are safe.
-
-    ``folder`` holds ``features.h5`` and ``journal``: first the stamp (what is being written), then
-    a line ``block checksum ...`` a block, written only when the block's bytes are on the disk. One
-    process at a time may use it (:func:`zslpipe.machine.files.held_folder`).
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        shapes: Mapping[str, tuple[tuple[int, ...], str]],
-        attributes: Mapping[str, object],
-    ):
-        self.folder, self.path, self.journal = folder, folder / "features.h5", folder / "journal"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.done: dict[int, list[int]] = {}
-        described = {**attributes, **shapes, "layout": LAYOUT}
-        for name in UNSTAMPED:
-            described.pop(name, None)
-        stamp = settings_hash({name: str(value) for name, value in described.items()})
-        if self._journal_stamp() == stamp and self.path.is_file():
-            self.slabs = locate_slabs(self.path)
-            self.done = self._intact_blocks()
-        else:
-            # The old journal goes first: a kill in between must not leave it beside a file of
-            # another stamp.
-            self.journal.unlink(missing_ok=True)
-            self.slabs = create_slabs(self.path, shapes, attributes)
-        lines = [stamp, *(_line(block, checksums) for block, checksums in self.done.items())]
-        with written_whole(self.journal) as temporary:
-            temporary.write_text("\n".join(lines) + "\n")
-
-    def _journal_stamp(self) -> str | None:
-        """Return the stamp of the journal that lies there, None where there is none."""
-        return self.journal.read_text().split("\n", 1)[0] if self.journal.is_file() else None
-
-    def _intact_blocks(self) -> dict[int, list[int]]:
-        """Return the blocks of the journal whose bytes in the file still have their checksums."""
-        blocks: dict[int, list[int]] = {}
-        for line in self.journal.read_text().split("\n")[1:-1]:
-            block = int(line.split()[0])
-            slabs = [self.slabs[name] for name in sorted(self.slabs)]
-            stored = [_checksum(self.path, [slab], block) for slab in slabs]
-            if line == _line(block, stored):
-                blocks[block] = stored
-        return blocks
-
-    def contents(self, block: int) -> list[int]:
-        """Return the digests of a written block's images."""
-        slab, start = self.slabs["contents"], block * BLOCK
-        held = np.memmap(self.path, slab.dtype, "r", slab.offset, slab.shape)
-        digests: list[int] = held[start : start + BLOCK].tolist()
-        return digests
-
-    def drop(self, block: int) -> None:
-        """Forget a block: it is to be written again."""
-        del self.done[block]
-
-    def write(self, block: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write one block's rows of every slab, make them safe, then note the block in the
-        journal.
-        """
-        with named(self.path):
-            self.done[block] = _write_block(self.path, self.slabs, block, arrays)
-        with named(self.journal), self.journal.open("a") as journal:
-            journal.write(f"{_line(block, self.done[block])}\n")
-
-    def finish(self, output: Path) -> None:
-        """Stamp the file complete and move it to its place; the same blocks and attributes give the
-        same bytes.
-
-        Raises RuntimeError where a block was never written.
-        """
-        rows = next(iter(self.slabs.values())).shape[0]
-        missing = sorted(set(range(_blocks(rows))) - self.done.keys())
-        if missing:
-            raise RuntimeError(
-                f"{self.path}: {len(missing)} blocks were not written, first block {missing[0]}"
-            )
-        _complete(self.path, self.slabs, [self.done[block] for block in sorted(self.done)])
-        output.parent.mkdir(parents=True, exist_ok=True)
-        self.path.replace(output)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _line(block: int, checksums: Iterable[int]) -> str:
-    """Return a block's line of the journal."""
-    return " ".join([str(block), *(f"{checksum:08x}" for checksum in checksums)])
-
-
-def _checksum(path: Path, slabs: Iterable[Slab], block: int) -> int:
-    """Return the CRC-32 of a block's bytes as they are in the file, slab after slab."""
-    return checksum_at(path, [slab.place(block * BLOCK, BLOCK) for slab in slabs])
 
 
 class FeatureFile:
@@ -285,7 +152,7 @@ class FeatureFile:
         was written; a block is looked at once. What has no checksums passes.
         """
         images = self.slabs[name].shape[0]
-        touched = range(_blocks(images)) if rows is None else np.unique(rows // BLOCK).tolist()
+        touched = range(count_blocks(images)) if rows is None else np.unique(rows // BLOCK).tolist()
         # One column a slab; files of earlier versions have one for all of them together.
         apart = self.checksums.shape[1:] == (len(self.slabs),)
         column = sorted(self.slabs).index(name) if apart else 0
@@ -343,6 +210,6 @@ def _read(file: h5py.File) -> tuple[dict[str, Slab], np.ndarray, dict[str, Any]]
     if not slabs:
         raise KeyError("it holds neither /regions nor /pooled")
     stored = np.asarray(file["checksums"][()] if "checksums" in file else (), np.uint32)
-    if stored.size and len(stored) != _blocks(next(iter(slabs.values())).shape[0]):
+    if stored.size and len(stored) != count_blocks(next(iter(slabs.values())).shape[0]):
         raise KeyError(f"checksums of {len(stored)} blocks, which are not the file's")
     return slabs, stored, all_attributes(file)

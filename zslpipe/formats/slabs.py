@@ -1,13 +1,20 @@
 """Contiguous datasets inside HDF5 files, written and read as bytes at their place."""
 
+import math
 import os
+import shutil
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+
+from zslpipe.machine.errors import InputError
+
+# Bytes beside the features, at most (ours): names, attributes, checksums.
+METADATA = 2**17
 
 
 @dataclass(frozen=True)
@@ -74,3 +81,30 @@ def checksum_at(path: Path, places: Iterable[tuple[int, int]]) -> int:
         for offset, count in places:
             checksum = zlib.crc32(os.pread(file.fileno(), count, offset), checksum)
     return checksum
+
+
+def check_room(path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Raise InputError where the disk that ``path`` is to lie on has no room for ``shapes``."""
+    needed = METADATA
+    for shape, dtype in shapes.values():
+        needed += math.prod(shape) * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        sizes = f"{needed / 1e9:.3g} GB, its disk has {free / 1e9:.3g} GB free"
+        raise InputError(f"{path}: takes {sizes}; free some there, or name another folder")
+
+
+def check_slab(found: h5py.Dataset, where: str, axes: str, types: Sequence[str]) -> None:
+    """Raise InputError unless a dataset is contiguous, with ``axes`` and of one of ``types``."""
+    if found.ndim != axes.count(",") + 1:
+        shape = "x".join(map(str, found.shape))
+        raise InputError(f"{where} is {shape}, expected {axes}; write it in this shape")
+    if found.dtype not in [np.dtype(name).newbyteorder("<") for name in types]:
+        told = f"expected {' or '.join(types)}; write it as one of them"
+        raise InputError(f"{where} holds {found.dtype}, {told}")
+    if found.chunks is not None:
+        how = found.compression or "in chunks"
+        raise InputError(
+            f"{where} is stored {how}, and features are read through a memory map; write it "
+            "without chunks and compression"
+        )

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zslpipe.formats.features import BLOCK, BlockWriter, FeatureFile
+from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.formats.features import BLOCK, FeatureFile
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import work_folder
 from zslpipe.training.contract import TrainingData
