@@ -109,8 +109,6 @@ def test_a_journal_never_lies_beside_a_file_of_another_stamp(tmp_path, monkeypat
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         # after the new file, before its journal
         patch.setattr(block_writer, "written_whole", killed)
-            block_writer, "written_whole", killed
-        )  # after the new file, before its journal
         BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 448})
     again = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 224})
     assert again.done == {}

@@ -80,16 +80,13 @@ def check_inputs(
 ) -> None:
     """Look at all that a training is about to read.
 
-    The workflow does before each training: one that refuses its inputs costs the results of the
-    last one.
+    A training that refuses its inputs would cost the results of the last one.
     """
-    from zslpipe.machine.files import written_whole
     from zslpipe.runs.readiness import check_inputs as check
 
     folder = image_folder(data_root, images, index)
     check(spec, index, words, features, folder, trunk)
-    with written_whole(output) as temporary:
-        temporary.touch()
+    output.touch()
 
 
 @click.command("train")

@@ -268,11 +268,9 @@ class _Loop:
         if due or asked:
             self._save()
         if asked:
-            raise InterruptedTraining(
-                f"{self.label}: told to stop at epoch {self.state.epoch + 1}, step "
-                f"{self.state.step}; the checkpoint is written and the same command goes on from "
-                "there"
-            )
+            reached = f"epoch {self.state.epoch + 1}, step {self.state.step}"
+            told = f"{self.label}: told to stop at {reached}; the checkpoint is written"
+            raise InterruptedTraining(f"{told} and the same command goes on from there")
 
     def _save(self) -> None:
         """Write the checkpoint, with the losses and seconds up to now."""
