@@ -16,12 +16,14 @@ import zslpipe
 from tests.made_up.miniature import CLASSES, SEEN
 from tests.made_up.pictured import METHODS, train, write_pictured
 from zslpipe.features.images import read_image, square
+from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.index import Index, read_index
 from zslpipe.formats.scores import SPLITS, read_scores, write_scores
 from zslpipe.machine.errors import InputError
 from zslpipe.runs.deciding import attribute_terms
 from zslpipe.runs.looking import looks
 from zslpipe.runs.prediction import Predictor, open_predictor
+from zslpipe.scores.gating import likeliest_temperature
 from zslpipe.scores.rebalancing import rebalance
 
 torch.set_num_threads(1)
@@ -76,6 +78,18 @@ def test_the_scores_of_the_datasets_pictures_are_those_of_scores_h5(runs, images
         np.testing.assert_allclose(found[matrix.images[split]], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["dazle", "eszsl"])
+def test_the_inputs_of_the_datasets_pictures_are_those_of_its_features(
+    dataset, runs, images, method
+):
+    features = FeatureFile(dataset / "features" / "small.h5")
+    stored = features.regions if method == "dazle" else features.pooled
+    read = opened(runs[method]).pictures.stream(images)
+    np.testing.assert_array_equal(
+        np.concatenate([part.inputs.numpy() for part in read]), stored.astype(np.float32)
+    )
+
+
 def test_rows_are_the_likeliest_classes_and_their_probabilities(runs, images, index):
     predictor = opened(runs["eszsl"])
     assert "not calibrated" in predictor.notes[0]
@@ -123,6 +137,19 @@ def test_the_temperature_makes_the_validation_labels_likeliest(runs, images):
     scores = predictor.scores(images[:1])[0]
     found = predictor.predict(images[0], top=1)
     assert found["probability"][0] == pytest.approx(max(softmax(scores, temperature)))
+
+
+def test_the_temperature_of_a_rebalanced_result_is_that_of_its_scores(runs):
+    folder, scores = runs["dazle"] / "calibrated_stacking", runs["dazle"] / "scores.h5"
+    settings = {"factor": 2.0}
+    rebalance("calibrated_stacking", scores, folder / "scores.h5", None, None, settings)
+    matrix = read_scores(runs["dazle"] / "validation.h5")
+    splits = ("test_seen", "test_unseen")
+    taken_off = np.concatenate([matrix.scores[split] for split in splits]) - 2.0 * matrix.seen
+    labels = np.concatenate([matrix.labels[split] for split in splits])
+    expected = likeliest_temperature(taken_off, labels)
+    assert opened(folder).trained.probabilities.temperature == pytest.approx(expected)
+    assert opened(runs["dazle"]).trained.probabilities.temperature != pytest.approx(expected)
 
 
 def test_a_rebalanced_result_takes_its_factor_off_the_seen_classes(runs, images):
