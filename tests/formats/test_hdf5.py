@@ -190,8 +190,7 @@ def test_a_good_file_of_another_kind_is_called_by_its_kind(tmp_path):
         assert str(caught.value) == f"{index}: is index.h5, expected {kind}; name another file"
     with pytest.raises(InputError, match=r"is index\.h5, expected feature file; name"):
         FeatureFile(index)
-    told = r"a\.jpg: not a readable .* \(it is no HDF5 file.*\); name another file, or where "
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=r"a\.jpg: .*no HDF5 file.*; name another file"):
         FeatureFile(picture)
 
 

@@ -49,10 +49,10 @@ def small_index(sizes: Sizes) -> Index:
     labels = np.repeat(np.arange(count), sizes.images)
     names = tuple(f"class {number}" for number in range(count))
     unseen = np.arange(count) >= sizes.seen
-    numbers = splits.split_by_classes(labels, names, unseen, 0.2, 0)
+    numbers = splits.split_by_classes(labels, names, unseen, 0.2, 0, where="x")
     trainval = numbers["trainval"]
     if sizes.validation is None:
-        validation, _ = splits.set_aside(labels, trainval, names, None, None, 0)
+        validation, _ = splits.set_aside(labels, trainval, names, None, None, 0, where="x")
     else:
         validation = np.isin(np.arange(count), sizes.validation)
     return Index(

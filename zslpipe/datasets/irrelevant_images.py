@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 
 from zslpipe.datasets.reading import image_files
 from zslpipe.datasets.reading.listing import SUFFIXES, list_pictures
+from zslpipe.datasets.reading.text_files import check_folder
 from zslpipe.formats.image_list import write_image_list
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.ranges import FileName
@@ -66,8 +67,7 @@ def write_irrelevant_images(settings: Mapping[str, Any], output: Path, data_root
     where = "task-irrelevant images"
     chosen = parse_settings(Settings, settings, where)
     root = data_root / chosen.images
-    if not root.is_dir():
-        raise InputError(f"{where}: folder {root} does not exist; set 'images'")
+    check_folder(root, where)
     shown, notes = _voc(root, where) if chosen.layout == "voc" else _folder(root, where)
     known = {name for names in shown.values() for name in names}
     if chosen.layout == "voc":

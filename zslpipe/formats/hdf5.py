@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from zslpipe.cell_centres import CellCentres
+from zslpipe.first_bytes import container_of
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete, written_whole
 from zslpipe.machine.seals import check_seal, seal
@@ -105,6 +106,9 @@ def read_any_hdf5(
 
     def opened(path: Path) -> Content:
         if path.is_file() and path.stat().st_size and not h5py.is_hdf5(path):
+            if path.suffix != ".h5":  # nobody's to delete
+                found = container_of(path) or "no HDF5 file"
+                raise InputError(f"{path}: {found}, expected {kind}; name another file")
             raise KeyError("it is no HDF5 file, or its beginning is damaged")
         # Opened first: a lock of another process is no damage.
         with h5py.File(path) as file:

@@ -113,6 +113,11 @@ XLSA17 = {
         "1 of 96 .* are missing",
     ),
     "wrong anchor": (nothing, {"anchor": "photos"}, "no stored image path has a folder photos"),
+    "a file for the image folder": (
+        nothing,
+        {"images": FEATURES},
+        "is a file; give the folder, or u",
+    ),
     "unknown setting": (
         nothing,
         {"feature": "x"},

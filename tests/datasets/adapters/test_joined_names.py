@@ -98,6 +98,19 @@ def deeper(root: Path) -> None:
     (root / "pictures/val").mkdir()
 
 
+def deepest(root: Path) -> None:
+    """As an archive leaves it that was packed with the folders above."""
+    (root / "sets").mkdir()
+    (root / "pictures").rename(root / "sets/train")
+    (root / "pictures").mkdir()
+    (root / "sets").rename(root / "pictures/sets")
+
+
+def flat(root: Path) -> None:
+    for file in sorted((root / "pictures").glob("*/*")):
+        file.rename(root / "pictures" / f"{file.parent.name}_{file.name}")
+
+
 def columns(root: Path) -> None:
     rows = [line.split(",") for line in (root / "attributes.csv").read_text().splitlines()]
     turned = [",".join(cells) for cells in zip(*rows, strict=True)]
@@ -117,7 +130,15 @@ WRONG = {
     ),
     "folders a level deeper": (
         deeper,
-        "class folders lie a folder deeper, in train, not in .*pictures; set 'images' to one of",
+        "class folders lie deeper, in train, not in .*pictures; set 'images' to one of",
+    ),
+    "folders two levels deeper": (
+        deepest,
+        "class folders lie deeper, in sets/train, not in .*pictu",
+    ),
+    "all images in one folder": (
+        flat,
+        r"no class folder with images .*; 40 pictures passed over that lie beside or below .*: t",
     ),
     "classes in the columns": (columns, "the table of attributes has classes in its columns; wri"),
     "a page for a picture": (

@@ -9,6 +9,7 @@ import pytest
 import scipy.io
 
 from tests.made_up import lookalike
+from tests.made_up.damage import FEATURES, change, message_of
 from zslpipe.datasets.adapters import xlsa17
 from zslpipe.datasets.reading.expected_sizes import (
     expected_sizes,
@@ -103,7 +104,7 @@ def test_validation_classes_are_drawn_by_name_and_seed(tmp_path):
     drawn = {tuple(read(settings | {"seed": seed}, tmp_path).validation) for seed in range(5)}
     assert len(drawn) > 1
     names = list(first.class_names)
-    mask = choose_validation(names[::-1], first.seen[::-1], 2, 0)
+    mask = choose_validation(names[::-1], first.seen[::-1], 2, 0, where="x")
     np.testing.assert_array_equal(mask[::-1], first.validation)
 
 
@@ -149,6 +150,29 @@ def test_apy_boxes_are_read_and_cut_at_the_border(tmp_path):
     path = tmp_path / names[0]
     path.write_text(path.read_text().replace("1 2 7 6", "-3 2 70 6", 1))
     assert list(read(settings | {"boxes": names}, tmp_path).boxes[0]) == [0, 2, 8, 6]
+
+
+@pytest.mark.parametrize("prefix", ["./", ".\\"])
+def test_parts_are_joined_by_paths_of_other_systems(tmp_path, prefix):
+    settings = lookalike.write_xlsa17(tmp_path)
+    paths = read(settings, tmp_path).paths
+    separator = prefix[1:]
+    lookalike.write_parts(
+        tmp_path / "parts.csv", [prefix + path.replace("/", separator) for path in paths]
+    )
+    index = read(settings | {"parts": "parts.csv"}, tmp_path)
+    assert np.isfinite(index.part_locations[:, 0]).all()
+
+
+def test_paths_of_windows_without_an_anchor_ask_for_one(tmp_path):
+    settings = lookalike.write_xlsa17(tmp_path)
+    paths = read(settings, tmp_path).paths
+    stored = ["D:\\birds\\" + path.replace("/", "\\") for path in paths]
+    change(FEATURES, image_files=lambda old: np.array(stored, object)[:, None])(tmp_path)
+    text = message_of(lambda: read(settings, tmp_path))
+    assert "no stored image path has a folder images or JPEGImages" in text
+    assert "set 'anchor'" in text
+    assert read(settings | {"anchor": "birds"}, tmp_path).paths == paths
 
 
 def test_parts_are_fractions_of_the_image_and_nan_where_not_visible(tmp_path):

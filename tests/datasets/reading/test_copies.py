@@ -119,13 +119,13 @@ def test_a_draw_keeps_copies_together_and_is_the_same_without_any():
     labels = np.repeat(np.arange(4), 10)
     unseen = np.array([False, False, False, True])
     names = ["w", "x", "y", "z"]
-    plain = split_by_classes(labels, names, unseen, 0.2, 3)
-    same = split_by_classes(labels, names, unseen, 0.2, 3, np.arange(40))
+    plain = split_by_classes(labels, names, unseen, 0.2, 3, where="x")
+    same = split_by_classes(labels, names, unseen, 0.2, 3, np.arange(40), where="x")
     assert all(np.array_equal(plain[name], same[name]) for name in plain)
     first = np.arange(40)
     first[[1, 2, 3, 15, 19]] = 0, 0, 0, 14, 14
     for seed in range(20):
-        found = split_by_classes(labels, names, unseen, 0.2, seed, first)
+        found = split_by_classes(labels, names, unseen, 0.2, seed, first, where="x")
         in_test = np.isin(np.arange(40), found["test_seen"])
         assert len({*in_test[:4]}) == 1 and len({*in_test[[14, 15, 19]]}) == 1
         together = np.sort(np.concatenate([found["trainval"], found["test_seen"]]))

@@ -219,6 +219,15 @@ def string_objects(root: Path) -> None:
         file["att"].attrs["MATLAB_class"] = np.bytes_("string")
 
 
+def group(root: Path) -> None:
+    """A table as pandas and anndata write one."""
+    of_matlab73(root / SPLITS, plainly)
+    with h5py.File(root / SPLITS, "a") as file:
+        values = file["att"][()]
+        del file["att"]
+        file.create_group("att").create_dataset("block0_values", data=values)
+
+
 WRONG = {
     "another name": (
         renamed(att="attributes"),
@@ -235,9 +244,21 @@ WRONG = {
     ),
     "two structs": (two_structs, "no variable 'trainval_loc'; it holds a, b, expected"),
     "a struct without it": (struct_without, r"holds split \(a struct without a field att\), expec"),
-    "an array of structs": (struct_array, "a struct array of 2 elements, one expected"),
-    "a square matrix of h5py": (square, "12 x 12, not written by MATLAB: which axis is which"),
-    "string objects": (string_objects, "MATLAB's class string; convert it with cellstr"),
+    "an array of structs": (struct_array, "split is a struct array of 2 elements, one expected"),
+    "a square matrix of h5py": (square, "att is 12 x 12, not written by MATLAB: which axis is whi"),
+    "string objects": (string_objects, "att is of MATLAB's class string; convert it with cellst"),
+    "complex numbers": (
+        change(SPLITS, att=lambda old: old + 1j),
+        r"att is complex, or an object of MATLAB's; .*; expected att \(attribute x class\)",
+    ),
+    "a group of a program's own": (
+        group,
+        "att is a group where an array is expected; expected att",
+    ),
+    "a mask for numbers": (
+        change(SPLITS, trainval_loc=lambda old: np.isin(np.arange(1, 97), old).astype(np.uint8)),
+        "trainval_loc holds 0 and 1 alone, such as a mask; numbers from 1 expected",
+    ),
     "neither axis the classes": (
         change(SPLITS, att=lambda old: old[:, 1:]),
         "att has shape 6 x 11 for 12 classes; attribute x class expected",

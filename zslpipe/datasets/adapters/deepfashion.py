@@ -43,7 +43,6 @@ UNSEEN_CATEGORIES = {
     42: "Jumpsuit",
     48: "Romper",
 }
-# Paper, section 5.1 and table 1; test: images of seen and of unseen classes.
 VALIDATION_CLASSES = 6  # paper, table 1, of the 36 seen ones; it does not name them
 # list_attr_cloth.txt's column attribute_type, from 1.
 KINDS = ("texture", "fabric", "shape", "part", "style")
@@ -71,8 +70,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     """Write ``index.h5``: seen images of the partitions train and val train, those of test are
     test_seen.
 
-    All images of unseen categories are test_unseen. Raises InputError, in one line, for whatever is
-    wrong.
+    All images of unseen categories are test_unseen. Raises InputError for whatever is wrong.
     """
     where = f"dataset {output.parent.name!r}"
     chosen = parse_settings(Settings, settings, where)
@@ -86,7 +84,9 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     trainval = np.flatnonzero(trains & ~is_unseen)
     class_list = optional_path(data_root, chosen.validation_classes)
     count = VALIDATION_CLASSES if chosen.unseen_classes is None else None
-    validation, note = splits.set_aside(labels, trainval, names, class_list, count, chosen.seed)
+    validation, note = splits.set_aside(
+        labels, trainval, names, class_list, count, chosen.seed, where=where
+    )
     numbers = {
         "trainval": trainval,
         "test_seen": np.flatnonzero(~trains & ~is_unseen),
@@ -181,10 +181,8 @@ def _categories(
     names = tuple(all_names[number] for number in present)
     labels = np.searchsorted(present, numbers)
     empty = [name for number, name in enumerate(all_names) if number not in present]
-    if not empty:
-        return names, labels, paths, ()
     note = f"{len(empty)} categories without images left out: {', '.join(empty)}"
-    return names, labels, paths, (note,)
+    return names, labels, paths, (note,) if empty else ()
 
 
 def _attribute_names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

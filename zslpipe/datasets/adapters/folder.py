@@ -60,9 +60,11 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     first = copies.first_copies(data_root / chosen.images, paths)
     unseen = splits.read_class_list(data_root / chosen.unseen_classes, names)
     share, seed = chosen.test_seen_fraction, chosen.seed
-    numbers = splits.split_by_classes(labels, names, unseen, share, seed, first)
+    numbers = splits.split_by_classes(labels, names, unseen, share, seed, first, where=where)
     trainval = numbers["trainval"]
-    validation, note = splits.set_aside(labels, trainval, names, class_list, None, chosen.seed)
+    validation, note = splits.set_aside(
+        labels, trainval, names, class_list, None, chosen.seed, where=where
+    )
     numbers |= splits.divide_trainval(labels, trainval, validation)
     equal = copies.check_copies(first, paths, labels, numbers, where, published=False)
     groups = tuple(attributes.attribute_group(word) for word in words)
@@ -101,7 +103,8 @@ def _list_images(
     files = _by_class(found.paths, folder_of)
     names = tuple(name for name, images in files.items() if images)
     if not names:
-        raise InputError(f"{where}: no class folder with images ({', '.join(SUFFIXES)}) in {root}")
+        fault = f"no class folder with images ({', '.join(SUFFIXES)}) in {root}"
+        raise InputError("; ".join([f"{where}: {fault}", *found.notes])[:500])
     counts = [len(files[name]) for name in names]
     labels = np.repeat(np.arange(len(names)), counts)
     paths = [path for name in names for path in files[name]]

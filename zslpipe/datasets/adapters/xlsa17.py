@@ -15,7 +15,11 @@ from typing import Any, Literal
 import numpy as np
 
 from zslpipe.datasets.reading import attributes, copies, image_files, splits, turned
-from zslpipe.datasets.reading.class_names import class_vectors, labels_by_name
+from zslpipe.datasets.reading.class_names import (
+    class_vectors,
+    labels_by_name,
+    names_of_classes,
+)
 from zslpipe.datasets.reading.expected_sizes import (
     compare_with_expected,
     expected_sizes,
@@ -25,7 +29,7 @@ from zslpipe.datasets.reading.expected_sizes import (
 from zslpipe.datasets.reading.feature_files import read_image_list, read_pooled
 from zslpipe.datasets.reading.split_files import SplitFile, read_split_file
 from zslpipe.datasets.reading.stored_paths import on_disk
-from zslpipe.datasets.reading.text_files import existing_file, optional_path, read_lines
+from zslpipe.datasets.reading.text_files import existing_file, optional_path
 from zslpipe.formats.features import write_pooled_features
 from zslpipe.formats.index import OWN_SPLIT, Index, images_hash, read_index, write_index
 from zslpipe.machine.errors import InputError
@@ -104,7 +108,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
 def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
     """Return the index of what the files hold, before it is compared with published sizes."""
     split_file = read_split_file(existing_file(data_root, chosen.splits, where), chosen.protocol)
-    names, notes = _class_names(chosen, split_file, data_root)
+    names, notes = names_of_classes(split_file, optional_path(data_root, chosen.class_names))
     stored, labels = read_image_list(existing_file(data_root, chosen.features, where), len(names))
     root = optional_path(data_root, chosen.images)
     anchors = (chosen.anchor.strip("/"),) if chosen.anchor else image_files.ANCHORS
@@ -113,7 +117,7 @@ def _read(chosen: Settings, dataset: str, data_root: Path, where: str) -> Index:
     labels, joined = labels_by_name(labels, paths, names, where)
     pictures = _pictures(chosen, root, paths, data_root, where)
     first = copies.first_copies(root, paths, pictures.boxes)
-    division = _divide(chosen, split_file, labels, names, data_root, first)
+    division = _divide(chosen, split_file, labels, names, data_root, first, where)
     published = chosen.unseen_classes is None
     equal = copies.check_copies(first, paths, labels, division.numbers, where, published)
     further = {}
@@ -156,26 +160,6 @@ def _judged(index: Index, chosen: Settings) -> Index:
     return replace(index, notes=notes, protocol=protocol)
 
 
-def _class_names(
-    chosen: Settings, split_file: SplitFile, data_root: Path
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the class names in the split file's order, and a note where they come from
-    elsewhere.
-    """
-    count = len(split_file.class_names)
-    if any(split_file.class_names):
-        return split_file.class_names, ()
-    if chosen.class_names is None:
-        advice = "set 'class_names' to a list in the order of its columns"
-        note = f"{split_file.path.name} names no classes: numbered; {advice}"
-        return tuple(f"class {number + 1:03d}" for number in range(count)), (note,)
-    path = data_root / chosen.class_names
-    names = tuple(read_lines(path))
-    if len(names) != count:
-        raise InputError(f"{path}: {len(names)} class names, {split_file.path} has {count} classes")
-    return names, (f"class names from {path.name}",)
-
-
 def _divide(
     chosen: Settings,
     split_file: SplitFile,
@@ -183,6 +167,7 @@ def _divide(
     names: Sequence[str],
     data_root: Path,
     first: np.ndarray,
+    where: str,
 ) -> _Division:
     """Return the splits: the file's, or another one's where a list of unseen classes is given."""
     beyond = max(int(rows.max(initial=-1)) for rows in split_file.numbers.values())
@@ -191,7 +176,7 @@ def _divide(
         raise InputError(f"{split_file.path}: splits name image {beyond + 1}, {held}")
     if chosen.unseen_classes is not None:
         listed = data_root / chosen.unseen_classes
-        division = _divided_by(listed, chosen, labels, names, first)
+        division = _divided_by(listed, chosen, labels, names, first, where)
     else:
         division = _divided_as_given(split_file, labels, len(names))
     if "train" in division.numbers:
@@ -201,7 +186,9 @@ def _divide(
     if chosen.known_as is not None:
         count = expected_sizes(chosen.known_as).validation
     trainval = division.numbers["trainval"]
-    validation, note = splits.set_aside(labels, trainval, names, class_list, count, chosen.seed)
+    validation, note = splits.set_aside(
+        labels, trainval, names, class_list, count, chosen.seed, where=where
+    )
     divided = splits.divide_trainval(labels, trainval, validation)
     numbers = {**division.numbers, **divided}
     return _Division(numbers, division.unseen, validation, (*division.notes, note))
@@ -223,11 +210,12 @@ def _divided_by(
     labels: np.ndarray,
     names: Sequence[str],
     first: np.ndarray,
+    where: str,
 ) -> _Division:
     """Return other splits than the file's, after a list of unseen classes: no train, no val."""
     unseen = splits.read_class_list(class_list, names)
     share, seed = chosen.test_seen_fraction, chosen.seed
-    numbers = splits.split_by_classes(labels, names, unseen, share, seed, first)
+    numbers = splits.split_by_classes(labels, names, unseen, share, seed, first, where=where)
     listed = f"{unseen.sum()} unseen classes of {chosen.unseen_classes}"
     note = f"another split: {listed}, test_seen drawn with seed {seed}"
     return _Division(numbers, unseen, np.zeros(len(names), bool), (note,))

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from zslpipe.datasets.reading.text_files import read_lines
+from zslpipe.datasets.reading.text_files import check_folder, read_lines
 from zslpipe.folders import is_hidden
 from zslpipe.machine.errors import InputError
 from zslpipe.names import KnownNames, joined, readable, suggestion
 
 SHOWN = 3  # folders named in a message
+DEEPEST = 3  # folders (ours) between the image folder and the classes' that are looked through
 
 
 def class_folders(root: Path) -> list[str]:
@@ -37,11 +38,10 @@ def folders_by_class(root: Path, table: Mapping[str, object], where: str) -> dic
 
 
 def check_layout(root: Path, table: Mapping[str, object], words: Sequence[str], where: str) -> None:
-    """Raise InputError where the image folder is absent, holds the class folders a folder deeper
+    """Raise InputError where the image folder is absent, holds the class folders deeper down
     (``train/CLASS``), or the table has attributes in its rows and classes in its columns.
     """
-    if not root.is_dir():
-        raise InputError(f"{where}: image folder {root} does not exist")
+    check_folder(root, where)
     folders = class_folders(root)
     known, columns = KnownNames(table), KnownNames(words)
     if any(known.fitting(name) for name in folders):
@@ -49,17 +49,24 @@ def check_layout(root: Path, table: Mapping[str, object], words: Sequence[str], 
     if folders and all(columns.fitting(name) for name in folders):
         fault = "the table of attributes has classes in its columns"
         raise InputError(f"{where}: {fault}; write a row a class, a column an attribute")
-    deeper = [name for name in folders if _has_classes(root / name, known)]
+    deeper = _with_classes(root, known)
     if deeper:
-        told = f"class folders lie a folder deeper, in {', '.join(deeper[:SHOWN])}, not in {root}"
+        told = f"class folders lie deeper, in {', '.join(deeper[:SHOWN])}, not in {root}"
         advice = f"set 'images' to one of these (.../{root.name}/{deeper[0]}), or put all images"
         advice = f"{advice} of a class into one folder: the split is drawn here"
         raise InputError(f"{where}: {told}; {advice}")
 
 
-def _has_classes(folder: Path, known: KnownNames) -> bool:
-    """Return whether a folder holds one of a known class."""
-    return any(known.fitting(name) for name in class_folders(folder))
+def _with_classes(root: Path, known: KnownNames) -> list[str]:
+    """Return the folders nearest below ``root`` that hold one of a known class, relative to it."""
+    level = class_folders(root)
+    for _ in range(DEEPEST):
+        held = {folder: class_folders(root / folder) for folder in level}
+        found = [folder for folder in level if any(map(known.fitting, held[folder]))]
+        if found:
+            return found
+        level = [f"{folder}/{name}" for folder in level for name in held[folder]]
+    return []
 
 
 def check_listed(

@@ -9,8 +9,29 @@ import numpy as np
 
 from zslpipe.datasets.reading.matfile import class_rows, read_mat, required, texts
 from zslpipe.datasets.reading.split_files import SplitFile
+from zslpipe.datasets.reading.text_files import read_lines
 from zslpipe.machine.errors import InputError
 from zslpipe.names import KnownNames, joined
+
+
+def names_of_classes(
+    split_file: SplitFile, listed: Path | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the class names in the split file's order, and a note where they come from
+    elsewhere: from a list, one a line, or, without one, from their numbers.
+    """
+    count = len(split_file.class_names)
+    if any(split_file.class_names):
+        return split_file.class_names, ()
+    if listed is None:
+        advice = "set 'class_names' to a list in the order of its columns"
+        note = f"{split_file.path.name} names no classes: numbered; {advice}"
+        return tuple(f"class {number + 1:03d}" for number in range(count)), (note,)
+    names = tuple(read_lines(listed))
+    if len(names) != count:
+        told = f"{len(names)} class names, {split_file.path} has {count} classes"
+        raise InputError(f"{listed}: {told}")
+    return names, (f"class names from {listed.name}",)
 
 
 def labels_by_name(
@@ -21,8 +42,8 @@ def labels_by_name(
 
     Where every image lies in a folder that bears a class's name (joined as in
     :mod:`zslpipe.names`), that name decides, provided that each number stands for one name;
-    otherwise (aPY, FLO) the numbers are kept. Raises InputError
-    where a number stands for two names.
+    otherwise (aPY, FLO) the numbers are kept. Raises InputError where a number stands for two
+    names.
     """
     known = KnownNames(names)
     for folder_name in (_last_folder, _joined_folders):

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from zslpipe.datasets.reading.spreadsheets import decimal_mark, read_spreadsheet
-from zslpipe.datasets.reading.text_files import read_lines
+from zslpipe.datasets.reading.text_files import check_folder, read_lines
 from zslpipe.machine.errors import InputError
 from zslpipe.names import KnownNames, same_form
 from zslpipe.pictures import FAULTS, fault, measure
@@ -78,8 +78,7 @@ def measure_images(root: Path, paths: Sequence[str], where: str) -> tuple[np.nda
     Raises InputError with the first five names and the count where files are missing, or, with the
     reasons, are no images.
     """
-    if not root.is_dir():
-        raise InputError(f"{where}: image folder {root} does not exist")
+    check_folder(root, where)
     found: dict[str, tuple[tuple[int, int], int]] = {}
     missing, unreadable = [], []
     for path in dict.fromkeys(paths):

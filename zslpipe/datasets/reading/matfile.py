@@ -16,7 +16,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
-from zslpipe.datasets.reading.matlab5 import check_structure, variable_names
+from zslpipe.datasets.reading.matlab5 import Unusual, check_structure, variable_names
 from zslpipe.datasets.reading.matlab73 import held_names, read_arrays
 from zslpipe.first_bytes import container_of
 from zslpipe.machine.errors import InputError, nearest, one_line
@@ -48,7 +48,7 @@ def read_mat(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
     columns).
 
     Cell arrays and character arrays come as one-dimensional object arrays of str. Raises InputError
-    where the file is absent, or no readable .mat file.
+    where the file is absent, no readable .mat file, or a variable of a form that is not read.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -59,6 +59,9 @@ def read_mat(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
     try:
         read = read_arrays(path, names) if h5py.is_hdf5(path) else _read_version_5(path, names)
         return {name: _tidy(value) for name, value in read.items()}
+    except Unusual as error:
+        name, what = error.args
+        raise InputError(f"{path}: {name} is {what}{_expected(name)}") from None
     except UNREADABLE as error:
         raise InputError(
             f"{path}: not a readable .mat file, cut off or something else ({one_line(error)})"
@@ -76,7 +79,7 @@ def _read_version_5(path: Path, names: list[str]) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         found = scipy.io.loadmat(path, variable_names=[struct] if struct else names)
     if struct:
-        found = _fields(found[struct])
+        found = _fields(found[struct], struct)
     return {name: found[name] for name in names if name in found}
 
 
@@ -89,10 +92,15 @@ def _struct_of_all(held: Mapping[str, bool], names: Iterable[str]) -> str:
     return structs[0] if alone else ""
 
 
-def _fields(struct: np.ndarray) -> dict[str, Any]:
-    """Return the fields of a struct of one element; raises ValueError where it has several."""
+def _expected(name: str) -> str:
+    """Return what a variable has to be, in words, "" where the field has no such variable."""
+    return f"; expected {name} ({EXPECTED[name]})" if name in EXPECTED else ""
+
+
+def _fields(struct: np.ndarray, name: str) -> dict[str, Any]:
+    """Return the fields of a struct of one element; raises Unusual where it has several."""
     if struct.size != 1 or struct.dtype.names is None:
-        raise ValueError(f"a struct array of {struct.size} elements, one expected")
+        raise Unusual(name, f"a struct array of {struct.size} elements, one expected")
     element = struct.ravel()[0]
     return {name: element[name] for name in struct.dtype.names}
 
@@ -163,6 +171,9 @@ def zero_based(value: np.ndarray, name: str, path: Path) -> np.ndarray:
     if not (np.array_equal(value, np.round(value)) and np.isfinite(value).all()):
         raise InputError(f"{path}: {name} holds numbers that are not whole")
     numbers = value.ravel().astype(np.int64)
+    if {*numbers.tolist()} == {0, 1}:
+        found = f"{name} holds 0 and 1 alone, such as a mask"
+        raise InputError(f"{path}: {found}; numbers from 1 expected, MATLAB's find(...) gives them")
     if len(numbers) and numbers.min() < 1:
         found = f"{(numbers < 1).sum()} numbers below 1, smallest {numbers.min()}"
         raise InputError(f"{path}: {name} holds {found}; numbers must count from 1")

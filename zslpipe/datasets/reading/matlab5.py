@@ -23,6 +23,12 @@ CHARACTERS = {16: 1, 17: 2, 18: 4}
 NAMED_WITHIN = 512  # bytes of an element within which its name lies
 
 
+class Unusual(ValueError):
+    """A variable that is whole and not of a form that is read: its name, "" where that is not
+    known, and what it is.
+    """
+
+
 def check_structure(path: Path, names: Collection[str]) -> None:
     """Raise ValueError unless the file's elements, and inside them those of the named variables,
     are well-formed.
@@ -76,15 +82,18 @@ def _check_variable(
     data: mmap.mmap, kind: int, body: slice, order: str, names: Collection[str]
 ) -> None:
     """Raise ValueError where a top-level element is no matrix, or is a named one and not
-    well-formed.
+    well-formed; Unusual where it is of a class that is not read.
     """
-    if kind == COMPRESSED:
-        if _name(_beginning(data, kind, body), order) in names:
+    name = _name(_beginning(data, kind, body), order) if kind in (COMPRESSED, MATRIX) else ""
+    try:
+        if kind == COMPRESSED and name in names:
             whole = zlib.decompress(data[body])
             for inner, part in _elements(whole, 0, len(whole), order):
                 _check_matrix(whole, inner, part, order)
-    elif kind != MATRIX or _name(_beginning(data, kind, body), order) in names:
-        _check_matrix(data, kind, body, order)
+        elif kind != COMPRESSED and (not name or name in names):
+            _check_matrix(data, kind, body, order)
+    except Unusual as error:
+        raise Unusual(name, error.args[1]) from None
 
 
 def _name(matrix: bytes, order: str) -> str:
@@ -144,7 +153,8 @@ def _check_matrix(data: bytes | mmap.mmap, kind: int, body: slice, order: str) -
     elif flags & 0xFF == SPARSE and not flags & 0x800:
         _check_sparse(parts[3:])
     elif not 4 <= flags & 0xFF <= 15 or flags & 0x800:
-        raise ValueError("a variable of a class that splits and features do not have")
+        what = "complex, or an object of MATLAB's; convert it with real, cellstr or table2array"
+        raise Unusual("", what)
     else:
         _check_numbers(parts[3:], count, text=flags & 0xFF == 4)
 

@@ -13,6 +13,8 @@ import h5py
 import numpy as np
 import scipy.sparse
 
+from zslpipe.datasets.reading.matlab5 import Unusual
+
 MATLAB_CLASS, MATLAB_SPARSE = "MATLAB_class", "MATLAB_sparse"
 # Groups in which MATLAB keeps what its cells, and its objects, refer to.
 INTERNAL = ("#refs#", "#subsystem#")
@@ -44,7 +46,7 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
     """Return those of the named variables that the file, or its one struct where none lies beside
     it, holds, in MATLAB's shape.
 
-    Raises what h5py does on damage, and ValueError for what is no array and no text.
+    Raises what h5py does on damage, and Unusual for what is no array and no text.
     """
     with h5py.File(path) as file:
         held = _held(file)
@@ -52,15 +54,25 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
         place: h5py.Group = file
         if len(structs) == 1 and not any(name in held for name in names):
             place = file[structs[0]]
-        return {name: _array(file, place[name]) for name in names if name in place}
+        return {name: _named(file, place, name) for name in names if name in place}
+
+
+def _named(file: h5py.File, place: h5py.Group, name: str) -> np.ndarray:
+    """Return one variable by its name, which Unusual tells."""
+    try:
+        return _array(file, place[name])
+    except Unusual as error:
+        raise Unusual(name, error.args[1]) from None
 
 
 def _array(file: h5py.File, value: object) -> np.ndarray:
-    """Return one variable; raises ValueError where it is a struct, or text that is no text."""
+    """Return one variable; raises Unusual where it is a struct, a class of MATLAB's or has no first
+    axis, ValueError where it is text that is no text.
+    """
     if isinstance(value, h5py.Group) and MATLAB_SPARSE in value.attrs:
         return _full(value)
     if not isinstance(value, h5py.Dataset):
-        raise ValueError(f"a {type(value).__name__.lower()} where an array is expected")
+        raise Unusual("", f"a {type(value).__name__.lower()} where an array is expected")
     if h5py.check_ref_dtype(value.dtype) is not None:
         cells = [_array(file, file[reference]) for reference in value[()].T.ravel()]
         return np.array([_unwrapped(cell) for cell in cells], dtype=object)
@@ -73,12 +85,12 @@ def _array(file: h5py.File, value: object) -> np.ndarray:
     array = np.asarray(value[()]).T
     if not kind and array.ndim == 2 and 1 < array.shape[0] == array.shape[1]:
         shape = f"{array.shape[0]} x {array.shape[1]}, not written by MATLAB"
-        raise ValueError(f"{value.name} is {shape}: which axis is which? use scipy.io.savemat")
+        raise Unusual("", f"{shape}: which axis is which? use scipy.io.savemat")
     if kind == "char":
         rows = [_characters(row) for row in np.atleast_2d(array)]
         return np.array(rows, dtype=object)
     if kind in ("string", "table", "categorical"):
-        raise ValueError(f"MATLAB's class {kind}; convert it with cellstr or table2array")
+        raise Unusual("", f"of MATLAB's class {kind}; convert it with cellstr or table2array")
     return array
 
 

@@ -13,7 +13,9 @@ from zslpipe.names import KnownNames
 VALIDATION_FRACTION = 0.2
 
 
-def choose_validation(names: Sequence[str], seen: np.ndarray, count: int, seed: int) -> np.ndarray:
+def choose_validation(
+    names: Sequence[str], seen: np.ndarray, count: int, seed: int, *, where: str
+) -> np.ndarray:
     """Return a (class) mask of ``count`` seen classes drawn by name, so that the order of classes
     has no say.
 
@@ -22,7 +24,7 @@ def choose_validation(names: Sequence[str], seen: np.ndarray, count: int, seed: 
     candidates = sorted((name, number) for number, name in enumerate(names) if seen[number])
     if not 0 < count < len(candidates):
         asked = f"{count} validation classes asked of {len(candidates)} seen classes"
-        raise InputError(f"{asked}; at least one must train")
+        raise InputError(f"{where}: {asked}; at least one must train")
     drawn = np.random.default_rng(seed).permutation(len(candidates))[:count]
     mask = np.zeros(len(names), bool)
     mask[[candidates[position][1] for position in drawn]] = True
@@ -46,6 +48,8 @@ def set_aside(
     class_list: Path | None,
     count: int | None,
     seed: int,
+    *,
+    where: str,
 ) -> tuple[np.ndarray, str]:
     """Return a (class) mask of validation classes among those of ``trainval``, and a note that says
     which way.
@@ -55,7 +59,8 @@ def set_aside(
     """
     seen = np.isin(np.arange(len(names)), labels[trainval])
     if seen.sum() < 2:
-        raise InputError(f"{seen.sum()} seen classes have images to train on; two are needed")
+        fault = f"{seen.sum()} seen classes have images to train on; two are needed"
+        raise InputError(f"{where}: {fault}, one of them may be for validation")
     if class_list is not None:
         mask = read_class_list(class_list, names)
         if (mask & ~seen).any():
@@ -64,7 +69,7 @@ def set_aside(
         return mask, f"{mask.sum()} validation classes from {class_list.name}"
     if count is None:
         count = max(1, round(VALIDATION_FRACTION * int(seen.sum())))
-    mask = choose_validation(names, seen, count, seed)
+    mask = choose_validation(names, seen, count, seed, where=where)
     return mask, f"{count} validation classes drawn with seed {seed}"
 
 
@@ -75,6 +80,8 @@ def split_by_classes(
     test_seen_fraction: float,
     seed: int,
     first: np.ndarray | None = None,
+    *,
+    where: str,
 ) -> dict[str, np.ndarray]:
     """Return trainval, test_seen and test_unseen for a (class) mask of unseen classes.
 
@@ -85,11 +92,11 @@ def split_by_classes(
     """
     if not 0 < test_seen_fraction < 1:
         raise InputError(
-            f"test_seen_fraction {test_seen_fraction}: a number between 0 and 1 expected"
+            f"{where}: test_seen_fraction {test_seen_fraction}: a number between 0 and 1 expected"
         )
     if unseen.all() or not unseen.any():
         counted = f"{unseen.sum()} of {len(unseen)} classes are unseen"
-        raise InputError(f"{counted}; some of either kind are needed")
+        raise InputError(f"{where}: {counted}; some of either kind are needed")
     random = np.random.default_rng(seed)
     trainval, test_seen = [], []
     # By name, so that the order of classes has no say.
@@ -104,7 +111,7 @@ def split_by_classes(
         trainval.append(images[~drawn])
     if not any(map(len, test_seen)):
         fault = "no seen class has two images: none can be set aside for test_seen"
-        raise InputError(f"{fault}; give seen classes a second image")
+        raise InputError(f"{where}: {fault}; give seen classes a second image")
     splits = {
         "trainval": np.sort(np.concatenate(trainval)),
         "test_seen": np.sort(np.concatenate(test_seen)),

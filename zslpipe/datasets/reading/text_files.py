@@ -27,6 +27,15 @@ def existing_file(data_root: Path, name: str, where: str) -> Path:
     return path
 
 
+def check_folder(root: Path, where: str) -> None:
+    """Raise InputError unless ``root`` is a folder of images."""
+    if root.is_file():
+        advice = "give the folder, or unpack it where it is an archive"
+        raise InputError(f"{where}: image folder {root} is a file; {advice}")
+    if not root.is_dir():
+        raise InputError(f"{where}: image folder {root} does not exist")
+
+
 def optional_path(data_root: Path, name: str | None) -> Path | None:
     """Return ``data_root / name``, None where there is no name; whether anything lies there is for
     its reader to say.
