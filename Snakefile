@@ -14,9 +14,9 @@ sys.path.insert(0, workflow.basedir)
 
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
-from zslpipe.study.copied import refuse_copied
+from zslpipe.study.copied import made_here
 from zslpipe.study.partial import clear_partial, write_partial
-from zslpipe.study.paths import braced, check_checkout, watched
+from zslpipe.study.paths import braced, check_checkout, is_settled, watched
 from zslpipe.study.study import Study, alternatives
 from zslpipe.study.targets import PICTURED_IMAGES
 from zslpipe.study.yaml_files import check_yaml

@@ -5,17 +5,6 @@
 # nothing else, neither parameters nor whether the output is there.
 
 
-def settled(made, sources, others=()):
-    """Return ``sources`` as ancient where ``made`` is there and no older than ``others``."""
-    there = Path(made).is_file()
-    newest = max(
-        (Path(other).stat().st_mtime for other in others if Path(other).is_file()), default=0
-    )
-    if there and Path(made).stat().st_mtime >= newest:
-        return ancient(sources)
-    return sources
-
-
 rule specify_backbone:
     output:
         paths.backbone_settings,
@@ -57,8 +46,10 @@ rule specify_features:
 rule pretrain:
     input:
         paths.backbone_settings,
-        images=lambda wildcards: settled(
-            paths.backbone.format(**wildcards), paths.auxiliary.format(**wildcards)
+        images=lambda wildcards: (
+            ancient(paths.auxiliary.format(**wildcards))
+            if is_settled(paths.backbone.format(**wildcards))
+            else paths.auxiliary.format(**wildcards)
         ),
     output:
         paths.backbone,
@@ -81,10 +72,13 @@ rule extract:
         weights=lambda wildcards: watched(
             study.extractors.weights_file(wildcards.dataset, wildcards.extractor)
         ),
-        index=lambda wildcards: settled(
-            paths.features.format(**wildcards),
-            paths.index.format(**wildcards),
-            study.extractors.weights_file(wildcards.dataset, wildcards.extractor),
+        index=lambda wildcards: (
+            ancient(paths.index.format(**wildcards))
+            if is_settled(
+                paths.features.format(**wildcards),
+                study.extractors.weights_file(wildcards.dataset, wildcards.extractor),
+            )
+            else paths.index.format(**wildcards)
         ),
     output:
         paths.features,

@@ -1,14 +1,11 @@
 # Tables and figures: from score matrices and histories alone.
 
 
-def rows_made_here(wildcards):
-    refuse_copied(study.results.rows, lambda name: workflow.persistence.metadata(IOFile(name)))
-    return study.results.tabled
-
-
 rule tables:
     input:
-        rows_made_here,
+        lambda wildcards: made_here(
+            study.results, lambda name: workflow.persistence.metadata(IOFile(name))
+        ),
     output:
         report(f"{paths.tables}/main.csv", caption="../report/table.rst", category="Tables"),
         f"{paths.tables}/main.md",

@@ -89,6 +89,13 @@ def braced(paths: Iterable[str]) -> str:
     return canonical(told) if told else ""
 
 
+def is_settled(made: str, others: Iterable[str] = ()) -> bool:
+    """Return whether the file ``made`` is there and no older than any of ``others``."""
+    path = Path(made)
+    times = [Path(other).stat().st_mtime for other in others if Path(other).is_file()]
+    return path.is_file() and path.stat().st_mtime >= max(times, default=0.0)
+
+
 def check_checkout(*folders: Path) -> None:
     """Raise InputError for a folder that the workflow cannot stand in: Snakemake takes a brace, in
     the path of its own locks too, for the beginning of a wildcard, and PYTHONPATH is cut at a
