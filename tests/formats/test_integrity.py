@@ -87,8 +87,10 @@ KINDS = {name: (file[0], file[1]) for name, file in FILES.items()} | FURTHER
 WITHOUT_SEAL = "attention"  # its made-up file was changed in place
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("has_seal", [True, False])
+# Of HDF5 files the seal is needed: damaged bytes can keep the library in an endless loop.
+@pytest.mark.parametrize(
+    ("kind", "has_seal"), [*((kind, True) for kind in KINDS), ("weights", False)]
+)
 def test_a_flipped_byte_is_one_line_or_changes_nothing(tmp_path, kind, has_seal):
     write, read = KINDS[kind]
     path = tmp_path / "x.h5"

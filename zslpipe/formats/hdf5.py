@@ -5,6 +5,7 @@ which every reading checks first. A file without one, written by another program
 by h5py, is read as it is.
 """
 
+import fcntl
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,12 +111,19 @@ def read_any_hdf5(
                 found = container_of(path) or "no HDF5 file"
                 raise InputError(f"{path}: {found}, expected {kind}; name another file")
             raise KeyError("it is no HDF5 file, or its beginning is damaged")
-        # Opened first: a lock of another process is no damage.
+        _check_free(path)
+        # Before HDF5 looks at it: damaged bytes can keep the library in an endless loop.
+        check_seal(path)
         with h5py.File(path) as file:
-            check_seal(path)
             return read(file)
 
     return read_complete(path, opened, kind, writer, DAMAGE)
+
+
+def _check_free(path: Path) -> None:
+    """Raise BlockingIOError where another process has locked a file, which is no damage."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _is_true(value: object) -> bool:
