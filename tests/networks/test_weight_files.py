@@ -3,7 +3,12 @@ not fit is refused with names of both sides.
 """
 
 import argparse
+import datetime
 import logging
+import os
+import pathlib
+import pickle
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -64,6 +69,26 @@ WRAPPED = {
     "averaged beside plain": lambda state: {"model": OTHER, "ema": state},
     "averaged under a prefix": lambda state: {**under("net.", OTHER), **under("ema_net.", state)},
     "a checkpoint in a checkpoint": lambda state: {"checkpoint": {"model": under("trunk.", state)}},
+    "sharded, and checkpointed": lambda state: {
+        name.replace(".", "._fsdp_wrapped_module._checkpoint_wrapped_module.", 1): value
+        for name, value in state.items()
+    },
+    "averaged by torch": lambda state: {
+        "model": OTHER,
+        "swa_model": {**under("module.", state), "n_averaged": torch.tensor(3)},
+    },
+    "keys with dots, deep": lambda state: {"a.b": {"c.d": {"e": {"f.g": state}}}},
+    "in a tuple": lambda state: (state, {"epoch": 3}),
+    "arrays of numpy": lambda state: {
+        "model": {name: value.numpy() for name, value in state.items()}
+    },
+    "beside what trainings leave": lambda state: {
+        "state_dict": state,
+        "mean": np.zeros(3),
+        "when": datetime.datetime(2020, 1, 1),
+        "args": argparse.Namespace(output=pathlib.PosixPath("x")),
+        "history": defaultdict(list),
+    },
     "self-supervised": lambda state: under("module.encoder_q.", {**state, **HEAD}),
     "older than counts of batches": lambda state: {
         name: value for name, value in state.items() if not name.endswith("tracked")
@@ -94,6 +119,71 @@ def test_safetensors_are_read(tmp_path):
     (tmp_path / "y.safetensors").write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match=r"y\.safetensors cannot be read \(cut off, or no file"):
         read_weights(tmp_path / "y.safetensors", state, "a network")
+
+
+def test_a_file_is_what_its_bytes_are_whatever_its_name(tmp_path):
+    state = small()
+    save_file(state, tmp_path / "x.pt")
+    save_file(state, tmp_path / "X.SAFETENSORS")
+    torch.save(state, tmp_path / "y.safetensors")
+    for path in tmp_path.iterdir():
+        found = read_weights(path, state, "a network")
+        assert all(torch.equal(found[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "told"),
+    [
+        (b"", "it is empty"),
+        (b"<!DOCTYPE html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid x", "a pointer of git-lfs"),
+        (b"\x1f\x8b\x08", "compressed (gzip): unpack it"),
+        (b"\x89HDF\r\n\x1a\n", "it is an HDF5 file (of Keras?)"),
+        (b'{"weight_map": {}}', "it is JSON"),
+        (pickle.dumps({"model": {}}), "a pickle that torch.save did not write"),
+    ],
+)
+def test_what_is_no_file_of_weights_is_told_by_what_it_is(tmp_path, beginning, told):
+    (tmp_path / "x.pt").write_bytes(beginning)
+    assert told in refused(tmp_path / "x.pt")
+
+
+def test_a_folder_is_told(tmp_path):
+    assert refused(tmp_path).endswith("is a folder; name a file in it")
+
+
+def test_a_flipped_byte_of_somebodys_weights_is_told(tmp_path):
+    state, path = small(), tmp_path / "x.pt"
+    torch.save(state, path)
+    data = bytearray(path.read_bytes())
+    data[data.index(state["0.weight"].numpy().tobytes()) + 9] ^= 1
+    path.write_bytes(data)
+    assert "in it is damaged: not what was written (CRC-32); take another copy" in refused(path)
+
+
+def test_quantised_weights_and_nan_are_refused(tmp_path):
+    path = tmp_path / "x.pt"
+    torch.save({name: value.to(torch.int8) for name, value in small().items()}, path)
+    assert "first 0.weight 4x3x3x3: the file has 4x3x3x3 of torch.int8" in refused(path)
+    torch.save({**small(), "1.bias": torch.full((4,), torch.nan)}, path)
+    assert refused(path).endswith("1.bias holds nan or infinity; take another file")
+
+
+class Harmful:
+    """What a pickle may hold: a command that loading it runs."""
+
+    def __reduce__(self):
+        return os.system, ("exit 1",)
+
+
+def test_no_foreign_code_is_run(tmp_path, monkeypatch):
+    torch.save({"state_dict": small(), "x": Harmful()}, tmp_path / "x.pt")
+    torch.save({"state_dict": small(), "x": defaultdict(list, a=[1])}, tmp_path / "y.pt")
+    run: list[str] = []
+    monkeypatch.setattr(os, "system", run.append)
+    assert "which could run foreign code and is not loaded" in refused(tmp_path / "x.pt")
+    assert "it holds more than tensors, which is not loaded" in refused(tmp_path / "y.pt")
+    assert run == []
 
 
 def test_old_files_of_densenet_are_read(tmp_path):

@@ -2,18 +2,23 @@
 its names is seen through, and of what a network needs nothing may be missing.
 
 Wrappers are dictionaries (``{"state_dict": ...}``, Lightning's, timm's), prefixes stand before
-every name (``backbone.``, ``model.``, ``ema.``), ``module.`` (DataParallel) and ``_orig_mod.``
-(torch.compile) anywhere in one. No foreign object is ever unpickled.
+every name (``backbone.``, ``model.``, ``ema.``), ``module.`` (DataParallel), ``_orig_mod.``
+(torch.compile) and what FSDP and checkpointing wrap anywhere in one. What a file is, is read from
+its bytes, not from its name. No foreign object is ever unpickled.
 """
 
 import argparse
+import datetime
 import logging
+import pathlib
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import torch
@@ -22,34 +27,47 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.seals import check_seal
+from zslpipe.machine.seals import check_seal, check_zip
 
 logger = logging.getLogger(__name__)
 
 State = Mapping[str, Tensor]
 
-# Parts of a name that tools put anywhere in it: of DataParallel, of torch.compile.
-PUT_IN = {"module", "_orig_mod"}
+# Parts of a name that tools put anywhere in it: of DataParallel, of torch.compile, of
+# FullyShardedDataParallel and of activation checkpointing (torch.distributed).
+PUT_IN = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 # torchvision's files of DenseNet name layers as Python before 3.6 allowed (its
 # models.densenet._load_state_dict).
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.")
-# Averaged weights go before plain ones (timm.models.load_state_dict).
-AVERAGED = re.compile(r"(^|[._])ema")
+# Averaged weights go before plain ones (timm.models.load_state_dict; torch's are called swa).
+AVERAGED = re.compile(r"(^|[._])(ema|swa)(?![a-z])")
 # Counts that no evaluation reads; files older than torch 0.4.1 have none.
 COUNTS = "num_batches_tracked"
-# Dictionaries in dictionaries that are looked into (ours: {"checkpoint": {"model": {...}}}).
-DEPTH = 3
+# Dictionaries and lists in one another that are looked into (ours, two more than any seen:
+# {"checkpoint": {"model": {...}}}).
+DEPTH = 5
 # Names of either side that a refusal shows (ours).
 SHOWN = 3
-# Beside tensors, what a training leaves in its file: options, and numbers of numpy (loss,
-# accuracy), under numpy's names before and since version 2.
+# Beside tensors, what a training leaves in its file: options, times, and numbers and arrays of
+# numpy (loss, accuracy, weights), under numpy's names before and since version 2.
+NUMBERS = ("float64", "float32", "float16", "int64", "int32", "uint8", "bool")
+SCALAR, ARRAY = np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]
 HARMLESS: list[Any] = [
-    argparse.Namespace,
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
-    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
-    (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
+    *(argparse.Namespace, pathlib.PosixPath, datetime.datetime, datetime.timedelta),
+    *(defaultdict, dict, list, int, float, np.dtype, np.ndarray),
+    *(type(np.dtype(kind)) for kind in NUMBERS),
+    *((SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((ARRAY, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
 ]
+# How files begin that are no weights but are named so (bytes of a dump, a page, a pointer).
+BEGINNINGS = {
+    b"\x89HDF": "it is an HDF5 file (of Keras?)",
+    b"version https://git-lfs": "it is a pointer of git-lfs: run git lfs pull",
+    b"\x1f\x8b": "it is compressed (gzip): unpack it",
+    b"<": "it is a web page: the download did not work",
+    b"{": "it is JSON",
+    b"\x80": "it is a pickle that torch.save did not write, or is cut off",
+}
 UNSAFE = re.compile(r"Unsupported (?:global|class|operand)[^.]*?: GLOBAL ([\w.]+)|GLOBAL ([\w.]+)")
 
 
@@ -71,7 +89,7 @@ def read_weights(path: Path, expected: State, network: str) -> dict[str, Tensor]
     """Return the tensors of a file by the names of ``expected``, whatever lies around them.
 
     Raises InputError where the file is absent, damaged, or more than tensors; where something that
-    ``network`` needs is missing or of another shape; where two networks fit.
+    ``network`` needs is missing, of another shape or not finite; where two networks fit.
     """
     parts = list(_dictionaries(_content(path), ""))
     if not parts:
@@ -88,58 +106,104 @@ def read_weights(path: Path, expected: State, network: str) -> dict[str, Tensor]
         raise InputError(f"weights file {path} holds several networks that fit: {names}; save one")
     if chosen.place or chosen.prefix:
         logger.info("weights %s: taken from %s", path, chosen.name)
-    return {name: chosen.state[name] for name in expected if name in chosen.state}
+    found = {name: chosen.state[name] for name in expected if name in chosen.state}
+    for name, value in found.items():
+        if not value.isfinite().all():
+            raise InputError(
+                f"weights file {path}: {name} holds nan or infinity; take another file"
+            )
+    return found
 
 
 def _content(path: Path) -> Any:
     """Return what a file holds, on the CPU; InputError where it cannot be read."""
     if not path.is_file():
-        raise InputError(f"weights file {path} does not exist")
-    _check_seal(path)
+        what = "is a folder; name a file in it" if path.is_dir() else "does not exist"
+        raise InputError(f"weights file {path} {what}")
+    _check_bytes(path)
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             return load_file(path)
-        with torch.serialization.safe_globals(HARMLESS):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        # Of an open file: by the name *.safetensors torch would take it for one. It warns of a
+        # pickle that it then refuses.
+        with torch.serialization.safe_globals(HARMLESS), path.open("rb") as file, catch_warnings():
+            simplefilter("ignore", UserWarning)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         if error.errno is not None:
             raise
-        reason = "cut off, or no file of weights"
+        reason = _kind_of(path)
     except (RuntimeError, EOFError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
-        reason = _reason(str(error))
+        reason = _reason(str(error)) or _kind_of(path)
     raise InputError(f"weights file {path} cannot be read ({reason}); save network.state_dict()")
 
 
-def _check_seal(path: Path) -> None:
-    """Raise InputError where a file has the seal of the demo's backbone and is damaged."""
+def _check_bytes(path: Path) -> None:
+    """Raise InputError where a file has the seal of the demo's backbone and is damaged, and where
+    one of somebody's has other bytes than its zip file has checksums of.
+    """
     try:
         check_seal(path)
     except ValueError as error:
         again = "delete it and run again: the rule 'pretrain' makes it again"
         raise InputError(f"weights file {path}: {error}; {again}") from None
+    try:
+        check_zip(path)
+    except ValueError as error:
+        raise InputError(f"weights file {path}: {error}; take another copy") from None
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Return whether a file is of safetensors, whatever its name: the length of its header (8
+    bytes), which is JSON.
+    """
+    with path.open("rb") as file:
+        beginning = file.read(9)
+    length = int.from_bytes(beginning[:8], "little")
+    return beginning[8:] == b"{" and 0 < length < path.stat().st_size
+
+
+def _kind_of(path: Path) -> str:
+    """Return what a file that is not loaded seems to be."""
+    with path.open("rb") as file:
+        beginning = file.read(64).lstrip()
+    for known, kind in BEGINNINGS.items():
+        if beginning.startswith(known):
+            return kind
+    return "cut off, or no file of weights" if beginning else "it is empty"
 
 
 def _reason(said: str) -> str:
-    """Return why torch does not load a file, in a few words."""
+    """Return why torch does not load a file, in a few words; "" where it does not tell."""
     unsafe = UNSAFE.search(said)
     if unsafe:
         kind = unsafe[1] or unsafe[2]
         return f"it holds a {kind} beside tensors, which could run foreign code and is not loaded"
     if "TorchScript" in said:
         return "it is a TorchScript archive"
-    return "cut off, or no file of weights"
+    if "Can only" in said:  # fill a dictionary or list of a kind of its own
+        return "it holds more than tensors, which is not loaded"
+    return ""
 
 
-def _dictionaries(content: Any, place: str) -> Iterator[tuple[str, State]]:
-    """Yield every dictionary that holds tensors, with the keys that lead to it."""
-    if not isinstance(content, Mapping):
+def _dictionaries(content: Any, place: str, depth: int = 0) -> Iterator[tuple[str, State]]:
+    """Yield every dictionary that holds tensors, or arrays of numbers, with the keys that lead to
+    it.
+    """
+    if isinstance(content, Sequence) and not isinstance(content, str | bytes):
+        content = dict(enumerate(content))
+    elif not isinstance(content, Mapping):
         return
-    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    tensors = {}
+    for key, value in content.items():
+        is_array = isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
+        if isinstance(key, str) and (is_array or isinstance(value, Tensor)):
+            tensors[key] = torch.as_tensor(value)
     if tensors:
         yield place, tensors
-    if place.count(".") + 1 < DEPTH:
+    if depth + 1 < DEPTH:
         for key, value in content.items():
-            yield from _dictionaries(value, f"{place}.{key}" if place else str(key))
+            yield from _dictionaries(value, f"{place}.{key}" if place else str(key), depth + 1)
 
 
 def _candidates(place: str, part: State, expected: State) -> Iterator[Found]:
@@ -159,14 +223,23 @@ def _plain(name: str) -> str:
 
 
 def _misfits(state: State, expected: State, needed: set[str]) -> list[str]:
-    """Return the needed names that a state lacks or has in another shape, in order."""
+    """Return the needed names that a state lacks or has in another shape or kind of number, in
+    order.
+    """
     wrong = []
     for name in expected:
         found = state.get(name)
-        fits = found is not None and found.shape == expected[name].shape
+        fits = found is not None and _numbers(found) == _numbers(expected[name])
         if not fits and (name in needed or found is not None):
             wrong.append(name)
     return wrong
+
+
+def _numbers(tensor: Tensor) -> tuple[torch.Size, bool, bool]:
+    """Return what has to be the same of two tensors: shape, and whether they hold floating or
+    complex numbers; quantised weights are neither.
+    """
+    return tensor.shape, tensor.is_floating_point(), tensor.is_complex()
 
 
 def _misfit(
@@ -187,7 +260,8 @@ def _misfit(
     wrong = _misfits(nearest.state, expected, needed)
     first = f"first {wrong[0]} {_shape(expected[wrong[0]])}"
     found = nearest.state.get(wrong[0])
-    has = "absent" if found is None else f"the file has {_shape(found)}"
+    of_type = "" if found is None or found.is_floating_point() else f" of {found.dtype}"
+    has = "absent" if found is None else f"the file has {_shape(found)}{of_type}"
     return InputError(
         f"weights {path} do not fit {network}: {len(wrong)} of {len(expected)} tensors missing or "
         f"of another shape, {first}: {has}; the file has {_first(nearest.state)}"

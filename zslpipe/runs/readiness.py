@@ -12,6 +12,7 @@ from zslpipe.formats.index import Index, read_index
 from zslpipe.formats.verification import check_weights_file
 from zslpipe.formats.words import read_words
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.seals import check_zip
 
 SHOWN = 3  # images named in a message
 
@@ -33,11 +34,24 @@ def check_inputs(
     if words is not None:
         read_words(words)
     if trunk is not None:
-        check_weights_file(trunk)
+        _check_weights(trunk, trunk == index_path.parent / "backbone.pt")
     if features is not None:
         _check_features(spec, index, features)
     elif spec["input"] == "images":
         _check_images_are_there(index, images)
+
+
+def _check_weights(path: Path, is_own: bool) -> None:
+    """Raise InputError where a file of weights is damaged. The user's may be of any tool's kind,
+    which the training reads: of it the checksums are compared that it has.
+    """
+    if is_own:
+        check_weights_file(path)
+        return
+    try:
+        check_zip(path)
+    except ValueError as error:
+        raise InputError(f"weights file {path}: {error}; take another copy") from None
 
 
 def _check_features(spec: Mapping[str, Any], index: Index, path: Path) -> None:
