@@ -123,7 +123,10 @@ def _said(fault: ErrorDetails, whole: type) -> str:
     if len(shown) > SHOWN:
         shown = f"{shown[:SHOWN]}..."
     if value is None:
-        return "nothing is written behind it; give a value, or leave the key out"
+        return (
+            "nothing is written behind it; give a value, or leave the key out (YAML reads ~ and "
+            "null as nothing)"
+        )
     if kind == "value_error":
         return str(context["error"]) if isinstance(value, dict) else f"{shown} {context['error']}"
     if kind == "literal_error":
@@ -140,6 +143,9 @@ def _said(fault: ErrorDetails, whole: type) -> str:
         return f"{shown} is too short; give at least {context['min_length']}"
     if kind in EXPECTED:
         expected, advice = EXPECTED[kind]
+        examples = schema_of(_held(whole, fault["loc"][1:])).get("examples")
+        if kind == "string_type" and examples:
+            return f"{shown} is not {expected}; write a text such as {', '.join(examples)}"
         return f"{shown} is not {expected}{_hint(value, kind) or f'; {advice}'}"
     return f"{shown}: {fault['msg']}"
 

@@ -57,6 +57,31 @@ def test_a_mistake_is_named_with_file_and_line(text: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "a:[0]\nb: 1\n",
+            "line 2: no YAML: mapping values are not allowed here; quote a text with a",
+        ),
+        ("a: [0, 1\nb: 2\n", "(while parsing a flow sequence that begins in line 1)"),
+        ("a: 1\nb: 'x\nc: 3\n", "(while scanning a quoted scalar that begins in line 2)"),
+        (
+            "a: {b: 8,5}\n",
+            'reads the key 5 as a number; quote it: "5" (or write a decimal point, no',
+        ),
+        ("a: " + "[" * 3000 + "]" * 3000, "no YAML: sections in sections without an end"),
+    ],
+)
+def test_where_a_mistake_begins_is_told(text: str, line: str, tmp_path: Path) -> None:
+    """YAML says where it ends: a quote that is left open at the end of the file."""
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf8")
+    with pytest.raises(InputError) as error:
+        check_yaml(path)
+    assert line in str(error.value)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "\ufeffa: 1\n",

@@ -113,6 +113,8 @@ def extract(
     complete; blocks already done are kept), where the network's map is not ``grid`` x ``grid`` at
     ``size`` px, or where another process writes the same file.
     """
+    if not image_root.is_dir():
+        raise InputError(f"{image_root}: no such folder of images; give another as images")
     extractor = replace(extractor, dtype="float32") if device.type == "cpu" else extractor
     trunk = build_trunk(extractor.backbone, extractor.weights, extractor.layer)
     attributes = _attributes(extractor, trunk, index)

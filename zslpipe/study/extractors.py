@@ -9,6 +9,7 @@ from typing import Any
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import is_weights_file
 from zslpipe.study.datasets import Datasets
+from zslpipe.study.networks import check_network
 from zslpipe.study.paths import PATHS, braced, is_pattern
 
 # Raised by hand when the features themselves change; hashing the code would cost GPU days at every
@@ -22,8 +23,8 @@ HOW = {"batch_size": 32, "dtype": "bfloat16"}
 class Extractors:
     """The extractors of a checked configuration.
 
-    Raises InputError for a network without weights, and for one that a dataset without images is
-    to run.
+    Raises InputError for a network that there is not, for one without weights, and for one that a
+    dataset without images is to run.
     """
 
     def __init__(self, config: Mapping[str, Any], datasets: Datasets):
@@ -34,6 +35,7 @@ class Extractors:
             if "weights" not in entry and entry["backbone"] not in ("demo", "stored"):
                 known = "a .pt file or the library's name (or random, to try things)"
                 raise InputError(f"extractor {name!r}: give 'weights': {known}")
+            check_network(entry, f"config, extractors.{name}")
         for dataset, entry in datasets.entries.items():
             if not datasets.has_images(dataset):
                 self._refuse_computed(dataset, entry["extractors"])

@@ -70,6 +70,8 @@ def _composed(text: str, where: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{where}{line}: no YAML: {_problem(error)}") from None
+    except RecursionError:
+        raise InputError(f"{where}: no YAML: sections in sections without an end") from None
     except yaml.YAMLError as error:
         raise InputError(f"{where}: no YAML: {one_line(error)}") from None
     if root is not None:
@@ -80,10 +82,16 @@ def _composed(text: str, where: str) -> yaml.Node | None:
 def _problem(error: yaml.MarkedYAMLError) -> str:
     """Return what is wrong, with what to do where YAML's own words do not say it."""
     problem = error.problem or one_line(error)
+    inside = error.context if str(error.context).startswith("while") else None
+    if inside and error.context_mark and error.problem_mark:
+        begun = error.context_mark.line
+        if begun != error.problem_mark.line:
+            problem += f" ({inside} that begins in line {begun + 1})"
     advice = {
         "found character '\\t'": "; indent with spaces, not with tabs",
         "but found another document": "; one file is one configuration: no line of ---",
-        "mapping values are not allowed": "; quote a text with a colon in it",
+        "mapping values are not allowed": "; quote a text with a colon in it, put a space behind "
+        "each other colon, in the line before too, and indent the keys of a section alike",
     }
     for beginning, remedy in advice.items():
         if problem.startswith(beginning):
@@ -154,8 +162,10 @@ def _check_keys_of(node: yaml.MappingNode, where: str) -> None:
             raise InputError(f"{where}, line {line}: a list or a section as a key; a key is a word")
         if key.tag != TEXT:
             kind, shown = READ_AS.get(key.tag.rsplit(":", 1)[1], "no text"), key.value
+            comma = " (or write a decimal point, no comma)" if node.flow_style else ""
             raise InputError(
-                f'{where}, line {line}: YAML reads the key {shown} as {kind}; quote it: "{shown}"'
+                f"{where}, line {line}: YAML reads the key {shown} as {kind}; quote it: "
+                f'"{shown}"{comma}'
             )
         if key.value in lines:
             raise InputError(

@@ -1,0 +1,62 @@
+"""Whether there is the network of an extractor, and the weights of a library that it names: what a
+job would find out after the jobs before it have run. Imports no torch.
+
+``torchvision_networks.csv`` lists torchvision's classifiers with the names of their weights (a test
+holds it in step); timm's 1,300 are known to timm alone, of them the kinds that have no map.
+"""
+
+import csv
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.ranges import WEIGHT_FILES, is_weights_file
+from zslpipe.provenance import PACKAGE
+
+TABLE = PACKAGE / "study" / "torchvision_networks.csv"
+# Beginnings of the names, in torchvision and in timm, of networks whose last layers have tokens.
+TOKENS = (
+    *("vit_", "deit", "beit", "eva", "flexivit", "cait_"),
+    *("mixer_", "gmlp", "resmlp"),
+)
+
+
+@cache
+def _weights() -> Mapping[str, list[str]]:
+    """Return torchvision's networks with the names of their weights."""
+    with TABLE.open(encoding="utf8", newline="") as file:
+        return {row["backbone"]: row["weights"].split() for row in csv.DictReader(file)}
+
+
+def check_network(extractor: Mapping[str, Any], where: str) -> None:
+    """Raise InputError, which begins with ``where``, for an extractor's network that torchvision
+    does not have, weights that no library has of it, and a network of tokens without a ``layer``.
+    """
+    backbone, weights = extractor["backbone"], extractor.get("weights", "random")
+    if backbone == "stored":
+        return
+    is_file = is_weights_file(weights) or weights == "random"
+    offered = _offered(backbone, where)
+    if not is_file and weights not in offered:
+        known = f"a file ({', '.join(WEIGHT_FILES)}), random"
+        named = f", nor one of {', '.join(offered)}" if offered else ""
+        raise InputError(f"{where}.weights: {weights!r} of {backbone}: neither {known}{named}")
+    if backbone.removeprefix("timm/").startswith(TOKENS) and "layer" not in extractor:
+        raise InputError(
+            f"{where}.backbone: {backbone!r} has tokens and no map, and only maps are read; name a "
+            "'layer' with a map, or take a network that has one: convolutions, or swin"
+        )
+
+
+def _offered(backbone: str, where: str) -> list[str]:
+    """Return the names of a network's weights; InputError where torchvision has no such network."""
+    if backbone == "demo":
+        return []
+    if backbone.startswith("timm/"):
+        return ["pretrained"]
+    if backbone not in _weights():
+        near = nearest(backbone, [*_weights(), "demo", "stored"])
+        advice = f"{near} (timm networks are written timm/NAME)"
+        raise InputError(f"{where}.backbone: no torchvision network {backbone!r}; {advice}")
+    return _weights()[backbone]
