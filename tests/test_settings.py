@@ -97,7 +97,7 @@ MISTAKES = [
     ({"device": "CPU"}, "made, device: 'CPU' is no device: write auto "),
     (
         {"device": 0},
-        "made, device: 0 is not of type str; write a text such as auto, cpu, cuda, cuda:0",
+        "made, device: 0 is not of type str; write a text such as auto, cpu",
     ),
     ({"file": "~nobody/x"}, "made, file: '~nobody/x' begins with ~, "),
     ({"decay": -1.0}, "made, decay: -1.0 is out of range; give a number from 0 up"),

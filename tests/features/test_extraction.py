@@ -314,6 +314,13 @@ def broken_folder(images: Path, folder: Path) -> list[str]:
     ]
 
 
+def test_a_folder_that_is_not_there_is_told_once_and_not_by_each_image(images, tmp_path):
+    extractor = extractor_of(images)
+    with pytest.raises(InputError, match=r"nowhere: no such folder of images; give another"):
+        run(tmp_path / "nowhere", tmp_path / "x.h5", extractor=extractor)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_all_broken_images_are_named_and_no_file_appears(images, tmp_path):
     folder, output = tmp_path / "images", tmp_path / "features" / "small.h5"
     folder.mkdir()

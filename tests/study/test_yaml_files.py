@@ -61,13 +61,13 @@ def test_a_mistake_is_named_with_file_and_line(text: str, tmp_path: Path) -> Non
     [
         (
             "a:[0]\nb: 1\n",
-            "line 2: no YAML: mapping values are not allowed here; quote a text with a",
+            "line 2: no YAML: mapping values are not allowed here; quote",
         ),
         ("a: [0, 1\nb: 2\n", "(while parsing a flow sequence that begins in line 1)"),
         ("a: 1\nb: 'x\nc: 3\n", "(while scanning a quoted scalar that begins in line 2)"),
         (
             "a: {b: 8,5}\n",
-            'reads the key 5 as a number; quote it: "5" (or write a decimal point, no',
+            'reads the key 5 as a number; quote it: "5" (or write a decimal',
         ),
         ("a: " + "[" * 3000 + "]" * 3000, "no YAML: sections in sections without an end"),
     ],
