@@ -2,8 +2,10 @@
 is in use.
 """
 
+import errno
 import fcntl
 import json
+import os
 
 import h5py
 import numpy as np
@@ -231,6 +233,17 @@ def test_a_file_that_another_process_holds_is_no_damage(tmp_path):
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="in use, another process writes to it; run again"):
             read_index(path)
+
+
+def test_a_file_system_without_locks_is_no_hindrance(tmp_path, monkeypatch):
+    """As Lustre is mounted without flock."""
+    write_index(made_up_index(), tmp_path / "index.h5")
+
+    def refuse(file, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert read_index(tmp_path / "index.h5").paths == made_up_index().paths
 
 
 @pytest.mark.parametrize(

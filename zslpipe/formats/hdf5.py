@@ -121,9 +121,16 @@ def read_any_hdf5(
 
 
 def _check_free(path: Path) -> None:
-    """Raise BlockingIOError where another process has locked a file, which is no damage."""
+    """Raise BlockingIOError where another process has locked a file, which is no damage. A file
+    system without locks (some of clusters) has none that could be held.
+    """
     with path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return
 
 
 def _is_true(value: object) -> bool:
