@@ -59,7 +59,7 @@ def shown():
             row["protocol"] = row["protocol"] or PROPOSED_SPLIT
             row["method"], row["variant"] = result.path.split("/")
             of_members = set()
-            for run in study.results._runs_of(result):
+            for run in study.results.runs_of(result):
                 words = study.config["words"].get(run.words, {"source": ""})
                 row |= {"semantics": run.semantics, "words": words.get("source", "")}
                 of_members.add(tuple(differences(row, reads_of(study, run))))

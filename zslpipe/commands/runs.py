@@ -78,7 +78,7 @@ def check_inputs(
     words: Path | None,
     output: Path,
 ) -> None:
-    """Look at all that a training is about to read, which would cost the last one's results."""
+    """Look at all that a training is about to read."""
     from zslpipe.runs.readiness import check_inputs as check
 
     folder = image_folder(data_root, images, index)
