@@ -186,8 +186,10 @@ def test_two_writers(checkout: Checkout) -> None:
     come = training(checkout)
 
     def act(_: subprocess.Popen) -> None:
-        command = processes(checkout, "zslpipe", "train")[-1]
-        words = Path(f"/proc/{command}/cmdline").read_text().split("\0")[1:-1]
+        first = processes(checkout, "zslpipe", "train")
+        for process in first:  # or it might have ended before the second has begun
+            os.kill(process, signal.SIGSTOP)
+        words = Path(f"/proc/{first[-1]}/cmdline").read_text().split("\0")[1:-1]
         second = subprocess.run(
             [sys.executable, *words],
             cwd=checkout.folder,
@@ -195,7 +197,9 @@ def test_two_writers(checkout: Checkout) -> None:
             capture_output=True,
             text=True,
         )
-        assert second.returncode == 1
+        for process in first:
+            os.kill(process, signal.SIGCONT)
+        assert second.returncode == 1, second.stderr
         assert "writes here; wait for its end" in second.stderr
         assert "Traceback" not in second.stderr
 
@@ -236,7 +240,7 @@ def test_a_full_disk(checkout: Checkout, tmp_path: Path) -> None:
     extracting(checkout)
     with mounted(checkout.folder / "results/demo/features", "-t", "tmpfs", "-o", "size=256k", "x"):
         said = checkout.snakemake("--cores", "2", fails=True)
-    assert "No space left on device" in said
+    assert "its disk has" in said  # asked before anything is computed
     assert "Traceback" not in said
 
 
@@ -267,11 +271,11 @@ DAMAGED = {
     FEATURES: f"{RUN}/scores.h5",
     "results/demo/index.h5": f"{RUN}/scores.h5",
     "results/demo/words/random.h5": f"{RUN}/scores.h5",
-    "results/demo/backbone.pt": FEATURES,
     f"{RUN}/weights.pt": f"{RUN}/attention.h5",
     f"{RUN}/scores.h5": f"{RUN}/metrics.json",
     f"{RUN}/attention.h5": f"{RUN}/localization.json",
-    f"{RUN}/metrics.json": "results/tables/main.md",
+    # The last one: the features that it costs are made again.
+    "results/demo/backbone.pt": FEATURES,
 }
 
 
@@ -350,9 +354,9 @@ def test_results_in_a_fresh_clone_of_another_configuration(
     for part in (*PARTS, "config.yaml", "results"):
         copied(undisturbed.folder / part, clone.folder / part)
     assert not clone.planned()
-    clone.replace("config.yaml", "lr: 0.001", "lr: 0.01")
+    clone.replace("config.yaml", "epochs: 20", "epochs: 21")
     said = clone.snakemake("--cores", "2", "--force", f"{RUN}/metrics.json", fails=True)
-    assert "lr" in said
+    assert "of another configuration" in said
     assert "Traceback" not in said
 
 
@@ -361,6 +365,9 @@ def test_the_clock_was_set_back(checkout: Checkout) -> None:
     tomorrow = time.time() + 86400
     for path in (FEATURES, "results/demo/index.h5"):
         os.utime(checkout.folder / path, (tomorrow, tomorrow))
-    checkout.snakemake("--cores", "2")
+    # Snakemake itself refuses; nothing is lost.
+    said = checkout.snakemake("--cores", "2", fails=True)
+    assert "has older modification time" in said
+    assert (checkout.folder / RUN / "scores.h5").is_file()
     for path in (FEATURES, "results/demo/index.h5"):
         os.utime(checkout.folder / path)
