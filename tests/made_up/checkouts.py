@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tests.made_up.places import ROOT
+
 # What a run needs of the checkout: nothing of it is ignored by git, nothing that git ignores is
 # needed.
 PARTS = ("Snakefile", "profiles", "workflow", "envs", "zslpipe")
@@ -106,6 +108,17 @@ class Checkout:
         (self.folder / "bin").mkdir(exist_ok=True)
         (self.folder / "bin" / name).write_text(f"#!/bin/sh\n{script}", encoding="utf8")
         (self.folder / "bin" / name).chmod(0o755)
+
+
+def run_checkout(folder: Path, configuration: str) -> Checkout:
+    """Return a new checkout at ``folder`` in which a configuration has run for real."""
+    checkout = Checkout(folder)
+    folder.mkdir()
+    for part in PARTS:
+        copied(ROOT / part, folder / part)
+    (folder / "config.yaml").write_text(configuration, encoding="utf8")
+    checkout.snakemake("--cores", "2")
+    return checkout
 
 
 def described(rule: str, lines: str) -> str:

@@ -1,71 +1,106 @@
-"""Whether a training can begin: what it reads is looked at before the last one's results go."""
+"""What is looked at before a training; each thing that keeps it from beginning; without torch."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from tests.made_up.miniature import write_miniature
+from tests.made_up.places import SCRIPT
 from tests.made_up.specification import SPEC
+from zslpipe.commands.cli import main
+from zslpipe.formats.features import locate_slabs
 from zslpipe.formats.index import read_index
 from zslpipe.machine.errors import InputError
+from zslpipe.provenance import canonical
 from zslpipe.runs.readiness import check_inputs
 
-IMAGES = {**SPEC, "method": "rsan", "input": "images"}
-STATE = {"weight": torch.arange(400.0)}
+RUN = SPEC | {"method": "dazle", "input": "regions", "words": "words", "settings": {}}
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> dict[str, Path]:
-    """The miniature with its pictures."""
+def paths(tmp_path) -> dict[str, Path]:
+    """A miniature dataset with its pictures and a network's weights."""
     paths = write_miniature(tmp_path)
     for name in read_index(paths["index"]).paths:
         Image.new("RGB", (4, 4)).save(tmp_path / name)
-    return paths
+    torch.save({"a": torch.arange(1000.0)}, tmp_path / "trunk.pt")
+    return paths | {"images": tmp_path, "trunk": tmp_path / "trunk.pt"}
 
 
-def check(paths: dict[str, Path], trunk: Path | None = None) -> None:
-    check_inputs(IMAGES, paths["index"], None, None, paths["index"].parent, trunk)
+def check(paths: dict[str, Path], **changes) -> None:
+    spec = RUN | changes
+    features = None if spec["input"] == "images" else paths["features"]
+    check_inputs(spec, paths["index"], paths["words"], features, paths["images"], paths["trunk"])
 
 
-def test_weights_of_every_tool_pass(paths: dict[str, Path], tmp_path: Path) -> None:
-    """Files of torch before 1.6, of safetensors and without checksums are no zip files, or bare."""
-    old, safe, bare = (tmp_path / name for name in ("old.pth", "x.safetensors", "bare.pt"))
-    torch.save(STATE, old, _use_new_zipfile_serialization=False)
-    save_file(STATE, safe)
-    torch.serialization.set_crc32_options(False)
-    try:
-        torch.save(STATE, bare)
-    finally:
-        torch.serialization.set_crc32_options(True)
-    for trunk in (None, old, safe, bare):
-        check(paths, trunk)
+def flip(path: Path, place: int) -> None:
+    """Change one byte of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
 
 
-def test_a_byte_of_the_users_weights_that_changed_is_told(
-    paths: dict[str, Path], tmp_path: Path
-) -> None:
-    trunk = tmp_path / "x.pt"
-    torch.save(STATE, trunk)
-    data = bytearray(trunk.read_bytes())
-    data[data.index(STATE["weight"].numpy().tobytes()) + 9] ^= 1
-    trunk.write_bytes(data)
-    with pytest.raises(InputError, match=r"x\.pt: .*data/0 in it is damaged: .* another copy"):
-        check(paths, trunk)
+@pytest.mark.parametrize("kind", ["regions", "pooled", "images"])
+def test_what_is_whole_and_as_asked_passes(paths, kind):
+    check(paths, input=kind)
 
 
-def test_a_damaged_backbone_of_the_demo_is_made_again(paths: dict[str, Path]) -> None:
-    trunk = paths["index"].parent / "backbone.pt"
-    torch.save(STATE, trunk)
-    check(paths, trunk)
-    trunk.write_bytes(trunk.read_bytes()[:300])
-    with pytest.raises(InputError, match="the rule 'pretrain' makes it again"):
-        check(paths, trunk)
-
-
-def test_missing_pictures_are_counted(paths: dict[str, Path]) -> None:
-    (paths["index"].parent / "3.png").unlink()
-    with pytest.raises(InputError, match=r"1 of 92 images missing in .*: 3\.png"):
+def test_a_flipped_byte_in_the_features_that_are_read(paths):
+    slab = locate_slabs(paths["features"])["regions"]
+    flip(paths["features"], slab.offset + 5)
+    with pytest.raises(InputError, match=r"regions of the images 0 to .* are not what was written"):
         check(paths)
+    check(paths, input="pooled")
+
+
+def test_features_of_another_extractor(paths):
+    cache = {"name": "other", "backbone": "demo", "weights": "w.pt", "features_version": 1}
+    with pytest.raises(InputError, match="extractor: asked 'other'"):
+        check(paths, cache=cache)
+
+
+def test_an_index_of_other_settings(paths):
+    asked = {"dataset": "miniature", "adapter": "folder", "made_of": "0123456789abcdef"}
+    with pytest.raises(InputError, match=r"index\.h5: not what was asked: .*adapter"):
+        check(paths, index=asked)
+
+
+@pytest.mark.parametrize("name", ["index", "words", "features", "trunk"])
+def test_a_file_that_was_cut(paths, name):
+    content = paths[name].read_bytes()
+    paths[name].write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=paths[name].name):
+        check(paths)
+
+
+def test_a_flipped_byte_in_the_network(paths):
+    flip(paths["trunk"], len(paths["trunk"].read_bytes()) // 2)
+    with pytest.raises(InputError, match=r"trunk\.pt.*damaged"):
+        check(paths, input="images")
+
+
+def test_images_that_are_gone_are_counted_and_named(paths):
+    first = read_index(paths["index"]).paths[0]
+    (paths["images"] / first).unlink()
+    with pytest.raises(InputError, match=f"1 of [0-9]+ images missing in .*: {first}"):
+        check(paths, input="images")
+    check(paths)
+
+
+def test_the_command_leaves_its_file_where_nothing_is_wrong_alone(paths, tmp_path):
+    output = tmp_path / "checked"
+    given = [f"--{name}={paths[name]}" for name in ("index", "words", "features")]
+    command = ["check-inputs", "--spec", canonical(RUN), *given, "--output", str(output)]
+    assert main(command) == 0 and output.is_file()
+    output.unlink()
+    flip(paths["features"], locate_slabs(paths["features"])["regions"].offset)
+    assert main(command) == 1 and not output.exists()
+
+
+def test_no_torch_is_loaded():
+    program = "import sys, zslpipe.runs.readiness; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], env=SCRIPT).returncode == 0

@@ -6,20 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.made_up.checkouts import CONFIG, PARTS, Checkout, copied
-from tests.made_up.places import ROOT
+from tests.made_up.checkouts import CONFIG, Checkout, copied, run_checkout
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which the small demo has run for real."""
-    checkout = Checkout(tmp_path_factory.mktemp("finished") / "checkout")
-    checkout.folder.mkdir()
-    for part in PARTS:
-        copied(ROOT / part, checkout.folder / part)
-    (checkout.folder / "config.yaml").write_text(CONFIG, encoding="utf8")
-    checkout.snakemake("--cores", "2")
-    return checkout
+    return run_checkout(tmp_path_factory.mktemp("finished") / "checkout", CONFIG)
 
 
 @pytest.fixture

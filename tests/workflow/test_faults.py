@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from tests.made_up.checkouts import PARTS, Checkout, copied
+from tests.made_up.checkouts import PARTS, Checkout, copied, run_checkout
 from tests.made_up.faults import disturbed, killed, little_memory, mounted, processes, wait_until
-from tests.made_up.places import ROOT
 
 pytestmark = pytest.mark.faults
 
@@ -50,13 +49,7 @@ FROM_IMAGES = "results/demo/runs/rsan/default/seed0"
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which everything ran without a fault."""
-    checkout = Checkout(tmp_path_factory.mktemp("undisturbed") / "checkout")
-    checkout.folder.mkdir()
-    for part in PARTS:
-        copied(ROOT / part, checkout.folder / part)
-    (checkout.folder / "config.yaml").write_text(LONGER, encoding="utf8")
-    checkout.snakemake("--cores", "2")
-    return checkout
+    return run_checkout(tmp_path_factory.mktemp("undisturbed") / "checkout", LONGER)
 
 
 @pytest.fixture

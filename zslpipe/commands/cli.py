@@ -105,9 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
-    except BaseException as error:
-        if isinstance(error, SystemExit | GeneratorExit):
-            raise
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the one door: all is told here)
         return _end(error, told["debug"])
     return 0
 

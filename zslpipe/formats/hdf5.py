@@ -106,6 +106,7 @@ def read_any_hdf5(
     """Return ``read`` of the open file of whatever kind; InputError as :func:`read_hdf5`."""
 
     def opened(path: Path) -> Content:
+        """Return ``read`` of the file, once it is known to be HDF5, free and undamaged."""
         if path.is_file() and path.stat().st_size and not h5py.is_hdf5(path):
             if path.suffix != ".h5":  # nobody's to delete
                 found = container_of(path) or "no HDF5 file"

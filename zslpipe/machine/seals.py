@@ -17,6 +17,8 @@ MARK = b"\nzslpipe-seal "
 REACH = 1024
 # Bytes read at once (ours: a file's checksum takes the memory of one block).
 AT_ONCE = 1 << 20
+# A zip file's first bytes (PKWARE's APPNOTE, 4.3.7).
+ZIP = b"PK\x03\x04"
 
 
 def seal(path: Path, without: Iterable[tuple[int, int]] = ()) -> None:
@@ -61,6 +63,10 @@ def check_zip(path: Path) -> None:
     (``set_crc32_options``: all are 0).
     """
     if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            begins_so = file.read(len(ZIP)) == ZIP
+        if begins_so:  # what a zip file holds stands at its end
+            raise ValueError("cut off: it begins as a zip file and does not end as one")
         return
     try:
         with zipfile.ZipFile(path) as file:

@@ -246,6 +246,7 @@ class Oracle:
         seen = given.matrix.seen
 
         def change(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+            """Return scores (image, class) with the wrong group below."""
             wrong = seen != seen[labels][:, None]
             spread = np.ptp(scores, axis=1, keepdims=True)
             # so far below that float32 tells them apart

@@ -237,9 +237,14 @@ def _value(value: Any) -> str:
     return f"`{text}`"
 
 
+def _stands_somewhere(column: str, rows: list[dict[str, str]]) -> bool:
+    """Return whether a row has something in a column."""
+    return any(row[column] for row in rows)
+
+
 def _table(rows: list[dict[str, str]]) -> str:
     """Return rows as a table in Markdown, without columns in which nothing stands."""
-    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    columns = [name for name in rows[0] if _stands_somewhere(name, rows)]
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for row in rows:
         cells = [row[name].replace("|", "\\|") for name in columns]

@@ -80,19 +80,13 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     attribute_file = existing_file(data_root, chosen.attributes, where)
     vectors = class_vectors(attribute_file, paths, labels, len(names), len(words))
     trains = _partition(existing_file(data_root, chosen.partition, where), paths)
-    is_unseen = unseen[labels]
-    trainval = np.flatnonzero(trains & ~is_unseen)
+    numbers = _divided(trains, unseen[labels])
     class_list = optional_path(data_root, chosen.validation_classes)
     count = VALIDATION_CLASSES if chosen.unseen_classes is None else None
     validation, note = splits.set_aside(
-        labels, trainval, names, class_list, count, chosen.seed, where=where
+        labels, numbers["trainval"], names, class_list, count, chosen.seed, where=where
     )
-    numbers = {
-        "trainval": trainval,
-        "test_seen": np.flatnonzero(~trains & ~is_unseen),
-        "test_unseen": np.flatnonzero(is_unseen),
-    }
-    numbers |= splits.divide_trainval(labels, trainval, validation)
+    numbers |= splits.divide_trainval(labels, numbers["trainval"], validation)
     root = optional_path(data_root, chosen.images)
     if root is not None:
         image_files.check_images(root, paths, where)
@@ -119,6 +113,17 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     write_index(index, output, as_plain(chosen))
     for line in index.notes:
         logger.info("%s: %s", where, line)
+
+
+def _divided(trains: np.ndarray, is_unseen: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the image numbers of trainval, test_seen and test_unseen from which images (image,)
+    train and which are of unseen categories.
+    """
+    return {
+        "trainval": np.flatnonzero(trains & ~is_unseen),
+        "test_seen": np.flatnonzero(~trains & ~is_unseen),
+        "test_unseen": np.flatnonzero(is_unseen),
+    }
 
 
 def _rows(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:

@@ -146,7 +146,8 @@ def read_parts(
     rows = _part_rows(file)
     names = tuple(dict.fromkeys(row[1] for row in rows))
     known = KnownNames(paths)
-    image_rows = {image: known.one(image) for image in {row[0] for row in rows}}
+    named = dict.fromkeys(row[0] for row in rows)
+    image_rows = {image: known.one(image) for image in named}
     part_columns = {name: column for column, name in enumerate(names)}
     locations = np.full((len(paths), len(names), 2), np.nan)
     foreign = {image for image, row in image_rows.items() if row is None}

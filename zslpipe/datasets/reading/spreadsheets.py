@@ -151,8 +151,8 @@ def without_row_numbers(table: Spreadsheet) -> Spreadsheet:
         return table
     first = [row.cells[0] for row in table.rows]
     second = [row.cells[1] for row in table.rows if len(row.cells) > 1]
-    counted = [[str(start + row) for row in range(len(first))] for start in (0, 1)]
-    if first not in counted or any(is_number(cell) for cell in second):
+    numbers = [str(number) for number in range(len(first) + 1)]
+    if first not in (numbers[:-1], numbers[1:]) or any(is_number(cell) for cell in second):
         return table
     rows = tuple(Row(row.line, row.cells[1:]) for row in table.rows)
     note = f"{table.path.name}: the first column counts the rows and is left out"
