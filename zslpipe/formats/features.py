@@ -156,7 +156,8 @@ class FeatureFile:
         # One column a slab; files of earlier versions have one for all of them together.
         apart = self.checksums.shape[1:] == (len(self.slabs),)
         column = sorted(self.slabs).index(name) if apart else 0
-        maps = [self.rows_of(one) for one in ([name] if apart else sorted(self.slabs))]
+        checked = [name] if apart else sorted(self.slabs)
+        maps = [self.rows_of(one) for one in checked]
         for block in touched if self.checksums.size else ():
             if (block, column) in self._sound:
                 continue

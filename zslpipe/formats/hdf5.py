@@ -135,12 +135,11 @@ def _check_free(path: Path) -> None:
 
 
 def _is_true(value: object) -> bool:
-    """Return whether an attribute, of any program, says yes: true, not 0, the text "true"; where it
+    """Return whether an attribute, of any program, says yes: true, 1, the text "true"; where it
     is several, all of them.
     """
     told = np.asarray(value).ravel().tolist()
-    words = [one.casefold() == "true" if isinstance(one, str) else bool(one) for one in told]
-    return bool(words) and all(words)
+    return bool(told) and all(str(one).casefold() in ("true", "1", "1.0") for one in told)
 
 
 def kind_of(file: h5py.File) -> str | None:

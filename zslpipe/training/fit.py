@@ -188,7 +188,7 @@ class _Loop:
             if not math.isfinite(value):
                 place = f"epoch {self.state.epoch + 1}, step {step}"
                 remedy = "a smaller learning rate"
-                if place == "epoch 1, step 1":  # nothing is learnt yet
+                if self.state.epoch == 0 and step == 1:  # nothing is learnt yet
                     remedy = "features or settings of the loss within what float32 holds"
                 said = f"loss term {name!r} is {value} at {place}; the remedy: {remedy}"
                 raise NonFiniteLossError(f"{self.label}: {said}")

@@ -95,7 +95,8 @@ def measure_images(root: Path, paths: Sequence[str], where: str) -> tuple[np.nda
             raise InputError(
                 f"{where}: {len(wrong)} of {total} image files under {root} {what}: {named}"
             )
-    sizes, turns = [found[path][0] for path in paths], [found[path][1] for path in paths]
+    sizes = [found[path][0] for path in paths]
+    turns = [found[path][1] for path in paths]
     return np.array(sizes, np.int64), np.array(turns, np.int64)
 
 

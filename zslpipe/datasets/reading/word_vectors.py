@@ -163,7 +163,8 @@ def _dimension(file: Path, first: Sequence[Sequence[bytes]], lengths: Counter[in
     have. Raises InputError where the first line announces others.
     """
     counts = _counts(first)
-    sampled = Counter(len(parts) - 1 for parts in (first[1:] if counts else first))
+    vectors = first[1:] if counts else first
+    sampled = Counter(len(parts) - 1 for parts in vectors)
     dimension = (lengths + sampled).most_common(1)[0][0]
     if counts and counts[1] != dimension:
         fault = f"announces {counts[1]} dimensions, the lines below have {dimension}"
