@@ -196,10 +196,17 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 half an archive"])
-def test_a_weights_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "cannot be read"),
+        (b"no weights", "cannot be read"),
+        (b"PK\x03\x04 half an archive", "cut off: it begins as a zip file"),
+    ],
+)
+def test_a_weights_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, content, said):
     (tmp_path / "x.pt").write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.pt cannot be read") as caught:
+    with pytest.raises(InputError, match=rf"x\.pt:? {said}") as caught:
         build_trunk("resnet18", str(tmp_path / "x.pt"))
     assert "\n" not in str(caught.value)
 

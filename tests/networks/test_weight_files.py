@@ -245,7 +245,7 @@ def test_what_is_no_state_dict_is_told_by_what_it_is(tmp_path):
     torch.save({"epoch": 3}, path)
     assert "holds no state dict" in refused(path)
     path.write_bytes(b"PK\x03\x04 cut")
-    assert "(cut off, or no file of weights)" in refused(path)
+    assert "cut off: it begins as a zip file and does not end as one" in refused(path)
     assert "does not exist" in refused(tmp_path / "absent.pt")
 
 
