@@ -326,6 +326,7 @@ def test_swins_map_has_its_channels_first_and_its_cells_are_tiles():
         ("timm/swin_tiny_patch4_window7_224", 224, (768, 7, 7)),
         ("timm/maxvit_nano_rw_256", 256, (512, 8, 8)),
         ("maxvit_t", 224, (512, 7, 7)),
+        ("inception_v3", 299, (2048, 8, 8)),
         ("swin_v2_t", 256, (768, 8, 8)),
         ("timm/swinv2_cr_tiny_224", 224, (768, 7, 7)),
     ],

@@ -17,9 +17,35 @@ from safetensors.torch import save_file
 from torch import nn
 
 from zslpipe.machine.errors import InputError
+from zslpipe.networks import backbones
 from zslpipe.networks.backbones import build_trunk
 from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.networks.weight_files import read_weights
+
+
+class WithConstant(nn.Module):
+    """A network that makes a tensor in its forward pass, as maxvit and swinv2 do: tracing keeps it
+    beside the weights.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        doubled: torch.Tensor = self.second(self.first(images) * torch.tensor(2.0))
+        return doubled
+
+
+def test_constants_of_a_networks_code_are_not_asked_of_a_file(tmp_path, monkeypatch):
+    torch.manual_seed(3)
+    state = WithConstant().state_dict()
+    torch.save(state, tmp_path / "weights.pt")
+    monkeypatch.setattr(backbones, "_network", lambda *_: WithConstant())
+    body = build_trunk("made up", str(tmp_path / "weights.pt"), "second").body
+    assert any(name.startswith("_tensor_constant") for name in body.state_dict())
+    for name, value in state.items():
+        assert torch.equal(body.state_dict()[name], value)
 
 
 def small(seed: int = 0) -> dict[str, torch.Tensor]:

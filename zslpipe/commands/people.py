@@ -148,8 +148,10 @@ def rehash_images(features: Path, index: Path | None, images: Path | None, data_
     a complete feature file (.h5).
     """
     from zslpipe.features.rehash import rehash
+    from zslpipe.formats.features import FeatureFile
     from zslpipe.formats.index import read_index
 
+    FeatureFile(features)  # told first where it is another file
     path = index or features.parent.parent / "index.h5"
     folder = image_folder(data_root, images, path)
     if not folder.is_dir():

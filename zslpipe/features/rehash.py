@@ -43,6 +43,8 @@ def rehash(features: Path, index: Index, image_root: Path) -> str:
         return f"{features}: all {len(found)} images are those it was computed from"
     told = [*_told("differ", differ), *_told("are missing or unreadable", missing)]
     advice = "touch those that differ and run snakemake: it extracts them again"
+    if missing:
+        advice += ", and takes those that are gone out of the index; or put them back"
     raise InputError(f"{features}: of {len(found)} images {'; '.join(told)}; {advice}")
 
 

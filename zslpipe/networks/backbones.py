@@ -6,6 +6,7 @@ by one vector: a map of 1 x 1, which has pooled features and no regions.
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ from zslpipe.networks.weight_files import read_weights
 
 # Seed of random weights (ours): an extraction that is resumed needs the network it began with.
 RANDOM_SEED = 0
+# What torch.fx calls the constants in a network's code (maxvit, swinv2): no file of weights holds
+# them.
+OF_TRACING = "_tensor_constant"
 # Texts of torch for an image whose size a network was not built for.
 ANOTHER_SIZE = re.compile(r"size|shape|must match|dimension")
 # The last convolutional map of torchvision's families: node of the traced network, by the longest
@@ -37,6 +41,7 @@ LAST_MAP = {
     "densenet": "relu",
     "efficientnet": "features",
     "googlenet": "inception5b",
+    "inception": "Mixed_7c",
     "maxvit": "blocks",
     "mnasnet": "layers",
     "mobilenet": "features",
@@ -124,9 +129,9 @@ def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
     layer = layer or last_map(backbone, network)
     trunk = _cut(backbone, network, layer).eval()
     if is_weights_file(weights):
-        trunk.body.load_state_dict(
-            read_weights(Path(weights), trunk.body.state_dict(), backbone), strict=False
-        )
+        held = trunk.body.state_dict()
+        expected = {name: held[name] for name in held if not name.startswith(OF_TRACING)}
+        trunk.body.load_state_dict(read_weights(Path(weights), expected, backbone), strict=False)
     return trunk
 
 
@@ -190,7 +195,8 @@ def _torchvision_network(name: str, weights: str | None) -> nn.Module:
     if weights is not None and weights not in offered:
         known = f"a file ({', '.join(WEIGHT_FILES)}), random, nor one of {', '.join(offered)}"
         raise InputError(f"weights {weights!r} of {name}: neither {known}")
-    with _downloads(name, weights):
+    with _downloads(name, weights), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # about weights drawn in later versions
         network: nn.Module = models.get_model(name, weights=weights)
     return network
 
