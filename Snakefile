@@ -12,6 +12,7 @@ from snakemake.utils import min_version
 min_version("9.3")
 sys.path.insert(0, workflow.basedir)
 
+from zslpipe.formats.figures import PAPER, SCREEN
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
 from zslpipe.study.copied import made_here

@@ -1,10 +1,9 @@
 """A small dataset with attention maps, and what a drawn figure is told by."""
 
-import re
-
 import h5py
 import numpy as np
 from PIL import Image
+from pypdf import PdfReader
 
 from zslpipe.formats.index import Index, write_index
 
@@ -13,19 +12,19 @@ NAMES = ("head_red", "head_blue", "tail_long", "has_size::large")
 
 
 def is_drawn(paths, width=300):
-    """A png of some size with more than a few colours, and an svg without a date."""
-    png, svg = paths
-    assert png.suffix == ".png" and svg.suffix == ".svg"
-    with Image.open(png) as image:
+    """A webp of some size with more than a few colours, a pdf without a date; return the pdf."""
+    screen, paper = paths
+    assert screen.suffix == ".webp" and paper.suffix == ".pdf"
+    with Image.open(screen) as image:
         assert image.width > width and len(set(image.convert("L").get_flattened_data())) > 10
-    text = svg.read_text()
-    assert "<svg" in text and "<dc:date>" not in text
-    return text
+    assert not PdfReader(paper).metadata
+    return paper
 
 
-def titles(svg):
-    """The texts of a figure: matplotlib writes each as a comment before its glyphs."""
-    return [text.strip() for text in re.findall(r"<!-- (.*?) -->", svg, flags=re.DOTALL)]
+def titles(paper):
+    """The lines of text in a figure's pdf, in the order in which they were drawn."""
+    (page,) = PdfReader(paper).pages
+    return [line.strip() for line in page.extract_text().splitlines()]
 
 
 def dataset(folder, sizes=((60, 40), (48, 48), (40, 80), (32, 32))):

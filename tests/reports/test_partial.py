@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tests.made_up.figures import titles
 from tests.made_up.runs import CLASSES, SEEN, made_up
 from zslpipe.formats.scores import write_scores
 from zslpipe.reports.partial import write_partial_report, write_partial_tables
@@ -39,10 +40,10 @@ def test_what_is_there_is_shown_and_marked(tmp_path):
     assert tex[1] == f"% {HEADING}" and f"% Missing: {MISSING[0]}" in tex
     assert len((tables / "partial.csv").read_text(encoding="utf-8").splitlines()) == 2
     for kind in ("curves", "confusions"):
-        drawn = (tmp_path / f"figures/partial.demo.{kind}.svg").read_text(encoding="utf-8")
+        drawn = titles(tmp_path / f"figures/partial.demo.{kind}.pdf")
         assert f"{HEADING}, see partial.md" in drawn
     page = (tables / "partial.html").read_text(encoding="utf-8")
-    assert HEADING in page and page.count("data:image/png;base64,") == 2
+    assert HEADING in page and page.count("data:image/webp;base64,") == 2
     assert "out of &lt;memory&gt;" in page
     assert not list(tables.glob("main.*"))
 

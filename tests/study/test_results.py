@@ -81,7 +81,7 @@ def test_rows_of_the_table_are_those_and_the_best_epochs_of_what_is_tracked():
 def test_pictures_where_the_discriminator_is():
     pictures = [path for path in study().targets.all() if "predictions" in path]
     stem = "results/figures/creatures.dazle.default.predictions"
-    assert pictures == [f"{stem}.png", f"{stem}.svg"]
+    assert pictures == [f"{stem}.webp", f"{stem}.pdf"]
 
 
 def test_what_a_rebalancing_needs():

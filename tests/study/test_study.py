@@ -61,7 +61,7 @@ def test_a_study_names_every_file_of_the_chain() -> None:
     }
     assert set(made.targets.all()) == {
         *tables,
-        *(f"results/figures/{name}.{kind}" for name in figures for kind in ("png", "svg")),
+        *(f"results/figures/{name}.{kind}" for name in figures for kind in ("webp", "pdf")),
         *("results/creatures/inspect.png", "results/creatures/inspect.txt"),
         *runs,
         *(f"results/{name}" for name in read),

@@ -183,8 +183,8 @@ def test_a_figure_is_planned_and_drawn(checkout: Checkout) -> None:
     dry_run, alone = steps.commands
     assert planned(checkout, dry_run) == {"class_accuracies demo"}
     run(checkout, alone)
-    png = checkout.folder / shlex.split(alone)[-1]
-    shown = titles(is_drawn((png, png.with_suffix(".svg"))))
+    screen = checkout.folder / shlex.split(alone)[-1]
+    shown = titles(is_drawn((screen, screen.with_suffix(".pdf"))))
     expected = {"unseen classes", "seen classes", "dazle / no_calibration", "eszsl", "rsan"}
     assert expected <= set(shown)
     assert planned(checkout, dry_run) == set()

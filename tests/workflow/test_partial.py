@@ -57,7 +57,7 @@ def test_what_succeeded_is_shown_and_what_is_missing_named(checkout: Checkout) -
     # an older metrics.json lies there: it is none of this configuration
     assert (checkout.folder / "results/demo/runs/eszsl/default/seed1/metrics.json").is_file()
     assert seeds["eszsl", "default"] == seeds["dazle", "no_calibration"] == "1"
-    assert (figures / "partial.demo.curves.png").is_file()
+    assert (figures / "partial.demo.curves.webp").is_file()
     page = (tables / "partial.html").read_text(encoding="utf-8")
     assert "PARTIAL: 2 of 10" in page and page.count("<img") > 5
     assert not (tables / "main.csv").exists() or (tables / "main.csv").read_bytes() == before

@@ -85,7 +85,7 @@ DELETED = {
         "attend demo/rsan/cached/1",
         "localization_tables",
     ),
-    "figures/demo.curves.svg": ("curves demo", "curves demo"),
+    "figures/demo.curves.pdf": ("curves demo", "curves demo"),
 }
 
 

@@ -82,12 +82,12 @@ rule maps:
         index=paths.index,
     output:
         report(
-            f"{paths.figure}maps.png",
+            f"{paths.figure}maps.{SCREEN}",
             caption="../report/maps.rst",
             category="Figures",
             labels=study.paths.labels("attention maps"),
         ),
-        f"{paths.figure}maps.svg",
+        f"{paths.figure}maps.{PAPER}",
     localrule: True
     conda:
         "../../envs/numpy.yaml"
@@ -109,12 +109,12 @@ rule maps:
 use rule maps as parts with:
     output:
         report(
-            f"{paths.figure}parts.png",
+            f"{paths.figure}parts.{SCREEN}",
             caption="../report/parts.rst",
             category="Figures",
             labels=study.paths.labels("body parts"),
         ),
-        f"{paths.figure}parts.svg",
+        f"{paths.figure}parts.{PAPER}",
     params:
         command="parts",
         stem=f"{paths.figure}parts",
@@ -126,12 +126,12 @@ use rule maps as parts with:
 use rule maps as channels with:
     output:
         report(
-            f"{paths.figure}channels.png",
+            f"{paths.figure}channels.{SCREEN}",
             caption="../report/channels.rst",
             category="Figures",
             labels=study.paths.labels("groups of channels"),
         ),
-        f"{paths.figure}channels.svg",
+        f"{paths.figure}channels.{PAPER}",
     params:
         command="channels",
         stem=f"{paths.figure}channels",

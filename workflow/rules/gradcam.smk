@@ -36,12 +36,12 @@ rule gradcam_figure:
         index=paths.index,
     output:
         report(
-            f"{paths.figure}gradcam.png",
+            f"{paths.figure}gradcam.{SCREEN}",
             caption="../report/gradcam.rst",
             category="Figures",
             labels=study.paths.labels("Grad-CAM"),
         ),
-        f"{paths.figure}gradcam.svg",
+        f"{paths.figure}gradcam.{PAPER}",
     localrule: True
     conda:
         "../../envs/numpy.yaml"

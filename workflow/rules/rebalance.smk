@@ -88,12 +88,12 @@ rule predictions:
         index=paths.index,
     output:
         report(
-            f"{paths.figure}predictions.png",
+            f"{paths.figure}predictions.{SCREEN}",
             caption="../report/predictions.rst",
             category="Figures",
             labels=study.paths.labels("before and after R"),
         ),
-        f"{paths.figure}predictions.svg",
+        f"{paths.figure}predictions.{PAPER}",
     localrule: True
     conda:
         "../../envs/numpy.yaml"

@@ -29,12 +29,12 @@ rule curves:
         lambda wildcards: study.results.metrics_of_first_seed(wildcards.dataset),
     output:
         report(
-            f"{paths.dataset_figure}curves.png",
+            f"{paths.dataset_figure}curves.{SCREEN}",
             caption="../report/curves.rst",
             category="Figures",
             labels=study.paths.dataset_labels("seen/unseen curves"),
         ),
-        f"{paths.dataset_figure}curves.svg",
+        f"{paths.dataset_figure}curves.{PAPER}",
     localrule: True
     conda:
         "../../envs/numpy.yaml"
@@ -54,12 +54,12 @@ rule losses:
         study.runs.histories,
     output:
         report(
-            f"{paths.figure}losses.png",
+            f"{paths.figure}losses.{SCREEN}",
             caption="../report/losses.rst",
             category="Figures",
             labels=study.paths.labels("losses"),
         ),
-        f"{paths.figure}losses.svg",
+        f"{paths.figure}losses.{PAPER}",
     localrule: True
     conda:
         "../../envs/numpy.yaml"
@@ -78,12 +78,12 @@ rule confusion:
         lambda wildcards: study.runs.scores_of_first_seed(wildcards.dataset),
     output:
         report(
-            f"{paths.dataset_figure}confusion.png",
+            f"{paths.dataset_figure}confusion.{SCREEN}",
             caption="../report/confusion.rst",
             category="Figures",
             labels=study.paths.dataset_labels("where an unseen class goes"),
         ),
-        f"{paths.dataset_figure}confusion.svg",
+        f"{paths.dataset_figure}confusion.{PAPER}",
     localrule: True
     conda:
         "../../envs/numpy.yaml"

@@ -21,7 +21,7 @@ from zslpipe.commands.inputs import (
 
 _tables_option = output_option(OUTPUT_FOLDER, help="Folder of the tables.")
 _figure_option = output_option(
-    ANY_PATH, help="Figure to write, without ending: it gets .png and .svg."
+    ANY_PATH, help="Figure to write, without ending: it gets .webp and .pdf."
 )
 
 

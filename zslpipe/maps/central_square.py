@@ -11,7 +11,7 @@ from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
 from zslpipe.pictures import FAULTS, load_picture, picture_size
 
-SIDE = 224  # pixels of a drawn picture: the usual input side; keeps the svg small
+SIDE = 224  # pixels of a drawn picture: the usual input side
 
 
 def image_sizes(index: Index, rows: np.ndarray, image_root: Path) -> np.ndarray:

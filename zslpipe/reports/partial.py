@@ -20,7 +20,7 @@ def write_partial_tables(given: Mapping[str, Any], output_folder: Path) -> Path:
 
     ``given`` is what :meth:`zslpipe.study.partial.Partial.contents` says: ``metrics`` (files that
     are there), ``expected`` (how many there should be), ``missing`` (a line each, with its reason),
-    ``localizations``, ``figures`` (png), and by dataset ``curves`` (metrics.json) and
+    ``localizations``, ``figures`` (png or webp), and by dataset ``curves`` (metrics.json) and
     ``confusions`` (scores.h5).
     Raises InputError as :func:`zslpipe.reports.tables.results.write_tables`.
     """
@@ -65,7 +65,7 @@ def _page(given: Mapping[str, Any], folder: Path, figures: Sequence[Path]) -> st
     for path in figures:
         picture = base64.b64encode(path.read_bytes()).decode()
         parts.append(f"<h2>{html.escape(path.stem)}</h2>")
-        parts.append(f'<img alt="" width=900 src="data:image/png;base64,{picture}">')
+        parts.append(f'<img alt="" width=900 src="data:image/{path.suffix[1:]};base64,{picture}">')
     return "\n".join([*parts, ""])
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from zslpipe.formats.figures import SCREEN
 from zslpipe.machine.failures import FOLDER, failures_since
 from zslpipe.study.paths import PATHS
 from zslpipe.study.study import Study
@@ -26,6 +27,8 @@ RESULT = re.compile(
 ENDED = re.compile(r"^Command '.* --output (\S+).*' (returned non-zero|died with) (.*?)\.?$", re.M)
 KILLED = ("<Signals.SIGKILL: 9>", "exit status 137")
 NO_MEMORY = "killed by SIGKILL, as jobs are that need more memory than there is"
+# Of what a page can show.
+ENDINGS = (".png", f".{SCREEN}")
 NO_REASON = "no reason recorded, see its lines in the log"
 
 
@@ -87,7 +90,7 @@ class Partial:
 
     def contents(self) -> dict[str, Any]:
         """Return what the command partial-tables is given: files to draw from by what is drawn."""
-        figures = [path for path in self.study.targets.all() if path.endswith(".png")]
+        figures = [path for path in self.study.targets.all() if path.endswith(ENDINGS)]
         curves, confusions = {}, {}
         for dataset in self.study.datasets.entries:
             curves[dataset] = self.made(self.study.results.metrics_of_first_seed(dataset))

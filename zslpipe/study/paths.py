@@ -16,7 +16,7 @@ class Paths:
     """Patterns of paths, with the wildcards of the rules that write them; ``run`` is
     method/variant.
 
-    ``figure`` and ``dataset_figure`` are stems: a figure is a png and an svg.
+    ``figure`` and ``dataset_figure`` are stems: a figure has two files, see ``formats.figures``.
     """
 
     dataset: str = "results/{dataset}"

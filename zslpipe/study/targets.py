@@ -1,5 +1,6 @@
 """What ``rule all`` asks for: tables, and figures of whatever has them; imports no torch."""
 
+from zslpipe.formats.figures import FIGURE_SUFFIXES
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
@@ -12,7 +13,6 @@ from zslpipe.study.runs import Runs
 # Images in a figure of attention maps (ours).
 PICTURED_IMAGES = 6
 FORMATS = ("csv", "md", "tex")
-PICTURES = ("png", "svg")
 # What a figure of a run is drawn from, of the first seed, where that is drawn from alone.
 BEHIND = {
     "maps": PATHS.attention,
@@ -98,7 +98,7 @@ class Targets:
 
 def _pictures(stem: str, kinds: list[str]) -> list[str]:
     """Return the files of figures whose names begin with ``stem``."""
-    return [f"{stem}{kind}.{suffix}" for kind in kinds for suffix in PICTURES]
+    return [f"{stem}{kind}.{suffix}" for kind in kinds for suffix in FIGURE_SUFFIXES]
 
 
 def has_explained_rules(run: Run) -> bool:

@@ -97,7 +97,7 @@ def test_parts_need_attributes_about_them_and_maps_of_attributes(tmp_path):
         InputError, match="no attribute of dataset 'demo' is about an annotated part"
     ):
         draw(good)
-    assert not (tmp_path / "parts.png").exists()
+    assert not (tmp_path / "parts.webp").exists()
 
 
 @pytest.mark.slow
@@ -267,7 +267,7 @@ def test_bad_confusions_are_refused(tmp_path):
         InputError, match=r"renamed\.h5: other classes or unseen test images than .*good\.h5"
     ):
         confusions([good, renamed], tmp_path / "confusion")
-    assert not (tmp_path / "confusion.png").exists()
+    assert not (tmp_path / "confusion.webp").exists()
 
 
 @pytest.mark.slow

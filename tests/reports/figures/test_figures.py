@@ -66,8 +66,8 @@ def test_losses_of_all_seeds_with_phases_apart(tmp_path):
 
 def test_a_closed_form_method_says_so(tmp_path):
     path = history(tmp_path / "history.csv", [], ("phase", "epoch", "step", "loss", "seconds"))
-    png, svg = loss_curves([path], tmp_path / "losses")
-    assert png.is_file() and "closed form: no training epochs" in titles(svg.read_text())
+    screen, paper = loss_curves([path], tmp_path / "losses")
+    assert screen.is_file() and "closed form: no training epochs" in titles(paper)
 
 
 def test_trainings_of_several_candidates_are_told_apart(tmp_path):
@@ -142,7 +142,7 @@ def test_bad_histories_are_refused(tmp_path):
         loss_curves([history(tmp_path / "history.csv", [], ("epoch",))], tmp_path / "losses")
     with pytest.raises(InputError, match="at least one seed"):
         loss_curves([], tmp_path / "losses")
-    assert not (tmp_path / "losses.png").exists()
+    assert not (tmp_path / "losses.webp").exists()
 
 
 def metrics_file(path, **changes):
@@ -233,8 +233,8 @@ def test_attention_without_scores_or_parts(tmp_path):
     bare |= {"part_names": (), "part_locations": None, "attribute_parts": np.zeros((4, 0), bool)}
     write_index(Index(**bare), tmp_path / "index.h5")
     path = attention_file(tmp_path / "attention.h5")
-    svg = is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800)
-    assert "score" not in "\n".join(titles(svg))
+    paper = is_drawn(attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / "maps"), 800)
+    assert "score" not in "\n".join(titles(paper))
 
 
 def test_attributes_are_the_strongest_of_different_groups():
@@ -375,7 +375,7 @@ def test_bad_attention_is_refused(tmp_path):
         InputError, match=r"2\.png: no such image; is .* the dataset's image folder"
     ):
         draw(attention_file(tmp_path / "good.h5"))
-    assert not (tmp_path / "maps.png").exists()
+    assert not (tmp_path / "maps.webp").exists()
 
 
 @pytest.mark.slow
@@ -389,7 +389,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         loss_curves(histories, tmp_path / folder / "losses")
         seen_unseen_curves(curves, tmp_path / folder / "curves")
     written = sorted((tmp_path / "first").iterdir())
-    pairs = itertools.product(("curves", "losses", "maps"), ("png", "svg"))
+    pairs = itertools.product(("curves", "losses", "maps"), ("pdf", "webp"))
     names = [".".join(pair) for pair in pairs]
     assert [file.name for file in written] == names
     for file in written:

@@ -1,6 +1,5 @@
 """Grad-CAM of crafted networks, from file to picture."""
 
-import re
 from pathlib import Path
 
 import h5py
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 
 from tests.made_up.crafted import COUNT, noise_inputs, written_grad_cam
+from tests.made_up.figures import titles
 from tests.made_up.miniature import ATTRIBUTES, CLASSES
 from zslpipe.cell_centres import CellCentres
 from zslpipe.machine.errors import InputError
@@ -34,13 +34,6 @@ def written(run_inputs, tmp_path_factory) -> Path:
     return written_grad_cam(tmp_path_factory.mktemp("written"), run_inputs)
 
 
-def titles(svg: Path) -> list[str]:
-    """The texts of a figure: matplotlib writes each as a comment before its glyphs."""
-    return [
-        text.strip() for text in re.findall(r"<!-- (.*?) -->", svg.read_text(), flags=re.DOTALL)
-    ]
-
-
 def draw(path: Path, run_inputs: RunInputs, stem: Path) -> tuple[Path, Path]:
     folder = run_inputs.inputs.root
     return grad_cam_maps(path, folder / "index.h5", folder, stem)
@@ -52,8 +45,8 @@ def drawn(written, run_inputs) -> tuple[Path, Path]:
 
 
 def test_a_row_names_its_classes_attributes_and_largest_changes(written, drawn):
-    png, svg = drawn
-    found = "\n".join(titles(svg))
+    screen, paper = drawn
+    found = "\n".join(titles(paper))
     with h5py.File(written) as file:
         maps, without, attributes = (
             file[name][()] for name in ("maps", "maps_without", "attributes")
@@ -70,7 +63,7 @@ def test_a_row_names_its_classes_attributes_and_largest_changes(written, drawn):
         and "true: class 6" in found
     )
     assert "crafting / s_cc on miniature: Grad-CAM" in found
-    with Image.open(png) as picture:
+    with Image.open(screen) as picture:
         assert picture.width > 1000
 
 
@@ -78,10 +71,10 @@ def test_an_empty_map_is_drawn_as_none(written, run_inputs, tmp_path):
     with h5py.File(written) as file:
         maps = file["maps"][()]
     maps[1] = 0
-    _, svg = draw(
+    _, paper = draw(
         copied(written, tmp_path / "empty.h5", maps=maps), run_inputs, tmp_path / "gradcam"
     )
-    assert sum("no map" in text for text in titles(svg)) == 2
+    assert sum("no map" in text for text in titles(paper)) == 2
 
 
 def test_what_is_painted_is_in_proportion_to_the_values():
@@ -150,7 +143,7 @@ def test_bad_files_are_refused(written, run_inputs, tmp_path):
 
 def test_the_same_file_gives_the_same_bytes(written, run_inputs, drawn, tmp_path):
     again = draw(written, run_inputs, tmp_path / "picture")
-    assert [path.name for path in again] == ["picture.png", "picture.svg"]
+    assert [path.name for path in again] == ["picture.webp", "picture.pdf"]
     assert all(
         one.read_bytes() == other.read_bytes() for one, other in zip(drawn, again, strict=True)
     )

@@ -133,7 +133,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path, changes, messag
     assert (
         "after.h5" in str(error.value)
         and "\n" not in str(error.value)
-        and not (tmp_path / "figure.png").exists()
+        and not (tmp_path / "figure.webp").exists()
     )
 
 

@@ -29,8 +29,8 @@ SCORES = "score: above 0 found present, below 0 found absent"
 def attention_maps(
     attention: Path, index: Path, image_root: Path, output_stem: Path
 ) -> tuple[Path, Path]:
-    """Draw the images of attention.h5, in its order, with their attribute maps; return the png's
-    and svg's paths.
+    """Draw the images of attention.h5, in its order, with their attribute maps; return the paths
+    of both files.
 
     A row an image: the image with its part locations, then the maps of three attributes that its
     class has and of two that it lacks over the greyed image, each from its lowest value

@@ -30,7 +30,7 @@ def part_maps(
     attention: Path, index: Path, image_root: Path, output_stem: Path
 ) -> tuple[Path, Path]:
     """Draw the images of attention.h5, in its order, with a map of each main body part; return the
-    png's and svg's paths.
+    paths of both files.
 
     A row an image: the image, then the five body parts that most attributes are about (left and
     right are one; the first of equals). A part's map is the mean of the maps, each from 0 to 1, of

@@ -25,7 +25,7 @@ def channel_maps(
     attention: Path, index: Path, image_root: Path, output_stem: Path
 ) -> tuple[Path, Path]:
     """Draw the images of attention.h5, in its order, with the maps of their channel groups and the
-    learnt maps; return the png's and svg's paths.
+    learnt maps; return the paths of both files.
 
     A row an image: the image with its part locations, the groups of channels that k-means found,
     the maps learnt from them, each from its lowest value (transparent) to its highest. Raises

@@ -30,7 +30,7 @@ SIMILAR = 3  # RSAN, fig. 6: seen classes beside the class itself
 
 def confusions(scores: Sequence[Path], output_stem: Path, note: str = "") -> tuple[Path, Path]:
     """Draw what the test images of one unseen class are predicted as, from scores.h5 of one
-    dataset; return the png's and svg's paths.
+    dataset; return the paths of both files.
 
     ``note`` stands above. A colour for each method, variant and rebalancing, from the first file
     given of it (the first seed). The class is that of the median confusion (``median_class``), so

@@ -24,8 +24,8 @@ from zslpipe.reports.figures.style import (
 def seen_unseen_curves(
     metrics: Sequence[Path], output_stem: Path, note: str = ""
 ) -> tuple[Path, Path]:
-    """Draw S over U in per cent from metrics.json files of one dataset and return the png's and
-    svg's paths.
+    """Draw S over U in per cent from metrics.json files of one dataset and return the paths of
+    both files.
 
     One line for each method, variant and rebalancing, from the first file given of it (the first
     seed); a dot marks the operating point (no constant subtracted); grey lines of equal H; ``note``

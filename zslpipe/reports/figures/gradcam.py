@@ -29,7 +29,7 @@ KEY = "colours of a row share one scale; change: orange more, purple less than w
 def grad_cam_maps(
     gradcam: Path, index: Path, image_root: Path, output_stem: Path
 ) -> tuple[Path, Path]:
-    """Draw the images of gradcam.h5, in its order; return the png's and svg's paths.
+    """Draw the images of gradcam.h5, in its order; return the paths of both files.
 
     A row an image: the image, Grad-CAM of its true class over the greyed image, then for each
     attribute taken away the map without it and the change, as a share of the whole map's highest

@@ -29,8 +29,8 @@ Series = list[tuple[float, float]]
 
 
 def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
-    """Draw the history.csv files of one method and variant, one a seed, and return the png's and
-    svg's paths.
+    """Draw the history.csv files of one method and variant, one a seed, and return the paths of
+    both files.
 
     A row of panels for each phase and stage of the training, a panel for each of its loss terms
     (and what else was measured after epochs): seeds thin, their mean thick. The loss of held-out

@@ -34,7 +34,7 @@ def predictions(
     scores: Path, rebalanced: Path, index: Path, image_root: Path, output_stem: Path
 ) -> tuple[Path, Path]:
     """Draw the three likeliest classes of some test images before and after rebalancing; return the
-    png's and svg's paths.
+    paths of both files.
 
     Left images of unseen, right of seen classes, of ``IMAGES`` classes each. Classes and images are
     drawn with the seed of the run, never for their looks. The true class is green, unseen classes

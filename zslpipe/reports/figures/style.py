@@ -1,11 +1,14 @@
-"""How every figure looks and how it is saved: png and svg, same input same bytes."""
+"""How every figure looks and how it is saved: for screen and paper, same input same bytes."""
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from pypdf import PdfWriter
 
+from zslpipe.formats.figures import PAPER, SCREEN
 from zslpipe.machine.files import written_whole
 from zslpipe.machine.glyphs import glyphs_told
 
@@ -28,8 +31,11 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "svg.hashsalt": "zslpipe",  # matplotlib's element names are random without it
+    "pdf.fonttype": 42,  # TrueType: conferences refuse Type 3, and a reader can search its text
 }
+# Dots an inch (ours): of lines and letters, and of pictures, which hold about 100 cells of a map.
+SHARP, PICTURED = 144, 110
+QUALITY = 80  # ours: of pictures in WebP and JPEG; no block shows beside the overlaid maps
 
 
 def write_around(figure: Figure, title: str, key: str) -> None:
@@ -46,16 +52,43 @@ def write_title(figure: Figure, title: str) -> None:
 
 
 def save_figure(figure: Figure, output_stem: Path) -> tuple[Path, Path]:
-    """Write a figure as png and svg without dates, whole or not at all; return both paths."""
+    """Write a figure as webp and as pdf without dates, each whole or not at all; return both paths.
+
+    Pictures have the resolution at which they are drawn and are compressed with loss; lines and
+    letters are not: the webp of a figure without pictures is exact, in the pdf they are vectors.
+    """
+    has_pictures = any(axes.images for axes in figure.axes)
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # a line for each table of a font
     written = []
-    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+    for suffix in (SCREEN, PAPER):
         path = output_stem.with_name(f"{output_stem.name}.{suffix}")
         with written_whole(path) as temporary, glyphs_told(path):
-            figure.savefig(
-                temporary, format=suffix, dpi=160, bbox_inches="tight", metadata=metadata
-            )
+            _save(figure, temporary, suffix, has_pictures)
         written.append(path)
     return written[0], written[1]
+
+
+def _save(figure: Figure, path: Path, suffix: str, has_pictures: bool) -> None:
+    """Write a figure in one format."""
+    how: dict[str, Any] = {"pil_kwargs": {"lossless": True, "method": 6}}
+    if has_pictures:
+        how = {"pil_kwargs": {"quality": QUALITY, "method": 6}}
+    if suffix == PAPER:
+        how = {"metadata": dict.fromkeys(("CreationDate", "Creator", "Producer"))}
+    dots = PICTURED if has_pictures else SHARP
+    figure.savefig(path, format=suffix, dpi=dots, bbox_inches="tight", **how)
+    if suffix == PAPER and has_pictures:
+        _compress_pictures(path)
+
+
+def _compress_pictures(path: Path) -> None:
+    """Make the pictures of a pdf JPEG: matplotlib writes their pixels as they are."""
+    document = PdfWriter(clone_from=path)
+    for page in document.pages:
+        for picture in page.images:
+            if picture.image is not None:
+                picture.replace(picture.image.convert("RGB"), quality=QUALITY)
+    document.write(path)
 
 
 def shortened(name: str, length: int = NAME_LENGTH) -> str:
