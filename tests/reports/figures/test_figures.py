@@ -12,13 +12,13 @@ from zslpipe.formats.history import read_history
 from zslpipe.formats.index import Index, write_index
 from zslpipe.machine.errors import InputError
 from zslpipe.maps.central_square import SIDE, load_square
-from zslpipe.reports.figures import losses
+from zslpipe.reports.figures import curves, losses
 from zslpipe.reports.figures.attributes import attention_maps, choose_attributes, had_and_lacked
 from zslpipe.reports.figures.curves import seen_unseen_curves
 from zslpipe.reports.figures.losses import _terms as terms
 from zslpipe.reports.figures.losses import loss_curves
 from zslpipe.reports.figures.overlays import enlarged, greyed, painted, stretch
-from zslpipe.reports.figures.style import HEAT
+from zslpipe.reports.figures.style import COLOURS, HEAT
 
 COLUMNS = (
     "phase",
@@ -183,16 +183,72 @@ def test_curves_of_methods_and_variants(tmp_path):
     )
     found = titles(is_drawn(seen_unseen_curves(paths, tmp_path / "curves")))
     assert sum(text == "dazle" for text in found) == 1  # one line for two seeds
-    for text in (
-        "dazle / no_calibration",
-        "s_cc / oracle",
-        "AUSUC 37.1",
-        "AUSUC 12.3",
-        "H 10",
-        "H 70",
-    ):
+    for text in ("s_cc / oracle", "AUSUC 37.1", "H 10", "H 70"):
         assert text in "\n".join(found), text
-    assert "H 80" not in found  # beyond the corner of the axes
+    for absent in ("no_calibration", "AUSUC 12.3", "H 80"):  # grey, grey, beyond the axes' corner
+        assert absent not in "\n".join(found), absent
+
+
+def test_the_best_of_each_method_is_named_and_coloured():
+    """The largest area; an oracle is told which images are unseen and is no result."""
+    areas = {
+        ("a", "default", "none"): 0.3,
+        ("b", "default", "none"): 0.5,
+        ("a", "other", "none"): 0.4,
+        ("a", "other", "oracle"): 0.9,
+        ("b", "twin", "none"): 0.5,
+        ("c", "default", "oracle"): 0.2,
+    }
+    found = {result: {"AUSUC": area} for result, area in areas.items()}
+    assert curves.best_of_methods(found) == [
+        ("a", "other", "none"),
+        ("b", "default", "none"),
+        ("c", "default", "oracle"),
+    ]
+    bare = {("a", "x", "none"): {}, ("a", "y", "none"): {}}
+    assert curves.best_of_methods(bare) == [("a", "x", "none")]
+
+
+def test_every_curve_is_drawn_and_leaders_end_on_their_own(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(curves, "save_figure", lambda figure, _: drawn.append(figure))
+    paths = [
+        metrics_file(tmp_path / "a.json", method="dazle"),
+        metrics_file(tmp_path / "b.json", method="dazle", variant="x", AUSUC=0.1),
+        metrics_file(tmp_path / "c.json", method="mlis", curve={"U": [0, 0.2], "S": [0.9, 0]}),
+    ]
+    seen_unseen_curves(paths, tmp_path / "curves")
+    (axes,) = drawn[0].axes
+    lines = [line for line in axes.lines if line.get_linewidth() >= 1]
+    curved = [line for line in lines if line.get_marker() == "None" and len(line.get_xdata()) < 9]
+    assert [line.get_color() for line in curved] == [curves.REST, COLOURS[0], COLOURS[1]]
+    assert np.allclose(curved[0].get_xdata(), [0, 30, 50, 70])
+    assert np.allclose(curved[2].get_ydata(), [90, 0])
+
+
+def test_a_leader_ends_at_the_curve_s_outermost_point_of_at_least_its_height():
+    curve = np.array([[0.0, 30, 50, 70], [80, 70, 40, 0]])
+    assert curves._reached(curve, 45) == (30, 45)
+    assert curves._reached(curve, 40) == (50, 40)
+    assert curves._reached(curve, 90) == (70, 0)
+    assert curves._reached(np.empty((2, 0)), 50) == (0, 0)
+
+
+def test_a_training_of_one_epoch_is_told_in_numbers(tmp_path, monkeypatch):
+    """No curve of one dot over ticks of fractions of an epoch."""
+    drawn = []
+    monkeypatch.setattr(losses, "save_figure", lambda figure, _: drawn.append(figure))
+    columns = ("phase", "epoch", "step", "loss", "seconds")
+    paths = []
+    for seed, value in enumerate((0.25, 0.75)):
+        rows = [("head", 1, 5, 3, 1), ("head", 2, 9, value, 1), ("train", 1, 5, value, 1)]
+        paths.append(history(tmp_path / f"{seed}.csv", rows, columns))
+    loss_curves(paths, tmp_path / "losses")
+    head, train = drawn[0].axes
+    assert head.get_title("left") == "head: loss" and head.axison and len(head.lines) == 3
+    assert train.get_title("left") == "train: loss" and not train.axison and not train.lines
+    assert [text.get_text() for text in train.texts] == ["0.25, 0.75\nafter one epoch"]
+    assert head.get_position().height > 2 * train.get_position().height
 
 
 def test_curves_of_two_datasets_are_refused(tmp_path):
@@ -383,11 +439,11 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     dataset(tmp_path)
     path = attention_file(tmp_path / "attention.h5")
     histories = [history(tmp_path / "history.csv", two_phases(0))]
-    curves = [metrics_file(tmp_path / "a.json")]
+    metrics = [metrics_file(tmp_path / "a.json")]
     for folder in ("first", "second"):
         attention_maps(path, tmp_path / "index.h5", tmp_path, tmp_path / folder / "maps")
         loss_curves(histories, tmp_path / folder / "losses")
-        seen_unseen_curves(curves, tmp_path / folder / "curves")
+        seen_unseen_curves(metrics, tmp_path / folder / "curves")
     written = sorted((tmp_path / "first").iterdir())
     pairs = itertools.product(("curves", "losses", "maps"), ("pdf", "webp"))
     names = [".".join(pair) for pair in pairs]

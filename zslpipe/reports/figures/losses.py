@@ -36,8 +36,9 @@ def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Pat
     (and what else was measured after epochs): seeds thin, their mean thick. The loss of held-out
     images is dashed in the panel of the loss that was minimised (SGMA, figure 3). Where a phase was
     trained several times a seed (candidates on the validation classes), each training is a line and
-    there is no mean. A closed-form method (header only) gets a figure that says so. Raises
-    InputError where a file is absent or no history.
+    there is no mean. What was trained for one epoch is told in numbers. A closed-form method
+    (header only) gets a figure that says so. Raises InputError where a file is absent or no
+    history.
     """
     if not histories:
         raise InputError("loss curves: no history.csv given; at least one seed is needed")
@@ -50,9 +51,10 @@ def loss_curves(histories: Sequence[Path], output_stem: Path) -> tuple[Path, Pat
     rows = max(len(phases), 1)
     columns = max((len(terms) for terms in panels.values()), default=1)
     with mpl.rc_context(STYLE):
-        size = max(2.4 * columns, 3.6), 2.0 * rows + 0.5
+        heights = [_height(terms) for terms in panels.values()] or [2.0]
+        size = max(2.4 * columns, 3.6), sum(heights) + 0.5
         figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False)
+        grid = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
         for axes in grid.flat:
             axes.set_axis_off()
         if not phases:
@@ -72,6 +74,12 @@ def _phase(row: Mapping[str, str]) -> str:
     """Return "phase, stage" of a row; the phase alone where there is no stage of another name."""
     stage = row.get("stage", "")
     return row["phase"] if stage in ("", row["phase"]) else f"{row['phase']}, {stage}"
+
+
+def _height(terms: Mapping[str, list[Series]]) -> float:
+    """Return the inches of a row of panels: few where none has a curve."""
+    longest = max(len(training) for series in terms.values() for training in series)
+    return 2.0 if longest > 1 else 0.9
 
 
 def _terms(tables: Sequence[Sequence[Mapping[str, str]]], phase: str) -> dict[str, list[Series]]:
@@ -146,6 +154,9 @@ def _draw_losses(
     """Draw one measurement: each training, and over one training a seed the mean of those that
     reached an epoch.
     """
+    if not axes.axison and max(map(len, series)) == 1:
+        _write_values(axes, series)
+        return
     axes.set_axis_on()
     width, alpha = (0.8, 0.4) if len(series) > 1 else (1.8, 1.0)
     marker = "o" if max(map(len, series)) < 8 else ""  # ours: a few epochs are points, many a line
@@ -164,6 +175,13 @@ def _draw_losses(
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def _write_values(axes: Axes, series: Sequence[Series]) -> None:
+    """Write the values of trainings of one epoch, of which there is no curve."""
+    values = [f"{training[0][1]:.4g}" for training in series]
+    told = f"{', '.join(values)}\nafter one epoch"
+    axes.text(0, 0.92, told, transform=axes.transAxes, va="top", wrap=True)
 
 
 def _mean_line(series: Sequence[Series]) -> tuple[list[float], list[float]]:
