@@ -315,6 +315,11 @@ def test_metrics_file_holds_what_the_functions_say(tmp_path):
     assert np.mean(list(metrics["per_class"]["T1"].values())) == pytest.approx(
         metrics["T1"], abs=1e-12
     )
+    areas = metrics["per_class"]["AUSUC"]
+    assert set(areas) == {f"class {number}" for number in set(labels)}
+    for group in ("U", "S"):  # the mean over either group is the area
+        mean = np.mean([areas[name] for name in metrics["per_class"][group]])
+        assert mean == pytest.approx(metrics["AUSUC"], abs=1e-12)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "scores.h5"]
 
 

@@ -11,7 +11,8 @@ U_group, S_group, H_group
                       how often the predicted class is unseen / seen as the image's own is, and
                       their harmonic mean
 curve                 {"U": [...], "S": [...]}, the points of the seen-unseen curve
-per_class             {"T1", "U", "S": {class: accuracy}}
+per_class             {"T1", "U", "S": {class: accuracy}, "AUSUC": {class: the area if it were the
+                      only class of its group}}; no AUSUC without a curve, and in earlier files
 images                {"test_seen", "test_unseen": number of images}
 
 ``best_on_test.json`` has, beside whose it is, only T1, U, S, H and ``epoch``, the best one's number

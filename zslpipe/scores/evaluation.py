@@ -30,7 +30,7 @@ from zslpipe.formats.metrics import FURTHER_METRICS, IDENTITY, write_metrics_fil
 from zslpipe.formats.published_sizes import split_of_sizes
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
-from zslpipe.scores.calibration import states
+from zslpipe.scores.calibration import areas_by_class, states
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +140,8 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     )
     result["curve"] = {"U": unseen_curve[kept].tolist(), "S": seen_curve[kept].tolist()}
     parts = {"T1": (restricted, ~seen), "U": (accuracies, ~seen), "S": (accuracies, seen)}
+    if unseen_curve.size:
+        parts["AUSUC"] = (areas_by_class(scores, labels, seen), np.ones(len(seen), bool))
     result["per_class"] = {name: _by_class(matrix.classes, *part) for name, part in parts.items()}
     result["images"] = {split: len(matrix.labels[split]) for split in ("test_seen", "test_unseen")}
     return result
