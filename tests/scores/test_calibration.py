@@ -6,7 +6,7 @@ import pytest
 from tests.made_up.runs import CLASSES, SEEN, all_test_images, made_up
 from zslpipe.scores import calibration
 from zslpipe.scores.accuracy import generalized, group_mean, per_class_accuracy
-from zslpipe.scores.evaluation import ausuc, seen_unseen_curve
+from zslpipe.scores.evaluation import seen_unseen_curve
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -22,23 +22,6 @@ def test_every_state_is_what_its_constant_gives(seed):
     for constant, unseen, seen in zip(constants, found.unseen, found.seen, strict=True):
         expected = generalized(scores - constant * SEEN, labels, SEEN)[:2]
         assert (unseen, seen) == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("levels", [None, 2])
-@pytest.mark.parametrize("seed", range(3))
-def test_areas_by_class_are_those_of_a_class_alone_in_its_group(seed, levels):
-    """Ties of many images included: their steps are shared by trapezoids."""
-    scores, labels = all_test_images(made_up(seed, SEEN, CLASSES, bias=1.5))
-    scores = scores.astype(np.float64) if levels is None else scores.round(0).clip(0, levels)
-    found = calibration.areas_by_class(scores, labels, SEEN)
-    assert np.array_equal(np.isnan(found), np.bincount(labels, minlength=len(SEEN)) == 0)
-    for number in np.unique(labels):
-        kept = (labels == number) | (SEEN[labels] != SEEN[number])
-        assert found[number] == pytest.approx(ausuc(scores[kept], labels[kept], SEEN), abs=1e-12)
-    whole = ausuc(scores, labels, SEEN)
-    assert whole > 0.05
-    for group in (SEEN, ~SEEN):
-        assert group_mean(found, group) == pytest.approx(whole, abs=1e-12)
 
 
 def test_a_group_without_images_stays_at_zero():

@@ -12,6 +12,7 @@ from zslpipe.machine.errors import InputError
 from zslpipe.scores.accuracy import generalized, group_mean, harmonic_mean, per_class_accuracy, t1
 from zslpipe.scores.evaluation import (
     CURVE_POINTS,
+    areas_by_class,
     ausuc,
     evaluate,
     group_accuracies,
@@ -331,6 +332,21 @@ def test_the_stored_curve_is_thinned_but_keeps_its_ends():
     assert (curve["U"][0], curve["S"][0]) == (unseen_curve[0], seen_curve[0])
     assert (curve["U"][-1], curve["S"][-1]) == (unseen_curve[-1], seen_curve[-1])
     assert set(curve["U"]) <= set(unseen_curve)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_areas_by_class_are_those_of_a_class_alone_in_its_group(case):
+    """Ties of many images included: their steps are shared by trapezoids."""
+    scores, labels, seen = case
+    found = areas_by_class(scores, labels, seen)
+    assert np.array_equal(np.isnan(found), np.bincount(labels, minlength=len(seen)) == 0)
+    for number in np.unique(labels):
+        kept = (labels == number) | (seen[labels] != seen[number])
+        assert found[number] == pytest.approx(ausuc(scores[kept], labels[kept], seen), abs=1e-12)
+    whole = ausuc(scores, labels, seen)
+    assert whole > 0
+    for group in (seen, ~seen):
+        assert group_mean(found, group) == pytest.approx(whole, abs=1e-12)
 
 
 def test_what_is_not_defined_has_no_key():

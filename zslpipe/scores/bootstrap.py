@@ -8,7 +8,7 @@ the mean over the seeds: what training does by chance is no part of it.
 
 T1, U and S of a draw are means of its classes' accuracies, H is made of that draw's U and S. AUSUC
 of a draw is first-order: the areas of its classes, each alone in its group
-(:func:`zslpipe.scores.calibration.areas_by_class`); left out is what particular pairs of a seen and
+(:func:`zslpipe.scores.evaluation.areas_by_class`); left out is what particular pairs of a seen and
 an unseen class have in common. Measured on twelve runs of the demo (10 unseen, 30 seen classes):
 the standard error differs by 0.2 % from the exact one, an interval's end by 0.7 points at most.
 """

@@ -46,29 +46,6 @@ def states(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> States:
     return States(values, unseen_accuracies, seen_accuracies)
 
 
-def areas_by_class(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Return (class,) the area under S over U if a class were the only one of its group with test
-    images; NaN for a class without any. Shapes as for :func:`states`; both groups have images.
-
-    U is a mean over unseen classes and S over seen ones, and the area is linear in either: AUSUC is
-    the mean of these over the unseen classes, and over the seen ones as well.
-    """
-    found = states(scores, labels, seen)
-    best_seen, best_unseen, distances = gaps(scores, seen)
-    of_seen = seen[labels]
-    right = np.where(of_seen, best_seen, best_unseen) == labels
-    # at its step an image brings the other group's mean into the area, by trapezoids
-    around_unseen = (found.unseen[1:] + found.unseen[:-1]) / 2
-    around_seen = (found.seen[1:] + found.seen[:-1]) / 2
-    step = np.searchsorted(found.gaps, distances[right])
-    brought = np.where(of_seen[right], around_unseen[step], around_seen[step])
-    images = np.bincount(labels, minlength=len(seen))
-    sums = np.bincount(labels[right], weights=brought, minlength=len(seen))
-    areas = np.full(len(seen), np.nan)
-    np.divide(sums, images, out=areas, where=images > 0)
-    return areas
-
-
 def gaps(scores: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return, an image each, best seen class, best unseen class, and the seen one's score minus the
     unseen one's, float64.

@@ -30,7 +30,7 @@ from zslpipe.formats.metrics import FURTHER_METRICS, IDENTITY, write_metrics_fil
 from zslpipe.formats.published_sizes import split_of_sizes
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
-from zslpipe.scores.calibration import areas_by_class, states
+from zslpipe.scores.calibration import gaps, states
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,29 @@ def _area(unseen: np.ndarray, seen: np.ndarray) -> float:
     return (
         float(np.sum(np.diff(unseen) * (seen[1:] + seen[:-1])) / 2) if unseen.size else float("nan")
     )
+
+
+def areas_by_class(scores: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Return (class,) the area under S over U if a class were the only one of its group with test
+    images; NaN for a class without any. Shapes as for ``ausuc``; both groups have images.
+
+    U is a mean over unseen classes and S over seen ones, and the area is linear in either: AUSUC is
+    the mean of these over the unseen classes, and over the seen ones as well.
+    """
+    found = states(scores, labels, seen)
+    best_seen, best_unseen, distances = gaps(scores, seen)
+    of_seen = seen[labels]
+    right = np.where(of_seen, best_seen, best_unseen) == labels
+    # at its step an image brings the other group's mean into the area, by trapezoids
+    around_unseen = (found.unseen[1:] + found.unseen[:-1]) / 2
+    around_seen = (found.seen[1:] + found.seen[:-1]) / 2
+    step = np.searchsorted(found.gaps, distances[right])
+    brought = np.where(of_seen[right], around_unseen[step], around_seen[step])
+    images = np.bincount(labels, minlength=len(seen))
+    sums = np.bincount(labels[right], weights=brought, minlength=len(seen))
+    areas = np.full(len(seen), np.nan)
+    np.divide(sums, images, out=areas, where=images > 0)
+    return areas
 
 
 def ranks(scores: np.ndarray, labels: np.ndarray, allowed: np.ndarray) -> np.ndarray:
