@@ -30,6 +30,8 @@ SURFACE = {
     "score-irrelevant": f"{READ} --irrelevant! {RUN} --words --output! {COMPUTE}",
     "grad-cam": f"{READ} {RUN} --without --output! --count=6 {COMPUTE}",
     "localize": f"--attention! --run --index! {IMAGES} --output!",
+    "import-scores": "--name! --kind=scores --unit= --index! --indices --irrelevant --seed=0 "
+    "--called= --told={} --run --output! scores",
     "ensemble": "--name! --kind! --validation --runs --output! matrices...",
     "rebalance": "--kind! --scores! --run --validation --irrelevant --settings={} --output!",
     "evaluate": "--scores! --run --output!",

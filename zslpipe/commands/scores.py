@@ -10,13 +10,17 @@ from zslpipe.commands.inputs import (
     OUTPUT_FILE,
     JsonObject,
     attention_option,
+    check_index,
     image_folder,
     image_options,
     index_option,
+    indices_option,
     output_option,
     run_option,
     runs_option,
+    seed_option,
 )
+from zslpipe.machine.errors import InputError
 
 _scores_option = click.option(
     "--scores", type=INPUT_FILE, required=True, help="scores.h5, of the command train."
@@ -46,6 +50,83 @@ def localize(
 
     check_run_file(attention, asked)
     run(attention, index, image_folder(data_root, images, index), output)
+
+
+@click.command("import-scores")
+@click.option("--name", required=True, help="Name of the method in tables and figures.")
+@click.option(
+    "--kind",
+    type=click.Choice(["scores", "validation", "irrelevant"]),
+    default="scores",
+    help="What the file holds: scores of a dataset's images, of its validation problem, or of "
+    "task-irrelevant images.",
+)
+@click.option(
+    "--unit",
+    default="",
+    help="What a score is: logits (also cosines and other compatibilities), log-probabilities or "
+    "probabilities; without it the file says so.",
+)
+@index_option
+@indices_option
+@click.option(
+    "--irrelevant",
+    "irrelevant_images",
+    type=INPUT_FILE,
+    help="List of the task-irrelevant images, for --kind irrelevant.",
+)
+@seed_option
+@click.option("--called", default="", help="What tables call the file; without it its name.")
+@click.option(
+    "--told",
+    type=JsonObject(),
+    default="{}",
+    help="JSON: what the tables say of the method's extractor, semantics, words and selection.",
+)
+@click.option(
+    "--run",
+    "asked",
+    type=JsonObject("seed"),
+    help="The run as it is configured now, as JSON, which the result will say it is of. The "
+    "workflow gives it.",
+)
+@output_option(OUTPUT_FILE, help="Score matrix (.h5) to write.")
+@click.argument("scores", type=INPUT_FILE)
+def import_scores(
+    name: str,
+    kind: str,
+    unit: str,
+    index: Path,
+    indices: dict[str, Any] | None,
+    irrelevant_images: Path | None,
+    seed: int,
+    called: str,
+    told: dict[str, Any],
+    asked: dict[str, Any] | None,
+    output: Path,
+    scores: Path,
+) -> None:
+    """Make a score matrix of somebody else's scores.
+
+    SCORES is an .npz, HDF5 or CSV file with scores, images and classes (docs/importing-scores.md).
+    The result is a score matrix like any other.
+    """
+    from zslpipe.datasets import imported_scores as importing
+    from zslpipe.settings import parse_settings
+
+    check_index(index, indices)
+    given = {**told, "name": name, "unit": unit, "file": called or scores.name}
+    method = parse_settings(importing.Method, given, "--told")
+    run = asked or {}
+    if kind == "irrelevant":
+        if irrelevant_images is None:
+            raise InputError("import-scores: --kind irrelevant needs --irrelevant LIST.h5")
+        images = irrelevant_images
+        importing.import_irrelevant(scores, index, images, method, seed, output, run)
+    elif kind == "validation":
+        importing.import_validation(scores, index, method, seed, output, run)
+    else:
+        importing.import_scores(scores, index, method, seed, output, run)
 
 
 @click.command("ensemble")
