@@ -12,10 +12,10 @@ from snakemake.utils import min_version
 min_version("9.3")
 sys.path.insert(0, workflow.basedir)
 
-from zslpipe.formats.figures import PAPER, SCREEN
+from zslpipe.formats.figures import FIGURE_SUFFIXES, PAPER, SCREEN
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
-from zslpipe.study.copied import made_here
+from zslpipe.study.copied import listed, made_here
 from zslpipe.study.partial import clear_partial, write_partial
 from zslpipe.study.paths import braced, check_checkout, is_settled, watched
 from zslpipe.study.study import Study, alternatives
@@ -61,7 +61,7 @@ wildcard_constraints:
     dataset=alternatives(study.config["datasets"]),
     extractor=alternatives(study.config["extractors"]),
     words=alternatives(study.config["words"]),
-    method=alternatives([*study.config["methods"], *study.config["ensembles"]]),
+    method=alternatives(study.studies.methods),
     variant=r"\w+",
     run=r"\w+/\w+",
     seed=r"\d+",
@@ -87,6 +87,7 @@ include: "workflow/rules/gradcam.smk"
 include: "workflow/rules/irrelevant.smk"
 include: "workflow/rules/rebalance.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/studies.smk"
 
 
 # A failed run costs its rows, not the table: what succeeded is shown, marked partial.

@@ -8,7 +8,7 @@ rule ensemble:
     output:
         paths.ensemble,
     wildcard_constraints:
-        ensemble=alternatives(study.config["ensembles"]),
+        ensemble=alternatives(study.results.ensembles),
         file="scores|validation|irrelevant",
     localrule: True
     conda:

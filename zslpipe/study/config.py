@@ -189,7 +189,7 @@ def runs(config: Mapping[str, Any]) -> Iterator[Run]:
         for method in _methods_of(config, dataset):
             for row in rows(method, config[method]):
                 if dataset in _datasets_of(config, row):
-                    yield _run(config, dataset, row)
+                    yield run_of(config, dataset, row)
 
 
 def _datasets_of(config: Mapping[str, Any], row: Row) -> list[str]:
@@ -213,8 +213,8 @@ def _methods_of(config: Mapping[str, Any], dataset: str) -> list[str]:
     return [name for name in listed if name in only]
 
 
-def _run(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
-    """Return a method's row on a dataset."""
+def run_of(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
+    """Return a method's row on a dataset; InputError for what does not fit."""
     entry, section = config["datasets"][dataset], row.section
     if section.semantics is not None:
         check_semantics(config, dataset, section.semantics, row.where)

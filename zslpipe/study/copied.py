@@ -12,8 +12,13 @@ from zslpipe.study.results import Results
 
 def made_here(results: Results, record: Callable[[str], object]) -> list[str]:
     """Return every file that is a row of the table; InputError as :func:`refuse_copied`."""
-    refuse_copied(results.rows, record)
-    return results.tabled
+    return listed(results.rows, record)
+
+
+def listed(rows: Mapping[str, str], record: Callable[[str], object]) -> list[str]:
+    """Return the files of ``rows``; InputError as :func:`refuse_copied`."""
+    refuse_copied(rows, record)
+    return list(rows)
 
 
 def refuse_copied(rows: Mapping[str, str], record: Callable[[str], object]) -> None:

@@ -15,6 +15,8 @@ from zslpipe.study.sections import RunSection, Variants
 RUN_KEYS = tuple(field.name for field in fields(RunSection))
 # Settings that an end-to-end method gets from its extractor.
 FROM_EXTRACTOR = ("backbone", "layer")
+# Keys of a method's section that are no row's.
+BESIDE = ("variants", "sweep")
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,27 @@ def rows(method: str, section: Any) -> Iterator[Row]:
     source = read_method(method)
     if not isinstance(section, Mapping):
         raise InputError(f"config, {method}: {section!r} is not a section; write keys with values")
-    common = {key: value for key, value in section.items() if key != "variants"}
-    yield _row(source, "default", (method,), common)
+    common = common_of(section)
+    yield row_of(source, "default", (method,), common)
     for variant, changes in _variants(method, section.get("variants")).items():
-        yield _row(source, variant, (method, "variants", variant), {**common, **changes})
+        yield row_of(source, variant, (method, "variants", variant), {**common, **changes})
+
+
+def common_of(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a method's section says of all its rows."""
+    return {key: value for key, value in section.items() if key not in BESIDE}
+
+
+def changes_of(section: Mapping[str, Any], variant: str) -> Mapping[str, Any]:
+    """Return what a variant of a method's section changes, nothing of one that there is not."""
+    return ((section.get("variants") or {}).get(variant)) or {}
+
+
+def as_list(given: Any) -> list[Any]:
+    """Return a list as it is, nothing as an empty one, and one thing as a list of it."""
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
 
 
 def _variants(method: str, given: Any) -> Mapping[str, Mapping[str, Any]]:
@@ -72,7 +91,7 @@ def _variants(method: str, given: Any) -> Mapping[str, Mapping[str, Any]]:
     return parse_settings(Variants, section, "config", (method,)).variants
 
 
-def _row(
+def row_of(
     source: MethodSource, variant: str, path: tuple[str, ...], merged: Mapping[str, Any]
 ) -> Row:
     """Return a checked row from a method's section with a variant's changes merged in."""
@@ -80,7 +99,7 @@ def _row(
     where = f"config, {'.'.join(path)}"
     for key in merged:
         if key not in known and key not in RUN_KEYS:
-            advice = nearest(key, [*known, *RUN_KEYS, "variants"])
+            advice = nearest(key, [*known, *RUN_KEYS, *BESIDE])
             raise InputError(f"{where}: unknown setting {key!r}; {advice}")
     of_run = {key: value for key, value in merged.items() if key in RUN_KEYS}
     if of_run.get("choose", {}) is None:

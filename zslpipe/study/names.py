@@ -21,9 +21,7 @@ def check_names(config: Mapping[str, Any], rows: Collection[Row]) -> None:
     use and nothing in the configuration gives.
     """
     for where, section, name in _used(config, rows):
-        if name not in config[section]:
-            advice = nearest(name, config[section])
-            raise InputError(f"config, {where}: no {CALLED[section]} {name!r}; {advice}")
+        _check_name(config, where, section, name)
     for name, entry in config["datasets"].items():
         check_semantics(config, name, entry["semantics"], f"config, datasets.{name}")
     for name, entry in config["irrelevant"].items():
@@ -31,6 +29,19 @@ def check_names(config: Mapping[str, Any], rows: Collection[Row]) -> None:
         if rendered is not None and config["datasets"][rendered]["adapter"] != "demo":
             fault = f"{rendered!r} is no dataset that is drawn (adapter demo)"
             raise InputError(f"config, irrelevant.{name}: {fault}")
+
+
+def check_names_of(config: Mapping[str, Any], row: Row) -> None:
+    """Raise InputError for a name that a row uses and nothing in the configuration gives."""
+    for where, section, name in _used_by(row):
+        _check_name(config, where, section, name)
+
+
+def _check_name(config: Mapping[str, Any], where: str, section: str, name: str) -> None:
+    """Raise InputError for a name that a section of the configuration does not give."""
+    if name not in config[section]:
+        advice = nearest(name, config[section])
+        raise InputError(f"config, {where}: no {CALLED[section]} {name!r}; {advice}")
 
 
 def check_semantics(config: Mapping[str, Any], dataset: str, kind: str, where: str) -> None:
@@ -55,13 +66,18 @@ def _used(config: Mapping[str, Any], rows: Collection[Row]) -> Iterator[tuple[st
         for name in entry["extractors"]:
             yield f"datasets.{dataset}.extractors", "extractors", name
     for row in rows:
-        where = ".".join(row.path)
-        if row.section.words is not None:
-            yield f"{where}.words", "words", row.section.words
-        if row.section.extractor is not None:
-            yield f"{where}.extractor", "extractors", row.section.extractor
-        for name in row.section.only_on or ():
-            yield f"{where}.only_on", "datasets", name
+        yield from _used_by(row)
     for name, entry in config["irrelevant"].items():
         if "rendered" in entry:
             yield f"irrelevant.{name}.rendered", "datasets", entry["rendered"]
+
+
+def _used_by(row: Row) -> Iterator[tuple[str, str, str]]:
+    """Yield what :func:`_used` does, of a row."""
+    where = ".".join(row.path)
+    if row.section.words is not None:
+        yield f"{where}.words", "words", row.section.words
+    if row.section.extractor is not None:
+        yield f"{where}.extractor", "extractors", row.section.extractor
+    for name in row.section.only_on or ():
+        yield f"{where}.only_on", "datasets", name

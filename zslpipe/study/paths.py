@@ -16,7 +16,8 @@ class Paths:
     """Patterns of paths, with the wildcards of the rules that write them; ``run`` is
     method/variant.
 
-    ``figure`` and ``dataset_figure`` are stems: a figure has two files, see ``formats.figures``.
+    ``figure``, ``dataset_figure`` and ``study`` are stems: a figure has two files, see
+    ``formats.figures``.
     """
 
     dataset: str = "results/{dataset}"
@@ -55,6 +56,7 @@ class Paths:
     rebalanced_scores: str = f"{REBALANCED}/scores.h5"
     rebalanced_metrics: str = f"{REBALANCED}/metrics.json"
     tables: str = "results/tables"
+    study: str = "results/studies/{study}"
     figure: str = "results/figures/{dataset}.{method}.{variant}."
     dataset_figure: str = "results/figures/{dataset}."
 

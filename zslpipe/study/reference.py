@@ -37,6 +37,7 @@ from zslpipe.study.sections import (
     RunSection,
     Variants,
 )
+from zslpipe.study.study_sections import PaperStudy, StudyRow, Sweep
 
 FILE = PACKAGE.parent / "docs" / "configuration.md"
 INTRODUCTION = """\
@@ -86,6 +87,9 @@ SECTIONS: Mapping[str, type] = {
     "`irrelevant.NAME`": Irrelevant,
     "`ensembles.NAME`": Ensemble,
     "`compute`": Compute,
+    "`studies.NAME`": PaperStudy,
+    "`studies.NAME.rows` and `lines` of a sweep": StudyRow,
+    "`studies.NAME.sweep` and `METHOD.sweep`": Sweep,
 }
 # What settings mean that many methods have; the comment behind each says the rest.
 COMMON = {

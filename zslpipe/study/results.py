@@ -36,6 +36,8 @@ class Results:
 
     def __init__(self, config: Mapping[str, Any], datasets: Datasets, runs: Runs):
         self.config, self.datasets, self.runs = config, datasets, runs
+        # those of studies come behind
+        self.ensembles: dict[str, Mapping[str, Any]] = dict(config["ensembles"])
         for name in config["ensembles"]:
             if name.casefold() in [method.casefold() for method in method_names()]:
                 fault = "a method has this name; choose another"
@@ -43,14 +45,14 @@ class Results:
             self._check_members(name)
         for result in self.all:
             if "discriminator" in result.rebalancing:
-                self._check_irrelevant(result)
+                self.check_irrelevant(result)
 
     def members(self, ensemble: str) -> list[str]:
         """Return the runs of an ensemble as method/variant; InputError for one that is not
         configured.
         """
         members = []
-        for name in self.config["ensembles"][ensemble]["of"]:
+        for name in self.ensembles[ensemble]["of"]:
             member = name if "/" in name else f"{name}/default"
             if member not in self.runs.names:
                 fault = f"no run {member!r}; {nearest(member, self.runs.names)}"
@@ -88,7 +90,7 @@ class Results:
                     results.append(Result(dataset, f"{name}/default", kinds))
         return results
 
-    def _check_irrelevant(self, result: Result) -> None:
+    def check_irrelevant(self, result: Result) -> None:
         """Raise InputError where a result's discriminator has no task-irrelevant images to learn
         from.
         """
@@ -105,9 +107,8 @@ class Results:
     def runs_of(self, result: Result) -> list[Run]:
         """Return the runs behind a result: its own, or an ensemble's members."""
         name = result.path.split("/")[0]
-        paths = self.members(name) if name in self.config["ensembles"] else [result.path]
-        keys = [path.split("/") for path in paths]
-        return [self.runs.all[result.dataset, method, variant] for method, variant in keys]
+        paths = self.members(name) if name in self.ensembles else [result.path]
+        return [self.runs.named(result.dataset, *path.split("/")) for path in paths]
 
     # Inputs of rules
 
@@ -119,7 +120,7 @@ class Results:
     @property
     def rebalanced_first(self) -> list[str]:
         """Ensembles that average what was rebalanced."""
-        entries = self.config["ensembles"].items()
+        entries = self.ensembles.items()
         return [name for name, entry in entries if entry["order"] == "rebalance first"]
 
     def member_files(self, wildcards: Any) -> dict[str, list[str]]:
@@ -136,7 +137,7 @@ class Results:
     def _of_members(self, wildcards: Any, pattern: str) -> dict[str, list[str]]:
         """Return the files ``pattern`` of an ensemble's members, and their validation.h5."""
         patterns = {"members": pattern}
-        if self.config["ensembles"][wildcards.ensemble]["temperature"] == "likeliest":
+        if self.ensembles[wildcards.ensemble]["temperature"] == "likeliest":
             patterns["validation"] = PATHS.validation
         fill = {"dataset": wildcards.dataset, "seed": wildcards.seed}
         members = self.members(wildcards.ensemble)
@@ -174,7 +175,7 @@ class Results:
         """
         name, variant = path.split("/")
         last = kind
-        if name in self.config["ensembles"]:
+        if name in self.ensembles:
             first = kind if name in self.rebalanced_first else "none"
             last = "none" if name in self.rebalanced_first else kind
             hashes = {}
@@ -182,7 +183,7 @@ class Results:
                 hashes[member] = settings_hash(self.run_of(dataset, member, seed, first))
             found: dict[str, Any] = {"members": hashes, "seed": seed}
         else:
-            found = {**self.runs.all[dataset, name, variant].slice, "seed": seed}
+            found = {**self.runs.named(dataset, name, variant).slice, "seed": seed}
         if last != "none":
             found["rebalancing"] = {last: self.config["rebalancing"].get(last, {})}
         return found
@@ -230,14 +231,22 @@ class Results:
     @cached_property
     def measured(self) -> dict[str, str]:
         """Every metrics.json, in the table's order, with the hash of its run."""
-        found = {}
+        found: dict[str, str] = {}
         for result in self.all:
             for kind in result.rebalancing:
-                pattern = PATHS.metrics if kind == "none" else PATHS.rebalanced_metrics
-                fill = {"dataset": result.dataset, "run": result.path, "rebalancing": kind}
-                for seed in self.runs.seeds:
-                    run = self.run_of(result.dataset, result.path, seed, kind)
-                    found[pattern.format(seed=seed, **fill)] = settings_hash(run)
+                found |= self.measured_of(result, kind)
+        return found
+
+    def measured_of(self, result: Result, kind: str) -> dict[str, str]:
+        """Return the metrics.json of all seeds of a result under a kind of rebalancing, with the
+        hash of its run.
+        """
+        found: dict[str, str] = {}
+        pattern = PATHS.metrics if kind == "none" else PATHS.rebalanced_metrics
+        fill = {"dataset": result.dataset, "run": result.path, "rebalancing": kind}
+        for seed in self.runs.seeds:
+            run = self.run_of(result.dataset, result.path, seed, kind)
+            found[pattern.format(seed=seed, **fill)] = settings_hash(run)
         return found
 
     @property

@@ -20,7 +20,9 @@ READERS = {"cache": "zslpipe.runs.cached_inputs", "images": "zslpipe.runs.image_
 
 
 class Runs:
-    """The runs of a checked configuration; ``all`` by (dataset, method, variant)."""
+    """The runs of a checked configuration; ``all`` by (dataset, method, variant). ``further`` are
+    runs of studies, which no target asks for but theirs.
+    """
 
     def __init__(self, config: Mapping[str, Any], datasets: Datasets, extractors: Extractors):
         self.datasets, self.extractors = datasets, extractors
@@ -28,20 +30,29 @@ class Runs:
         self.compute: Mapping[str, Any] = config["compute"]
         found = configuration.runs(config)
         self.all = {(run.dataset, run.method, run.variant): run for run in found}
+        self.further: dict[tuple[str, str, str], Run] = {}
+
+    @property
+    def known(self) -> dict[tuple[str, str, str], Run]:
+        """All runs and those of studies."""
+        return {**self.all, **self.further}
 
     @property
     def light(self) -> list[str]:
         """Runs on cached features, as method/variant."""
-        return [f"{run.method}/{run.variant}" for run in self.all.values() if run.trunk is None]
+        cached = [run for run in self.known.values() if run.trunk is None]
+        return [f"{run.method}/{run.variant}" for run in cached]
 
     @property
     def end_to_end(self) -> list[str]:
         """Runs from images, as method/variant."""
-        return [f"{run.method}/{run.variant}" for run in self.all.values() if run.trunk is not None]
+        return [
+            f"{run.method}/{run.variant}" for run in self.known.values() if run.trunk is not None
+        ]
 
     @property
     def names(self) -> list[str]:
-        """All runs, as method/variant, each once."""
+        """All runs and those of studies, as method/variant, each once."""
         return list(dict.fromkeys([*self.light, *self.end_to_end]))
 
     @property
@@ -65,9 +76,14 @@ class Runs:
     def run(self, wildcards: Any) -> Run:
         """Return the run that the wildcards name."""
         key = (wildcards.dataset, *wildcards.run.split("/"))
-        if key not in self.all:
+        if key not in self.all and key not in self.further:
             raise InputError(f"no run {'/'.join(key)} in the configuration")
-        return self.all[key]
+        return self.named(*key)
+
+    def named(self, dataset: str, method: str, variant: str) -> Run:
+        """Return a run, of the configuration or of a study."""
+        key = (dataset, method, variant)
+        return self.all[key] if key in self.all else self.further[key]
 
     def path(self, run: Run, seed: int, pattern: str) -> str:
         """Return ``pattern`` of :class:`Paths` for a run from one seed."""

@@ -21,7 +21,7 @@ from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import known_names
 
 # Names under results/ that are taken.
-TAKEN = ("tables", "figures", "logs", "irrelevant", "README.md", "report.html")
+TAKEN = ("tables", "figures", "studies", "logs", "irrelevant", "README.md", "report.html")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 WORD = re.compile(r"[A-Za-z0-9_]+")
 LONGEST = 80  # characters of a name: three of them and a word behind stay below a file's 255
@@ -52,7 +52,7 @@ def _extractor_name(text: str) -> str:
     return _name(text)
 
 
-def _word(text: str) -> str:
+def row_name(text: str) -> str:
     """Return a name of letters, digits and _; ValueError for another one."""
     if not WORD.fullmatch(text) or len(text) > LONGEST:
         raise ValueError(
@@ -66,7 +66,7 @@ def _variant(text: str) -> str:
     """Return a variant's name; ValueError for one that is taken or no word."""
     if text.casefold() == "default":
         raise ValueError("is the method without a variant's changes; choose another name")
-    return _word(text)
+    return row_name(text)
 
 
 def _kind(text: str) -> str:
@@ -107,7 +107,7 @@ Apart = AfterValidator(_apart)
 Name = Annotated[str, AfterValidator(_name)]
 ExtractorName = Annotated[str, AfterValidator(_extractor_name)]
 DatasetName = Annotated[str, AfterValidator(_dataset_name)]
-EnsembleName = Annotated[str, AfterValidator(_word)]
+EnsembleName = Annotated[str, AfterValidator(row_name)]
 VariantName = Annotated[str, AfterValidator(_variant)]
 Text = Annotated[str, Field(min_length=1)]
 # The settings of others, checked by their own dataclasses.
@@ -287,5 +287,7 @@ class Configuration:
     """rows of the table that average the softmax outputs of others"""
     rebalancing: Mapping[RebalancingWithSettings, Others] = field(default_factory=dict)
     """settings of the kinds of rebalancing"""
+    studies: Annotated[Mapping[EnsembleName, Others], Apart] = field(default_factory=dict)
+    """curves and tables of one's own by name, and changes of those in workflow/studies"""
     compute: Compute = field(default_factory=Compute)
     """where and how jobs run; changing it reruns nothing"""

@@ -11,6 +11,7 @@ from zslpipe.study.extractors import Extractors
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Results
 from zslpipe.study.runs import Runs
+from zslpipe.study.studies import Studies
 from zslpipe.study.targets import Targets
 
 
@@ -32,6 +33,8 @@ class Study:
         self.runs = Runs(self.config, self.datasets, self.extractors)
         self.results = Results(self.config, self.datasets, self.runs)
         self.targets = Targets(self.datasets, self.extractors, self.runs, self.results)
+        askers = (self.datasets, self.runs, self.results, self.targets)
+        self.studies = Studies(self.config, *askers)
         self.compute: Mapping[str, Any] = self.config["compute"]
         self.data_root: str = self.config["data_root"]
 

@@ -1,5 +1,7 @@
 """What ``rule all`` asks for: tables, and figures of whatever has them; imports no torch."""
 
+from collections.abc import Iterable
+
 from zslpipe.formats.figures import FIGURE_SUFFIXES
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
@@ -53,6 +55,23 @@ class Targets:
                 found += paths
         return found
 
+    def figures_named(self, kinds: Iterable[str], dataset: str, path: str) -> list[str]:
+        """Return the figures of some kinds of a result (method/variant, or an ensemble's
+        name/default), those that there are of it.
+        """
+        method, variant = path.split("/")
+        stem = PATHS.figure.format(dataset=dataset, method=method, variant=variant)
+        drawable = {"curves": True, "confusion": True}
+        drawable["predictions"] = self.datasets.has_images(dataset)
+        if method not in self.results.ensembles:
+            drawable |= self._drawable(self.runs.named(dataset, method, variant))
+        found = []
+        for kind in kinds:
+            of_dataset = kind in ("curves", "confusion")
+            begun = PATHS.dataset_figure.format(dataset=dataset) if of_dataset else stem
+            found += _pictures(begun, [kind] if drawable.get(kind) else [])
+        return found
+
     def _figures_of_dataset(self, dataset: str) -> list[str]:
         """Return the figures about a whole dataset."""
         stem = PATHS.dataset_figure.format(dataset=dataset)
@@ -64,24 +83,25 @@ class Targets:
 
     def _figures_of_run(self, run: Run) -> list[str]:
         """Return the figures of one run, and what they are drawn from."""
-        declared = read_method(run.method)
-        images, parts = (
-            self.datasets.has_images(run.dataset),
-            self.datasets.has_visible_parts(run.dataset),
-        )
-        wanted = {
-            "losses": declared.has_epochs,
-            "maps": declared.has_attention and images,
-            "parts": declared.has_attention and parts,
-            "channels": declared.has_part_attention and images,
-            "gradcam": has_explained_rules(run) and images,
-        }
+        wanted = self._drawable(run)
         fill = {"dataset": run.dataset, "method": run.method, "variant": run.variant}
         stem = PATHS.figure.format(**fill)
         kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
         first = [BEHIND[kind] for kind in kinds if kind in BEHIND]
         files = [self.runs.path(run, self.runs.seeds[0], pattern) for pattern in first]
         return _pictures(stem, kinds) + list(dict.fromkeys(files))
+
+    def _drawable(self, run: Run) -> dict[str, bool]:
+        """Return which figures there are of a run, by their kind."""
+        declared, images = read_method(run.method), self.datasets.has_images(run.dataset)
+        parts = self.datasets.has_visible_parts(run.dataset)
+        return {
+            "losses": declared.has_epochs,
+            "maps": declared.has_attention and images,
+            "parts": declared.has_attention and parts,
+            "channels": declared.has_part_attention and images,
+            "gradcam": has_explained_rules(run) and images,
+        }
 
     def _predictions(self) -> list[str]:
         """Return pictures of predictions before and after R, where a result has it and its images

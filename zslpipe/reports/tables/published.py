@@ -90,6 +90,31 @@ def published(
     return values
 
 
+def printed_at(
+    place: str, method: str, variant: str, dataset: str, protocol: str, rebalancing: str = "none"
+) -> dict[str, float]:
+    """Return what :func:`published` does; of a number that is printed at several places that of
+    ``place`` ("table 2", "figure 7").
+    """
+    values = published(method, variant, dataset, protocol, rebalancing)
+    for row in _rows(method, variant, dataset, protocol):
+        same = row.get("rebalancing", "none") == rebalancing
+        if is_at(row, place) and same:
+            values |= {name: float(row[name]) for name in METRICS if name in row}
+    return values
+
+
+def rows_of(method: str, variant: str) -> list[dict[str, Any]]:
+    """Return all printed rows of a method's variant; empty for unknown names."""
+    rows = papers().get(method, {}).get("rows", [])
+    return [row for row in rows if row["variant"] == variant]
+
+
+def is_at(row: Mapping[str, Any], place: str) -> bool:
+    """Return whether a printed row stands at a place, such as "table 2" or "figure 7"."""
+    return place in (f"table {row['table']}", str(row["table"]).removeprefix("text of "))
+
+
 def printed_beside(row: Mapping[str, Any]) -> dict[str, float]:
     """Return what is printed for a row of the table (``IDENTITY`` of metrics.json): as
     :func:`published`, and beside the best epoch on test only what came about the same way.
