@@ -5,7 +5,7 @@ TESTS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test faults check clean
+.PHONY: help demo quick test faults check docs clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -27,7 +27,7 @@ test: .venv/test ## every test; TESTS="tests/scores -k gating" for some
 faults: .venv/test ## jobs killed, disks filled, files damaged, in whole runs; minutes, best as root on Linux
 	python -m pytest -q -m faults $(TESTS)
 
-check: .venv/check ## ruff, mypy, imports between rooms, snakefmt, snakemake --lint
+check: .venv/check .venv/docs ## ruff, mypy, imports between rooms, snakefmt, snakemake --lint, the documentation's links
 	ruff check .
 	ruff format --check .
 	mypy
@@ -36,13 +36,17 @@ check: .venv/check ## ruff, mypy, imports between rooms, snakefmt, snakemake --l
 	@# Two findings are meant: jobs write to the terminal (a log file would cost the progress bars), and where and how
 	@# jobs compute is no param, since a param that changes runs everything again.
 	! snakemake --lint 2>&1 | grep '^ *\* ' | grep -v 'No log directive\|variable study from outside'
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
+
+docs: .venv/docs ## the documentation, in site/index.html; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
 
 clean: ## remove the environment and everything under results
-	rm -rf .venv .snakemake
+	rm -rf .venv .snakemake site
 	find results -mindepth 1 ! -name README.md -delete
 
 # One stamp an extra: installing again only when the dependencies changed.
-.venv/workflow .venv/test .venv/check: .venv/%: pyproject.toml
+.venv/workflow .venv/test .venv/check .venv/docs: .venv/%: pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --editable ".[workflow,$*]"
 	touch $@

@@ -123,7 +123,7 @@ def as_text() -> str:
     of_a_run = [*_described(RunSection), *_described(Variants)]
     blocks += _section("METHOD and `METHOD.variants.NAME`", _first(RunSection), of_a_run)
     for name in method_names():
-        blocks += _method(name)
+        blocks += method_section(name)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -141,8 +141,10 @@ def _adapter(name: str) -> list[str]:
     return _section(title, f"{said} Class vectors (`semantics`): {vectors}.", rows)
 
 
-def _method(name: str) -> list[str]:
-    """Return the part of a method: its input, its Config and what it publishes by dataset."""
+def method_section(name: str) -> list[str]:
+    """Return the part of a method: heading, what it reads, the table of its Config, and what it
+    publishes by dataset.
+    """
     method = read_method(name)
     path = PACKAGE / "methods" / f"{name}.py"
     comments = field_comments(path, "Config")

@@ -1,0 +1,62 @@
+"""The equations of a method's docstring as MathML, which browsers draw without any script.
+
+A docstring writes an equation in letters that an editor shows. ``equations.yaml`` holds beside each
+how it is typeset: by method, a list of ``plain`` (lines of the docstring), ``number`` and ``tex``.
+The lines have to be the docstring's, so a changed equation cannot keep an old picture.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from latex2mathml.converter import convert
+
+from docs.generated.docstrings import docstring, paragraphs
+
+FILE = Path(__file__).with_name("equations.yaml")
+
+
+@cache
+def typeset() -> Mapping[str, list[dict[str, Any]]]:
+    """Return the content of equations.yaml: rows of plain, number and tex by method."""
+    found: Mapping[str, list[dict[str, Any]]] = yaml.safe_load(FILE.read_text(encoding="utf8"))
+    return found
+
+
+def plain_equations(method: str) -> str:
+    """Return the equations of a method as its docstring writes them: the block behind the first
+    ``::``.
+    """
+    blocks = paragraphs(docstring(f"zslpipe.methods.{method}"))
+    before = next(number for number, block in enumerate(blocks) if block.endswith("::"))
+    return textwrap.dedent(blocks[before + 1])
+
+
+def equations(method: str) -> str:
+    """Return the equations of a method as HTML, a row each.
+
+    Raises ValueError where equations.yaml does not have the lines of the docstring.
+    """
+    plain = plain_equations(method)
+    rows = typeset().get(method)
+    if rows is None:
+        return f"```text\n{plain}\n```"
+    if "\n".join(row["plain"] for row in rows) != plain:
+        raise ValueError(f"{FILE.name}: {method} has other lines than the docstring: {plain}")
+    return "\n\n".join(equation(row["tex"], str(row.get("number", ""))) for row in rows)
+
+
+def equation(tex: str, number: str = "") -> str:
+    """Return an equation with its number as HTML; ValueError for TeX that is not understood."""
+    drawn = convert(tex, display="block")
+    if "\\" in drawn:
+        raise ValueError(f"a command of TeX is left over: {drawn}")
+    return f'<div class="equation">{drawn}<span class="number">{number}</span></div>'
+
+
+def fenced(source: str, *_: Any) -> str:
+    """Return the lines of a fence ``math``, an equation each, as HTML."""
+    return "\n".join(equation(line) for line in source.splitlines())
