@@ -37,7 +37,8 @@ def test_what_is_there_is_shown_and_marked(tmp_path):
     assert lines[0] == HEADING and f"- {MISSING[0]}" in lines
     assert any(line.startswith("| demo ") and "made_up" in line for line in lines)
     tex = (tables / "partial.tex").read_text(encoding="utf-8").splitlines()
-    assert tex[1] == f"% {HEADING}" and f"% Missing: {MISSING[0]}" in tex
+    assert tex[1] == f"% {HEADING}" and f"\\par {HEADING}" in tex
+    assert "\\par Missing:" in tex and any("out of \\textless{}memory" in line for line in tex)
     assert len((tables / "partial.csv").read_text(encoding="utf-8").splitlines()) == 2
     for kind in ("curves", "confusions"):
         drawn = titles(tmp_path / f"figures/partial.demo.{kind}.pdf")

@@ -10,6 +10,8 @@ rule tables:
         report(f"{paths.tables}/main.csv", caption="../report/table.rst", category="Tables"),
         f"{paths.tables}/main.md",
         f"{paths.tables}/main.tex",
+        f"{paths.tables}/main.intervals.md",
+        f"{paths.tables}/main.intervals.tex",
     localrule: True
     conda:
         "../../envs/numpy.yaml"

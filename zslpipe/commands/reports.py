@@ -32,13 +32,14 @@ _figure_option = output_option(
 def make_tables(asked: list[str] | None, output: Path, metrics: tuple[Path, ...]) -> None:
     """Write all results as csv, md and tex.
 
-    METRICS are the files metrics.json of the runs.
+    And their intervals over classes as md and tex. METRICS are the files metrics.json of the runs.
     """
     from zslpipe.formats.identity import check_hashes
-    from zslpipe.reports.tables.results import write_tables
+    from zslpipe.reports.tables.results import write_intervals, write_tables
 
     check_hashes(metrics, asked)
     write_tables(metrics, output)
+    write_intervals(metrics, output)
 
 
 @click.command("localization-tables")

@@ -15,6 +15,7 @@ from zslpipe.study.runs import Runs
 # Images in a figure of attention maps (ours).
 PICTURED_IMAGES = 6
 FORMATS = ("csv", "md", "tex")
+INTERVALS = ("intervals.md", "intervals.tex")
 # What a figure of a run is drawn from, of the first seed, where that is drawn from alone.
 BEHIND = {
     "maps": PATHS.attention,
@@ -35,7 +36,7 @@ class Targets:
         """Return every target: tables, pages about datasets, figures of datasets, runs, results;
         then what lies between.
         """
-        targets = [f"{PATHS.tables}/main.{kind}" for kind in FORMATS]
+        targets = [f"{PATHS.tables}/main.{kind}" for kind in (*FORMATS, *INTERVALS)]
         if self.localizations():
             targets += [f"{PATHS.tables}/localization.{kind}" for kind in FORMATS]
         for dataset in self.datasets.entries:

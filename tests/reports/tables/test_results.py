@@ -1,15 +1,18 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from zslpipe.machine.errors import InputError
 from zslpipe.reports.tables.published import METRICS
-from zslpipe.reports.tables.results import write_tables
+from zslpipe.reports.tables.results import write_intervals, write_tables
 
 HEADER = (
     "dataset,method,variant,extractor,semantics,words,selection,rebalancing,seeds,"
-    "T1_mean,T1_std,U_mean,U_std,S_mean,S_std,H_mean,H_std,AUSUC_mean,AUSUC_std,"
+    "T1_mean,T1_std,T1_low,T1_high,T1_best_p,U_mean,U_std,U_low,U_high,U_best_p,"
+    "S_mean,S_std,S_low,S_high,S_best_p,H_mean,H_std,H_low,H_high,H_best_p,"
+    "AUSUC_mean,AUSUC_std,AUSUC_low,AUSUC_high,AUSUC_best_p,"
     "T5_mean,T5_std,U5_mean,U5_std,S5_mean,S5_std,H5_mean,H5_std,"
     "U_group_mean,U_group_std,S_group_mean,S_group_std,H_group_mean,H_group_std,"
     "T1_published,U_published,S_published,H_published,published_differences"
@@ -19,6 +22,26 @@ HEADER = (
 REGIONS = {"input": "regions", "backbone": "resnet101", "weights": "IMAGENET1K_V1", "size": 224}
 REGIONS |= {"grid": 7, "width": 2048, "class_vectors": 312}
 ON_TEST = "best epoch on test (as the published code)"
+
+
+UNSEEN, SEEN = [f"u{number}" for number in range(12)], [f"s{number}" for number in range(20)]
+
+
+def classes(seed, level=0.0, seen_level=0.0):
+    """T1, U, S, H, AUSUC and their classes' values, of a made-up result that is ``level`` better on
+    unseen and ``seen_level`` on seen classes than another one.
+    """
+    generator = np.random.default_rng(seed)
+    hard, hard_seen = np.linspace(0.2, 0.6, len(UNSEEN)), np.linspace(0.3, 0.6, len(SEEN))
+    unseen = hard + level + 0.02 * generator.random(len(UNSEEN))
+    seen = hard_seen + seen_level + 0.02 * generator.random(len(SEEN))
+    area = {name: float(value * seen.mean()) for name, value in zip(UNSEEN, unseen, strict=True)}
+    area |= {name: float(value * unseen.mean()) for name, value in zip(SEEN, seen, strict=True)}
+    by_class = {"U": dict(zip(UNSEEN, unseen.tolist(), strict=True)), "AUSUC": area}
+    by_class |= {"T1": by_class["U"], "S": dict(zip(SEEN, seen.tolist(), strict=True))}
+    values = {"T1": float(unseen.mean()), "U": float(unseen.mean()), "S": float(seen.mean())}
+    values["H"] = 2 * values["U"] * values["S"] / (values["U"] + values["S"])
+    return values | {"AUSUC": values["U"] * values["S"], "per_class": by_class}
 
 
 def metrics_file(folder, seed=0, **changes):
@@ -101,12 +124,9 @@ def test_another_split_has_no_published_numbers_and_is_told_below(tmp_path):
     text = (tmp_path / "tables" / "main.md").read_text()
     assert "Not divided as in the papers:\n\n- CUB: own split (birds_50%.txt)\n" in text
     assert "- CUB, dazle" not in text and "- SUN, dazle, default: dazle, table 2" in text
-    comments = [
-        line
-        for line in (tmp_path / "tables" / "main.tex").read_text().splitlines()
-        if line.startswith("%")
-    ]
-    assert comments[1] == "% Not divided as in the papers: CUB: own split (birds_50%.txt)"
+    latex = (tmp_path / "tables" / "main.tex").read_text()
+    told = "\\par Not divided as in the papers:\n\\par -- CUB: own split (birds\\_50\\%.txt)\n"
+    assert told in latex
     rows(tmp_path, paths[1])
     assert "proposed split" not in (tmp_path / "tables" / "main.md").read_text()
 
@@ -156,18 +176,19 @@ def test_numbers_of_another_network_are_in_brackets_grey_and_told(tmp_path):
     assert [row["H_published"] for row in found] == ["58.10", "51.10", "58.10", "58.10"]
     markdown = (tmp_path / "tables" / "main.md").read_text()
     lines = [[cell.strip() for cell in line.split("|")] for line in markdown.splitlines()[2:6]]
+    assert markdown.splitlines()[0].split("|")[-2].strip() == "H paper"
     assert [line[-2] for line in lines] == ["58.1", "(51.1)¹", "(58.1)²", "(58.1)²"]
-    assert markdown.endswith(f"because the run had:\n\n- ¹ {network}; {words}\n- ² {words}\n")
+    told = f"In brackets, because the run had:\n\n- ¹ {network}; {words}\n- ² {words}\n"
+    assert markdown.endswith(told)
     latex = (tmp_path / "tables" / "main.tex").read_text()
-    assert latex.startswith("% needs \\usepackage{booktabs,xcolor}; per cent\n")
     assert latex.count("\\textcolor{gray}{58.1}$^{2}$") == 2
-    assert "\\textcolor{gray}{51.1}$^{1}$" in latex and "& 58.1 \\\\" in " ".join(latex.split())
-    assert f"because the run had: ¹ {network}; {words}\n" in latex
+    assert "\\textcolor{gray}{51.1}$^{1}$" in latex
+    assert "& \\textcolor{gray}{58.1} \\\\" in " ".join(latex.split())  # grey as well: not ours
+    assert f"\\par -- $^{{1}}$ {network}; {words}\n" in latex
     rows(tmp_path, paths[0])
     assert "(" not in (tmp_path / "tables" / "main.md").read_text().splitlines()[2].replace(
         "(unit)", ""
     )
-    assert "xcolor" not in (tmp_path / "tables" / "main.tex").read_text()
 
 
 def test_the_best_epoch_on_test_stands_behind_all_honest_rows(tmp_path):
@@ -265,7 +286,7 @@ def test_latex_is_booktabs_and_escaped(tmp_path):
         for rule in ("\\toprule", "\\midrule", "\\bottomrule", "res\\_7x7", "demo\\_50\\%")
     )
     body = [line for line in text.splitlines() if line.endswith("\\\\")]
-    assert {line.count("&") for line in body} == {17} and len(body) == 3
+    assert {line.count("&") for line in body} == {12} and len(body) == 3
     assert text.count("\\midrule") == 2
 
 
@@ -289,3 +310,117 @@ def test_nothing_and_a_repeated_seed_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"1\.json: the same result and seed 4 as .*0\.json"):
         write_tables(paths, tmp_path / "tables")
     assert not (tmp_path / "tables").exists()
+
+
+def test_what_may_be_best_is_bold_and_what_is_far_worse_is_not(tmp_path):
+    same, worse = classes(0), classes(1, level=-0.15)
+    paths = []
+    for seed in range(2):
+        paths.append(metrics_file(tmp_path, seed, variant="one", **same))
+        paths.append(metrics_file(tmp_path, seed, variant="two", **same))
+        paths.append(metrics_file(tmp_path, seed, variant="worse", **worse))
+    one, two, three = rows(tmp_path, *paths)
+    for name in ("T1", "U", "H", "AUSUC"):
+        assert one[f"{name}_best_p"] == two[f"{name}_best_p"] == "1.0000"
+        assert float(three[f"{name}_best_p"]) < 0.001
+    assert float(three["S_best_p"]) > 0.05
+    text = (tmp_path / "tables" / "main.md").read_text()
+    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()[2:5]]
+    first, _, third = (line[line.index("2") + 1 : -1] for line in cells)
+    assert all(cell.startswith("**") for cell in first[:5])
+    assert [cell.startswith("**") for cell in third[:5]] == [False, False, True, False, False]
+    assert "one-sided t, Holm over the other rows, 5 %" in text
+    latex = (tmp_path / "tables" / "main.tex").read_text()
+    assert (
+        latex.count("\\textbf{") == 11 and f"\\textbf{{{100 * same['H']:.1f}}} $\\pm$ 0.0" in latex
+    )
+
+
+def test_oracle_and_best_epoch_on_test_are_not_compared(tmp_path):
+    paths = [
+        metrics_file(tmp_path, **classes(0)),
+        metrics_file(tmp_path, variant="other", **classes(1)),
+        metrics_file(tmp_path, rebalancing="oracle", **classes(2, level=0.2, seen_level=0.2)),
+        metrics_file(tmp_path, selection=ON_TEST, T1=0.9, U=0.9, S=0.9, H=0.9),
+    ]
+    found = rows(tmp_path, *paths)
+    assert [row["H_best_p"] != "" for row in found] == [True, True, False, False]
+    assert [row["H_low"] != "" for row in found] == [True, True, True, False]
+    rows(tmp_path, paths[0], paths[2])  # one that is compared has nothing to be better than
+    assert "**" not in (tmp_path / "tables" / "main.md").read_text()
+
+
+def test_a_row_that_tells_nothing_of_its_classes_leaves_all_of_its_dataset_unmarked(tmp_path):
+    older = classes(2)
+    del older["per_class"]["AUSUC"]
+    sun = {"dataset": "SUN", "reads": {}}
+    paths = [
+        metrics_file(tmp_path, variant="one", **classes(0)),
+        metrics_file(tmp_path, variant="two", **classes(1)),
+        metrics_file(tmp_path, variant="older", **older),
+        metrics_file(tmp_path, variant="one", **sun, **classes(0)),
+        metrics_file(tmp_path, variant="two", **sun, **classes(1)),
+    ]
+    found = rows(tmp_path, *paths)
+    assert [row["AUSUC_best_p"] == "" for row in found] == [True] * 3 + [False] * 2
+    assert [row["AUSUC_low"] == "" for row in found] == [False, False, True, False, False]
+    assert all(row["H_best_p"] for row in found)
+
+
+def test_intervals_stand_in_a_table_of_their_own(tmp_path):
+    paths = [metrics_file(tmp_path, seed, variant=f"v{seed}", **classes(seed)) for seed in range(2)]
+    paths.append(metrics_file(tmp_path, variant="none told"))
+    made = write_intervals(paths, tmp_path / "tables")
+    assert [path.name for path in made] == ["main.intervals.md", "main.intervals.tex"]
+    found = rows(tmp_path, *paths)
+    text = made[0].read_text()
+    for row in found[:2]:
+        low, high = float(row["H_low"]), float(row["H_high"])
+        assert low < float(row["H_mean"]) < high and f"{low:.1f} to {high:.1f}" in text
+    assert "none told" not in text and "10000 draws of the test classes" in text
+    for name in sorted(path.name for path in made):
+        write_intervals(paths, tmp_path / "again")
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "tables" / name).read_bytes()
+    (markdown, _) = write_intervals([metrics_file(tmp_path)], tmp_path / "empty")
+    assert "T1" in markdown.read_text()
+
+
+def test_what_all_rows_have_in_common_is_told_once(tmp_path):
+    paths = [
+        metrics_file(tmp_path, words="GloVe"),
+        metrics_file(tmp_path, method="mlis", words="", selection="validation classes"),
+    ]
+    rows(tmp_path, *paths)
+    text = (tmp_path / "tables" / "main.md").read_text()
+    head = text.splitlines()[0]
+    assert "Selection" in head and not any(name in head for name in ("Extractor", "Words", "Sem"))
+    for line in ("extractor: res_7x7", "words: GloVe (where a method reads any)"):
+        assert f"\n- {line}\n" in text
+    rows(tmp_path, metrics_file(tmp_path, dataset="demo"))  # a single row has its columns
+    head = (tmp_path / "tables" / "main.md").read_text().splitlines()[0]
+    assert "Extractor" in head and "paper" not in head
+
+
+def test_what_a_run_has_otherwise_than_its_methods_paper_is_told_without_printed_numbers(tmp_path):
+    demo = {"input": "regions", "backbone": "demo", "size": 112, "grid": 7, "class_vectors": 34}
+    birds = {"input": "pooled", "backbone": "mobilenet_v2", "width": 1280, "class_vectors": 312}
+    paths = [
+        metrics_file(tmp_path, dataset="demo", protocol="demo split", reads=demo, words="random"),
+        metrics_file(tmp_path, dataset="birds", method="crafting", reads=birds, words=""),
+        metrics_file(tmp_path, dataset="birds", method="eszsl", reads=birds),  # no paper's numbers
+        metrics_file(tmp_path, dataset="birds", method="dazle", reads=REGIONS, words="word2vec"),
+        metrics_file(tmp_path, dataset="birds", method="sgma", reads=REGIONS),
+    ]
+    rows(tmp_path, *paths)
+    text = (tmp_path / "tables" / "main.md").read_text()
+    assert "- demo: demo split; rendered creatures, no benchmark" in text
+    told = text.split("which printed nothing for these rows:\n\n")[1].splitlines()
+    assert told == [
+        "- birds (crafting): MobileNetV2 instead of ResNet-101",
+        "- birds (crafting): fixed pooled features instead of a network trained from images",
+        "- birds (crafting): class vectors: attributes, 312-d instead of TF-IDF of texts or"
+        " sentence embeddings",
+        "- birds (dazle): words: word2vec instead of GloVe",
+        "- demo (dazle): the demo's network 112 px 7x7 instead of ResNet-101 224 px 7x7",
+        "- demo (dazle): words: random instead of GloVe",
+    ]

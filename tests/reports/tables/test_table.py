@@ -57,13 +57,14 @@ def test_what_is_written_in_each_format(tmp_path):
     assert markdown.endswith("|\n\nTold below.\n")
     lines = latex.splitlines()
     assert lines[:3] == [
-        "% needs \\usepackage{booktabs}; per cent",
+        "% needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs,xcolor}; per cent",
         "% told above",
         "\\begin{tabular}{lrrr}",
     ]
     assert [line for line in lines if line.startswith("\\")] == [
         *("\\begin{tabular}{lrrr}", "\\toprule", "\\midrule", "\\midrule"),
-        *("\\bottomrule", "\\end{tabular}"),
+        *("\\bottomrule", "\\end{tabular}", "\\par\\smallskip"),
+        *("\\par Told below.", "\\par}"),
     ]
     assert "50.0 $\\pm$ 1.0" in latex and "c\\_d" in latex
 

@@ -21,6 +21,7 @@ NAMES = {
     "sentence embeddings": ("att", "sent_att"),
     "TF-IDF of texts": (),  # in no split file
 }
+SENTENCE_LENGTH = 1024  # of the sentence embeddings in sent_splits.mat and in FLO's att_splits.mat
 # What "pretrained on ImageNet" is of the libraries' names: torchvision's first weights, timm's own.
 IMAGENET = ("IMAGENET1K_V1", "pretrained")
 STANDARD_SPLIT, STANDARD = "standard split", "_standard"
@@ -160,10 +161,44 @@ def differences(row: Mapping[str, Any], reads: Mapping[str, Any]) -> list[str]:
         *_other_network(used, reads),
         *_other_vectors(vectors, row["semantics"], reads["class_vectors"]),
     ]
-    words = used.get("words", "none")
-    if words != "none" and words.lower() not in row["words"].lower():
-        found.append(f"words: {row['words'] or 'none'} instead of {words}")
-    return found
+    return [*found, *_other_words(used, row["words"])]
+
+
+def departures(row: Mapping[str, Any], reads: Mapping[str, Any]) -> list[str]:
+    """Return what a run used instead of what its method's paper used on its own datasets, for a row
+    beside which nothing is printed; a text each. Nothing for a method without printed numbers, and
+    where what was read is not told.
+    """
+    paper = papers().get(row["method"], {})
+    if not paper.get("rows") or not reads:
+        return []
+    of_variant = [printed for printed in paper["rows"] if printed["variant"] == row["variant"]]
+    used = _used(row["method"], of_variant[0] if of_variant else {})
+    found = _other_network(used, reads)
+    kinds = dict.fromkeys(vectors["kind"] for vectors in paper["class_vectors"].values())
+    kind = _kind(row["semantics"], reads["class_vectors"])
+    if kind not in kinds:
+        length = reads["class_vectors"]
+        found.append(f"class vectors: {kind}, {length}-d instead of {' or '.join(kinds)}")
+    return [*found, *_other_words(used, row["words"])]
+
+
+def _kind(semantics: str, length: int) -> str:
+    """Return which kind the class vectors of a run are, their name in the index if it is none of a
+    paper's: sentences have the length of their embedding.
+    """
+    name = semantics if " + " in semantics else semantics.split(" (")[0]
+    if name == "sent_att" or (name == "att" and length == SENTENCE_LENGTH):
+        return "sentence embeddings"
+    return "attributes" if name in NAMES["attributes"] else name
+
+
+def _other_words(used: Mapping[str, Any], words: str) -> list[str]:
+    """Return how a run's word vectors differ from the paper's."""
+    source = str(used.get("words", "none"))
+    if source == "none" or source.lower() in words.lower():
+        return []
+    return [f"words: {words or 'none'} instead of {source}"]
 
 
 def unknown(row: Mapping[str, Any], reads: Mapping[str, Any]) -> str:

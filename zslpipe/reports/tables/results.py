@@ -1,13 +1,15 @@
 """``results/tables/main.{csv,md,tex}``: all results beside the papers' numbers, one row a method
-and variant.
+and variant; ``main.intervals.{md,tex}``: the same rows with their 95 % intervals.
 
 Everything in per cent. A cell without a value is empty: a metric that some seed lacks, the spread
-of a single seed, a number that no paper printed for this dataset and split. A paper's number
-stands as it is only beside a run that reads what the paper's did: network and pixels, class
-vectors, source of words. Beside another run it is in brackets in the md and grey in the tex, with
-a footnote that names what differs, which the csv has in ``published_differences``. The best epoch
-on the test images is a row of its own, behind all honest ones of its dataset. Below the md and
-above the tex stands which datasets are not divided as in the papers.
+of a single seed, a number that no paper printed for this dataset and split. What may be the best of
+its dataset is bold (:mod:`zslpipe.reports.tables.uncertainty`). A paper's number is grey in the
+tex. It stands as it is only beside a run that reads what the paper's did: network and pixels, class
+vectors, source of words. Beside another run it is in brackets in the md and has a footnote that
+names what differs, which the csv has in ``published_differences``. The best epoch on the test
+images is a row of its own, behind all honest ones of its dataset. The csv has every column; in the
+others a column that says the same of all rows is a line below the table, and one that says nothing
+is left out.
 """
 
 import json
@@ -28,7 +30,13 @@ from zslpipe.formats.metrics import (
 )
 from zslpipe.machine.errors import InputError
 from zslpipe.reports.tables.published import METRICS as PRINTED
-from zslpipe.reports.tables.published import differences, printed_beside, source, unknown
+from zslpipe.reports.tables.published import (
+    departures,
+    differences,
+    printed_beside,
+    source,
+    unknown,
+)
 from zslpipe.reports.tables.table import (
     Table,
     over_seeds,
@@ -36,13 +44,20 @@ from zslpipe.reports.tables.table import (
     superscript,
     write_table,
 )
+from zslpipe.reports.tables.uncertainty import COLUMNS as UNCERTAIN
+from zslpipe.reports.tables.uncertainty import TOLD_BOLD, TOLD_INTERVALS, uncertainty
+from zslpipe.scores.significance import LEVEL
 
 # a dataset has one split, told in a line of its own
 COLUMNS = tuple(name for name in IDENTITY if name != "protocol")
+# what rows of one table often have in common
+CONDITIONS = ("extractor", "semantics", "words", "selection", "rebalancing")
 MEASURES = (*METRICS, *FURTHER_METRICS)  # the csv's; the others have no room for the further ones
 PUBLISHED = tuple(f"{name}_published" for name in PRINTED)
 DIFFERENCES = "published_differences"
 TOLD = "Per cent; mean ± sample standard deviation over seeds; T1, U, S, H: per-class means."
+DEMO_SPLIT = "demo split"  # of the demo's adapter
+NO_BENCHMARK = "rendered creatures, no benchmark: rows compare with each other alone"
 TOLD_ON_TEST = (
     f"Rows of the {BEST_ON_TEST} are no results: the test images chose the epoch, by H (by T1 where"
     " no seen class has test images). Beside them stand only numbers that came about the same way."
@@ -65,25 +80,78 @@ def write_tables(
     InputError for no file at all, for what ``read_metrics`` refuses, for one seed of one result
     given twice, and for one dataset under two splits.
     """
-    found = read_once(metrics_paths, read_metrics, COLUMNS, "tables: no metrics.json")
-    _check_splits(metrics_paths, found)
-    seeds = pd.DataFrame([_values(metrics) for metrics in found])
-    results = over_seeds(seeds, (*IDENTITY, "reads"), MEASURES)
-    results["on_test"] = results["selection"] == BEST_ON_TEST
-    results = results.sort_values(["dataset", "on_test"], kind="stable", ignore_index=True)
+    results = _results(metrics_paths)
     printed = [_printed(row) for row in results.to_dict("records")]
     results = results.join(pd.DataFrame(printed, columns=[*PUBLISHED, DIFFERENCES]))
     results = results.astype(dict.fromkeys(PUBLISHED, float))
     noted = _footnotes(results)
     numbers = [noted.get(text, 0) for text in results[DIFFERENCES]]
-    marks = dict.fromkeys(PUBLISHED, numbers)
-    blocks = list(zip(results["dataset"], results["on_test"], strict=True))
-    table = Table(results[_header()], _titles(), len(COLUMNS), blocks, marks)
-    lists = {"Missing:": list(missing)} | _lists(results, noted)
-    above = [f"{heading} {line}" for heading, lines in lists.items() for line in lines]
-    told = [TOLD, *([TOLD_ON_TEST] if results["on_test"].any() else [])]
+    bold = {measure: results[f"{measure}_best_p"].ge(LEVEL).tolist() for measure in METRICS}
+    same = _same_everywhere(results)
+    p_values = [f"{measure}_best_p" for measure in METRICS]
+    results[p_values] = results[p_values].map(_decimals)
+    table = Table(
+        *(results[_header()], _titles(results, same), _texts(same), _blocks(results)),
+        *(dict.fromkeys(PUBLISHED, numbers), bold, PUBLISHED),
+    )
+    told = [TOLD, *([TOLD_BOLD] if any(map(any, bold.values())) else [])]
+    told += [TOLD_ON_TEST] if results["on_test"].any() else []
+    lists = {"Missing:": list(missing), "In all rows:": _told(same)} | _lists(results, noted)
     below = "\n\n".join([*told, *_listed(lists)])
-    return write_table(table, output_folder, name, below, [*told[1:], *above], heading)
+    return write_table(table, output_folder, name, below, heading=heading)
+
+
+def write_intervals(
+    metrics_paths: Sequence[Path], output_folder: Path, name: str = "main.intervals"
+) -> tuple[Path, ...]:
+    """Write main.intervals.md and .tex from what :func:`write_tables` takes, whose errors it
+    raises, and return their paths. A row without a single interval is left out; where none has one
+    the table says so.
+    """
+    results = _results(metrics_paths)
+    shown = pd.DataFrame({name: results[name] for name in COLUMNS})
+    for measure in METRICS:
+        ends = zip(results[f"{measure}_low"], results[f"{measure}_high"], strict=True)
+        shown[measure] = [_ends(low, high) for low, high in ends]
+    told = shown[list(METRICS)].ne("").any(axis=1)
+    shown, results = shown[told], results[told]
+    same = _same_everywhere(results)
+    titles = {column.capitalize(): column for column in COLUMNS if column not in same}
+    titles |= {measure: measure for measure in METRICS}
+    table = Table(shown, titles, _texts(same), _blocks(results))
+    below = [TOLD_INTERVALS, *_listed({"In all rows:": _told(same)})]
+    return write_table(table, output_folder, name, "\n\n".join(below), suffixes=("md", "tex"))
+
+
+def _results(paths: Sequence[Path]) -> pd.DataFrame:
+    """Return a row a result: who it is, means and spreads, COLUMNS of the uncertainty; by dataset,
+    then as given, the best epochs on test last.
+    """
+    found = read_once(paths, read_metrics, COLUMNS, "tables: no metrics.json")
+    _check_splits(paths, found)
+    seeds = pd.DataFrame([_values(metrics) for metrics in found])
+    identity = [*IDENTITY, "reads"]
+    results = over_seeds(seeds, identity, MEASURES)
+    numbers = seeds.groupby(identity, sort=False).ngroup()
+    groups = [numbers.index[numbers == number].tolist() for number in range(len(results))]
+    results = results.join(uncertainty(found, groups))
+    results["on_test"] = results["selection"] == BEST_ON_TEST
+    return results.sort_values(["dataset", "on_test"], kind="stable", ignore_index=True)
+
+
+def _decimals(value: float) -> str:
+    """Return a p-value in the csv: two decimals would be too few; "" where there is none."""
+    return "" if math.isnan(value) else f"{value:.4f}"
+
+
+def _ends(low: float, high: float) -> str:
+    """Return an interval in words, "" where there is none."""
+    return "" if math.isnan(low) else f"{low:.1f} to {high:.1f}"
+
+
+def _blocks(results: pd.DataFrame) -> list[tuple[str, bool]]:
+    """Return what the rows between two rules have in common."""
+    return list(zip(results["dataset"], results["on_test"], strict=True))
 
 
 def _header() -> list[str]:
@@ -91,14 +159,42 @@ def _header() -> list[str]:
     header = [*COLUMNS, "seeds"]
     for name in MEASURES:
         header += [f"{name}_mean", f"{name}_std"]
+        header += [column for column in UNCERTAIN if column.startswith(f"{name}_")]
     return [*header, *PUBLISHED, DIFFERENCES]
 
 
-def _titles() -> dict[str, str]:
+def _same_everywhere(results: pd.DataFrame) -> dict[str, str]:
+    """Return what several rows have in common, by column: the conditions of which all rows have the
+    same, and of words, which some methods do not read, all that have any.
+    """
+    same = {}
+    for name in CONDITIONS:
+        told = set(results[name]) - ({""} if name == "words" else set())
+        if len(told) == 1 and len(results) > 1:
+            same[name] = told.pop()
+    return same
+
+
+def _told(same: Mapping[str, str]) -> list[str]:
+    """Return a line for each thing that all rows have in common."""
+    lines = []
+    for name, value in same.items():
+        of = " (where a method reads any)" if name == "words" else ""
+        lines.append(f"{name}: {value or 'none'}{of}")
+    return lines
+
+
+def _texts(same: Mapping[str, str]) -> int:
+    """Return how many columns of text are left."""
+    return len(COLUMNS) - len(same)
+
+
+def _titles(results: pd.DataFrame, same: Mapping[str, str]) -> dict[str, str]:
     """Return title -> column of the md and the tex."""
-    titles = {name.capitalize(): name for name in (*COLUMNS, "seeds")}
+    titles = {name.capitalize(): name for name in (*COLUMNS, "seeds") if name not in same}
     titles |= {name: name for name in METRICS}
-    return titles | {f"{name} paper": f"{name}_published" for name in PRINTED}
+    printed = [name for name in PRINTED if results[f"{name}_published"].notna().any()]
+    return titles | {f"{name} paper": f"{name}_published" for name in printed}
 
 
 def _check_splits(paths: Sequence[Path], found: Sequence[Mapping[str, Any]]) -> None:
@@ -146,10 +242,28 @@ def _lists(results: pd.DataFrame, noted: Mapping[str, int]) -> dict[str, list[st
     return {
         "Not divided as in the papers:": _other_splits(results),
         "Printed in the papers:": _sources(beside),
-        "In brackets (grey in tex), because the run had:": [
+        "In brackets, because the run had:": [
             f"{superscript(number)} {text}" for text, number in noted.items()
         ],
+        "Otherwise than in a method's paper, which printed nothing for these rows:": _otherwise(
+            results.drop(beside.index)
+        ),
     }
+
+
+def _otherwise(results: pd.DataFrame) -> list[str]:
+    """Return what rows without printed numbers have otherwise than their methods' papers, a line
+    for all that have the same.
+    """
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in results.to_dict("records"):
+        who = row["method"] if row["variant"] == "default" else f"{row['method']} {row['variant']}"
+        for text in departures(row, json.loads(row["reads"])):
+            rows.setdefault((row["dataset"], text), []).append(who)
+    lines = []
+    for (dataset, text), methods in rows.items():
+        lines.append(f"{dataset} ({', '.join(dict.fromkeys(methods))}): {text}")
+    return lines
 
 
 def _sources(beside: pd.DataFrame) -> list[str]:
@@ -167,8 +281,11 @@ def _sources(beside: pd.DataFrame) -> list[str]:
 
 def _other_splits(results: pd.DataFrame) -> list[str]:
     """Return one line for each dataset that is not divided as proposed: by whose split."""
-    others = results[results["protocol"] != PROPOSED_SPLIT]
-    return list(dict.fromkeys(others["dataset"] + ": " + others["protocol"]))
+    lines = []
+    for row in results[results["protocol"] != PROPOSED_SPLIT].to_dict("records"):
+        told = f"; {NO_BENCHMARK}" if row["protocol"] == DEMO_SPLIT else ""
+        lines.append(f"{row['dataset']}: {row['protocol']}{told}")
+    return list(dict.fromkeys(lines))
 
 
 def _listed(lists: Mapping[str, Sequence[str]]) -> list[str]:

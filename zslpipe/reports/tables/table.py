@@ -6,22 +6,19 @@ footnote's number: ``(65.9)²`` in the Markdown, which knows no colours, grey in
 """
 
 import math
-import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tabulate import SEPARATING_LINE, tabulate
+from tabulate import tabulate
 
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
+from zslpipe.reports.tables.latex import RAISED, comments, escaped, footnote_mark, notes, tabular
 
-DIGITS, SUPERSCRIPTS = "0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"
-RAISED = str.maketrans(DIGITS, SUPERSCRIPTS)
-LOWERED = str.maketrans(SUPERSCRIPTS, DIGITS)
-MARKED = re.compile(rf"\(([\d.]+)\)([{SUPERSCRIPTS}]+)")
+PACKAGES = "needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs,xcolor}; per cent"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +29,9 @@ class Table:
     in per cent, NaN where there is none. ``titles`` are the columns that are read by people, in
     order: title -> column, or -> the stem of ``{stem}_mean`` and ``{stem}_std``, which are joined.
     The first ``texts`` of them go left. Where ``blocks``, one value a row, changes, the tex has a
-    rule. ``marks``: column -> the number of a footnote for each row, 0 for none.
+    rule. ``marks``: column -> the number of a footnote for each row, 0 for none. ``bold``: the
+    column as ``titles`` has it -> whether, for each row. ``grey``: columns of others' numbers, grey
+    in the tex.
     """
 
     frame: pd.DataFrame
@@ -40,6 +39,19 @@ class Table:
     texts: int
     blocks: Sequence[Hashable]
     marks: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    bold: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+    grey: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that is read by people: a text or a number, its spread, how it is to be read."""
+
+    text: str
+    spread: str = ""
+    mark: int = 0
+    bold: bool = False
+    grey: bool = False
 
 
 def read_once(
@@ -91,25 +103,27 @@ def write_table(
     output_folder: Path,
     name: str,
     below: str,
-    above: Sequence[str],
+    above: Sequence[str] = (),
     heading: str = "",
+    suffixes: Sequence[str] = ("csv", "md", "tex"),
 ) -> tuple[Path, ...]:
-    """Write name.csv, name.md and name.tex, each whole or not at all, and return their paths.
+    """Write name.csv, name.md and name.tex (or those of ``suffixes``), each whole or not at all,
+    and return their paths.
 
-    ``below`` stands under the Markdown, ``above`` are comments over the tabular; ``heading`` is the
-    first line of both.
+    ``below`` stands under the Markdown and, small, under the tabular; ``above`` are comments over
+    the tabular; ``heading`` is the first line of both.
     """
     first = [heading] if heading else []
     texts = {
         "csv": table.frame.to_csv(index=False, float_format="%.2f", lineterminator="\n"),
         "md": "\n\n".join([*first, _markdown(table), f"{below}\n"]),
-        "tex": _latex(table, [*first, *above]),
+        "tex": _latex(table, "\n".join([*first, below]), [*first, *above]),
     }
     written = []
-    for suffix, text in texts.items():
+    for suffix in suffixes:
         path = output_folder / f"{name}.{suffix}"
         with written_whole(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(texts[suffix], encoding="utf-8")
         written.append(path)
     return tuple(written)
 
@@ -118,33 +132,40 @@ def _markdown(table: Table) -> str:
     """Return a padded Markdown table, numbers to the right."""
     rows = []
     for cells in _rows(table):
-        rows.append([cell.replace("|", "\\|") for cell in cells])
-    return _tabulated(rows, table, "pipe")
-
-
-def _latex(table: Table, above: Sequence[str]) -> str:
-    """Return a booktabs tabular below its comments."""
-    rows: list[list[str] | str] = []
-    for number, cells in enumerate(_rows(table)):
-        if number and table.blocks[number] != table.blocks[number - 1]:
-            rows.append(SEPARATING_LINE)
-        rows.append(cells)
-    tabular = _tabulated(rows, table, "latex_booktabs").replace("±", "$\\pm$")
-    # tabulate escapes what tex would read: grey comes after it.
-    tabular = MARKED.sub(_grey, tabular)
-    packages = "booktabs,xcolor" if any(map(any, table.marks.values())) else "booktabs"
-    comments = [
-        f"% {comment}" for comment in (f"needs \\usepackage{{{packages}}}; per cent", *above)
-    ]
-    return "\n".join([*comments, tabular, ""])
-
-
-def _tabulated(rows: Sequence[Sequence[str]], table: Table, kind: str) -> str:
-    """Return cells under their titles, texts to the left and numbers to the right."""
-    numbers = len(table.titles) - table.texts
-    sides = ["left"] * table.texts + ["right"] * numbers
+        texts = [_markdown_cell(cell) for cell in cells]
+        rows.append([text.replace("|", "\\|") for text in texts])
+    sides = ["left"] * table.texts + ["right"] * (len(table.titles) - table.texts)
     titles = list(table.titles)
-    return str(tabulate(rows, titles, tablefmt=kind, disable_numparse=True, colalign=sides))
+    return str(tabulate(rows, titles, tablefmt="pipe", disable_numparse=True, colalign=sides))
+
+
+def _markdown_cell(cell: Cell) -> str:
+    """Return a cell as Markdown."""
+    text = f"**{cell.text}**" if cell.bold else cell.text
+    if cell.spread:
+        text = f"{text} ± {cell.spread}"
+    return f"({text}){superscript(cell.mark)}" if cell.mark else text
+
+
+def _latex(table: Table, below: str, above: Sequence[str]) -> str:
+    """Return a booktabs tabular below its comments and above its notes."""
+    rows = []
+    for cells in _rows(table):
+        rows.append([_latex_cell(cell) for cell in cells])
+    made = tabular(list(table.titles), rows, table.blocks, table.texts)
+    return "\n".join([comments([PACKAGES, *above]) + made, notes(below), ""])
+
+
+def _latex_cell(cell: Cell) -> str:
+    """Return a cell as LaTeX."""
+    text = escaped(cell.text)
+    if cell.bold:
+        text = f"\\textbf{{{text}}}"
+    if cell.spread:
+        text = f"{text} $\\pm$ {cell.spread}"
+    if cell.text and (cell.grey or cell.mark):
+        text = f"\\textcolor{{gray}}{{{text}}}"
+    return text + footnote_mark(superscript(cell.mark) if cell.mark else "")
 
 
 def superscript(number: int) -> str:
@@ -152,31 +173,28 @@ def superscript(number: int) -> str:
     return str(number).translate(RAISED)
 
 
-def _grey(found: re.Match[str]) -> str:
-    """Return a marked number as tex."""
-    return f"\\textcolor{{gray}}{{{found[1]}}}$^{{{found[2].translate(LOWERED)}}}$"
-
-
-def _rows(table: Table) -> Iterator[list[str]]:
+def _rows(table: Table) -> Iterator[list[Cell]]:
     """Yield each row's cells in the order of the titles."""
     for number, row in enumerate(table.frame.to_dict("records")):
         cells = []
         for name in table.titles.values():
-            cell, mark = _cell(row, name), table.marks[name][number] if name in table.marks else 0
-            cells.append(f"({cell}){superscript(mark)}" if cell and mark else cell)
+            text, spread = _texts(row, name)
+            mark = table.marks[name][number] if text and name in table.marks else 0
+            bold = bool(text) and name in table.bold and bool(table.bold[name][number])
+            cells.append(Cell(text, spread, mark, bold, name in table.grey))
         yield cells
 
 
-def _cell(row: Mapping[Hashable, Any], name: str) -> str:
-    """Return a text as it is, a whole number, or a number or a mean and its spread with one
-    decimal; "" where there is none.
+def _texts(row: Mapping[Hashable, Any], name: str) -> tuple[str, str]:
+    """Return a text as it is, a whole number, or a number or a mean with one decimal, and its
+    spread; "" where there is none.
     """
     value = row[f"{name}_mean"] if f"{name}_mean" in row else row[name]
     if isinstance(value, str):
-        return value
+        return value, ""
     if pd.isna(value):
-        return ""
+        return "", ""
     if isinstance(value, int):
-        return str(value)
+        return str(value), ""
     spread = row.get(f"{name}_std", math.nan)
-    return f"{value:.1f}" if pd.isna(spread) else f"{value:.1f} ± {spread:.1f}"
+    return f"{value:.1f}", "" if pd.isna(spread) else f"{spread:.1f}"
