@@ -5,14 +5,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.scores.test_bootstrap import seeds
 from zslpipe.machine.errors import InputError
+from zslpipe.scores.bootstrap import interval, sampled
 from zslpipe.scores.comparison import _format_p as cell_of_p
 from zslpipe.scores.comparison import compare, metrics_of, paired_p, welch_p
+from zslpipe.scores.significance import difference_p
 
 
-def run_folder(folder, values, seeds=None, **changes):
+def run_folder(folder, values, numbers=None, **changes):
     """A run with one metrics.json a seed; ``values`` are the H of its seeds."""
-    for seed, value in zip(seeds or range(len(values)), values, strict=True):
+    for seed, value in zip(numbers or range(len(values)), values, strict=True):
         content = {
             "dataset": "demo",
             "method": "dazle",
@@ -28,7 +31,8 @@ def run_folder(folder, values, seeds=None, **changes):
             "seed": seed,
             "T1": 0.5,
             "H": value,
-        } | changes
+        }
+        content |= changes
         (folder / f"seed{seed}").mkdir(parents=True)
         (folder / f"seed{seed}" / "metrics.json").write_text(json.dumps(content))
     return folder
@@ -85,33 +89,63 @@ def test_a_table_by_hand(tmp_path):
         "42.00",
         "2.00",
         "3",
+        "-",
         "51.00",
         "1.73",
         "3",
+        "-",
         "+9.00",
+        "-",
         f"{welch:.3f}",
         f"{paired:.3f}",
+        "-",
     ]
-    assert line(text, "T1") == ["T1", "50.00", "0.00", "3", "50.00", "0.00", "3", "+0.00", "-", "-"]
-    assert line(text, "AUSUC") == ["AUSUC", "-", "-", "0", "-", "-", "0", "-", "-", "-"]
+    assert line(text, "T1") == [
+        *("T1", "50.00", "0.00", "3", "-", "50.00", "0.00", "3", "-", "+0.00", "-", "-", "-", "-"),
+    ]
+    assert line(text, "AUSUC") == ["AUSUC", *("-", "-", "0", "-") * 2, *"-----"]
     assert "CAUTION" not in text and "NOT COMPARABLE" not in text
     conditions = "extractor small, semantics att (unit), selection last epoch, rebalancing none"
     assert f"dazle / other ({conditions}), seeds 0, 1, 2" in text
 
 
+def classes_told(folder, contents, **changes):
+    """A run whose files tell the accuracies of their classes."""
+    for content in contents:
+        run_folder(folder, [0.5], [content["seed"]], **content, **changes)
+    return folder
+
+
+def test_intervals_and_the_test_over_classes_are_those_of_the_tables(tmp_path):
+    contents = seeds(3, seed=1), seeds(3, seed=2)
+    first = classes_told(tmp_path / "default", contents[0])
+    second = classes_told(tmp_path / "other", contents[1])
+    one, two = sampled(contents[0]), sampled(contents[1])
+    text = comparison(first, second)
+    for name in ("T1", "U", "S", "H", "AUSUC"):
+        cells = line(text, name)
+        low, high = interval(two[name].draws - one[name].draws, one[name].fewest)
+        assert cells[10] == f"[{low:+.1f},{high:+.1f}]"
+        assert low < float(cells[9]) < high
+        assert cells[13] == cell_of_p(difference_p(one[name], two[name]))
+        assert cells[4] == "[{:.1f},{:.1f}]".format(*interval(one[name].draws, one[name].fewest))
+        assert cells[8] == "[{:.1f},{:.1f}]".format(*interval(two[name].draws, two[name].fewest))
+    assert "p classes over the same test classes and the same seeds" in text
+    elsewhere = classes_told(tmp_path / "c", seeds(3, seed=2), dataset="CUB")
+    assert line(comparison(first, elsewhere), "H")[9:] == ["-"] * 5
+    fewer = classes_told(tmp_path / "fewer", seeds(3, unseen=11, seed=2))
+    cells = line(comparison(first, fewer), "U")
+    assert (cells[10], cells[13]) == ("-", "-") and cells[8].startswith("[")
+
+
 def test_no_pairs_without_the_same_seeds_and_no_p_for_one_seed(tmp_path):
     first = run_folder(tmp_path / "default", (0.40, 0.42))
     assert (
-        line(comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), seeds=(1, 2))), "H")[-1]
+        line(comparison(first, run_folder(tmp_path / "b", (0.5, 0.6), numbers=(1, 2))), "H")[-1]
         == "-"
     )
-    assert line(comparison(first, run_folder(tmp_path / "c", (0.5,))), "H")[4:] == [
-        "50.00",
-        "-",
-        "1",
-        "+9.00",
-        "-",
-        "-",
+    assert line(comparison(first, run_folder(tmp_path / "c", (0.5,))), "H")[5:] == [
+        *("50.00", "-", "1", "-", "+9.00", "-", "-", "-", "-"),
     ]
 
 
@@ -121,7 +155,7 @@ def test_other_semantics_are_said_and_other_datasets_not_compared(tmp_path):
         first, run_folder(tmp_path / "b", (0.5, 0.6), semantics="sent_att (unit)", words="GloVe")
     )
     assert "CAUTION: semantics differs: 'att (unit)' and 'sent_att (unit)'" in text
-    assert "CAUTION: words differs: 'none' and 'GloVe'" in text and line(text, "H")[7] == "+14.00"
+    assert "CAUTION: words differs: 'none' and 'GloVe'" in text and line(text, "H")[9] == "+14.00"
     older = {"torch": "2.6.0", "numpy": "2.1.0"}
     text = comparison(
         run_folder(tmp_path / "d", (0.40, 0.42), versions=older),
@@ -130,7 +164,9 @@ def test_other_semantics_are_said_and_other_datasets_not_compared(tmp_path):
     assert "NOTE: version of torch differs: 2.6.0 and 2.7.1" in text and "numpy" not in text
     text = comparison(first, run_folder(tmp_path / "c", (0.5, 0.6), dataset="CUB"))
     assert "NOT COMPARABLE: different datasets" in text
-    assert line(text, "H") == ["H", "41.00", "1.41", "2", "55.00", "7.07", "2", "-", "-", "-"]
+    assert line(text, "H") == [
+        *("H", "41.00", "1.41", "2", "-", "55.00", "7.07", "2", "-", "-", "-", "-", "-", "-"),
+    ]
 
 
 def test_other_splits_of_one_dataset_are_not_compared(tmp_path):
@@ -140,7 +176,9 @@ def test_other_splits_of_one_dataset_are_not_compared(tmp_path):
     )
     both = "'demo split' and 'own split (birds.txt)'"
     assert f"NOT COMPARABLE: different splits, {both}, so no differences" in text
-    assert line(text, "H") == ["H", "41.00", "1.41", "2", "55.00", "7.07", "2", "-", "-", "-"]
+    assert line(text, "H") == [
+        *("H", "41.00", "1.41", "2", "-", "55.00", "7.07", "2", "-", "-", "-", "-", "-", "-"),
+    ]
 
 
 def test_bad_sides_are_refused(tmp_path):
@@ -149,7 +187,7 @@ def test_bad_sides_are_refused(tmp_path):
         metrics_of(tmp_path / "absent")
     with pytest.raises(InputError, match="seed 0 of the first result is given twice"):
         compare(metrics_of(first) * 2, metrics_of(first))
-    mixed = metrics_of(first) + metrics_of(run_folder(tmp_path / "b", (0.5,), seeds=(7,)))
+    mixed = metrics_of(first) + metrics_of(run_folder(tmp_path / "b", (0.5,), numbers=(7,)))
     with pytest.raises(InputError, match="second result mixes runs of different variant"):
         compare(metrics_of(first), mixed)
     with pytest.raises(InputError, match=r"second result has no metrics\.json"):

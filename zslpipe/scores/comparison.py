@@ -10,9 +10,17 @@ from tabulate import tabulate
 
 from zslpipe.formats.metrics import IDENTITY, METRICS, read_metrics
 from zslpipe.machine.errors import InputError
+from zslpipe.scores.bootstrap import Sampled, interval, sampled
+from zslpipe.scores.significance import difference_p
 
 CONDITIONS = ("extractor", "semantics", "words", "selection", "rebalancing")
-COLUMNS = ("metric", "first", "std", "n", "second", "std", "n", "difference", "p Welch", "p paired")
+SIDE = ("std", "n", "95 %")
+TESTS = ("p Welch", "p paired", "p classes")
+COLUMNS = ("metric", "first", *SIDE, "second", *SIDE, "difference", "95 %", *TESTS)
+TOLD = """\
+per cent; std: n - 1; difference = second - first; p: two-sided t-tests: Welch's and paired over
+seeds, p classes over the same test classes and the same seeds; 95 %: what other classes might make
+of the same trained models (bootstrap); nothing is corrected for several comparisons"""
 # Per cent (ours): accuracies are shares of counts, a smaller spread is what float64 has rounded.
 ROUNDING = 1e-9
 
@@ -31,12 +39,14 @@ def metrics_of(folder: Path) -> list[Path]:
 def compare(first: Sequence[Path], second: Sequence[Path]) -> str:
     """Return a table of two results, each given by its metrics.json files, one a seed.
 
-    Each metric's mean, spread and number of seeds, the difference (second - first) and two-sided
-    p-values of t-tests, which need two seeds or more on each side: Welch's, and the paired one
-    where the seeds are the same; "-" where there is none. In per cent. What differs between the
-    results (class vectors, features, ...) is said above the table; results on different datasets or
-    splits get neither difference nor p. Raises InputError where a file is no metrics.json, a side
-    is empty, mixes results or repeats a seed.
+    Each metric's mean, spread, number of seeds and interval over classes, the difference (second -
+    first) and its interval, and two-sided p-values of t-tests: Welch's over seeds, which needs two
+    or more on each side, the paired one where the seeds are the same, and the one over classes and
+    seeds by which the tables choose what is bold (:mod:`zslpipe.scores.significance`), where both
+    tell the accuracies of the same classes. "-" where there is none. In per cent. What differs
+    between the results (class vectors, features, ...) is said above the table; results on different
+    datasets or splits get neither difference nor p. Raises InputError where a file is no
+    metrics.json, a side is empty, mixes results or repeats a seed.
     """
     one, two = _read_side(first, "first"), _read_side(second, "second")
     some, other = next(iter(one.values())), next(iter(two.values()))
@@ -49,12 +59,15 @@ def compare(first: Sequence[Path], second: Sequence[Path]) -> str:
             both = f"{some[name] or 'none'!r} and {other[name] or 'none'!r}"
             lines.append(f"CAUTION: {name} differs: {both}")
     lines += _other_versions(some, other)
-    rows = [_row(name, _values(one, name), _values(two, name), apart is None) for name in METRICS]
+    samples = sampled(list(one.values())), sampled(list(two.values()))
+    rows = []
+    for name in METRICS:
+        drawn = samples[0].get(name), samples[1].get(name)
+        rows.append(_row(name, _values(one, name), _values(two, name), drawn, apart is None))
     right = ["right"] * len(COLUMNS)
     # titles as a row: tabulate would widen every column that they are the widest of
     table = tabulate([COLUMNS, *rows], tablefmt="plain", disable_numparse=True, colalign=right)
-    told = "per cent; std: n - 1; p: two-sided t-tests over seeds, difference = second - first"
-    return "\n".join([*lines, "", table, "", told])
+    return "\n".join([*lines, "", table, "", TOLD])
 
 
 def _other_versions(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -110,18 +123,42 @@ def _values(side: Mapping[int, Mapping[str, Any]], name: str) -> dict[int, float
 
 
 def _row(
-    name: str, first: Mapping[int, float], second: Mapping[int, float], comparable: bool
+    name: str,
+    first: Mapping[int, float],
+    second: Mapping[int, float],
+    drawn: tuple[Sampled | None, Sampled | None],
+    comparable: bool,
 ) -> tuple[str, ...]:
-    """Return the cells of one metric from its values by seed."""
+    """Return the cells of one metric from its values by seed and what is drawn of its classes."""
     one, two = list(first.values()), list(second.values())
-    cells = (name, *_summary(one), *_summary(two))
+    cells = (name, *_summary(one), _interval(drawn[0]), *_summary(two), _interval(drawn[1]))
     if not (comparable and one and two):
-        return (*cells, "-", "-", "-")
+        return (*cells, "-", "-", "-", "-", "-")
     paired = None
     if first.keys() == second.keys():
         paired = paired_p(one, [second[seed] for seed in first])
     difference = statistics.fmean(two) - statistics.fmean(one)
-    return (*cells, f"{difference:+.2f}", _format_p(welch_p(one, two)), _format_p(paired))
+    over_classes = _over_classes(*drawn)
+    tests = _format_p(welch_p(one, two)), _format_p(paired), over_classes[1]
+    return (*cells, f"{difference:+.2f}", over_classes[0], *tests)
+
+
+def _interval(drawn: Sampled | None) -> str:
+    """Return the cell of an interval over classes, "-" where classes are not told."""
+    if drawn is None:
+        return "-"
+    low, high = interval(drawn.draws, drawn.fewest)
+    return f"[{low:.1f},{high:.1f}]"
+
+
+def _over_classes(one: Sampled | None, two: Sampled | None) -> tuple[str, str]:
+    """Return the cells of the difference's interval and its p-value over the same classes and
+    seeds, "-" where they are not told or not the same.
+    """
+    if one is None or two is None or one.classes != two.classes:
+        return "-", "-"
+    low, high = interval(two.draws - one.draws, one.fewest)
+    return f"[{low:+.1f},{high:+.1f}]", _format_p(difference_p(one, two))
 
 
 def _summary(values: Sequence[float]) -> tuple[str, str, str]:
