@@ -62,6 +62,7 @@ def test_a_study_names_every_file_of_the_chain() -> None:
     assert set(made.targets.all()) == {
         *tables,
         *("results/tables/main.intervals.md", "results/tables/main.intervals.tex"),
+        *("results/tables/localization.parts.md", "results/tables/localization.parts.tex"),
         *(f"results/figures/{name}.{kind}" for name in figures for kind in ("webp", "pdf")),
         *("results/creatures/inspect.png", "results/creatures/inspect.txt"),
         *runs,

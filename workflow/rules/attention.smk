@@ -61,6 +61,8 @@ rule localization_tables:
         ),
         f"{paths.tables}/localization.md",
         f"{paths.tables}/localization.tex",
+        f"{paths.tables}/localization.parts.md",
+        f"{paths.tables}/localization.parts.tex",
     localrule: True
     conda:
         "../../envs/numpy.yaml"

@@ -59,7 +59,7 @@ def write_partial_report(given: Mapping[str, Any], output_folder: Path) -> None:
 def _page(given: Mapping[str, Any], folder: Path, figures: Sequence[Path]) -> str:
     """Return the page of tables and figures, which needs no other file."""
     parts = [f"<!doctype html><meta charset=utf-8><title>{_heading(given)}</title>"]
-    for name in (f"{NAME}.md", f"{NAME}.localization.md"):
+    for name in (f"{NAME}.md", f"{NAME}.localization.md", f"{NAME}.localization.parts.md"):
         if (folder / name).is_file():
             parts.append(f"<pre>{html.escape((folder / name).read_text(encoding='utf-8'))}</pre>")
     for path in figures:

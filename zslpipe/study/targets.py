@@ -15,6 +15,7 @@ from zslpipe.study.runs import Runs
 # Images in a figure of attention maps (ours).
 PICTURED_IMAGES = 6
 FORMATS = ("csv", "md", "tex")
+PARTS = ("parts.md", "parts.tex")
 INTERVALS = ("intervals.md", "intervals.tex")
 # What a figure of a run is drawn from, of the first seed, where that is drawn from alone.
 BEHIND = {
@@ -38,7 +39,8 @@ class Targets:
         """
         targets = [f"{PATHS.tables}/main.{kind}" for kind in (*FORMATS, *INTERVALS)]
         if self.localizations():
-            targets += [f"{PATHS.tables}/localization.{kind}" for kind in FORMATS]
+            kinds = (*FORMATS, *PARTS)
+            targets += [f"{PATHS.tables}/localization.{kind}" for kind in kinds]
         for dataset in self.datasets.entries:
             targets += self._figures_of_dataset(dataset)
         for run in self.runs.all.values():

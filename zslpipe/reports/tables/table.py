@@ -135,7 +135,7 @@ def _markdown(table: Table) -> str:
         texts = [_markdown_cell(cell) for cell in cells]
         rows.append([text.replace("|", "\\|") for text in texts])
     sides = ["left"] * table.texts + ["right"] * (len(table.titles) - table.texts)
-    titles = list(table.titles)
+    titles = [title.replace("|", "\\|") for title in table.titles]
     return str(tabulate(rows, titles, tablefmt="pipe", disable_numparse=True, colalign=sides))
 
 
