@@ -82,6 +82,7 @@ rule all:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/runs.smk"
+include: "workflow/rules/imported.smk"
 include: "workflow/rules/attention.smk"
 include: "workflow/rules/gradcam.smk"
 include: "workflow/rules/irrelevant.smk"

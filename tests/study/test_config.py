@@ -16,7 +16,7 @@ from zslpipe.study.config import load, runs
 from zslpipe.study.declarations import read_method
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.paths import PATHS
-from zslpipe.study.sections import TAKEN
+from zslpipe.study.section_types import TAKEN
 from zslpipe.study.study import Study
 
 # The settings that DAZLE publishes for CUB.

@@ -104,13 +104,13 @@ def test_members_of_an_ensemble():
     validation = [f"{folder}/validation.h5" for folder in folders]
     for file in ("scores", "validation", "irrelevant"):
         # All three at the temperatures of the validation classes.
-        assert results().member_files(wildcards(**where, file=file)) == {
+        assert study().ensembles.member_files(wildcards(**where, file=file)) == {
             "members": [f"{folder}/{file}.h5" for folder in folders],
             "validation": validation,
         }
-    options = results().validation_options(wildcards(**where))
+    options = study().ensembles.validation_options(wildcards(**where))
     assert options == f"--validation {validation[0]} --validation {validation[1]}"
-    trained = study("ensembles.both.temperature=trained").results
+    trained = study("ensembles.both.temperature=trained").ensembles
     found = trained.member_files(wildcards(**where, file="scores"))
     assert found == {"members": [f"{folder}/scores.h5" for folder in folders]}
     assert trained.validation_options(wildcards(**where)) == ""
@@ -122,7 +122,8 @@ def test_an_ensemble_of_what_was_rebalanced():
     assert made.rebalanced_first == ["both"]
     where = {"dataset": "creatures", "ensemble": "both", "seed": "3"}
     folders = [f"results/creatures/runs/{name}/default/seed3" for name in ("dazle", "eszsl")]
-    assert made.rebalanced_member_files(wildcards(**where, rebalancing="cosmo")) == {
+    jobs = study("ensembles.both.order='rebalance first'").ensembles
+    assert jobs.rebalanced_member_files(wildcards(**where, rebalancing="cosmo")) == {
         "members": [f"{folder}/cosmo/scores.h5" for folder in folders],
         "validation": [f"{folder}/validation.h5" for folder in folders],
     }

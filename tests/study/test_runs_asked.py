@@ -13,6 +13,7 @@ from zslpipe.formats.scores import read_scores, write_irrelevant, write_scores
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.ensembles import ensemble, ensemble_irrelevant
 from zslpipe.scores.rebalancing import rebalance
+from zslpipe.study.ensembles import Ensembles
 from zslpipe.study.study import Study
 
 
@@ -82,7 +83,7 @@ def test_a_foreign_matrix_stays_foreign(tmp_path):
 
 def test_an_ensemble_is_its_members(results, members, tmp_path):
     wildcards = SimpleNamespace(dataset="creatures", ensemble="e", seed="3", rebalancing="oracle")
-    check_hashes(members, json.loads(results.members_asked(wildcards)))
+    check_hashes(members, json.loads(Ensembles(results).members_asked(wildcards)))
     ensemble(members, [], tmp_path / "e.h5", "e", "default")
     check_run_file(tmp_path / "e.h5", asked(results, "e/default"))
     with pytest.raises(InputError, match="seed: asked 5, it says 3"):
@@ -94,9 +95,9 @@ def test_an_ensemble_is_its_members(results, members, tmp_path):
     for path in members:
         rebalance("oracle", path, path.parent / "o.h5", None, None, {})
         rebalanced.append(path.parent / "o.h5")
-    check_hashes(rebalanced, json.loads(results.rebalanced_members_asked(wildcards)))
+    check_hashes(rebalanced, json.loads(Ensembles(results).rebalanced_members_asked(wildcards)))
     with pytest.raises(InputError, match="of another configuration"):
-        check_hashes(rebalanced, json.loads(results.members_asked(wildcards)))
+        check_hashes(rebalanced, json.loads(Ensembles(results).members_asked(wildcards)))
     ensemble(rebalanced, [], tmp_path / "f.h5", "f", "default")
     check_run_file(tmp_path / "f.h5", asked(results, "f/default", "oracle"))
     assert run_of(tmp_path / "f.h5")["members"].keys() == {"dazle/default", "eszsl/default"}

@@ -30,7 +30,7 @@ def test_a_study_names_every_file_of_the_chain() -> None:
     assert made.targets.localizations() == [
         f"results/creatures/runs/dazle/default/seed{seed}/localization.json" for seed in (3, 5)
     ]
-    assert made.runs.scores_of_first_seed("birds") == [
+    assert made.results.scores_of_first_seed("birds") == [
         "results/birds/runs/eszsl/default/seed3/scores.h5"
     ]
     figures = {

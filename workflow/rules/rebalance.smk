@@ -4,7 +4,7 @@
 
 rule ensemble:
     input:
-        unpack(study.results.member_files),
+        unpack(study.ensembles.member_files),
     output:
         paths.ensemble,
     wildcard_constraints:
@@ -18,9 +18,9 @@ rule ensemble:
         runtime=10,
     params:
         code=code_hash("zslpipe.commands.scores:ensemble"),
-        runs=study.results.members_asked,
+        runs=study.ensembles.members_asked,
         kind="{file}",
-        validation=study.results.validation_options,
+        validation=study.ensembles.validation_options,
     shell:
         "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {params.kind}"
         " {params.validation} --runs {params.runs:q} --output {output} {input.members}"
@@ -29,7 +29,7 @@ rule ensemble:
 # The other order, the paper's figure 6: members are rebalanced, then averaged.
 use rule ensemble as ensemble_of_rebalanced with:
     input:
-        unpack(study.results.rebalanced_member_files),
+        unpack(study.ensembles.rebalanced_member_files),
     output:
         paths.rebalanced_ensemble,
     wildcard_constraints:
@@ -37,9 +37,9 @@ use rule ensemble as ensemble_of_rebalanced with:
         rebalancing=alternatives(study.results.kinds),
     params:
         code=code_hash("zslpipe.commands.scores:ensemble"),
-        runs=study.results.rebalanced_members_asked,
+        runs=study.ensembles.rebalanced_members_asked,
         kind="scores",
-        validation=study.results.validation_options,
+        validation=study.ensembles.validation_options,
 
 
 ruleorder: ensemble_of_rebalanced > rebalance

@@ -77,7 +77,7 @@ rule losses:
 
 rule confusion:
     input:
-        lambda wildcards: study.runs.scores_of_first_seed(wildcards.dataset),
+        lambda wildcards: study.results.scores_of_first_seed(wildcards.dataset),
     output:
         report(
             f"{paths.dataset_figure}confusion.{SCREEN}",

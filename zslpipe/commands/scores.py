@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from zslpipe.commands.inputs import (
+    ANY_PATH,
     INPUT_FILE,
     OUTPUT_FILE,
     JsonObject,
@@ -91,7 +92,7 @@ def localize(
     "workflow gives it.",
 )
 @output_option(OUTPUT_FILE, help="Score matrix (.h5) to write.")
-@click.argument("scores", type=INPUT_FILE)
+@click.argument("scores", type=ANY_PATH)
 def import_scores(
     name: str,
     kind: str,

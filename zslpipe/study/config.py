@@ -29,7 +29,8 @@ from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, rows
 from zslpipe.study.names import check_names, check_semantics
-from zslpipe.study.sections import WITH_SETTINGS, Configuration
+from zslpipe.study.section_types import WITH_SETTINGS
+from zslpipe.study.sections import Configuration
 from zslpipe.study.yaml_files import check_keys
 
 SECTIONS = tuple(field.name for field in fields(Configuration))

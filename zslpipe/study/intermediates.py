@@ -29,7 +29,7 @@ class Intermediates:
                 found += self._read_by(run, seed)
                 found += [self.runs.path(run, seed, pattern) for pattern in self._left_by(run)]
         for result in self.results.all:
-            for seed in self.runs.seeds:
+            for seed in self.results.seeds(result):
                 found += self._of_result(result, seed)
         return list(dict.fromkeys(found + self.results.tabled))
 
@@ -59,12 +59,14 @@ class Intermediates:
         return found
 
     def _of_members(self, result: Result, seed: int, names: list[str]) -> list[str]:
-        """Return the files ``names`` (validation, irrelevant) of the runs behind a result, and
-        which task-irrelevant images they score.
+        """Return the files ``names`` (validation, irrelevant) of the runs and imported results
+        behind a result, and which task-irrelevant images the runs score.
         """
         found = []
+        for path in self.results.behind(result):
+            folder = PATHS.run.format(dataset=result.dataset, run=path, seed=seed)
+            found += [f"{folder}/{name}.h5" for name in names]
         for run in self.results.runs_of(result):
-            found += [self.runs.path(run, seed, f"{PATHS.run}/{name}.h5") for name in names]
             if "irrelevant" in names:
                 wildcards = _wildcards(run.dataset, f"{run.method}/{run.variant}", seed)
                 inputs = self.runs.irrelevant_inputs(wildcards)

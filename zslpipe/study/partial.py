@@ -94,7 +94,7 @@ class Partial:
         curves, confusions = {}, {}
         for dataset in self.study.datasets.entries:
             curves[dataset] = self.made(self.study.results.metrics_of_first_seed(dataset))
-            confusions[dataset] = self.made(self.study.runs.scores_of_first_seed(dataset))
+            confusions[dataset] = self.made(self.study.results.scores_of_first_seed(dataset))
         return {
             "metrics": self.made(self.study.results.tabled),
             "expected": len(self.study.results.tabled),

@@ -50,6 +50,7 @@ class Paths:
     localization: str = f"{SEED}/localization.json"
     gradcam: str = f"{SEED}/gradcam.h5"
     ensemble: str = "results/{dataset}/runs/{ensemble}/default/seed{seed}/{file}.h5"
+    imported: str = "results/{dataset}/runs/{imported}/default/seed{seed}/{file}.h5"
     rebalanced_ensemble: str = (
         "results/{dataset}/runs/{ensemble}/default/seed{seed}/{rebalancing}/scores.h5"
     )

@@ -1,5 +1,5 @@
-"""What the Snakefile asks about results made of score matrices: runs, ensembles of runs, and
-rebalancings of either; imports no torch.
+"""What the Snakefile asks about results made of score matrices: runs, imported scores, ensembles of
+these, and rebalancings of any; imports no torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from zslpipe.scores.kinds import KINDS
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import method_names
+from zslpipe.study.imported import Imported
 from zslpipe.study.paths import PATHS
 from zslpipe.study.runs import Runs
 
@@ -36,8 +37,8 @@ class Results:
 
     def __init__(self, config: Mapping[str, Any], datasets: Datasets, runs: Runs):
         self.config, self.datasets, self.runs = config, datasets, runs
-        # those of studies come behind
-        self.ensembles: dict[str, Mapping[str, Any]] = dict(config["ensembles"])
+        self.imported = Imported(config, datasets)
+        self.ensembles: dict[str, Any] = dict(config["ensembles"])  # those of studies come behind
         for name in config["ensembles"]:
             if name.casefold() in [method.casefold() for method in method_names()]:
                 fault = "a method has this name; choose another"
@@ -46,6 +47,7 @@ class Results:
         for result in self.all:
             if "discriminator" in result.rebalancing:
                 self.check_irrelevant(result)
+            self._check_imported(result)
 
     def members(self, ensemble: str) -> list[str]:
         """Return the runs of an ensemble as method/variant; InputError for one that is not
@@ -54,8 +56,9 @@ class Results:
         members = []
         for name in self.ensembles[ensemble]["of"]:
             member = name if "/" in name else f"{name}/default"
-            if member not in self.runs.names:
-                fault = f"no run {member!r}; {nearest(member, self.runs.names)}"
+            known = [*self.runs.names, *self.imported.paths]
+            if member not in known:
+                fault = f"no run {member!r}; {nearest(member, known)}"
                 raise InputError(f"config, ensembles.{ensemble}: {fault}")
             members.append(member)
         return members
@@ -71,21 +74,26 @@ class Results:
             raise InputError(f"{where}: no dataset has all of {', '.join(members)}")
 
     def _paths(self, dataset: str) -> set[str]:
-        """Return the runs of a dataset as method/variant."""
+        """Return the runs and imported results of a dataset as method/variant."""
         runs = [run for run in self.runs.all.values() if run.dataset == dataset]
-        return {f"{run.method}/{run.variant}" for run in runs}
+        imported = {f"{name}/default" for name in self.imported.of_dataset(dataset)}
+        return {f"{run.method}/{run.variant}" for run in runs} | imported
 
     @cached_property
     def all(self) -> list[Result]:
-        """Every score matrix: runs in the order of the table, behind them a dataset's ensembles."""
+        """Every score matrix: runs in the order of the table, behind them what a dataset has of
+        imported results, then its ensembles.
+        """
         results = []
         for dataset in self.config["datasets"]:
             runs = [run for run in self.runs.all.values() if run.dataset == dataset]
             own = [Result(dataset, f"{run.method}/{run.variant}", run.rebalancing) for run in runs]
-            there = {result.path for result in own}
+            for name in self.imported.of_dataset(dataset):
+                kinds = self.imported.entries[name]["rebalancing"]
+                own.append(Result(dataset, f"{name}/default", kinds))
             results += own
             for name, entry in self.config["ensembles"].items():
-                if there.issuperset(self.members(name)):
+                if self._paths(dataset).issuperset(self.members(name)):
                     kinds = entry.get("rebalancing", ["none"])
                     results.append(Result(dataset, f"{name}/default", kinds))
         return results
@@ -104,10 +112,35 @@ class Results:
                 fault = f"'discriminator' needs an extractor that runs, {run.extractor!r} is stored"
                 raise InputError(f"{where}: {fault}")
 
-    def runs_of(self, result: Result) -> list[Run]:
-        """Return the runs behind a result: its own, or an ensemble's members."""
+    def _check_imported(self, result: Result) -> None:
+        """Raise InputError where a rebalancing, or an ensemble's temperature, needs scores of an
+        imported result that are not given.
+        """
         name = result.path.split("/")[0]
-        paths = self.members(name) if name in self.ensembles else [result.path]
+        ensemble = self.ensembles.get(name)
+        where = f"config, {'imported' if ensemble is None else 'ensembles'}.{name}"
+        needs = {kind: self.needs(kind) for kind in result.rebalancing}
+        if ensemble is not None and ensemble["temperature"] == "likeliest":
+            needs["temperature 'likeliest'"] = ("validation",)
+        self.imported.check_needs(result.dataset, self.behind(result), needs, where)
+
+    def behind(self, result: Result) -> list[str]:
+        """Return what is behind a result, as method/variant: itself, or an ensemble's members."""
+        name = result.path.split("/")[0]
+        return self.members(name) if name in self.ensembles else [result.path]
+
+    def seeds(self, result: Result) -> list[int]:
+        """Return the seeds of a result: all, or the first where an imported file behind it is the
+        only one.
+        """
+        names = [path.split("/")[0] for path in self.behind(result) if path in self.imported.paths]
+        if all(self.imported.has_each_seed(result.dataset, name) for name in names):
+            return self.runs.seeds
+        return self.runs.seeds[:1]
+
+    def runs_of(self, result: Result) -> list[Run]:
+        """Return the runs behind a result, of those that are trained here."""
+        paths = [path for path in self.behind(result) if path not in self.imported.paths]
         return [self.runs.named(result.dataset, *path.split("/")) for path in paths]
 
     # Inputs of rules
@@ -123,40 +156,15 @@ class Results:
         entries = self.ensembles.items()
         return [name for name, entry in entries if entry["order"] == "rebalance first"]
 
-    def member_files(self, wildcards: Any) -> dict[str, list[str]]:
-        """Return the files of an ensemble's members that are averaged, and validation.h5 of each
-        where their temperatures come from it.
-        """
-        return self._of_members(wildcards, f"{PATHS.run}/{wildcards.file}.h5")
-
-    def rebalanced_member_files(self, wildcards: Any) -> dict[str, list[str]]:
-        """Return what :meth:`member_files` does, of members after a rebalancing."""
-        pattern = PATHS.rebalanced_scores.replace("{rebalancing}", wildcards.rebalancing)
-        return self._of_members(wildcards, pattern)
-
-    def _of_members(self, wildcards: Any, pattern: str) -> dict[str, list[str]]:
-        """Return the files ``pattern`` of an ensemble's members, and their validation.h5."""
-        patterns = {"members": pattern}
-        if self.ensembles[wildcards.ensemble]["temperature"] == "likeliest":
-            patterns["validation"] = PATHS.validation
-        fill = {"dataset": wildcards.dataset, "seed": wildcards.seed}
-        members = self.members(wildcards.ensemble)
-        found = {}
-        for name, one in patterns.items():
-            found[name] = [one.format(run=member, **fill) for member in members]
-        return found
-
-    def validation_options(self, wildcards: Any) -> str:
-        """Return the options that name validation.h5 of an ensemble's members."""
-        files = self._of_members(wildcards, PATHS.scores).get("validation", [])
-        return " ".join(f"--validation {path}" for path in files)
-
     def needed(self, wildcards: Any) -> dict[str, str]:
         """Return what a rebalancing needs besides the scores: validation.h5, irrelevant.h5."""
-        kind = wildcards.rebalancing
-        names = KINDS[kind](**self.config["rebalancing"].get(kind, {})).needs()
+        names = self.needs(wildcards.rebalancing)
         folder = PATHS.run.format(dataset=wildcards.dataset, run=wildcards.run, seed=wildcards.seed)
         return {name: f"{folder}/{name}.h5" for name in names}
+
+    def needs(self, kind: str) -> tuple[str, ...]:
+        """Return which files a kind of rebalancing needs with its settings, besides the scores."""
+        return KINDS[kind](**self.config["rebalancing"].get(kind, {})).needs()
 
     def needed_options(self, wildcards: Any) -> str:
         """Return the options that name what a rebalancing needs."""
@@ -182,6 +190,8 @@ class Results:
             for member in self.members(name):
                 hashes[member] = settings_hash(self.run_of(dataset, member, seed, first))
             found: dict[str, Any] = {"members": hashes, "seed": seed}
+        elif name in self.imported.entries:
+            found = self.imported.run(dataset, name, seed)
         else:
             found = {**self.runs.named(dataset, name, variant).slice, "seed": seed}
         if last != "none":
@@ -210,22 +220,6 @@ class Results:
         found = [self.run_of(wildcards.dataset, run, seed, one) for one in ("none", kind)]
         return canonical([settings_hash(one) for one in found])
 
-    def members_asked(self, wildcards: Any) -> str:
-        """Return the hashes of an ensemble's members, in their order, as JSON."""
-        return self._members_hashes(wildcards, "none")
-
-    def rebalanced_members_asked(self, wildcards: Any) -> str:
-        """Return what :meth:`members_asked` does, of members after a rebalancing."""
-        return self._members_hashes(wildcards, wildcards.rebalancing)
-
-    def _members_hashes(self, wildcards: Any, kind: str) -> str:
-        """Return the hashes of an ensemble's members under a kind of rebalancing, as JSON."""
-        hashes = []
-        for member in self.members(wildcards.ensemble):
-            run = self.run_of(wildcards.dataset, member, int(wildcards.seed), kind)
-            hashes.append(settings_hash(run))
-        return canonical(hashes)
-
     # Files of several results
 
     @cached_property
@@ -238,13 +232,13 @@ class Results:
         return found
 
     def measured_of(self, result: Result, kind: str) -> dict[str, str]:
-        """Return the metrics.json of all seeds of a result under a kind of rebalancing, with the
-        hash of its run.
+        """Return the metrics.json of a result's seeds under a kind of rebalancing, with the hash of
+        its run.
         """
         found: dict[str, str] = {}
         pattern = PATHS.metrics if kind == "none" else PATHS.rebalanced_metrics
         fill = {"dataset": result.dataset, "run": result.path, "rebalancing": kind}
-        for seed in self.runs.seeds:
+        for seed in self.seeds(result):
             run = self.run_of(result.dataset, result.path, seed, kind)
             found[pattern.format(seed=seed, **fill)] = settings_hash(run)
         return found
@@ -278,11 +272,8 @@ class Results:
 
     def metrics_of_first_seed(self, dataset: str) -> list[str]:
         """Return the metrics of a dataset's results from the first seed."""
-        own = [
-            path
-            for path in self.metrics
-            if path.startswith(f"{PATHS.dataset.format(dataset=dataset)}/")
-        ]
+        folder = f"{PATHS.dataset.format(dataset=dataset)}/"
+        own = [path for path in self.metrics if path.startswith(folder)]
         return [path for path in own if f"/seed{self.runs.seeds[0]}/" in path]
 
     def curves_asked(self, wildcards: Any) -> str:
@@ -290,9 +281,20 @@ class Results:
         paths = self.metrics_of_first_seed(wildcards.dataset)
         return canonical([self.measured[path] for path in paths])
 
-    def confusion_asked(self, wildcards: Any) -> str:
-        """Return the hashes of a dataset's methods as configured from the first seed, in the order
-        of their score matrices, as JSON.
+    def scores_of_first_seed(self, dataset: str) -> list[str]:
+        """Return the score matrices of a dataset's methods as configured and of its imported
+        results, from the first seed.
         """
-        seed, runs = self.runs.seeds[0], self.runs.as_configured(wildcards.dataset)
-        return canonical([settings_hash({**run.slice, "seed": seed}) for run in runs])
+        fill = {"dataset": dataset, "seed": self.runs.seeds[0]}
+        return [PATHS.scores.format(run=path, **fill) for path in self._compared(dataset)]
+
+    def _compared(self, dataset: str) -> list[str]:
+        """Return the results whose predictions are compared, as method/variant."""
+        runs = [f"{run.method}/{run.variant}" for run in self.runs.as_configured(dataset)]
+        return [*runs, *[f"{name}/default" for name in self.imported.of_dataset(dataset)]]
+
+    def confusion_asked(self, wildcards: Any) -> str:
+        """Return the hashes of the runs of :meth:`scores_of_first_seed`, in its order, as JSON."""
+        seed, dataset = self.runs.seeds[0], wildcards.dataset
+        runs = [self.run_of(dataset, path, seed) for path in self._compared(dataset)]
+        return canonical([settings_hash(run) for run in runs])

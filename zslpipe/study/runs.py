@@ -178,8 +178,3 @@ class Runs:
         """Return a dataset's methods as configured: no variants."""
         chosen = [run for run in self.all.values() if run.dataset == dataset]
         return [run for run in chosen if run.variant == "default"]
-
-    def scores_of_first_seed(self, dataset: str) -> list[str]:
-        """Return the score matrices of a dataset's methods as configured, from the first seed."""
-        runs = self.as_configured(dataset)
-        return [self.path(run, self.seeds[0], PATHS.scores) for run in runs]

@@ -114,9 +114,12 @@ class Studies:
 
     @property
     def methods(self) -> list[str]:
-        """Methods and ensembles, of the configuration and of studies, each once."""
+        """Methods, ensembles and imported results, of the configuration and of studies, each
+        once.
+        """
         of_runs = [run.method for run in self.runs.known.values()]
-        return list(dict.fromkeys([*self.config["methods"], *of_runs, *self.results.ensembles]))
+        behind = [*self.results.ensembles, *self.config["imported"]]
+        return list(dict.fromkeys([*self.config["methods"], *of_runs, *behind]))
 
     # Files
 

@@ -7,6 +7,7 @@ from typing import Any
 from zslpipe.provenance import canonical
 from zslpipe.study import config as configuration
 from zslpipe.study.datasets import Datasets
+from zslpipe.study.ensembles import Ensembles
 from zslpipe.study.extractors import Extractors
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Results
@@ -32,6 +33,7 @@ class Study:
         self.extractors = Extractors(self.config, self.datasets)
         self.runs = Runs(self.config, self.datasets, self.extractors)
         self.results = Results(self.config, self.datasets, self.runs)
+        self.ensembles = Ensembles(self.results)
         self.targets = Targets(self.datasets, self.extractors, self.runs, self.results)
         askers = (self.datasets, self.runs, self.results, self.targets)
         self.studies = Studies(self.config, *askers)

@@ -14,7 +14,7 @@ from zslpipe.study.method_sections import Row, changes_of, common_of, row_of
 from zslpipe.study.names import check_names_of
 from zslpipe.study.results import Results
 from zslpipe.study.runs import Runs
-from zslpipe.study.sections import LONGEST
+from zslpipe.study.section_types import LONGEST
 from zslpipe.study.study_files import Wanted
 
 # Characters of the hash behind a name that stands for other settings already (ours).

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator
 
 from zslpipe.machine.ranges import OneOrMore
-from zslpipe.study.sections import (
+from zslpipe.study.section_types import (
     Candidates,
     Different,
     Others,

@@ -229,6 +229,39 @@ def test_the_best_epoch_on_test_stands_behind_all_honest_rows(tmp_path):
     assert ON_TEST not in (tmp_path / "tables" / "main.md").read_text()
 
 
+def test_imported_rows_say_from_which_file_and_have_no_published_numbers(tmp_path):
+    theirs = {"input": "imported", "file": "s_{seed}.npz"}
+    paths = [
+        metrics_file(tmp_path),
+        *[
+            metrics_file(tmp_path, seed, method="theirs", selection="imported", reads=theirs)
+            for seed in (0, 1)
+        ],
+        metrics_file(
+            tmp_path,
+            method="both",
+            reads=REGIONS | {"input": "regions + imported", "file": "none + s_{seed}.npz"},
+        ),
+        # an ensemble of a paper's name of two imported members
+        metrics_file(tmp_path, method="vs_cc", reads=theirs | {"file": "a.csv + s_{seed}.npz"}),
+    ]
+    found = {row["method"]: row for row in rows(tmp_path, *paths)}
+    assert (found["theirs"]["selection"], found["theirs"]["seeds"]) == ("imported", "2")
+    assert found["theirs"]["H_published"] == "" != found["dazle"]["H_published"]
+    assert found["vs_cc"]["published_differences"] == "what was read is not told"
+    lines = [
+        "Imported, not trained by zslpipe:",
+        "",
+        "- CUB, theirs, default: from s_{seed}.npz",
+        "- CUB, both, default: from s_{seed}.npz",
+        "- CUB, vs_cc, default: from a.csv, s_{seed}.npz",
+    ]
+    assert "\n".join(lines) in (tmp_path / "tables" / "main.md").read_text()
+    tex = (tmp_path / "tables" / "main.tex").read_text()
+    told = [r"\par Imported, not trained by zslpipe:", r"\par -- CUB, theirs, default: from s\_"]
+    assert "\n".join(told) in tex
+
+
 def test_rows_are_sorted_by_dataset_then_as_given(tmp_path):
     given = [("SUN", "rsan"), ("CUB", "sgma"), ("CUB", "dazle"), ("SUN", "dazle"), ("CUB", "mlis")]
     paths = [metrics_file(tmp_path, dataset=dataset, method=method) for dataset, method in given]

@@ -153,7 +153,7 @@ def differences(row: Mapping[str, Any], reads: Mapping[str, Any]) -> list[str]:
     rows = _rows(*who)
     if not rows:
         return []
-    if not reads:
+    if "backbone" not in reads:  # scores of another program
         return ["what was read is not told"]
     used = _used(row["method"], rows[0])
     vectors = papers()[row["method"]]["class_vectors"][rows[0]["dataset"]]
@@ -206,7 +206,7 @@ def unknown(row: Mapping[str, Any], reads: Mapping[str, Any]) -> str:
     is.
     """
     who = [row[name] for name in ("method", "variant", "dataset", "protocol")]
-    if not _rows(*who) or not reads:
+    if not _rows(*who) or "backbone" not in reads:
         return ""
     weights = str(reads.get("weights", ""))
     if reads["backbone"] != papers()[row["method"]]["used"]["backbone"]:

@@ -9,7 +9,7 @@ vectors, source of words. Beside another run it is in brackets in the md and has
 names what differs, which the csv has in ``published_differences``. The best epoch on the test
 images is a row of its own, behind all honest ones of its dataset. The csv has every column; in the
 others a column that says the same of all rows is a line below the table, and one that says nothing
-is left out.
+is left out. There stands, too, which rows are imported from which file.
 """
 
 import json
@@ -29,6 +29,7 @@ from zslpipe.formats.metrics import (
     read_metrics,
 )
 from zslpipe.machine.errors import InputError
+from zslpipe.reports.tables.imported import imported_files
 from zslpipe.reports.tables.published import METRICS as PRINTED
 from zslpipe.reports.tables.published import (
     departures,
@@ -240,6 +241,7 @@ def _lists(results: pd.DataFrame, noted: Mapping[str, int]) -> dict[str, list[st
     """Return what is told of the rows: a heading and its lines."""
     beside = results[results[list(PUBLISHED)].notna().any(axis=1)]
     return {
+        "Imported, not trained by zslpipe:": imported_files(results),
         "Not divided as in the papers:": _other_splits(results),
         "Printed in the papers:": _sources(beside),
         "In brackets, because the run had:": [

@@ -1,0 +1,164 @@
+"""Imported results of a configuration: rows, files, seeds, mistakes."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from zslpipe.machine.errors import InputError
+from zslpipe.study.study import Study
+
+CONFIG = """\
+seeds: [3, 5]
+data_root: mine
+methods: [eszsl]
+datasets:
+  creatures: {adapter: demo, extractors: [coarse], irrelevant: drawn}
+  others: {adapter: demo, extractors: [coarse]}
+extractors:
+  coarse: {backbone: demo, size: 112, grid: 7}
+irrelevant:
+  drawn: {rendered: creatures}
+imported:
+  theirs:
+    scores: {creatures: "their results/s_{seed}.npz"}
+    validation: {creatures: v.csv}
+    irrelevant: {creatures: "i_{seed}.h5"}
+    unit: probabilities
+    words: GloVe
+    rebalancing: [none, discriminator]
+  once:
+    scores: {creatures: once.csv, others: once_too.csv}
+ensembles:
+  both: {of: [eszsl, theirs], rebalancing: [none, cosmo]}
+  first: {of: [eszsl, once], temperature: trained}
+"""
+
+
+def study(changes: str = "") -> Study:
+    return Study(yaml.safe_load(CONFIG) | {"set": changes})
+
+
+def test_rows_and_seeds() -> None:
+    made = study().results
+    found = [path.removeprefix("results/").removesuffix("/metrics.json") for path in made.metrics]
+    assert found == [
+        *("creatures/runs/eszsl/default/seed3", "creatures/runs/eszsl/default/seed5"),
+        *("creatures/runs/theirs/default/seed3", "creatures/runs/theirs/default/seed5"),
+        "creatures/runs/theirs/default/seed3/discriminator",
+        "creatures/runs/theirs/default/seed5/discriminator",
+        "creatures/runs/once/default/seed3",  # one file is of one seed
+        *("creatures/runs/both/default/seed3", "creatures/runs/both/default/seed5"),
+        *("creatures/runs/both/default/seed3/cosmo", "creatures/runs/both/default/seed5/cosmo"),
+        "creatures/runs/first/default/seed3",
+        *("others/runs/eszsl/default/seed3", "others/runs/eszsl/default/seed5"),
+        *("others/runs/once/default/seed3", "others/runs/first/default/seed3"),
+    ]
+    assert [path.split("/")[3] for path in made.scores_of_first_seed("creatures")] == [
+        *("eszsl", "theirs", "once")
+    ]
+    asked = set(study().targets.all())
+    folder = "results/creatures/runs/theirs/default/seed5"
+    assert asked >= {f"{folder}/{name}.h5" for name in ("scores", "validation", "irrelevant")}
+    assert not any("once/default/seed5" in path for path in asked)
+
+
+def test_files_and_options_of_an_import() -> None:
+    made = study().results.imported
+    names = {"dataset": "creatures", "imported": "theirs", "seed": "5"}
+    of_scores = SimpleNamespace(file="scores", **names)
+    assert made.file(of_scores) == "mine/their results/s_5.npz"
+    assert made.inputs(of_scores) == {"index": "results/creatures/index.h5", "source": []}
+    told = '{"extractor":"","selection":"","semantics":"","words":"GloVe"}'
+    options = f"--unit probabilities --called 's_{{seed}}.npz' --told '{told}'"
+    assert made.options(of_scores) == options
+    of_irrelevant = SimpleNamespace(file="irrelevant", **names)
+    images = "results/irrelevant/drawn.h5"
+    assert made.inputs(of_irrelevant)["images"] == images
+    assert made.options(of_irrelevant).endswith(f" --irrelevant {images}")
+    run = json.loads(made.asked(of_scores))
+    assert (run["imported"], run["scores"], run["seed"]) == ("theirs", "s_{seed}.npz", 5)
+    assert (run["validation"], run["irrelevant"]) == ("v.csv", "i_{seed}.h5")
+
+
+def test_a_file_that_is_there_is_watched(tmp_path) -> None:
+    (tmp_path / "once.csv").write_text("")
+    made = study(f"data_root={tmp_path}").results.imported
+    names = {"dataset": "creatures", "imported": "once", "seed": "3", "file": "scores"}
+    assert made.inputs(SimpleNamespace(**names))["source"] == [f"{tmp_path}/once.csv"]
+    assert str(tmp_path) not in made.asked(SimpleNamespace(**names))
+
+
+def test_what_is_said_of_a_run_tells_it_from_others() -> None:
+    def run(changes: str = "", seed: int = 3) -> str:
+        return json.dumps(study(changes).results.run_of("creatures", "theirs/default", seed))
+
+    different = [
+        *("imported.theirs.unit=logits", "imported.theirs.words=word2vec"),
+        *("imported.theirs.scores.creatures=other.npz", "imported.theirs.selection=test"),
+        "datasets.creatures.source.images_per_class=9",
+    ]
+    found = {run(), run(seed=5), *map(run, different)}
+    assert len(found) == 2 + len(different)
+    assert run("imported.theirs.scores.creatures='elsewhere/s_{seed}.npz'") == run()
+
+
+MISTAKES = {
+    "imported.eszsl.scores.creatures=x.npz": (
+        "config, imported.eszsl: a method has this name; choose another"
+    ),
+    "imported.both.scores.creatures=x.npz": (
+        "config, imported.both: an ensemble has this name; choose another"
+    ),
+    "imported.theirs.scores.creature=x.npz": (
+        "config, imported.theirs.scores: no dataset 'creature'; did you mean 'creatures'?"
+    ),
+    "imported.theirs.validation.others=x.npz": (
+        "config, imported.theirs.validation: 'others' is not among its scores; give scores of its "
+        "test images, too"
+    ),
+    "imported.once.irrelevant.others=x.npz": (
+        "config, imported.once.irrelevant: dataset 'others' names no set of task-irrelevant images"
+        "; set datasets.others.irrelevant"
+    ),
+    "imported.theirs.unit=cosines": (
+        "config, imported.theirs.unit: 'cosines' is none of logits, log-probabilities, probabili"
+    ),
+    "imported.theirs.scores=null": "config, imported.theirs.scores: ",
+    "imported.theirs.file=x.npz": "config, imported.theirs: unknown key 'file'",
+    "imported.once.rebalancing=[cosmo]": (
+        "config, imported.once: cosmo needs validation scores of 'once' on dataset 'creatures'; "
+        "give imported.once.validation.creatures"
+    ),
+    "imported.once.rebalancing=[calibrated_stacking]": (
+        "give imported.once.validation.creatures, or a factor under rebalancing.calibrated_stacking"
+    ),
+    "imported.theirs.irrelevant=null": "config, imported.theirs.irrelevant",
+    "imported.theirs.irrelevant={}": (
+        "config, imported.theirs: discriminator needs irrelevant scores of 'theirs' on dataset "
+        "'creatures'; give imported.theirs.irrelevant.creatures"
+    ),
+    "ensembles.first.temperature=likeliest": (
+        "config, ensembles.first: temperature 'likeliest' needs validation scores of 'once' on "
+        "dataset 'creatures'; give imported.once.validation.creatures, or set temperature: trained"
+    ),
+    "ensembles.both.of=[eszsl,their]": (
+        "config, ensembles.both: no run 'their/default'; did you mean 'theirs/default'?"
+    ),
+}
+
+
+@pytest.mark.parametrize("changes", MISTAKES)
+def test_mistakes_are_named_before_any_job(changes: str) -> None:
+    with pytest.raises(InputError) as error:
+        study(changes)
+    assert MISTAKES[changes] in str(error.value)
+
+
+def test_a_factor_that_is_given_needs_no_validation_scores() -> None:
+    made = study(
+        "imported.once.rebalancing=[oracle,calibrated_stacking] "
+        "rebalancing.calibrated_stacking.factor=0.5"
+    )
+    assert sum("once/default" in path for path in made.results.metrics) == 4
