@@ -14,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-# Endings of the package's own tables (published numbers, corrections of words): what they say is
+# Endings of the package's own tables and templates (published numbers, the page): what they say is
 # part of the code.
-TABLES = (".yaml", ".csv")
+TABLES = (".yaml", ".csv", ".html", ".css", ".js")
 # Rooms and modules that decide no number: where and how a job runs, what is hashed itself, who
 # refuses settings.
 SILENT = ("machine", "provenance", "settings")

@@ -47,6 +47,9 @@ SURFACE = {
     "channels": f"--attention! --run --index! {IMAGES} --output!",
     "predictions": f"--scores! --rebalanced! --runs --index! {IMAGES} --output!",
     "grad-cam-figure": f"--gradcam! --run --index! {IMAGES} --output!",
+    "report": "--configuration! --images! --data-root=data --benchmarks! --studies! --output! "
+    "files...",
+    "calibration": "--runs --output! metrics...",
     "study-table": "--layout! --runs --output! metrics...?",
     "study-plot": "--layout! --runs --output! files...",
     "study-sizes": "--layout! --output! indices...",
@@ -118,7 +121,8 @@ def test_the_rules_type_what_there_is() -> None:
     assert len(commands) > 20
     for text in commands:
         name = text.split()[0]
-        known = SURFACE.get(name, SURFACE["maps"])  # {params.command}: maps, parts or channels
+        # {params.command}: maps or parts or channels, curves or calibration
+        known = SURFACE.get(name, f"{SURFACE['maps']} {SURFACE['curves']}")
         assert name in SURFACE or name == "{params.command}"
         unknown = [option for option in re.findall(r"--[a-z-]+", text) if option not in known]
         assert unknown == [], text

@@ -34,7 +34,8 @@ def test_a_study_names_every_file_of_the_chain() -> None:
         "results/birds/runs/eszsl/default/seed3/scores.h5"
     ]
     figures = {
-        *("creatures.curves", "creatures.confusion", "birds.curves", "birds.confusion"),
+        *(f"creatures.{kind}" for kind in ("curves", "calibration", "confusion")),
+        *(f"birds.{kind}" for kind in ("curves", "calibration", "confusion")),
         *(f"creatures.dazle.default.{kind}" for kind in ("parts", "losses", "maps")),
     }
     kinds = ("scores.h5", "weights.pt", "history.csv", "metrics.json")
@@ -60,6 +61,7 @@ def test_a_study_names_every_file_of_the_chain() -> None:
         for kind in ("csv", "md", "tex")
     }
     assert set(made.targets.all()) == {
+        "results/report/index.html",
         *tables,
         *("results/tables/main.intervals.md", "results/tables/main.intervals.tex"),
         *("results/tables/localization.parts.md", "results/tables/localization.parts.tex"),

@@ -163,6 +163,8 @@ def test_a_dataset_is_read_and_planned(untouched: Checkout) -> None:
         "evaluate mine/eszsl/default/0",
         "tables",
         "curves mine",
+        "calibration mine",
+        "page",
         "confusion mine",
     }
 
@@ -212,7 +214,12 @@ def test_a_kind_is_a_row_of_the_table(checkout: Checkout) -> None:
     _, _, dry_run, table = steps.commands
     rows = {f"rebalance demo/eszsl/default/{seed}/centred" for seed in (0, 1)}
     rows |= {row.replace("rebalance", "evaluate_rebalanced") for row in rows}
-    assert planned(checkout, dry_run) == rows | {"tables", "curves demo"}
+    assert planned(checkout, dry_run) == rows | {
+        "tables",
+        "curves demo",
+        "calibration demo",
+        "page",
+    }
     run(checkout, table)
     seed = checkout.folder / "results/demo/runs/eszsl/default/seed0"
     assert read_scores(seed / "centred/scores.h5").chosen["centred"] == {"strength": 1.0}

@@ -15,7 +15,8 @@ from tests.made_up.checkouts import CONFIG, Checkout
 DAZLE = ("dazle/default", "dazle/no_calibration")
 ESZSL = ("eszsl/default",)
 RSAN = ("rsan/cached", "rsan/default")  # the default trains from images
-SUMMARY = {"tables", "curves demo"}
+PAGE = {"page"}
+SUMMARY = {"tables", "curves demo", "calibration demo"} | PAGE
 NOTHING: set[str] = set()
 # What the command attend does, and something else.
 ATTEND = (
@@ -229,7 +230,7 @@ def test_code_of_one_command(checkout: Checkout) -> None:
     checkout.replace("zslpipe/commands/runs.py", *ATTEND)
     runs = (*DAZLE, *RSAN)
     looked = {f"attend demo/{run}/{seed}" for run in runs for seed in (0, 1)}
-    assert looked <= checkout.planned() <= shown(runs)
+    assert looked <= checkout.planned() <= shown(runs) | PAGE
 
 
 def test_code_of_one_method(checkout: Checkout) -> None:
@@ -266,12 +267,12 @@ def test_evaluation_code(checkout: Checkout) -> None:
 
 def test_code_of_the_tables(checkout: Checkout) -> None:
     checkout.append("zslpipe/reports/tables/results.py", "\nADDED = 1\n")
-    assert checkout.planned() == {"tables"}
+    assert checkout.planned() == {"tables"} | PAGE
 
 
 def test_published_numbers(checkout: Checkout) -> None:
     checkout.append("zslpipe/reports/tables/published.yaml", "\n# One more.\n")
-    assert checkout.planned() == {"tables"}
+    assert checkout.planned() == {"tables"} | PAGE
 
 
 def test_extraction_code_costs_no_extraction(checkout: Checkout) -> None:
@@ -322,7 +323,8 @@ def test_a_new_seed(checkout: Checkout) -> None:
     losses = {f"losses demo/{run}" for run in DAZLE + RSAN}
     looked = {f"{rule} demo/{run}/2" for rule in ("attend", "localize") for run in DAZLE + RSAN}
     # Curves and maps show the first seed.
-    added = scored(DAZLE + ESZSL + RSAN, [2]) | losses | looked | {"tables", "localization_tables"}
+    added = scored(DAZLE + ESZSL + RSAN, [2]) | losses | looked | PAGE
+    added |= {"tables", "localization_tables"}
     assert checkout.planned("--config", "set=seeds=[0, 1, 2]") == added
 
 

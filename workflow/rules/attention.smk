@@ -8,6 +8,8 @@ rule attend:
         weights=paths.weights,
     output:
         paths.attention,
+    benchmark:
+        paths.measured("attend")
     conda:
         "../../envs/torch.yaml"
     threads: study.runs.threads
@@ -34,6 +36,8 @@ rule localize:
         index=paths.index,
     output:
         paths.localization,
+    benchmark:
+        paths.measured("localize")
     localrule: True
     conda:
         "../../envs/numpy.yaml"

@@ -7,6 +7,8 @@ rule render:
         index=paths.index,
         images=directory(paths.images),
         auxiliary=directory(paths.auxiliary),
+    benchmark:
+        paths.measured("render", "{dataset}")
     wildcard_constraints:
         dataset=alternatives(study.datasets.rendered),
     conda:

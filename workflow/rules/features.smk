@@ -53,6 +53,8 @@ rule pretrain:
         ),
     output:
         paths.backbone,
+    benchmark:
+        paths.measured("pretrain", "{dataset}")
     conda:
         "../../envs/torch.yaml"
     threads: study.compute["extract_threads"]
@@ -82,6 +84,8 @@ rule extract:
         ),
     output:
         paths.features,
+    benchmark:
+        paths.measured("extract", "{dataset}/{extractor}")
     wildcard_constraints:
         extractor=alternatives(study.extractors.computed),
     conda:

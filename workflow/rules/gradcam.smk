@@ -7,6 +7,8 @@ rule gradcam:
         weights=paths.weights,
     output:
         paths.gradcam,
+    benchmark:
+        paths.measured("gradcam")
     wildcard_constraints:
         run=alternatives(study.runs.end_to_end),
     conda:

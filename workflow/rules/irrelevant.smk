@@ -15,6 +15,8 @@ rule validate:
         checked=paths.checked_again,
     output:
         paths.validation,
+    benchmark:
+        paths.measured("validate")
     wildcard_constraints:
         run=alternatives(study.runs.names),
     conda:
@@ -90,6 +92,8 @@ rule extract_irrelevant:
         index=lambda wildcards: study.datasets.irrelevant_list(wildcards.dataset),
     output:
         paths.irrelevant_features,
+    benchmark:
+        paths.measured("extract_irrelevant", "{dataset}/{extractor}")
     wildcard_constraints:
         extractor=alternatives(study.extractors.computed),
     conda:
@@ -115,6 +119,8 @@ rule score_irrelevant:
         weights=paths.weights,
     output:
         paths.irrelevant,
+    benchmark:
+        paths.measured("score_irrelevant")
     wildcard_constraints:
         run=alternatives(study.runs.names),
     conda:

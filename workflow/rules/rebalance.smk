@@ -51,6 +51,8 @@ rule rebalance:
         scores=paths.scores,
     output:
         paths.rebalanced_scores,
+    benchmark:
+        paths.measured("rebalance", "{dataset}/{run}/{rebalancing}/seed{seed}")
     wildcard_constraints:
         rebalancing=alternatives(study.results.kinds),
     localrule: True

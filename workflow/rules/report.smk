@@ -44,11 +44,28 @@ rule curves:
         mem_mb=2000,
         runtime=10,
     params:
+        command="curves",
         stem=f"{paths.dataset_figure}curves",
         code=code_hash("zslpipe.commands.reports:draw_curves"),
         runs=study.results.curves_asked,
     shell:
-        "python -m zslpipe curves --runs {params.runs:q} --output {params.stem} {input}"
+        "python -m zslpipe {params.command} --runs {params.runs:q} --output {params.stem} {input}"
+
+
+use rule curves as calibration with:
+    output:
+        report(
+            f"{paths.dataset_figure}calibration.{SCREEN}",
+            caption="../report/calibration.rst",
+            category="Figures",
+            labels=study.paths.dataset_labels("calibration"),
+        ),
+        f"{paths.dataset_figure}calibration.{PAPER}",
+    params:
+        command="calibration",
+        stem=f"{paths.dataset_figure}calibration",
+        code=code_hash("zslpipe.commands.reports:draw_calibration"),
+        runs=study.results.curves_asked,
 
 
 rule losses:
@@ -98,3 +115,28 @@ rule confusion:
         runs=study.results.confusion_asked,
     shell:
         "python -m zslpipe confusion --runs {params.runs:q} --output {params.stem} {input}"
+
+
+# All of it on one page. Studies are made on request and shown where they exist.
+rule page:
+    input:
+        drawn=study.page.drawn,
+        files=study.page.files,
+    output:
+        paths.page,
+    localrule: True
+    conda:
+        "../../envs/numpy.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=20,
+    params:
+        code=code_hash("zslpipe.commands.reports:write_report"),
+        configuration=study.page.configuration,
+        images=study.page.images,
+        studies=study.page.studies,
+    shell:
+        "python -m zslpipe report --configuration {params.configuration:q}"
+        " --images {params.images:q} --data-root {study.data_root:q}"
+        " --benchmarks {paths.benchmarks} --studies {paths.studies} --output {output}"
+        " {input.files}"

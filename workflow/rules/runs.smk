@@ -34,6 +34,8 @@ rule train:
         weights=paths.weights,
         scores=paths.scores,
         history=paths.history,
+    benchmark:
+        paths.measured("train")
     wildcard_constraints:
         run=alternatives(study.runs.light),
     conda:

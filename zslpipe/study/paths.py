@@ -57,9 +57,16 @@ class Paths:
     rebalanced_scores: str = f"{REBALANCED}/scores.h5"
     rebalanced_metrics: str = f"{REBALANCED}/metrics.json"
     tables: str = "results/tables"
+    page: str = "results/report/index.html"
+    benchmarks: str = "results/benchmarks"
+    studies: str = "results/studies"
     study: str = "results/studies/{study}"
     figure: str = "results/figures/{dataset}.{method}.{variant}."
     dataset_figure: str = "results/figures/{dataset}."
+
+    def measured(self, rule: str, of: str = "{dataset}/{run}/seed{seed}") -> str:
+        """Return where Snakemake writes what a rule's job took: time, memory."""
+        return f"{self.benchmarks}/{rule}/{of}.tsv"
 
     def labels(self, figure: str) -> dict[str, str]:
         """Return what the report says of a run's figure."""

@@ -14,7 +14,17 @@ from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import known_names
 
 # Names under results/ that are taken.
-TAKEN = ("tables", "figures", "studies", "logs", "irrelevant", "README.md", "report.html")
+TAKEN = (
+    "tables",
+    "figures",
+    "report",
+    "benchmarks",
+    "studies",
+    "logs",
+    "irrelevant",
+    "README.md",
+    "report.html",
+)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 WORD = re.compile(r"[A-Za-z0-9_]+")
 LONGEST = 80  # characters of a name: three of them and a word behind stay below a file's 255

@@ -9,6 +9,7 @@ from zslpipe.study import config as configuration
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.ensembles import Ensembles
 from zslpipe.study.extractors import Extractors
+from zslpipe.study.page import Page
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Results
 from zslpipe.study.runs import Runs
@@ -37,6 +38,7 @@ class Study:
         self.targets = Targets(self.datasets, self.extractors, self.runs, self.results)
         askers = (self.datasets, self.runs, self.results, self.targets)
         self.studies = Studies(self.config, *askers)
+        self.page = Page(self.config, self.datasets, self.runs, self.results, self.targets)
         self.compute: Mapping[str, Any] = self.config["compute"]
         self.data_root: str = self.config["data_root"]
 

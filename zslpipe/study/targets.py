@@ -1,8 +1,9 @@
 """What ``rule all`` asks for: tables, and figures of whatever has them; imports no torch."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from zslpipe.formats.figures import FIGURE_SUFFIXES
+from zslpipe.formats.figures import FIGURE_SUFFIXES, SCREEN
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
@@ -26,6 +27,11 @@ BEHIND = {
 }
 
 
+BEHIND_NAMES = tuple(Path(pattern).name for pattern in BEHIND.values())
+# Figures that the page shows; of pictures with maps it makes galleries.
+SHOWN = ("curves", "calibration", "confusion", "losses", "predictions")
+
+
 class Targets:
     """The targets of a study."""
 
@@ -34,18 +40,32 @@ class Targets:
         self.intermediates = Intermediates(datasets, extractors, runs, results)
 
     def all(self) -> list[str]:
-        """Return every target: tables, pages about datasets, figures of datasets, runs, results;
-        then what lies between.
+        """Return every target: the page, tables, pages about datasets, figures of datasets, runs,
+        results; then what lies between.
         """
-        targets = [f"{PATHS.tables}/main.{kind}" for kind in (*FORMATS, *INTERVALS)]
+        targets = [PATHS.page]
+        targets += [f"{PATHS.tables}/main.{kind}" for kind in (*FORMATS, *INTERVALS)]
         if self.localizations():
             kinds = (*FORMATS, *PARTS)
             targets += [f"{PATHS.tables}/localization.{kind}" for kind in kinds]
+        return [*targets, *self._drawn(), *self.intermediates.all()]
+
+    def shown(self) -> list[str]:
+        """Return the figures, of those that a page can show, that the page shows as they are, and
+        what it draws itself from.
+        """
+        files = [path for path in self._drawn() if Path(path).name in BEHIND_NAMES]
+        endings = tuple(f".{kind}.{SCREEN}" for kind in SHOWN)
+        return files + [path for path in self._drawn() if path.endswith(endings)]
+
+    def _drawn(self) -> list[str]:
+        """Return the figures of datasets, runs and results, and what they are drawn from."""
+        found = []
         for dataset in self.datasets.entries:
-            targets += self._figures_of_dataset(dataset)
+            found += self._figures_of_dataset(dataset)
         for run in self.runs.all.values():
-            targets += self._figures_of_run(run)
-        return [*targets, *self._predictions(), *self.intermediates.all()]
+            found += self._figures_of_run(run)
+        return [*found, *self._predictions()]
 
     def localizations(self) -> list[str]:
         """Return every localization.json: of runs with maps on datasets whose parts are
@@ -78,7 +98,7 @@ class Targets:
     def _figures_of_dataset(self, dataset: str) -> list[str]:
         """Return the figures about a whole dataset."""
         stem = PATHS.dataset_figure.format(dataset=dataset)
-        figures = _pictures(stem, ["curves", "confusion"])
+        figures = _pictures(stem, ["curves", "calibration", "confusion"])
         if self.datasets.has_images(dataset):
             pages = (PATHS.sample, PATHS.inspection)
             figures += [page.format(dataset=dataset) for page in pages]

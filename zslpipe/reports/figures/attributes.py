@@ -44,7 +44,6 @@ def attention_maps(
     """
     contents, pictured = read_index(index), read_pictured(attention, "attributes")
     check_pictured(pictured, contents, attention, index)
-    strengths = attribute_strengths(contents)
     rows = range(len(pictured.images))
     with mpl.rc_context(STYLE):
         columns = 1 + PRESENT + ABSENT
@@ -52,7 +51,7 @@ def attention_maps(
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for axes, row in zip(grid, rows, strict=True):
-            _draw_row(axes, contents, pictured, row, strengths, image_root)
+            _draw_row(axes, contents, pictured, row, image_root)
         key = KEY if pictured.scores is None else f"{KEY}; {SCORES}"
         write_around(figure, pictured.title, key)
         return save_figure(figure, output_stem)
@@ -89,12 +88,29 @@ def had_and_lacked(strengths: np.ndarray, label: int) -> tuple[np.ndarray, np.nd
     return np.where(has, own, -np.inf), np.where(has, -np.inf, mean - own)
 
 
+def shown_attributes(
+    index: Index, pictured: Pictured, row: int, places: np.ndarray
+) -> list[tuple[int, bool]]:
+    """Return the attributes whose maps are shown of an image, and whether its class has them: first
+    those that it has, then those that it lacks. ``places`` (part, 2), NaN out of view.
+    """
+    strengths = attribute_strengths(index)
+    placed = np.zeros(strengths.shape[1], bool)
+    if len(places):
+        visible = ~np.isnan(places).any(axis=1)
+        placed = (index.attribute_parts & visible).any(axis=1)
+    had, lacked = had_and_lacked(strengths, int(pictured.labels[row]))
+    groups = index.attribute_groups
+    present = choose_attributes(had, groups, placed, PRESENT)
+    absent = choose_attributes(lacked, groups, placed, ABSENT)
+    return [*((number, True) for number in present), *((number, False) for number in absent)]
+
+
 def _draw_row(
     axes: Sequence[Axes],
     index: Index,
     pictured: Pictured,
     row: int,
-    strengths: np.ndarray,
     image_root: Path,
 ) -> None:
     """Draw one image: itself with its parts, then maps of attributes that its class has and that
@@ -102,14 +118,9 @@ def _draw_row(
     """
     picture, places = load_square(index, int(pictured.images[row]), image_root)
     draw_image(axes[0], index, pictured, row, picture, places)
-    visible = ~np.isnan(places).any(axis=1)
-    placed = np.zeros(strengths.shape[1], bool)
-    if len(places):
-        placed = (index.attribute_parts & visible).any(axis=1)
-    label, groups = int(pictured.labels[row]), index.attribute_groups
-    had, lacked = had_and_lacked(strengths, label)
-    present = choose_attributes(had, groups, placed, PRESENT)
-    absent = choose_attributes(lacked, groups, placed, ABSENT)
+    shown = shown_attributes(index, pictured, row, places)
+    present = [attribute for attribute, has in shown if has]
+    absent = [attribute for attribute, has in shown if not has]
     for position in axes[1:]:
         position.set_axis_off()
     drawn = [*zip(axes[1:], present, strict=False), *zip(axes[1 + PRESENT :], absent, strict=False)]

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from zslpipe.formats.attention import check_pictured, read_pictured
+from zslpipe.formats.attention import Pictured, check_pictured, read_pictured
 from zslpipe.formats.index import read_index
 from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.overlays import draw_image, draw_map
@@ -35,9 +35,6 @@ def channel_maps(
     contents, pictured = read_index(index), read_pictured(attention, "parts")
     check_pictured(pictured, contents, attention, index)
     rows, maps = pictured.maps.shape[:2]
-    stacked = np.concatenate([pictured.channel_maps, pictured.maps], axis=1)
-    numbers = range(1, maps + 1)
-    names = [f"{kind}, part {number}" for kind in ("k-means", "learnt") for number in numbers]
     with mpl.rc_context(STYLE):
         figure = Figure(
             figsize=(1.75 * (2 * maps + 1) + 0.4, 2.05 * rows + 0.7), layout="constrained"
@@ -45,8 +42,18 @@ def channel_maps(
         for row, axes in enumerate(figure.subplots(rows, 2 * maps + 1, squeeze=False)):
             picture, places = load_square(contents, int(pictured.images[row]), image_root)
             draw_image(axes[0], contents, pictured, row, picture, places)
-            for position, attention_map, name in zip(axes[1:], stacked[row], names, strict=True):
+            drawn = named_maps(pictured, row)
+            for position, (name, attention_map) in zip(axes[1:], drawn, strict=True):
                 draw_map(position, picture, attention_map, pictured.centres, UNMARKED)
                 position.set_title(name, loc="left", fontsize=7.5)
         write_around(figure, pictured.title, KEY)
         return save_figure(figure, output_stem)
+
+
+def named_maps(pictured: Pictured, row: int) -> list[tuple[str, np.ndarray]]:
+    """Return the (h, w) maps of an image with their names: groups of channels, then learnt ones."""
+    found = []
+    for kind, maps in (("k-means", pictured.channel_maps[row]), ("learnt", pictured.maps[row])):
+        for number, values in enumerate(maps, start=1):
+            found.append((f"{kind}, part {number}", values))
+    return found

@@ -40,7 +40,7 @@ def seen_unseen_curves(
     rest are grey; light lines of equal H; ``note`` stands above all. Raises InputError for several
     datasets, for none.
     """
-    found = _read(metrics)
+    found = read_results(metrics)
     best = best_of_methods(found)
     curves = {result: points(entry) for result, entry in found.items()}
     limits = _limit(curves.values(), 0), _limit(curves.values(), 1)
@@ -53,7 +53,7 @@ def seen_unseen_curves(
             if result not in best:
                 _draw_curve(axes, curves[result], entry, REST, "-")
         for number, result in enumerate(best):
-            _draw_curve(axes, curves[result], found[result], *_look(number))
+            _draw_curve(axes, curves[result], found[result], *look(number))
         _write_names(axes, {result: curves[result] for result in best}, found, limits)
         dataset = next(iter(found.values()))["dataset"]
         told = f"{shortened(dataset)}: seen against unseen classes"
@@ -83,12 +83,12 @@ def best_of_methods(found: Mapping[Result, Mapping[str, Any]]) -> list[Result]:
     return [result for _, result in chosen.values()]
 
 
-def _look(number: int) -> tuple[str, str]:
+def look(number: int) -> tuple[str, str]:
     """Return the colour and the dashes of the curve of a number."""
     return COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
 
 
-def _read(metrics: Sequence[Path]) -> dict[Result, Mapping[str, Any]]:
+def read_results(metrics: Sequence[Path]) -> dict[Result, Mapping[str, Any]]:
     """Return (method, variant, rebalancing) -> metrics, the first file given of each; InputError
     for no file and for several datasets.
     """
@@ -135,7 +135,7 @@ def _write_names(
     order = sorted(curves, key=lambda result: -float(found[result].get("AUSUC", 0.0)))
     heights = limits[1] * np.linspace(0.86, 0.08, max(len(order), 6))
     for result, height in zip(order, heights, strict=False):
-        colour, _ = _look(list(curves).index(result))
+        colour, _ = look(list(curves).index(result))
         entry = found[result]
         told = f"AUSUC {100 * entry['AUSUC']:.1f}" if "AUSUC" in entry else "no curve"
         name = f"{shortened(result_label(*result), LONGEST)}\n{told}"

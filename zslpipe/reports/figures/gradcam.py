@@ -39,7 +39,7 @@ def grad_cam_maps(
     image.
     """
     contents, explained = read_index(index), read_explained(gradcam)
-    _check(explained, contents, gradcam, index)
+    check_explained(explained, contents, gradcam, index)
     rows, columns = len(explained.images), 2 + 2 * explained.attributes.shape[1]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(1.75 * columns + 0.4, 2.15 * rows + 0.7), layout="constrained")
@@ -49,7 +49,7 @@ def grad_cam_maps(
         return save_figure(figure, output_stem)
 
 
-def _check(explained: Explained, index: Index, path: Path, index_path: Path) -> None:
+def check_explained(explained: Explained, index: Index, path: Path, index_path: Path) -> None:
     """Raise InputError unless images, attributes and classes are numbers of the index."""
     numbers = {
         "image": (explained.images, index.paths),

@@ -36,8 +36,9 @@ PEAKS = (
 CHANCE = "random: a cell drawn evenly; centre: of the image; best: what the map's grid allows"
 TOLD = (
     f"{PEAKS.format('a tenth (1/10) or a fifth (1/5)')}, in images of seen and of unseen classes;"
-    f" mean ± sample standard deviation over seeds; {CHANCE}, all three in images of"
-    " unseen classes. Rows of maps of attributes and of parts count different pairs: each has its own chances."
+    f" mean ± sample standard deviation over seeds; {CHANCE}, all three in images of unseen"
+    " classes. Rows of maps of attributes and of parts count different pairs: each has its own"
+    " chances."
 )
 TOLD_PARTS = (
     f"{PEAKS.format('a fifth')}, by part; means over seeds; {CHANCE}, of the results above that"
