@@ -5,7 +5,7 @@ TESTS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test faults check docs clean
+.PHONY: help demo studies quick test faults check docs clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -15,6 +15,10 @@ demo: .venv/workflow ## the main job: the demo dataset, features, training, tabl
 	snakemake --report results/report.html
 	@cat results/tables/main.md
 	@echo "Tables: results/tables   figures: results/figures   report: results/report.html"
+
+studies: .venv/workflow ## every table and figure of the papers, scaled down, on the demo; minutes after the demo
+	snakemake --cores $(CORES) --configfile config.yaml workflow/experiments/studies_demo.yaml -- studies
+	@echo "Studies: results/studies"
 
 quick: .venv/test .venv/check ## what a change usually needs: ruff and the fast tests
 	ruff check .

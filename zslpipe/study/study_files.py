@@ -33,6 +33,7 @@ class Wanted:
     label: str
     method: str
     variant: str
+    starts_from: str
     settings: Mapping[str, Any]
     backbone: str | None
     of: tuple[str, ...]
@@ -148,29 +149,31 @@ def wanted_rows(study: PaperStudy, names: Collection[str]) -> list[Wanted]:
     ``settings_of``; those of the sweeps last.
     """
     own = study.rows or (() if study.sweep else (_as_configured(study),))
-    found = [one for row in own for one in _of_row(study, row)]
+    found = []
+    # As the papers have it: all rows under one rebalancing, then all under the next.
+    for kind in study.rebalancings:
+        found += [_of_row(study, row, kind) for row in own]
     for panel, sweep in enumerate(study.sweep):
         found += _of_sweep(study, panel, sweep, names)
     return found
 
 
-def _of_row(study: PaperStudy, row: StudyRow) -> Iterator[Wanted]:
-    """Yield a row under each of its rebalancings."""
+def _of_row(study: PaperStudy, row: StudyRow, kind: str) -> Wanted:
+    """Return a row under a kind of rebalancing."""
     method = _method(study, row)
-    kinds = study.rebalancings if row.rebalancing is None else (row.rebalancing,)
-    for kind in kinds:
-        yield Wanted(
-            label=row.label,
-            method=method,
-            variant=row.variant,
-            settings={**study.settings, **row.settings},
-            backbone=row.backbone,
-            of=row.of,
-            order=row.order,
-            rebalancing=kind,
-            group=row.group,
-            printed=row.printed or f"{method}/{row.variant}",
-        )
+    return Wanted(
+        label=row.label,
+        method=method,
+        variant=row.variant,
+        starts_from=row.starts_from or row.variant,
+        settings={**study.settings, **row.settings},
+        backbone=row.backbone,
+        of=row.of,
+        order=row.order,
+        rebalancing=kind,
+        group=row.group,
+        printed=row.printed or f"{method}/{row.variant}",
+    )
 
 
 def _of_sweep(
@@ -181,11 +184,11 @@ def _of_sweep(
     for name in names:
         values = sweep.values_on.get(name, values)
     for line in sweep.lines or (_as_configured(study),):
+        row = _of_row(study, line, study.rebalancings[0])
         for value in values:
-            variant = _swept(line.variant, sweep.setting, value)
-            for row in _of_row(study, line):
-                settings = {**row.settings, sweep.setting: value}
-                yield replace(row, variant=variant, settings=settings, panel=panel, value=value)
+            settings = {**row.settings, sweep.setting: value}
+            swept = replace(row, variant=_swept(line.variant, sweep.setting, value))
+            yield replace(swept, settings=settings, panel=panel, value=value)
 
 
 def _swept(variant: str, setting: str, value: Any) -> str:

@@ -13,7 +13,6 @@ from zslpipe.study.section_types import (
     Candidates,
     Different,
     Others,
-    Rebalancing,
     Rebalancings,
     Text,
     row_name,
@@ -38,6 +37,8 @@ class StudyRow:
     """as the paper calls it"""
     variant: RowName = "default"
     """name of the run; the configuration's variant of this name is what it starts from"""
+    starts_from: RowName | None = None
+    """the configuration's variant that it starts from, where that has another name"""
     method: Text | None = None
     """instead of the study's"""
     settings: Others = field(default_factory=dict)
@@ -49,8 +50,6 @@ class StudyRow:
     ensemble's name"""
     order: Literal["average first", "rebalance first"] = "rebalance first"
     """of an ensemble, as in ensembles"""
-    rebalancing: Rebalancing | None = None
-    """instead of the study's rebalancings"""
     group: str = ""
     """bars: which group it stands in; a table has it before the label"""
     printed: Text | None = None
@@ -99,7 +98,7 @@ class PaperStudy:
     measures: Measures = ("T1", "U", "S", "H")
     """columns, in the paper's order; of bars the first is drawn"""
     rebalancings: Rebalancings = ("none",)
-    """every row under each"""
+    """every row under each; curves are under the first"""
     rows: tuple[StudyRow, ...] = ()
     """of the table; default the method as configured"""
     sweep: tuple[Sweep, ...] = ()

@@ -28,10 +28,11 @@ from typing import Any
 
 import pandas as pd
 
-from zslpipe.formats.index import PROPOSED_SPLIT
+from zslpipe.formats.index import PROPOSED_SPLIT, STANDARD_SPLIT
 from zslpipe.formats.metrics import IDENTITY, read_metrics
 from zslpipe.machine.errors import InputError
 from zslpipe.reports.tables.published import (
+    STANDARD,
     differences,
     is_at,
     paper_dataset,
@@ -129,13 +130,15 @@ def _others(
     """Return rows of what is printed of other methods on the datasets of the rows."""
     datasets: dict[str, str] = {}
     for row in measured:
-        if row["protocol"] == PROPOSED_SPLIT:
-            datasets.setdefault(row["dataset"], row["dataset"])
+        if row["protocol"] in (PROPOSED_SPLIT, STANDARD_SPLIT):
+            named = paper_dataset(row["dataset"], row["protocol"])
+            standard = STANDARD if row["protocol"] == STANDARD_SPLIT else ""
+            datasets[row["dataset"]] = f"{named}{standard}"
     found = []
-    for dataset in datasets:
+    for dataset, named in datasets.items():
         for label, printed in layout["others"].items():
-            if dataset in printed:
-                numbers = {f"{name}_published": value for name, value in printed[dataset].items()}
+            if named in printed:
+                numbers = {f"{name}_published": value for name, value in printed[named].items()}
                 found.append({"dataset": dataset, "label": f"{label} (printed)", **numbers})
     return found
 
