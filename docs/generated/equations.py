@@ -1,7 +1,8 @@
 """The equations of a method's docstring as MathML, which browsers draw without any script.
 
 A docstring writes an equation in letters that an editor shows. ``equations.yaml`` holds beside each
-how it is typeset: by method, a list of ``plain`` (lines of the docstring), ``number`` and ``tex``.
+how it is typeset: by method, a list of ``plain`` (lines of the docstring), ``number`` and ``tex``
+(one line, or a list of them).
 The lines have to be the docstring's, so a changed equation cannot keep an old picture.
 """
 
@@ -46,7 +47,12 @@ def equations(method: str) -> str:
         return f"```text\n{plain}\n```"
     if "\n".join(row["plain"] for row in rows) != plain:
         raise ValueError(f"{FILE.name}: {method} has other lines than the docstring: {plain}")
-    return "\n\n".join(equation(row["tex"], str(row.get("number", ""))) for row in rows)
+    drawn = []
+    for row in rows:
+        first, *others = [row["tex"]] if isinstance(row["tex"], str) else row["tex"]
+        drawn.append(equation(first, str(row.get("number", ""))))
+        drawn += map(equation, others)
+    return "\n\n".join(drawn)
 
 
 def equation(tex: str, number: str = "") -> str:

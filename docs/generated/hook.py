@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))  # like the Snakefile: the checkout's own package
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from docs.generated import formats, methods
+from docs.generated import commands, formats, methods
 from docs.generated.docstrings import as_markdown, docstring
 from zslpipe.study.declarations import method_names
 
@@ -55,7 +55,8 @@ def _is_absent(config: MkDocsConfig, entry: Any) -> bool:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
-    made = {"methods/index.md": methods.overview(), "formats.md": formats.page()}
+    made = {"commands.md": commands.page(), "formats.md": formats.page()}
+    made["methods/index.md"] = methods.overview()
     made |= {f"methods/{name}.md": methods.page(name) for name in method_names()}
     for page, name in OF_ROOT.items():
         made[page] = (ROOT / name).read_text(encoding="utf8")
