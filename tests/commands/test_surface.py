@@ -32,7 +32,7 @@ SURFACE = {
     "localize": f"--attention! --run --index! {IMAGES} --output!",
     "import-scores": "--name! --kind=scores --unit= --index! --indices --irrelevant --seed=0 "
     "--called= --told={} --run --output! scores",
-    "ensemble": "--name! --kind! --validation --runs --output! matrices...",
+    "ensemble": "--name! --kind! --validation --experts=False --runs --output! matrices...",
     "rebalance": "--kind! --scores! --run --validation --irrelevant --settings={} --output!",
     "evaluate": "--scores! --run --output!",
     "best-on-test": "--metrics! --history! --output!",

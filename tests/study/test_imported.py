@@ -104,7 +104,48 @@ def test_what_is_said_of_a_run_tells_it_from_others() -> None:
     assert run("imported.theirs.scores.creatures='elsewhere/s_{seed}.npz'") == run()
 
 
+EXPERTS = "ensembles.two.seen=eszsl ensembles.two.unseen=theirs ensembles.two.rebalancing=[cosmo]"
+
+
+def test_two_experts_are_an_ensemble_of_two_named_results() -> None:
+    made = study(EXPERTS)
+    wildcards = SimpleNamespace(dataset="creatures", ensemble="two", seed="3", file="validation")
+    folders = [f"results/creatures/runs/{name}/default/seed3" for name in ("eszsl", "theirs")]
+    files = [f"{folder}/validation.h5" for folder in folders]
+    assert made.ensembles.member_files(wildcards) == {"members": files, "validation": files}
+    options = f"--validation {files[0]} --validation {files[1]} --experts"
+    assert made.ensembles.options(wildcards) == options
+    average = SimpleNamespace(dataset="creatures", ensemble="first", seed="3")
+    assert made.ensembles.options(average) == ""
+    run = made.results.run_of("creatures", "two/default", 3)
+    assert run["experts"] == ["eszsl/default", "theirs/default"] == list(run["members"])
+    turned = study(
+        EXPERTS.replace("seen=eszsl", "seen=x")
+        .replace("=theirs", "=eszsl")
+        .replace("=x", "=theirs")
+    )
+    assert turned.results.run_of("creatures", "two/default", 3)["experts"] == run["experts"][::-1]
+    assert "experts" not in made.results.run_of("creatures", "both/default", 3)
+    cosmo = "results/creatures/runs/two/default/seed3/cosmo/metrics.json"
+    assert cosmo in made.results.metrics
+
+
 MISTAKES = {
+    "ensembles.two.seen=eszsl": (
+        "config, ensembles.two: give either 'of', to be averaged, or the experts 'seen' and 'uns"
+    ),
+    "ensembles.both.seen=eszsl ensembles.both.unseen=theirs": "config, ensembles.both: give either",
+    "ensembles.two.temperature=trained": "config, ensembles.two: give either 'of'",
+    "ensembles.both.of=[eszsl]": "config, ensembles.both: of 1 result is no ensemble; give two",
+    f"{EXPERTS} ensembles.two.order='rebalance first'": (
+        "config, ensembles.two: of experts is rebalanced as a whole; leave 'order' out"
+    ),
+    EXPERTS.replace("cosmo", "discriminator"): (
+        "config, ensembles.two: of experts has no 'discriminator'; their gate is 'cosmo'"
+    ),
+    "ensembles.two.seen=eszsl ensembles.two.unseen=eszsl": (
+        "config, ensembles.two: 'eszsl/default' is given twice"
+    ),
     "imported.eszsl.scores.creatures=x.npz": (
         "config, imported.eszsl: a method has this name; choose another"
     ),

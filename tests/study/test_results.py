@@ -108,12 +108,12 @@ def test_members_of_an_ensemble():
             "members": [f"{folder}/{file}.h5" for folder in folders],
             "validation": validation,
         }
-    options = study().ensembles.validation_options(wildcards(**where))
+    options = study().ensembles.options(wildcards(**where))
     assert options == f"--validation {validation[0]} --validation {validation[1]}"
     trained = study("ensembles.both.temperature=trained").ensembles
     found = trained.member_files(wildcards(**where, file="scores"))
     assert found == {"members": [f"{folder}/scores.h5" for folder in folders]}
-    assert trained.validation_options(wildcards(**where)) == ""
+    assert trained.options(wildcards(**where)) == ""
 
 
 def test_an_ensemble_of_what_was_rebalanced():

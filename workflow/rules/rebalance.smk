@@ -20,10 +20,10 @@ rule ensemble:
         code=code_hash("zslpipe.commands.scores:ensemble"),
         runs=study.ensembles.members_asked,
         kind="{file}",
-        validation=study.ensembles.validation_options,
+        options=study.ensembles.options,
     shell:
         "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {params.kind}"
-        " {params.validation} --runs {params.runs:q} --output {output} {input.members}"
+        " {params.options} --runs {params.runs:q} --output {output} {input.members}"
 
 
 # The other order, the paper's figure 6: members are rebalanced, then averaged.
@@ -39,7 +39,7 @@ use rule ensemble as ensemble_of_rebalanced with:
         code=code_hash("zslpipe.commands.scores:ensemble"),
         runs=study.ensembles.rebalanced_members_asked,
         kind="scores",
-        validation=study.ensembles.validation_options,
+        options=study.ensembles.options,
 
 
 ruleorder: ensemble_of_rebalanced > rebalance

@@ -146,6 +146,11 @@ def import_scores(
     help="validation.h5 of each file, in their order: each softmax is taken at the temperature "
     "likeliest there. Without it scores go through a softmax as they are.",
 )
+@click.option(
+    "--experts",
+    is_flag=True,
+    help="Join two matrices instead: the first says which seen class, the second which unseen one.",
+)
 @runs_option
 @output_option(OUTPUT_FILE, help="Score matrix (.h5) to write.")
 @click.argument("matrices", nargs=-1, required=True, type=INPUT_FILE)
@@ -153,6 +158,7 @@ def ensemble(
     name: str,
     kind: str,
     validation: tuple[Path, ...],
+    experts: bool,
     asked: list[str] | None,
     output: Path,
     matrices: tuple[Path, ...],
@@ -163,12 +169,17 @@ def ensemble(
     like any other.
     """
     from zslpipe.formats.identity import check_hashes
-    from zslpipe.scores.ensembles import ensemble as run
-    from zslpipe.scores.ensembles import ensemble_irrelevant
+    from zslpipe.scores import ensembles
 
     check_hashes(matrices, asked)
-    average = ensemble_irrelevant if kind == "irrelevant" else run
-    average(matrices, validation, output, name, "default")
+    if kind == "irrelevant":
+        if experts:
+            raise InputError("ensemble: --experts joins no scores of task-irrelevant images")
+        ensembles.ensemble_irrelevant(matrices, validation, output, name, "default")
+    elif kind == "validation":
+        ensembles.ensemble_validation(matrices, validation, output, name, "default", experts)
+    else:
+        ensembles.ensemble(matrices, validation, output, name, "default", experts)
 
 
 @click.command("rebalance")

@@ -13,6 +13,13 @@ The result is a score matrix like any other (the log of the mean, all splits), s
 works on it. The paper's figure 6 does it the other way round: rebalance each member, then take the
 mean. Members that were rebalanced by a kind that writes log-probabilities, smoothed by a
 temperature of its own, are averaged as they stand, without another softmax.
+
+Two members may be experts instead: the first of the seen classes, the second of the unseen ones
+(:mod:`zslpipe.scores.experts`). They are not averaged but joined; all else is the same.
+
+Somebody else's scores may be of no training image, and their validation.h5 of other training images
+that were held out: the result then has no training images, and of the held-out ones those that all
+members have.
 """
 
 import itertools
@@ -36,8 +43,16 @@ from zslpipe.formats.scores import (
 from zslpipe.formats.units import LOG_PROBABILITIES, stated_unit
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.choosing import tested
+from zslpipe.scores.experts import joined_experts
 from zslpipe.scores.gating import LIMIT, likeliest_temperature, log_softmax
 from zslpipe.scores.kinds import are_log_probabilities
+from zslpipe.scores.members import (
+    check_count,
+    check_same,
+    held_out_in_all,
+    read_members,
+    same_images,
+)
 from zslpipe.scores.rebalancing import check_run
 
 # what has to be equal in all members
@@ -53,23 +68,51 @@ def ensemble(
     output: Path,
     method: str,
     variant: str,
+    experts: bool = False,
 ) -> None:
-    """Write the ensemble of several ``scores.h5`` (or ``validation.h5``) as a run of ``method`` and
-    ``variant``; ``chosen`` tells the temperatures.
+    """Write the ensemble of several ``scores.h5`` as a run of ``method`` and ``variant``;
+    ``chosen`` tells the temperatures.
 
     ``validations``: ``validation.h5`` of each member, in the same order, for its likeliest
-    temperature; none of them where scores go through a softmax as they are. Raises InputError for
-    fewer than two members, for a file that does not state its unit, for members of different
-    dataset, seed, classes, images, labels or rebalancing, for a validation.h5 of another run, and
-    where it has no validation classes.
+    temperature; none of them where scores go through a softmax as they are. ``experts``: the first
+    of two members is the expert of the seen classes, the second of the unseen ones. Raises
+    InputError for fewer than two members (experts: not two), for a file that does not state its
+    unit, for members of different dataset, seed, classes, images, labels or rebalancing, for a
+    validation.h5 of another run, and where it has no validation classes.
     """
-    _check_count(members)
-    matrices = [read_scores(path) for path in members]
+    matrices = read_members(members, experts)
+    _write(members, matrices, validations, output, (method, variant), experts)
+
+
+def ensemble_validation(
+    members: Sequence[Path],
+    validations: Sequence[Path],
+    output: Path,
+    method: str,
+    variant: str,
+    experts: bool = False,
+) -> None:
+    """Write the ensemble of several ``validation.h5``, over the held-out images that all members
+    have; InputError as :func:`ensemble`, and where they have none in common.
+    """
+    matrices = held_out_in_all(members, read_members(members, experts))
+    _write(members, matrices, validations, output, (method, variant), experts)
+
+
+def _write(
+    members: Sequence[Path],
+    matrices: Sequence[ScoreMatrix],
+    validations: Sequence[Path],
+    output: Path,
+    who: tuple[str, str],
+    experts: bool,
+) -> None:
+    """Write what :func:`ensemble` promises of members that are read."""
     first = matrices[0]
     for path, matrix in zip(members, matrices, strict=True):
         stated_unit(matrix.unit, str(path))
-        _check_same(path, matrix, members[0], first, SAME)
-        if not _same_images(matrix, first):
+        check_same(path, matrix, members[0], first, SAME)
+        if not same_images(matrix, first):
             raise InputError(
                 f"{path}: other images or labels than {members[0]}; an ensemble needs one index"
             )
@@ -77,7 +120,10 @@ def ensemble(
     scores = {}
     for split in SPLITS:
         pairs = zip(matrices, found, strict=True)
-        scores[split] = _mean([_logarithms(matrix, split, heat) for matrix, heat in pairs])
+        parts = [_logarithms(matrix, split, heat) for matrix, heat in pairs]
+        scores[split] = (
+            _held(joined_experts(parts[0], parts[1], first.seen)) if experts else _mean(parts)
+        )
     chosen: dict[str, object] = {}
     for matrix, temperature in zip(matrices, found, strict=True):
         told = dict(matrix.chosen)
@@ -85,10 +131,10 @@ def ensemble(
             told["likeliest_temperature"] = temperature
         if told:
             chosen[f"{matrix.method} / {matrix.variant}"] = told
-    changed: dict[str, Any] = {"method": method, "variant": variant, "unit": LOG_PROBABILITIES}
+    changed: dict[str, Any] = {"method": who[0], "variant": who[1], "unit": LOG_PROBABILITIES}
     for name in TOLD:
         changed[name] = _joined([getattr(matrix, name) for matrix in matrices])
-    changed["run"] = _joined_runs(matrices)
+    changed["run"] = _joined_runs(matrices, experts)
     changed["versions"] = _joined_reads([matrix.versions for matrix in matrices])
     changed["reads"] = _joined_reads([matrix.reads for matrix in matrices])
     write_scores(output, replace(first, **changed, scores=scores, chosen=chosen))
@@ -104,11 +150,11 @@ def ensemble_irrelevant(
     """Write the ensemble of several ``irrelevant.h5``, at the temperatures of :func:`ensemble`;
     InputError as there, and for other sources.
     """
-    _check_count(members)
+    check_count(members)
     found = [read_irrelevant(path) for path in members]
     for path, irrelevant in zip(members, found, strict=True):
         stated_unit(irrelevant.unit, str(path))
-        _check_same(path, irrelevant, members[0], found[0], SAME_IRRELEVANT)
+        check_same(path, irrelevant, members[0], found[0], SAME_IRRELEVANT)
         if len(irrelevant.scores) != len(found[0].scores):
             raise InputError(
                 f"{path}: {len(irrelevant.scores)} images, {members[0]} has {len(found[0].scores)}"
@@ -148,30 +194,6 @@ def _temperatures(
     return found
 
 
-def _check_count(members: Sequence[Path]) -> None:
-    """Raise InputError for fewer than two members."""
-    if len(members) < 2:
-        raise InputError(f"an ensemble needs two members or more, {len(members)} given")
-
-
-def _check_same(
-    path: Path,
-    member: ScoreMatrix | IrrelevantScores,
-    first_path: Path,
-    first: ScoreMatrix | IrrelevantScores,
-    names: Sequence[str],
-) -> None:
-    """Raise InputError where a member and the first differ in one of these fields."""
-    for name in names:
-        found, expected = getattr(member, name), getattr(first, name)
-        if found != expected:
-            told = f"{name} {found!r}, not {expected!r}"
-            if name == "classes":
-                told = "other classes, or in another order,"
-            agree = "members of an ensemble have to agree in it"
-            raise InputError(f"{path}: {told} as in {first_path}; {agree}"[:300])
-
-
 def _joined_reads(members: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """Return what members read: where they agree as it is, else as text, side by side."""
     joined: dict[str, object] = {}
@@ -182,21 +204,18 @@ def _joined_reads(members: Sequence[Mapping[str, object]]) -> dict[str, object]:
     return joined
 
 
-def _joined_runs(members: Sequence[ScoreMatrix | IrrelevantScores]) -> dict[str, object]:
-    """Return the run of an ensemble: the hash of each member's; nothing where one has none."""
+def _joined_runs(
+    members: Sequence[ScoreMatrix | IrrelevantScores], experts: bool = False
+) -> dict[str, object]:
+    """Return the run of an ensemble: the hash of each member's, and which is which of experts;
+    nothing where one has none.
+    """
     if not all(member.run for member in members):
         return {}
     hashes = {f"{member.method}/{member.variant}": run_hash(member.run) for member in members}
-    return {"members": hashes, "seed": members[0].seed}
-
-
-def _same_images(matrix: ScoreMatrix, first: ScoreMatrix) -> bool:
-    """Return whether two score matrices have the same seen classes, images and labels."""
-    same = np.array_equal(matrix.seen, first.seen)
-    for split in SPLITS:
-        same &= np.array_equal(matrix.images[split], first.images[split])
-        same &= np.array_equal(matrix.labels[split], first.labels[split])
-    return same
+    return {"members": hashes, "seed": members[0].seed} | (
+        {"experts": [*hashes]} if experts else {}
+    )
 
 
 def _joined(texts: Sequence[str]) -> str:
@@ -216,6 +235,10 @@ def _logarithms(matrix: ScoreMatrix, split: str, temperature: float) -> np.ndarr
 
 def _mean(logarithms: Sequence[np.ndarray]) -> np.ndarray:
     """Return the log of the mean of probabilities given as logarithms, float32 and finite."""
-    mean: np.ndarray = np.logaddexp.reduce(logarithms) - np.log(len(logarithms))
-    held: np.ndarray = np.maximum(mean, -LIMIT).astype(np.float32)
+    return _held(np.logaddexp.reduce(logarithms) - np.log(len(logarithms)))
+
+
+def _held(logarithms: np.ndarray) -> np.ndarray:
+    """Return log-probabilities as float32, finite."""
+    held: np.ndarray = np.maximum(logarithms, -LIMIT).astype(np.float32)
     return held

@@ -29,7 +29,8 @@ Deviations
     - calibrated_stacking: the factor is that of the validation problem, in the unit of the scores.
       That problem's model has seen fewer images and classes; on 127 classes of CUB its factor is 10
       to 40 % above the best one of the test.
-    - cosmo: one matrix is both experts, p(j|S) and p(j|U) its softmax over either group. The gate
+    - cosmo: p(j|S) and p(j|U) are the softmax of one matrix over either group: of one result that
+      is both experts, or of an ensemble that joins two (:mod:`zslpipe.scores.experts`). The gate
       learns from all test images of the validation problem; the public code keeps a third for
       choosing.
     - discriminator: D reads the best seen and the best unseen log-probability ("confidence"; ours)

@@ -38,10 +38,15 @@ class Ensembles:
             found[name] = [one.format(run=member, **fill) for member in members]
         return found
 
-    def validation_options(self, wildcards: Any) -> str:
-        """Return the options that name validation.h5 of an ensemble's members."""
+    def options(self, wildcards: Any) -> str:
+        """Return the options that name validation.h5 of an ensemble's members, and that these are
+        experts.
+        """
         files = self._of_members(wildcards, PATHS.scores).get("validation", [])
-        return " ".join(f"--validation {path}" for path in files)
+        options = [f"--validation {path}" for path in files]
+        if not self.results.ensembles[wildcards.ensemble]["of"]:
+            options.append("--experts")
+        return " ".join(options)
 
     def members_asked(self, wildcards: Any) -> str:
         """Return the hashes of an ensemble's members, in their order, as JSON."""

@@ -54,7 +54,8 @@ class Results:
         configured.
         """
         members = []
-        for name in self.ensembles[ensemble]["of"]:
+        entry = self.ensembles[ensemble]
+        for name in entry["of"] or [entry["seen"], entry["unseen"]]:
             member = name if "/" in name else f"{name}/default"
             known = [*self.runs.names, *self.imported.paths]
             if member not in known:
@@ -99,9 +100,7 @@ class Results:
         return results
 
     def check_irrelevant(self, result: Result) -> None:
-        """Raise InputError where a result's discriminator has no task-irrelevant images to learn
-        from.
-        """
+        """Raise InputError where a discriminator has no task-irrelevant images to learn from."""
         where = f"config, datasets.{result.dataset}"
         if self.datasets.irrelevant_of(result.dataset) is None:
             known = ", ".join(self.config["irrelevant"]) or "(none defined)"
@@ -190,6 +189,8 @@ class Results:
             for member in self.members(name):
                 hashes[member] = settings_hash(self.run_of(dataset, member, seed, first))
             found: dict[str, Any] = {"members": hashes, "seed": seed}
+            if not self.ensembles[name]["of"]:
+                found["experts"] = list(hashes)
         elif name in self.imported.entries:
             found = self.imported.run(dataset, name, seed)
         else:
@@ -213,9 +214,7 @@ class Results:
         return canonical(self.run_of(wildcards.dataset, run, self.runs.seeds[0]))
 
     def before_and_after(self, wildcards: Any, kind: str) -> str:
-        """Return the hashes of a figure's run from the first seed, without and with a rebalancing,
-        as JSON.
-        """
+        """Return the hashes of a figure's run (first seed), as it is and rebalanced, as JSON."""
         run, seed = f"{wildcards.method}/{wildcards.variant}", self.runs.seeds[0]
         found = [self.run_of(wildcards.dataset, run, seed, one) for one in ("none", kind)]
         return canonical([settings_hash(one) for one in found])

@@ -105,16 +105,36 @@ class Irrelevant:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A row of the table that averages the softmax outputs of others."""
+    """A row of the table made of others, runs or imported: the mean of their softmax outputs
+    (``of``), or two experts joined (``seen`` and ``unseen``), as COSMO has them.
+    """
 
-    of: Annotated[tuple[str, ...], Field(min_length=2), Different]
-    """runs as method/variant (a method's name alone: its default)"""
+    of: Annotated[tuple[str, ...], Different] = ()
+    """two or more as method/variant (a name alone: its default), to be averaged"""
+    seen: Text | None = None
+    """instead: the expert that says which seen class an image is of"""
+    unseen: Text | None = None
+    """and the one that says which unseen class; the rebalancing 'cosmo' is the gate between both"""
     temperature: Literal["likeliest", "trained"] = "likeliest"
     """of each member's softmax: the likeliest on the validation classes, or that of its training"""
     order: Literal["average first", "rebalance first"] = "average first"
     """of what is rebalanced: the average, or each member before the average (crafting, figure 6)"""
     rebalancing: Rebalancings = ("none",)
     """rows of the table, one a kind; oracle knows which images are of unseen classes"""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless there are members of one kind, and experts are not treated as
+        members of an average are.
+        """
+        experts = self.seen is not None and self.unseen is not None
+        if bool(self.of) == experts or (self.seen is None) != (self.unseen is None):
+            raise ValueError("give either 'of', to be averaged, or the experts 'seen' and 'unseen'")
+        if self.of and len(self.of) < 2:
+            raise ValueError(f"of {len(self.of)} result is no ensemble; give two or more in 'of'")
+        if experts and self.order == "rebalance first":
+            raise ValueError("of experts is rebalanced as a whole; leave 'order' out")
+        if experts and "discriminator" in self.rebalancing:
+            raise ValueError("of experts has no 'discriminator'; their gate is 'cosmo'")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ class StudyRuns:
         """Learn what the configuration has."""
         for run in self.runs.all.values():
             self._same.setdefault(_settings(run), f"{run.method}/{run.variant}")
-        for name, entry in self.results.ensembles.items():
+        averages = {name: one for name, one in self.results.ensembles.items() if one["of"]}
+        for name, entry in averages.items():
             told = (self.results.members(name), entry["temperature"], entry["order"])
             self._ensembles.setdefault(canonical(told), name)
 
