@@ -58,7 +58,7 @@ SURFACE = {
     "pack": "source target",
     "unpack": "source target",
     "rehash": f"features --index {IMAGES}",
-    "status": "results?=results",
+    "status": "results?=results --watch=False --every=2.0 --json=False",
     "verify": "results?=results",
     "predict": "result images... --top=5 --all=all --seen --unseen --new --classes "
     "--missing-as-zero=False --attributes=3 --format=text --output --data-root=data --device=auto "

@@ -2,6 +2,7 @@
 archive features.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -161,14 +162,37 @@ def rehash_images(features: Path, index: Path | None, images: Path | None, data_
 
 @click.command("status")
 @click.argument("results", required=False, type=ANY_PATH, default=Path("results"))
-def show_status(results: Path) -> None:
-    """Show what is done, what is running and how far.
+@click.option(
+    "--watch", "watched", is_flag=True, help="Show it again and again until the run is over."
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    help="Seconds between two looks, with --watch.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def show_status(results: Path, watched: bool, every: float, as_json: bool) -> None:
+    """Show what is done, running, queued and failed, and how long it will take.
 
-    RESULTS is the folder of results, by default results. Reads its files alone; no job is asked.
+    RESULTS is the folder of results, by default results. Reads its files and Snakemake's log alone;
+    no job is asked. Time left: mean times of jobs of the same rule, in this run or earlier ones.
     """
-    from zslpipe.machine.status import status
+    from zslpipe.machine.overview import overview
+    from zslpipe.machine.status import states
+    from zslpipe.machine.watching import view, watch
 
-    click.echo(status(results))
+    if watched and as_json:
+        raise InputError("status: --watch is for people, --json for programs; give one")
+    if watched:
+        watch(results, every, click.echo)
+    elif as_json:
+        found, run = states(results), overview(results)
+        told = {"jobs": found.jobs, "runs": found.runs, "counts": found.counts}
+        whole = {"snakemake": run.as_json() if run else None, **told}
+        click.echo(json.dumps(whole, indent=1))
+    else:
+        click.echo(view(results))
 
 
 @click.command("verify")

@@ -30,10 +30,10 @@ def record_failure(arguments: Sequence[str], message: str) -> None:
         return
 
 
-def failures_since(moment: float) -> dict[str, str]:
+def failures_since(moment: float, folder: Path = FOLDER) -> dict[str, str]:
     """Return output -> message of what failed here after ``moment`` (unix time)."""
     found = {}
-    for note in sorted(FOLDER.glob("*.json")):
+    for note in sorted(folder.glob("*.json")):
         try:
             told = json.loads(note.read_text(encoding="utf-8"))
         except (OSError, ValueError):

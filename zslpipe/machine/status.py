@@ -6,7 +6,8 @@ import json
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,37 @@ WORK_FOLDER = re.compile(r"^\.(.*?)\.?work$")
 RUN_DEPTH = 5  # {dataset}/runs/{method}/{variant}/seed{n}
 
 
+@dataclass(frozen=True)
+class States:
+    """What lies under a folder of results: ``jobs`` and ``runs`` are name -> state in words,
+    ``counts`` how many runs are done, running, queued and not done, ``queue`` the files that a
+    workflow under way has still to make.
+    """
+
+    jobs: Mapping[str, str]
+    runs: Mapping[str, str]
+    counts: Mapping[str, int]
+    queue: Sequence[str]
+
+
 def status(results: Path, now: float | None = None) -> str:
-    """Return plain lines: each feature cache, each run (a seed), each other job that reports
-    progress; then counts.
+    """Return :func:`states` as plain lines: each feature cache, each run (a seed), each other job
+    that reports progress; then counts.
+    """
+    found = states(results, now)
+    lines = [f"{name}: {state}" for name, state in {**found.jobs, **found.runs}.items()]
+    summary = ", ".join(f"{count} {kind}" for kind, count in found.counts.items() if count)
+    lines.append(f"runs: {summary or 'none yet'}")
+    if found.queue:
+        lines.append(
+            f"snakemake: {len(found.queue)} files still to be made, first {found.queue[0]} (if "
+            "none runs any more, it was killed: snakemake --unlock)"
+        )
+    return "\n".join(lines)
+
+
+def states(results: Path, now: float | None = None) -> States:
+    """Return the states of feature caches, runs and other jobs that report progress.
 
     A run is done where scores.h5 and metrics.json lie there, metrics.json not older. A
     progress.json, anywhere under ``results``, is of a running job while its process lives; of a
@@ -40,32 +69,58 @@ def status(results: Path, now: float | None = None) -> str:
             f"{results}: no such folder; status reads what a run of the workflow has written there"
         )
     moment = time.time() if now is None else now
-    jobs: dict[str, list[Path]] = {}
-    for path in sorted(results.rglob("progress.json")):
-        jobs.setdefault(_owner(path, results), []).append(path)
+    jobs = _progress_files(results)
     queue = queued_files(results)
     planned = set(filter(_is_run, (Path(name).parent.as_posix() for name in queue)))
     runs = _runs(results) | set(filter(_is_run, jobs)) | planned
     caches = _caches(results)
-    lines = []
+    others = {}
     for owner in sorted({*caches, *jobs} - runs):
-        state = _other_state(caches.get(owner), jobs.get(owner, []), moment)
-        lines.append(f"{owner}: {state}")
+        others[owner] = _other_state(caches.get(owner), jobs.get(owner, []), moment)
+    found = {}
     counts = dict.fromkeys(("done", "running", "queued", "not done"), 0)
     for run in sorted(runs):
         state = _run_state(results / run, jobs.get(run, []), moment)
         if f"{run}/scores.h5" in queue and _kind(state) == "not done":
             state = f"queued, or failed ({state})"
-        lines.append(f"{run}: {state}")
+        found[run] = state
         counts[_kind(state)] += 1
-    summary = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    lines.append(f"runs: {summary or 'none yet'}")
-    if queue:
-        lines.append(
-            f"snakemake: {len(queue)} files still to be made, first {queue[0]} (if none runs any "
-            "more, it was killed: snakemake --unlock)"
-        )
-    return "\n".join(lines)
+    return States(others, found, counts, queue)
+
+
+def _progress_files(results: Path) -> dict[str, list[Path]]:
+    """Return every progress.json under ``results`` by whose it is."""
+    jobs: dict[str, list[Path]] = {}
+    for path in sorted(results.rglob("progress.json")):
+        jobs.setdefault(_owner(path, results), []).append(path)
+    return jobs
+
+
+def position(results: Path, output: Path, since: float) -> str:
+    """Return how far the job is that makes ``output`` and has run ``since`` (unix time), "" where
+    it has not said so.
+    """
+    owner = owner_of(results, output)
+    newer = []
+    for path in _progress_files(results).get(owner, []):
+        if path.stat().st_mtime >= since:
+            newer.append(path)
+    if not newer:
+        return ""
+    try:
+        content = json.loads(max(newer, key=lambda path: path.stat().st_mtime).read_text())
+    except (OSError, ValueError):  # being written
+        return ""
+    return _position(content) if isinstance(content, dict) else ""
+
+
+def owner_of(results: Path, output: Path) -> str:
+    """Return whose a file is: its run's folder relative to ``results``, else itself without
+    suffix.
+    """
+    name = output.relative_to(results) if output.is_relative_to(results) else output
+    run = "/".join(name.parts[:RUN_DEPTH])
+    return run if _is_run(run) else name.with_suffix("").as_posix()
 
 
 def queued_files(results: Path) -> list[str]:
