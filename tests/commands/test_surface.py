@@ -37,6 +37,7 @@ SURFACE = {
     "evaluate": "--scores! --run --output!",
     "best-on-test": "--metrics! --history! --output!",
     "tables": "--runs --output! metrics...",
+    "ranking": "--runs --output! --figure! metrics...",
     "localization-tables": "--output! localizations...",
     "partial-tables": "--output! --given!",
     "losses": "--output! histories...",

@@ -248,3 +248,23 @@ def test_an_image_folder_is_watched_where_it_is_the_users(tmp_path: Path) -> Non
     os.utime(pictures / "1.png", ns=(1, whole.st_mtime_ns))
     assert watched(root) not in seen
     assert study().datasets.watched("creatures") == ""
+
+
+def test_a_ranking_is_made_where_three_datasets_have_three_results_in_common() -> None:
+    third = "datasets.more={adapter: demo, extractors: [coarse], words: drawn}"
+    rebalanced = "eszsl.rebalancing=[none,calibrated_stacking,oracle]"
+    wanted = {f"results/tables/ranking.{kind}" for kind in ("csv", "md", "tex")}
+    wanted |= {f"results/figures/ranking.{kind}" for kind in ("webp", "pdf")}
+
+    def asked(changes: str) -> bool:
+        made = study(changes)
+        targets = wanted.intersection(made.targets.all())
+        assert targets in (set(), wanted)
+        assert (made.targets.ranked() == made.results.metrics) == bool(targets)
+        return bool(targets)
+
+    assert not asked("")
+    assert not asked(f"{third} {rebalanced}")  # the oracle is no third result
+    three = "eszsl.variants={one: {normalisation: none}, two: {normalisation: unit}}"
+    assert asked(f"{third} {three}")
+    assert not asked(three)  # two datasets

@@ -26,6 +26,37 @@ rule tables:
         "python -m zslpipe tables --runs {params.runs:q} --output {params.folder} {input}"
 
 
+# Only where three datasets or more have three results in common.
+rule ranking:
+    input:
+        lambda wildcards: study.targets.ranked(),
+    output:
+        report(f"{paths.tables}/ranking.csv", caption="../report/ranking.rst", category="Tables"),
+        f"{paths.tables}/ranking.md",
+        f"{paths.tables}/ranking.tex",
+        report(
+            f"{paths.ranking_figure}.{SCREEN}",
+            caption="../report/ranking.rst",
+            category="Figures",
+            labels={"dataset": "all", "method": "all", "figure": "ranks over datasets"},
+        ),
+        f"{paths.ranking_figure}.{PAPER}",
+    localrule: True
+    conda:
+        "../../envs/numpy.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        folder=subpath(output[0], parent=True),
+        stem=paths.ranking_figure,
+        code=code_hash("zslpipe.commands.reports:make_ranking"),
+        runs=study.results.metrics_asked,
+    shell:
+        "python -m zslpipe ranking --runs {params.runs:q} --output {params.folder}"
+        " --figure {params.stem} {input}"
+
+
 rule curves:
     input:
         lambda wildcards: study.results.metrics_of_first_seed(wildcards.dataset),

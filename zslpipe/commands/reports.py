@@ -45,6 +45,33 @@ def make_tables(asked: list[str] | None, output: Path, metrics: tuple[Path, ...]
     write_intervals(metrics, output)
 
 
+@click.command("ranking")
+@runs_option
+@_tables_option
+@click.option(
+    "--figure",
+    type=ANY_PATH,
+    required=True,
+    help="Figure to write, without ending: it gets .png and .svg.",
+)
+@click.argument("metrics", nargs=-1, required=True, type=INPUT_FILE)
+def make_ranking(
+    asked: list[str] | None, output: Path, figure: Path, metrics: tuple[Path, ...]
+) -> None:
+    """Rank results over three or more datasets.
+
+    Tables and a figure of mean ranks, Friedman's and Nemenyi's test. METRICS are the files
+    metrics.json of the runs.
+    """
+    from zslpipe.formats.identity import check_hashes
+    from zslpipe.reports.figures.ranking import ranking_figure
+    from zslpipe.reports.tables.ranking import write_ranking_tables
+
+    check_hashes(metrics, asked)
+    write_ranking_tables(metrics, output)
+    ranking_figure(metrics, figure)
+
+
 @click.command("localization-tables")
 @_tables_option
 @click.argument("localizations", nargs=-1, required=True, type=INPUT_FILE)

@@ -63,6 +63,7 @@ class Paths:
     study: str = "results/studies/{study}"
     figure: str = "results/figures/{dataset}.{method}.{variant}."
     dataset_figure: str = "results/figures/{dataset}."
+    ranking_figure: str = "results/figures/ranking"
 
     def measured(self, rule: str, of: str = "{dataset}/{run}/seed{seed}") -> str:
         """Return where Snakemake writes what a rule's job took: time, memory."""

@@ -269,6 +269,11 @@ class Results:
         """The hashes of the runs of :attr:`tabled`, in its order, as JSON."""
         return canonical(list(self.rows.values()))
 
+    @property
+    def metrics_asked(self) -> str:
+        """The hashes of the runs of :attr:`metrics`, in its order, as JSON."""
+        return canonical(list(self.measured.values()))
+
     def metrics_of_first_seed(self, dataset: str) -> list[str]:
         """Return the metrics of a dataset's results from the first seed."""
         folder = f"{PATHS.dataset.format(dataset=dataset)}/"

@@ -16,6 +16,8 @@ from zslpipe.study.runs import Runs
 # Images in a figure of attention maps (ours).
 PICTURED_IMAGES = 6
 FORMATS = ("csv", "md", "tex")
+# What reports.tables.ranking needs, which the study does not import.
+FEWEST_DATASETS = FEWEST_RESULTS = 3
 PARTS = ("parts.md", "parts.tex")
 INTERVALS = ("intervals.md", "intervals.tex")
 # What a figure of a run is drawn from, of the first seed, where that is drawn from alone.
@@ -48,6 +50,9 @@ class Targets:
         if self.localizations():
             kinds = (*FORMATS, *PARTS)
             targets += [f"{PATHS.tables}/localization.{kind}" for kind in kinds]
+        if self.ranked():
+            targets += [f"{PATHS.tables}/ranking.{kind}" for kind in FORMATS]
+            targets += [f"{PATHS.ranking_figure}.{kind}" for kind in FIGURE_SUFFIXES]
         return [*targets, *self._drawn(), *self.intermediates.all()]
 
     def shown(self) -> list[str]:
@@ -94,6 +99,20 @@ class Targets:
             begun = PATHS.dataset_figure.format(dataset=dataset) if of_dataset else stem
             found += _pictures(begun, [kind] if drawable.get(kind) else [])
         return found
+
+    def ranked(self) -> list[str]:
+        """Return every metrics.json where there are enough datasets and results to rank, else none:
+        three datasets, and three results that all of them have.
+        """
+        shared: dict[tuple[str, str], set[str]] = {}
+        for result in self.results.all:
+            for kind in result.rebalancing:
+                if kind != "oracle":  # never ranked
+                    shared.setdefault((result.path, kind), set()).add(result.dataset)
+        datasets = set(self.datasets.entries)
+        everywhere = [who for who, there in shared.items() if there == datasets]
+        enough = len(datasets) >= FEWEST_DATASETS and len(everywhere) >= FEWEST_RESULTS
+        return self.results.metrics if enough else []
 
     def _figures_of_dataset(self, dataset: str) -> list[str]:
         """Return the figures about a whole dataset."""

@@ -6,9 +6,11 @@ import pytest
 
 from tests.made_up.places import ROOT
 from tests.reports.tables.test_localization import result_file
+from tests.reports.tables.test_ranking import study
 from tests.reports.tables.test_results import classes, metrics_file
 from zslpipe.reports.tables.latex import comments, escaped, notes, tabular
 from zslpipe.reports.tables.localization import write_localization_tables
+from zslpipe.reports.tables.ranking import write_ranking_tables
 from zslpipe.reports.tables.results import write_intervals, write_tables
 
 NASTY = 'a_b%c&d#e~f^g\\h{i}j$k|l<m>n"o ¹² ± × — “é” Łódź 鳥 Ωμ\u0007 -- ?` !` ,,'
@@ -70,6 +72,7 @@ def test_tables_compile_whatever_people_call_things(tmp_path, name):
     shares = [("overall", "", "seen"), ("group", name, "seen"), ("part", name, "unseen")]
     found = [result_file(made, seed, shares, dataset=name) for seed in range(2)]
     write_localization_tables(found, tables, note=name)
+    write_ranking_tables(study(tmp_path / "ranked", methods=[name, "one", "two"]), tables)
     log = compiled(tmp_path)
     assert "Missing character" not in log and "undefined" not in log.lower()
 
