@@ -87,6 +87,15 @@ def test_areas_of_draws_are_first_order():
     assert (low, high) == pytest.approx(interval(exact, UNSEEN), abs=1.0)
 
 
+# One tail of the normal beyond Student's 97.5 % quantile of a table (2.776, 2.262, 2.010 for
+# 4, 9, 49 degrees of freedom) times sqrt(n / (n - 1)).
+@pytest.mark.parametrize(("classes", "level"), [(5, 0.00095), (10, 0.00855), (50, 0.02118)])
+def test_levels_are_expanded_for_few_classes(classes, level):
+    draws = np.linspace(0, 100, 200_001)
+    low, high = interval(draws, classes)
+    assert (low, 100 - high) == pytest.approx((100 * level, 100 * level), abs=1e-3)
+
+
 def test_an_interval_is_scipys_at_the_expanded_level():
     (content,) = seeds(1)
     found = sampled([content])

@@ -29,14 +29,15 @@ def some(generator, count=20):
     return 0.6 * hard + 0.4 * generator.beta(2, 2, (2, count))
 
 
-def test_of_one_seed_it_is_the_paired_t_test_over_classes():
+@pytest.mark.parametrize("count", [6, 20])
+def test_of_one_seed_it_is_the_paired_t_test_over_classes(count):
     for seed in range(5):
-        one, two = some(np.random.default_rng(seed))
+        one, two = some(np.random.default_rng(seed), count)
         expected = stats.ttest_rel(one, two)
-        assert difference_p(result(one), result(two)) == pytest.approx(expected.pvalue, rel=0.1)
+        assert difference_p(result(one), result(two)) == pytest.approx(expected.pvalue, rel=0.05)
         greater = stats.ttest_rel(one, two, alternative="greater").pvalue
-        assert better_p(result(one), result(two)) == pytest.approx(greater, rel=0.1)
-        assert better_p(result(two), result(one)) == pytest.approx(1 - greater, rel=0.1)
+        assert better_p(result(one), result(two)) == pytest.approx(greater, rel=0.05)
+        assert better_p(result(two), result(one)) == pytest.approx(1 - greater, rel=0.05)
 
 
 def test_seeds_are_paired_and_add_their_own_variance():

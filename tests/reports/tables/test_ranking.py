@@ -45,6 +45,7 @@ def test_ranks_of_means_over_seeds(tmp_path):
     assert all(row["H_distance"] == f"{critical_distance(4, 6):.2f}" for row in found)
     cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()[2:6]]
     assert [line[-3] for line in cells] == ["4.0", "3.0", "**2.0**", "**1.0**"]
+    assert "T1" in text.splitlines()[0].split("|")[4] and not any("*" in line[4] for line in cells)
     assert "- H: Friedman's chi-squared 18.00, p = 0.0004; critical distance 1.91" in text
     assert "- T1: " in text and "the ranks do not differ by more than chance" in text
     assert "Datasets: AWA1, AWA2, CUB, FLO, SUN, aPY." in text
