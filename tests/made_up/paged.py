@@ -85,7 +85,7 @@ def scores(path: Path, result: tuple[str, str, str]) -> Path:
     """scores.h5 that says how its run was configured."""
     method, variant, _ = result
     run = {"dataset": "demo", "method": method, "variant": variant, "seed": 0}
-    matrix = made_up(1, SEEN, CLASSES, images=4)
+    matrix = made_up(1, SEEN, CLASSES, images=8, bias=1.0)
     settings = {"lr": 0.125, "epochs": 2}
     path.parent.mkdir(parents=True)
     named = replace(matrix, method=method, variant=variant, run=run | {"settings": settings})

@@ -228,10 +228,10 @@ def test_every_curve_is_drawn_and_leaders_end_on_their_own(tmp_path, monkeypatch
 
 def test_a_leader_ends_at_the_curve_s_outermost_point_of_at_least_its_height():
     curve = np.array([[0.0, 30, 50, 70], [80, 70, 40, 0]])
-    assert curves._reached(curve, 45) == (30, 45)
-    assert curves._reached(curve, 40) == (50, 40)
-    assert curves._reached(curve, 90) == (70, 0)
-    assert curves._reached(np.empty((2, 0)), 50) == (0, 0)
+    assert curves.reached(curve, 45) == (30, 45)
+    assert curves.reached(curve, 40) == (50, 40)
+    assert curves.reached(curve, 90) == (70, 0)
+    assert curves.reached(np.empty((2, 0)), 50) == (0, 0)
 
 
 def test_a_training_of_one_epoch_is_told_in_numbers(tmp_path, monkeypatch):

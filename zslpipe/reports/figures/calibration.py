@@ -11,14 +11,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zslpipe.reports.figures.curves import best_of_methods, look, points, read_results
-from zslpipe.reports.figures.style import STYLE, result_label, save_figure, shortened, write_around
+from zslpipe.reports.figures.curves import (
+    best_of_methods,
+    limit,
+    look,
+    points,
+    read_results,
+    short_label,
+    write_beside,
+)
+from zslpipe.reports.figures.style import STYLE, save_figure, shortened, write_around
 
 KEY = (
     "from left to right a growing constant is taken off the scores of seen classes;"
     "\ndot: no constant; the best variant of each method, first seed"
 )
-LONGEST = 34  # ours: characters of a name beside the axes
 
 
 def calibration_sweeps(metrics: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
@@ -34,13 +41,17 @@ def calibration_sweeps(metrics: Sequence[Path], output_stem: Path) -> tuple[Path
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.4, 4.0), layout="constrained")
         axes = figure.subplots()
-        summits = {}
+        lines = []
         for number, result in enumerate(best_of_methods(found)):
-            name = shortened(result_label(*result), LONGEST)
-            summits[name, look(number)[0]] = _draw_sweep(axes, found[result], *look(number))
-        axes.set(xlabel="U, unseen classes (%)", ylabel="H (%)", xlim=(0, None), ylim=(0, None))
+            sweep = _draw_sweep(axes, found[result], *look(number))
+            highest = float(sweep[1].max(initial=0.0))
+            lines.append((f"{short_label(result)}\nH up to {highest:.1f}", sweep, highest))
+        sweeps = [sweep for _, sweep, _ in lines]
+        limits = limit(sweeps, 0), limit(sweeps, 1)
+        axes.set(xlabel="U, unseen classes (%)", ylabel="H (%)")
+        axes.set(xlim=(0, limits[0]), ylim=(0, limits[1]))
         axes.grid(alpha=0.25, linewidth=0.6)
-        _write_names(axes, summits)
+        write_beside(axes, lines, limits)
         write_around(figure, f"{shortened(dataset)}: calibration", KEY)
         return save_figure(figure, output_stem)
 
@@ -52,30 +63,12 @@ def harmonic_means(unseen: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return found
 
 
-def _draw_sweep(
-    axes: Axes, entry: Mapping[str, Any], colour: str, dashes: str
-) -> tuple[float, float]:
-    """Draw the sweep of one result; return its highest point."""
+def _draw_sweep(axes: Axes, entry: Mapping[str, Any], colour: str, dashes: str) -> np.ndarray:
+    """Draw the sweep of one result; return it, (2, point)."""
     unseen, seen = points(entry)
-    harmonic = harmonic_means(unseen, seen)
-    axes.plot(unseen, harmonic, color=colour, linestyle=dashes, linewidth=1.8)
+    sweep = np.stack([unseen, harmonic_means(unseen, seen)])
+    axes.plot(*sweep, color=colour, linestyle=dashes, linewidth=1.8)
     if "U" in entry and "H" in entry:
         (dot,) = axes.plot(100 * entry["U"], 100 * entry["H"], "o", color=colour, markersize=7)
         dot.set(markeredgecolor="white", zorder=5)
-    if not len(harmonic):
-        return 0.0, 0.0
-    return float(unseen[harmonic.argmax()]), float(harmonic.max())
-
-
-def _write_names(axes: Axes, summits: Mapping[tuple[str, str], tuple[float, float]]) -> None:
-    """Write the names right of the axes, the highest H on top, a thin line leading to each one's
-    highest point.
-    """
-    right, top = axes.get_xlim()[1], axes.get_ylim()[1]
-    heights = top * np.linspace(0.96, 0.08, max(len(summits), 6))
-    order = sorted(summits.items(), key=lambda item: -item[1][1])
-    for ((name, colour), summit), height in zip(order, heights, strict=False):
-        leader = {"arrowstyle": "-", "color": colour, "linewidth": 1.0, "shrinkB": 0}
-        place, told = (1.03 * right, height), f"{name}\nH up to {summit[1]:.1f}"
-        text = axes.annotate(told, summit, place, arrowprops=leader, annotation_clip=False)
-        text.set(fontsize=8, va="center")
+    return sweep

@@ -43,7 +43,7 @@ def seen_unseen_curves(
     found = read_results(metrics)
     best = best_of_methods(found)
     curves = {result: points(entry) for result, entry in found.items()}
-    limits = _limit(curves.values(), 0), _limit(curves.values(), 1)
+    limits = limit(curves.values(), 0), limit(curves.values(), 1)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.4, 4.6), layout="constrained")
         axes = figure.subplots()
@@ -54,7 +54,11 @@ def seen_unseen_curves(
                 _draw_curve(axes, curves[result], entry, REST, "-")
         for number, result in enumerate(best):
             _draw_curve(axes, curves[result], found[result], *look(number))
-        _write_names(axes, {result: curves[result] for result in best}, found, limits)
+        names = {}
+        for result in best:
+            told = f"{short_label(result)}\n{_area(found[result])}"
+            names[result] = told, curves[result], _worth(found[result])
+        write_beside(axes, list(names.values()), limits)
         dataset = next(iter(found.values()))["dataset"]
         told = f"{shortened(dataset)}: seen against unseen classes"
         title = "\n".join(filter(None, [note, told]))
@@ -77,10 +81,20 @@ def best_of_methods(found: Mapping[Result, Mapping[str, Any]]) -> list[Result]:
     chosen: dict[str, tuple[tuple[bool, float], Result]] = {}
     for result, entry in found.items():
         method, _, rebalancing = result
-        worth = rebalancing != BOUND, float(entry.get("AUSUC", 0.0))
+        worth = rebalancing != BOUND, _worth(entry)
         if method not in chosen or worth > chosen[method][0]:
             chosen[method] = worth, result
     return [result for _, result in chosen.values()]
+
+
+def _worth(entry: Mapping[str, Any]) -> float:
+    """Return the area under a curve, 0 where it has none."""
+    return float(entry.get("AUSUC", 0.0))
+
+
+def _area(entry: Mapping[str, Any]) -> str:
+    """Return the area under a curve in words."""
+    return f"AUSUC {100 * entry['AUSUC']:.1f}" if "AUSUC" in entry else "no curve"
 
 
 def look(number: int) -> tuple[str, str]:
@@ -104,7 +118,7 @@ def read_results(metrics: Sequence[Path]) -> dict[Result, Mapping[str, Any]]:
     return found
 
 
-def _limit(curves: Iterable[np.ndarray], axis: int) -> float:
+def limit(curves: Iterable[np.ndarray], axis: int) -> float:
     """Return the end of an axis in per cent: a little above the highest of the curves' values."""
     highest = [max(curve[axis], default=1.0) for curve in curves]
     return 1.06 * max(1.0, *highest)
@@ -123,29 +137,29 @@ def _draw_curve(
         dot.set(markeredgecolor="white", zorder=2 if colour == REST else 5)
 
 
-def _write_names(
-    axes: Axes,
-    curves: Mapping[Result, np.ndarray],
-    found: Mapping[Result, Mapping[str, Any]],
-    limits: Sequence[float],
+def write_beside(
+    axes: Axes, lines: Sequence[tuple[str, np.ndarray, float]], limits: Sequence[float]
 ) -> None:
-    """Write each curve's name right of the axes, the largest area on top, a thin line leading to
-    it.
+    """Write names right of the axes, which reach from 0 to ``limits``, a thin line leading to each
+    one's curve: ``lines`` are name, (2, point) curve and worth in the order of their colours, the
+    worthiest stands on top.
     """
-    order = sorted(curves, key=lambda result: -float(found[result].get("AUSUC", 0.0)))
-    heights = limits[1] * np.linspace(0.86, 0.08, max(len(order), 6))
-    for result, height in zip(order, heights, strict=False):
-        colour, _ = look(list(curves).index(result))
-        entry = found[result]
-        told = f"AUSUC {100 * entry['AUSUC']:.1f}" if "AUSUC" in entry else "no curve"
-        name = f"{shortened(result_label(*result), LONGEST)}\n{told}"
-        place, anchor = (1.03 * limits[0], height), _reached(curves[result], height)
-        leader = {"arrowstyle": "-", "color": colour, "linewidth": 1.0, "shrinkB": 0}
+    heights = limits[1] * np.linspace(0.86, 0.08, max(len(lines), 6))
+    order = sorted(range(len(lines)), key=lambda number: -lines[number][2])
+    for number, height in zip(order, heights, strict=False):
+        name, curve, _ = lines[number]
+        leader = {"arrowstyle": "-", "color": look(number)[0], "linewidth": 1.0, "shrinkB": 0}
+        place, anchor = (1.03 * limits[0], height), reached(curve, height)
         text = axes.annotate(name, anchor, place, arrowprops=leader, annotation_clip=False)
         text.set(fontsize=8, va="center")
 
 
-def _reached(curve: np.ndarray, seen: float) -> tuple[float, float]:
+def short_label(result: Result) -> str:
+    """Return a result's name that fits beside the axes."""
+    return shortened(result_label(*result), LONGEST)
+
+
+def reached(curve: np.ndarray, seen: float) -> tuple[float, float]:
     """Return the point of a (2, point) curve of the largest U with at least this S; of all where
     none has, the origin where there is none.
     """
