@@ -8,18 +8,19 @@ from typing import Any
 from zslpipe.formats.history import read_history
 from zslpipe.reports.page.given import Given
 
+EPOCHS = "train (epochs)"
+
 
 def timings(given: Given) -> dict[str, Any]:
     """Return a row a rule and subject with the seconds and megabytes of its jobs, the longest
-    first; ``epochs``: what the epochs of trainings took by their own clock, where no job was
-    measured.
+    first: of trainings that were not measured the seconds of their epochs, by their own clock.
     """
     jobs = _jobs(given.benchmarks)
-    if jobs:
-        return {"jobs": jobs, "measured": True, "longest": max(job["total"] for job in jobs)}
-    trainings = _trainings(given.files["history.csv"])
-    longest = max((job["total"] for job in trainings), default=0.0)
-    return {"jobs": trainings, "measured": False, "longest": longest}
+    measured = [job["subject"] for job in jobs if job["rule"] == "train"]
+    told = _trainings(given.files["history.csv"])
+    jobs += [training for training in told if training["subject"] not in measured]
+    jobs.sort(key=lambda job: (-job["total"], job["rule"], job["subject"]))
+    return {"jobs": jobs, "longest": max((job["total"] for job in jobs), default=0.0)}
 
 
 def _jobs(folder: Path) -> list[dict[str, Any]]:
@@ -33,7 +34,7 @@ def _jobs(folder: Path) -> list[dict[str, Any]]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
         measured.setdefault((rule, " / ".join(parts)), []).extend(rows)
-    return _longest_first([_job(*who, rows) for who, rows in measured.items()])
+    return [_job(*who, rows) for who, rows in measured.items()]
 
 
 def _job(rule: str, subject: str, rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def _trainings(histories: Sequence[Path]) -> list[dict[str, Any]]:
         seconds = sum(_number(row.get("seconds", "")) for row in rows)
         if rows:
             found.setdefault(subject, []).append(seconds)
-    return _longest_first([_summed("train", who, times, 0.0) for who, times in found.items()])
+    return [_summed(EPOCHS, who, times, 0.0) for who, times in found.items()]
 
 
 def _summed(rule: str, subject: str, seconds: Sequence[float], memory: float) -> dict[str, Any]:
@@ -65,11 +66,6 @@ def _summed(rule: str, subject: str, seconds: Sequence[float], memory: float) ->
         "total": sum(seconds),
         "memory": memory,
     }
-
-
-def _longest_first(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return jobs by their seconds."""
-    return sorted(jobs, key=lambda job: (-job["total"], job["rule"], job["subject"]))
 
 
 def _number(text: str) -> float:
