@@ -14,7 +14,8 @@ demo: .venv/workflow ## the main job: the demo dataset, features, training, tabl
 	snakemake --cores $(CORES)
 	snakemake --report results/report.html
 	@cat results/tables/main.md
-	@echo "Tables: results/tables   figures: results/figures   report: results/report.html"
+	@echo "Report: results/report/index.html   tables: results/tables   figures: results/figures"
+	@echo "Which job made what: results/report.html"
 
 studies: .venv/workflow ## every table and figure of the papers, scaled down, on the demo; minutes after the demo
 	snakemake --cores $(CORES) --configfile config.yaml workflow/experiments/studies_demo.yaml -- studies

@@ -1,6 +1,7 @@
 """The page of all results: whole in itself, its numbers those of the files."""
 
 import base64
+import csv
 import dataclasses
 import re
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from zslpipe.reports.page.animal import colour, typical_image
 from zslpipe.reports.page.classes import class_accuracies, confused_classes
 from zslpipe.reports.page.given import named, sorted_files
 from zslpipe.reports.page.page import write_page
+from zslpipe.reports.page.results_table import results_table
 from zslpipe.reports.page.timings import timings
 
 # Attributes by which a browser loads something.
@@ -115,6 +117,34 @@ def test_every_result_stands_in_the_table_with_the_numbers_of_its_seeds(read):
 
 def test_what_is_rounded_twice_is_not_what_is_shown(read):
     assert main_rows(read)["dazle", "<i>odd & long</i>", "none"][1][0].startswith("60.2")
+
+
+def test_printed_numbers_of_other_settings_are_grey_with_a_note(source, tmp_path):
+    """As main.csv has them; an odd name stays a name."""
+    (path,) = source.files["main.csv"]
+    header, *rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    for row, value, note in zip(
+        rows, ("65.9", "", "1.0", ""), ("other size", "", "", ""), strict=True
+    ):
+        row[header.index("T1_published")] = value
+        row[header.index("published_differences")] = note
+    rows[1][header.index("variant")] = "NA"
+    with (tmp_path / "main.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+    changed = dataclasses.replace(
+        source, files=source.files | {"main.csv": [tmp_path / "main.csv"]}
+    )
+    found = results_table(changed)
+    titles = [column["title"] for column in found["columns"]]
+    shown = [row[titles.index("T1 paper")] for row in found["rows"]]
+    assert [(cell["text"], cell["note"]) for cell in shown] == [
+        ("65.9", 1),
+        ("", 0),
+        ("1.0", 0),
+        ("", 0),
+    ]
+    assert found["notes"] == ["other size"] and "U paper" not in titles
+    assert [row[1]["text"] for row in found["rows"]] == ["default", "NA", "default", "default"]
 
 
 def test_names_are_text(text):

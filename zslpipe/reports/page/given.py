@@ -69,7 +69,7 @@ class Given:
         for path in self.files[SCREEN]:
             if path.stem.startswith(f"{dataset}.") and path.stem.endswith(f".{kind}"):
                 between = path.stem[len(dataset) : -len(kind)].strip(".")
-                found[between.replace(".", " / ")] = path
+                found[named(between.split("."))] = path
         return found
 
 

@@ -1,6 +1,7 @@
 """The main table, sortable and filterable: what main.csv says, as it says it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def results_table(given: Given) -> dict[str, Any]:
     """Return ``columns`` (title, name, is_text), ``rows`` of cells (text, order, note) and what all
     rows share.
     """
-    frame = pd.concat([pd.read_csv(path) for path in given.files["main.csv"]])
+    frame = pd.concat([_read(path) for path in given.files["main.csv"]])
     texts = [name for name in IDENTITY if name in frame]
     shared = {name: str(frame[name].iloc[0]) for name in texts if _is_shared(frame, name)}
     first = [name for name in FIRST if name in texts and name not in shared]
@@ -32,13 +33,21 @@ def results_table(given: Given) -> dict[str, Any]:
     columns = [_column(name, is_text=True) for name in first]
     columns += [_column(name) for name in (*METRICS, *(f"{name}_published" for name in printed))]
     columns += [_column("seeds"), *(_column(name, is_text=True) for name in rest)]
-    notes = list(dict.fromkeys(frame[DIFFERENCES].dropna()))
+    notes = list(dict.fromkeys(filter(None, frame[DIFFERENCES])))
     measured = _measured(given.rows, texts)
     rows = []
     for row in frame.to_dict("records"):
         rows.append(_cells(row | measured.get(_who(row, texts), {}), columns, notes))
-    plain = {name: value for name, value in shared.items() if value != "nan"}
+    plain = {name: value for name, value in shared.items() if value}
     return {"columns": columns, "rows": rows, "shared": plain, "notes": notes, "told": TOLD}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read main.csv: texts as they are (a variant may be called NA), of the rest numbers."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    numbers = [name for name in frame if name not in (*IDENTITY, DIFFERENCES)]
+    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")
+    return frame
 
 
 def _measured(
@@ -65,7 +74,7 @@ def _measured(
 
 def _who(row: Mapping[Any, Any], texts: Sequence[str]) -> tuple[str, ...]:
     """Return what tells a row from others."""
-    return tuple("" if pd.isna(row[name]) else str(row[name]) for name in texts)
+    return tuple(str(row[name]) for name in texts)
 
 
 def _is_shared(frame: pd.DataFrame, name: str) -> bool:
@@ -90,7 +99,7 @@ def _cells(
         value = row.get(f"{name}_mean", row.get(name))
         cell = {"text": "", "order": "", "note": 0}
         if column["is_text"]:
-            cell["text"] = cell["order"] = "" if pd.isna(value) else str(value)
+            cell["text"] = cell["order"] = str(value)
         elif not pd.isna(value):
             cell = {"text": _number(value, row.get(f"{name}_std")), "order": value, "note": 0}
             if name.endswith("_published"):
