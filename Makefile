@@ -18,7 +18,7 @@ demo: .venv/workflow ## the main job: the demo dataset, features, training, tabl
 	@echo "Which job made what: results/report.html"
 
 studies: .venv/workflow ## every table and figure of the papers, scaled down, on the demo; minutes after the demo
-	snakemake --cores $(CORES) --configfile config.yaml workflow/experiments/studies_demo.yaml -- studies
+	snakemake --cores $(CORES) --configfile config.yaml workflow/studies/scaled_down/demo.yaml -- studies
 	@echo "Studies: results/studies"
 
 quick: .venv/test .venv/check ## what a change usually needs: ruff and the fast tests

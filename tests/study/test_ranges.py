@@ -15,6 +15,7 @@ from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import adapter, parse_settings
 from zslpipe.study.declarations import adapter_names, method_names, read_method, read_settings
 from zslpipe.study.sections import Configuration, RunSection, Variants
+from zslpipe.study.study_sections import PaperStudy
 
 LIMITS = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}
 
@@ -25,6 +26,7 @@ def declared() -> dict[str, type]:
         "study.sections.Configuration": Configuration,
         "study.sections.RunSection": RunSection,
         "study.sections.Variants": Variants,
+        "study.study_sections.PaperStudy": PaperStudy,
         "machine.devices.Compute": Compute,
         "commands.runs.Spec": Spec,
         "features.extraction.Extractor": Extractor,
@@ -77,7 +79,16 @@ def test_a_number_without_a_range_is_found() -> None:
 
 def test_every_class_that_settings_are_read_into_is_looked_at() -> None:
     """Settings are read by ``parse_settings(KIND, ...)``: each KIND is one of those above."""
-    kinds = {"Settings", "Configuration", "RunSection", "Variants", "Compute", "Extractor", "Spec"}
+    kinds = {
+        "Settings",
+        "Configuration",
+        "RunSection",
+        "Variants",
+        "PaperStudy",
+        "Compute",
+        "Extractor",
+        "Spec",
+    }
     # A method's Config, a kind of rebalancing, and, in study/config.py, either of these.
     kinds |= {"module.Config", "method.Config", "source.config", "self.source.config"}
     kinds |= {"KINDS[kind]", "kind"}

@@ -117,9 +117,9 @@ def test_members_of_an_ensemble():
 
 
 def test_an_ensemble_of_what_was_rebalanced():
-    assert results().rebalanced_first == []
+    assert "both" not in results().rebalanced_first
     made = study("ensembles.both.order='rebalance first'").results
-    assert made.rebalanced_first == ["both"]
+    assert "both" in made.rebalanced_first
     where = {"dataset": "creatures", "ensemble": "both", "seed": "3"}
     folders = [f"results/creatures/runs/{name}/default/seed3" for name in ("dazle", "eszsl")]
     jobs = study("ensembles.both.order='rebalance first'").ensembles

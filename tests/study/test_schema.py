@@ -26,7 +26,12 @@ def test_every_key_is_described() -> None:
         without = [name for name, key in section["properties"].items() if "description" not in key]
         assert without == []
     assert set(made["properties"]) == set(SECTIONS)
-    assert set(made["$defs"]["Method"]["properties"]) == {*RUN_KEYS, "variants", "sweep"}
+    assert set(made["$defs"]["Method"]["properties"]) == {
+        *RUN_KEYS,
+        "variants",
+        "by_dataset",
+        "sweep",
+    }
 
 
 def test_ranges_defaults_and_choices_are_in_it() -> None:

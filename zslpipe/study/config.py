@@ -27,7 +27,7 @@ from zslpipe.study.declarations import (
 )
 from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
-from zslpipe.study.method_sections import Row, rows
+from zslpipe.study.method_sections import Row, check_datasets_of, rows
 from zslpipe.study.names import check_names, check_semantics
 from zslpipe.study.section_types import WITH_SETTINGS
 from zslpipe.study.sections import Configuration
@@ -98,7 +98,9 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
     found: list[Row] = []
     for name in sections:
         complete[name] = {} if config.get(name) is None else config[name]
-        found += rows(name, complete[name])
+        for dataset in [None, *complete["datasets"]]:
+            found += rows(name, complete[name], dataset)
+        check_datasets_of(name, complete[name], complete["datasets"])
     check_names(complete, found)
     list(runs(complete))
     return complete
@@ -188,7 +190,7 @@ def runs(config: Mapping[str, Any]) -> Iterator[Run]:
     """
     for dataset in config["datasets"]:
         for method in _methods_of(config, dataset):
-            for row in rows(method, config[method]):
+            for row in rows(method, config[method], dataset):
                 if dataset in _datasets_of(config, row):
                     yield run_of(config, dataset, row)
 

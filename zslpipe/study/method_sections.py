@@ -2,7 +2,7 @@
 own ``Config``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -16,7 +16,7 @@ RUN_KEYS = tuple(field.name for field in fields(RunSection))
 # Settings that an end-to-end method gets from its extractor.
 FROM_EXTRACTOR = ("backbone", "layer")
 # Keys of a method's section that are no row's.
-BESIDE = ("variants", "sweep")
+BESIDE = ("variants", "by_dataset", "sweep")
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,33 @@ class Row:
         return asdict(parse_settings(self.source.config, settings, "config", self.path))
 
 
-def rows(method: str, section: Any) -> Iterator[Row]:
-    """Yield the rows of a method's section, the default first; raises InputError for what no
-    dataset could make right.
+def rows(method: str, section: Any, dataset: str | None = None) -> Iterator[Row]:
+    """Yield the rows of a method's section on a dataset (None: on one that it does not name), the
+    default first; raises InputError for what no dataset could make right.
     """
     source = read_method(method)
     if not isinstance(section, Mapping):
         raise InputError(f"config, {method}: {section!r} is not a section; write keys with values")
-    common = common_of(section)
+    common = common_of(section, dataset)
     yield row_of(source, "default", (method,), common)
     for variant, changes in _variants(method, section.get("variants")).items():
         yield row_of(source, variant, (method, "variants", variant), {**common, **changes})
 
 
-def common_of(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a method's section says of all its rows."""
-    return {key: value for key, value in section.items() if key not in BESIDE}
+def common_of(section: Mapping[str, Any], dataset: str | None) -> dict[str, Any]:
+    """Return what a method's section says of all its rows on a dataset."""
+    own = (section.get("by_dataset") or {}).get(dataset) or {}
+    return {key: value for key, value in {**section, **own}.items() if key not in BESIDE}
+
+
+def check_datasets_of(method: str, section: Mapping[str, Any], datasets: Collection[str]) -> None:
+    """Raise InputError where a method's section names a dataset that there is not."""
+    given = section.get("by_dataset")
+    parse_settings(Variants, {"by_dataset": {} if given is None else given}, "config", (method,))
+    for name in given or ():
+        if name not in datasets:
+            advice = nearest(name, datasets)
+            raise InputError(f"config, {method}.by_dataset: no dataset {name!r}; {advice}")
 
 
 def changes_of(section: Mapping[str, Any], variant: str) -> Mapping[str, Any]:

@@ -29,11 +29,11 @@ def schema() -> dict[str, Any]:
     definitions = _definitions(Configuration)
     whole = definitions.pop("Configuration")
     row = _definitions(RunSection)["RunSection"] | {"additionalProperties": True}
-    variants = _definitions(Variants)["Variants"]["properties"]["variants"]
-    variants["additionalProperties"] = {"$ref": "#/$defs/RunSection"}
+    beside = _definitions(Variants)["Variants"]["properties"]
+    for section in beside.values():
+        section["additionalProperties"] = {"$ref": "#/$defs/RunSection"}
     of_studies = _study_definitions()
-    sweep = of_studies["PaperStudy"]["properties"]["sweep"]
-    beside = {"variants": variants, "sweep": sweep}
+    beside["sweep"] = of_studies["PaperStudy"]["properties"]["sweep"]
     method = {**row, "properties": {**row["properties"], **beside}}
     whole["properties"]["studies"]["additionalProperties"] = {"$ref": "#/$defs/PaperStudy"}
     made = {

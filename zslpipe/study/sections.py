@@ -220,6 +220,8 @@ class Variants:
 
     variants: Annotated[Mapping[VariantName, Others], Apart] = field(default_factory=dict)
     """further rows of the table by name; each changes some of the method's settings"""
+    by_dataset: Mapping[str, Others] = field(default_factory=dict)
+    """settings on some datasets by their name, of all rows; a variant's own go before them"""
 
 
 @dataclass(frozen=True)

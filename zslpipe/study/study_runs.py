@@ -74,7 +74,7 @@ class StudyRuns:
         changes = dict(wanted.settings)
         if wanted.backbone is not None:
             changes["extractor"] = self._extractor(dataset, wanted.backbone)
-        base = {**common_of(section), **changes_of(section, wanted.starts_from)}
+        base = {**common_of(section, dataset), **changes_of(section, wanted.starts_from)}
         base.pop("only_on", None)
         merged = {**base, **changes}
         if isinstance(base.get("choose"), Mapping) and "choose" not in changes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, NonNegativeFloat
 
 from zslpipe.machine.ranges import OneOrMore
 from zslpipe.study.section_types import (
@@ -105,7 +105,7 @@ class PaperStudy:
     """curves, one part of the plot each"""
     figures: Annotated[tuple[Figure, ...], Different] = ()
     """kinds of the figures of its rows"""
-    others: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    others: Mapping[str, Mapping[str, Mapping[str, NonNegativeFloat]]] = field(default_factory=dict)
     """numbers of other methods that are printed beside: method, dataset, measure (sizes: dataset,
     column)"""
     notes: tuple[Text, ...] = ()
