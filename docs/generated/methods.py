@@ -79,18 +79,21 @@ def _run_by(name: str) -> list[str]:
             blocks += [f"`workflow/experiments/{path.name}`:", section]
     if len(blocks) == 1:
         blocks.append("None but the demo's, `config.yaml`.")
-    studies = [f"- `{path.stem}`{_title(path)}" for path in sorted(STUDIES.glob(f"{name}_*.yaml"))]
+    studies = [_study(path) for path in sorted(STUDIES.glob(f"{name}_*.yaml"))]
     if studies:
-        blocks += ["## Its studies", "Tables and figures of the paper, by name:"]
+        written = (ROOT / "docs" / "studies.md").exists()
+        more = "; [how they are run](../studies.md):" if written else ":"
+        blocks += ["## Its studies", f"Tables and figures of the paper, by name{more}"]
         blocks.append("\n".join(studies))
     return blocks
 
 
-def _title(path: Path) -> str:
-    """Return what a study says of itself in a word, where it does."""
+def _study(path: Path) -> str:
+    """Return a study's name, its place in the paper and what it says of itself."""
     read: Any = yaml.safe_load(path.read_text(encoding="utf8"))
-    title = read.get("title") if isinstance(read, dict) else None
-    return f": {inline(title)}" if isinstance(title, str) else ""
+    place, title = (str(read.get(key, "")) for key in ("place", "title"))
+    said = ": ".join(inline(part) for part in (place, title) if part)
+    return f"- `{path.stem}`: {said}"
 
 
 def _section(path: Path, name: str) -> str | None:

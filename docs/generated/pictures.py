@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -107,7 +108,7 @@ def _draw_row(axes: list[Axes], index: Index, pictured: Pictured, row: int, resu
     axes[0].set_title(f"{names[0]}\n{said}", loc="left", fontsize=8.5)
     strengths = attribute_strengths(index)
     had, _ = had_and_lacked(strengths, label)
-    placed = index.attribute_parts.any(axis=1)
+    placed: np.ndarray = np.asarray(index.attribute_parts.any(axis=1))
     chosen = choose_attributes(had, index.attribute_groups, placed, MAPS)
     for position, attribute in zip(axes[1:], chosen, strict=True):
         marked = places[index.attribute_parts[attribute]]

@@ -163,12 +163,13 @@ def test_optional_pages_and_studies_are_taken_where_they_are(another: Path, tmp_
     shutil.rmtree(another / "workflow" / "studies", ignore_errors=True)
     (another / "workflow" / "studies").mkdir()
     study = another / "workflow" / "studies" / "dazle_table2.yaml"
-    study.write_text("title: Losses of a dazzling table\n", encoding="utf8")
+    study.write_text("title: Losses of a dazzling table\nplace: table 2\n", encoding="utf8")
     done = build(another, tmp_path / "site")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site" / "studies.html").is_file()
+    assert "../studies.html" in (tmp_path / "site" / "methods" / "dazle.html").read_text("utf8")
     text = text_of(tmp_path / "site" / "methods" / "dazle.html")
-    assert "dazle_table2: Losses of a dazzling table" in text
+    assert "dazle_table2: table 2: Losses of a dazzling table" in text
 
 
 def test_docstrings_as_markdown() -> None:
