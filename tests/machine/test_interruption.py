@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 from zslpipe.machine.interruption import stop_requests
@@ -35,3 +37,30 @@ def test_a_training_in_another_thread_leaves_sigterm_alone():
     thread.start()
     thread.join()
     assert handlers == [handlers[0], handlers[0], "left"]
+
+
+TWICE = """
+import os, signal
+from zslpipe.machine.interruption import hear_one_interrupt
+{before}
+hear_one_interrupt()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    print("not heard", end=" ")
+except KeyboardInterrupt:
+    os.kill(os.getpid(), signal.SIGINT)
+    print("heard once", end=" ")
+os.kill(os.getpid(), signal.SIGINT)
+print("ends")
+"""
+
+
+def test_a_process_that_is_ending_hears_of_no_further_interrupt():
+    for before, told in (
+        ("", "heard once ends\n"),
+        # as a shell starts what runs in the background
+        ("signal.signal(signal.SIGINT, signal.SIG_IGN)", "not heard ends\n"),
+    ):
+        code = TWICE.format(before=before)
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (found.returncode, found.stdout, found.stderr) == (0, told, "")

@@ -60,6 +60,20 @@ def stop_requests() -> Iterator[StopRequest]:
         signal.signal(signal.SIGTERM, after)
 
 
+def hear_one_interrupt() -> None:
+    """Let the first Ctrl-C end this process, and hear of no further one while it ends: who stops a
+    group sends it to each process, whose parents hand it on.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, this once."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def obey_parent_only(worker: int) -> None:
     """Let SIGTERM end this worker only where its parent sends it.
 
