@@ -127,7 +127,7 @@ def test_what_the_user_can_mend_is_one_line(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(results: Path) -> None:
+    def fail(results: Path, watched: bool, every: float, as_json: bool) -> None:
         raise error
 
     monkeypatch.setattr(show_status, "callback", fail)
@@ -141,7 +141,7 @@ def test_what_the_user_can_mend_is_one_line(
 def test_errors_of_ours_keep_their_traceback_and_ask_for_it(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(results: Path) -> None:
+    def fail(results: Path, watched: bool, every: float, as_json: bool) -> None:
         raise error
 
     monkeypatch.setattr(show_status, "callback", fail)
@@ -155,12 +155,15 @@ def test_errors_of_ours_keep_their_traceback_and_ask_for_it(
 def test_debug_shows_the_traceback_of_what_is_told_in_one_line(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(show_status, "callback", lambda results: open("/absent/file"))  # noqa: PTH123, SIM115
+    def refuse(results: Path, watched: bool, every: float, as_json: bool) -> None:
+        Path("/absent/file").open()
+
+    monkeypatch.setattr(show_status, "callback", refuse)
     if how == "variable":
         monkeypatch.setenv("ZSLPIPE_DEBUG", "1")
     assert main([*(["--debug"] if how == "option" else []), "status"]) == 1
     shown, told = [record.getMessage() for record in caplog.records]
-    assert shown.splitlines()[-1].startswith("FileNotFoundError") and "<lambda>" in shown
+    assert shown.splitlines()[-1].startswith("FileNotFoundError") and "in refuse" in shown
     assert told.startswith("error: /absent/file: No such file or directory; ")
 
 

@@ -170,7 +170,7 @@ def departures(row: Mapping[str, Any], reads: Mapping[str, Any]) -> list[str]:
     where what was read is not told.
     """
     paper = papers().get(row["method"], {})
-    if not paper.get("rows") or not reads:
+    if not paper.get("rows") or not {"backbone", "class_vectors"} <= reads.keys():
         return []
     of_variant = [printed for printed in paper["rows"] if printed["variant"] == row["variant"]]
     used = _used(row["method"], of_variant[0] if of_variant else {})
