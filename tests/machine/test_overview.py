@@ -157,6 +157,7 @@ def test_what_earlier_runs_took_stands_in_for_what_this_one_has_not_measured(che
     record(results, "results/tables/old.csv", "tables", 50.0, 60.0)
     record(results, "results/demo/x", "train", 0.0, 9999.0)  # this run knows better
     (results.parent / ".snakemake/metadata/broken").write_text("{")
+    note(results, "results/demo/runs/dazle/default/seed1", "of an earlier run", -100)
     run = overview(results, BEGUN + 81)
     assert run.means == {"extract": 30, "train": 40, "evaluate": 2, "tables": 7}
     assert run.summary().endswith("1 failed; about 42 s left")  # (76 + 7) / 2
@@ -187,6 +188,15 @@ def test_threads_and_the_longest_job_count(checkout):
     assert workflow_log.seconds_left(run.log, means, BEGUN + 40) == (30, ())
     one = overview(checkout(*again[:3], cores=64))
     assert workflow_log.seconds_left(one.log, means, BEGUN + 35)[0] == 35  # not 155 / 64
+    # a running and a waiting job of two threads each, on four cores
+    pair = [
+        started(0, 10, "train", "x", 2),
+        finished(10, 10, "train"),
+        started(10, 11, "train", "x", 2),
+    ]
+    two = overview(checkout(*pair, cores=4))
+    only_trained = {"train": 40.0, "extract": 0.0, "evaluate": 0.0, "tables": 0.0}
+    assert workflow_log.seconds_left(two.log, only_trained, BEGUN + 10) == (60, ())
     late = workflow_log.seconds_left(run.log, means, BEGUN + 500)[0]
     assert late == 0  # longer than the mean: not below nothing
 
