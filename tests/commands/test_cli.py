@@ -156,7 +156,7 @@ def test_debug_shows_the_traceback_of_what_is_told_in_one_line(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(results: Path, watched: bool, every: float, as_json: bool) -> None:
-        Path("/absent/file").open()
+        Path("/absent/file").read_text()
 
     monkeypatch.setattr(show_status, "callback", refuse)
     if how == "variable":

@@ -42,6 +42,7 @@ SURFACE = {
     "partial-tables": "--output! --given!",
     "losses": "--output! histories...",
     "curves": "--runs --output! metrics...",
+    "calibration": "--runs --output! metrics...",
     "confusion": "--runs --output! matrices...",
     "maps": f"--attention! --run --index! {IMAGES} --output!",
     "parts": f"--attention! --run --index! {IMAGES} --output!",
@@ -50,7 +51,6 @@ SURFACE = {
     "grad-cam-figure": f"--gradcam! --run --index! {IMAGES} --output!",
     "report": "--configuration! --images! --data-root=data --benchmarks! --studies! --output! "
     "files...",
-    "calibration": "--runs --output! metrics...",
     "study-table": "--layout! --runs --output! metrics...?",
     "study-plot": "--layout! --runs --output! files...",
     "study-sizes": "--layout! --output! indices...",

@@ -162,7 +162,7 @@ rule page:
         mem_mb=8000,
         runtime=20,
     params:
-        code=code_hash("zslpipe.commands.reports:write_report"),
+        code=code_hash("zslpipe.commands.page:write_report"),
         configuration=study.page.configuration,
         images=study.page.images,
         studies=study.page.studies,

@@ -12,7 +12,17 @@ from typing import Any
 
 import click
 
-from zslpipe.commands import datasets, features, people, prediction, reports, runs, scores, studies
+from zslpipe.commands import (
+    datasets,
+    features,
+    page,
+    people,
+    prediction,
+    reports,
+    runs,
+    scores,
+    studies,
+)
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, one_line
 from zslpipe.machine.failures import record_failure
@@ -22,7 +32,7 @@ logger = logging.getLogger("zslpipe")
 
 # Heading -> modules whose commands stand under it: the workflow's in the order of its stages.
 SECTIONS = {
-    "Steps of the workflow": (datasets, features, runs, scores, reports, studies),
+    "Steps of the workflow": (datasets, features, runs, scores, reports, page, studies),
     "For people": (people, prediction),
 }
 
@@ -68,7 +78,9 @@ class Program(click.Group):
 
 program = Program(
     "zslpipe",
-    commands=commands_of((datasets, features, runs, scores, reports, studies, people, prediction)),
+    commands=commands_of(
+        (datasets, features, runs, scores, reports, page, studies, people, prediction)
+    ),
     params=[
         click.Option(
             ["--debug"],

@@ -9,11 +9,8 @@ import click
 from zslpipe.commands.inputs import (
     ANY_PATH,
     INPUT_FILE,
-    OUTPUT_FILE,
     OUTPUT_FOLDER,
-    JsonObject,
     attention_option,
-    data_root_option,
     image_folder,
     image_options,
     index_option,
@@ -130,6 +127,22 @@ def draw_curves(asked: list[str] | None, output: Path, metrics: tuple[Path, ...]
 
     check_hashes(metrics, asked)
     seen_unseen_curves(metrics, output)
+
+
+@click.command("calibration")
+@runs_option
+@_figure_option
+@click.argument("metrics", nargs=-1, required=True, type=INPUT_FILE)
+def draw_calibration(asked: list[str] | None, output: Path, metrics: tuple[Path, ...]) -> None:
+    """Draw H while seen classes are held back more and more.
+
+    METRICS are the files metrics.json of a dataset's runs.
+    """
+    from zslpipe.formats.identity import check_hashes
+    from zslpipe.reports.figures.calibration import calibration_curves
+
+    check_hashes(metrics, asked)
+    calibration_curves(metrics, output)
 
 
 @click.command("confusion")
@@ -263,65 +276,3 @@ def draw_grad_cam(
 
     check_run_file(gradcam, asked)
     grad_cam_maps(gradcam, index, image_folder(data_root, images, index), output)
-
-
-@click.command("report")
-@click.option(
-    "--configuration", type=JsonObject(), required=True, help="The study as configured, as JSON."
-)
-@click.option(
-    "--images",
-    "folders",
-    type=JsonObject(),
-    required=True,
-    help="Dataset to its folder of images under --data-root, as JSON; an empty one is the folder "
-    "'images' beside the index. Of other datasets no picture is shown.",
-)
-@data_root_option
-@click.option(
-    "--benchmarks", type=ANY_PATH, required=True, help="Folder of what Snakemake measured of jobs."
-)
-@click.option("--studies", type=ANY_PATH, required=True, help="Folder of studies that were run.")
-@output_option(OUTPUT_FILE, help="The page to write.")
-@click.argument("files", nargs=-1, required=True, type=INPUT_FILE)
-def write_report(
-    configuration: dict[str, Any],
-    folders: dict[str, Any],
-    data_root: Path,
-    benchmarks: Path,
-    studies: Path,
-    output: Path,
-    files: tuple[Path, ...],
-) -> None:
-    """Write the page of all results.
-
-    FILES are what it shows: main.csv, metrics.json, history.csv, attention.h5 ... of runs, index.h5
-    of the datasets, figures.
-    """
-    from zslpipe.reports.page.given import Given, sorted_files
-    from zslpipe.reports.page.page import write_page
-
-    found = sorted_files(files)
-    images = {}
-    for index in found["index.h5"]:
-        name = index.parent.name
-        if name in folders:
-            images[name] = image_folder(data_root, folders[name] or None, index)
-    given = Given(found, images, configuration, benchmarks, studies)
-    write_page(given, output)
-
-
-@click.command("calibration")
-@runs_option
-@_figure_option
-@click.argument("metrics", nargs=-1, required=True, type=INPUT_FILE)
-def draw_calibration(asked: list[str] | None, output: Path, metrics: tuple[Path, ...]) -> None:
-    """Draw H while seen classes are held back more and more.
-
-    METRICS are the files metrics.json of a dataset's runs.
-    """
-    from zslpipe.formats.identity import check_hashes
-    from zslpipe.reports.figures.calibration import calibration_sweeps
-
-    check_hashes(metrics, asked)
-    calibration_sweeps(metrics, output)

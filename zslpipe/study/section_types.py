@@ -15,15 +15,8 @@ from zslpipe.settings import known_names
 
 # Names under results/ that are taken.
 TAKEN = (
-    "tables",
-    "figures",
-    "report",
-    "benchmarks",
-    "studies",
-    "logs",
-    "irrelevant",
-    "README.md",
-    "report.html",
+    *("tables", "figures", "report", "benchmarks", "studies", "logs", "irrelevant"),
+    *("README.md", "report.html"),
 )
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 WORD = re.compile(r"[A-Za-z0-9_]+")

@@ -36,7 +36,7 @@ def test_harmonic_means_are_those_of_the_points():
 def test_the_best_of_each_method_is_swept(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(calibration, "save_figure", lambda figure, _: drawn.append(figure))
-    calibration.calibration_sweeps(files(tmp_path, *RESULTS), tmp_path / "calibration")
+    calibration.calibration_curves(files(tmp_path, *RESULTS), tmp_path / "calibration")
     (axes,) = drawn[0].axes
     dazle, dot, eszsl, other = axes.lines
     assert [line.get_color() for line in (dazle, eszsl)] == list(COLOURS[:2])
@@ -48,11 +48,11 @@ def test_the_best_of_each_method_is_swept(tmp_path, monkeypatch):
 
 def test_it_is_drawn_with_the_highest_means(tmp_path):
     found = titles(
-        is_drawn(calibration.calibration_sweeps(files(tmp_path, *RESULTS), tmp_path / "s"))
+        is_drawn(calibration.calibration_curves(files(tmp_path, *RESULTS), tmp_path / "s"))
     )
     assert "demo: calibration" in found and "H up to 64.7" in found and "H up to 40.0" in found
 
 
 def test_results_of_one_dataset_are_needed(tmp_path):
     with pytest.raises(InputError, match="at least one result"):
-        calibration.calibration_sweeps([], tmp_path / "calibration")
+        calibration.calibration_curves([], tmp_path / "calibration")

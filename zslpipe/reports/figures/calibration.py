@@ -28,7 +28,7 @@ KEY = (
 )
 
 
-def calibration_sweeps(metrics: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
+def calibration_curves(metrics: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
     """Draw H over U in per cent while a constant taken off all seen scores grows, from metrics.json
     files of one dataset; return the paths of both files.
 
