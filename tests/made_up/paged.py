@@ -69,7 +69,9 @@ def write_results(folder: Path) -> list[Path]:
             files.append(scores(own / "runs" / f"{number}" / "scores.h5", result))
     files += [*maps(own / "maps"), *explained(own / "explained"), located(own / "located")]
     tables = write_tables([path for path in files if path.name == "metrics.json"], results / "t")
-    return [*files, tables[0], *drawn(files, results / "figures")]
+    localization = results / "localization.md"
+    localization.write_text("| Tenth | Fifth |\n|------:|------:|\n")
+    return [*files, tables[0], localization, *drawn(files, results / "figures")]
 
 
 def history(path: Path, seed: int) -> Path:

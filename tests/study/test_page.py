@@ -14,6 +14,7 @@ def page(changes: str = ""):
 def test_every_file_that_the_page_shows_is_its_input():
     files = page("seeds=[3,5] dazle.variants={}").files
     assert files[0] == "results/tables/main.csv" and len(set(files)) == len(files)
+    assert files[1] == "results/tables/localization.md" and files[2].endswith("index.h5")
     dazle = "results/creatures/runs/dazle/default"
     for path in (
         *("results/creatures/index.h5", "results/birds/index.h5"),

@@ -37,6 +37,8 @@ class Page:
     def files(self) -> list[str]:
         """Every file that the page shows something of, in the table's order."""
         found = [f"{PATHS.tables}/main.csv"]
+        tables = [path for path in self.targets.tables() if path.endswith(".md")]
+        found += [path for path in tables if path != f"{PATHS.tables}/main.md"]
         found += [PATHS.index.format(dataset=dataset) for dataset in self.datasets.entries]
         found += [*self.results.tabled, *self.targets.localizations()]
         for run in self.runs.all.values():

@@ -45,15 +45,18 @@ class Targets:
         """Return every target: the page, tables, pages about datasets, figures of datasets, runs,
         results; then what lies between.
         """
-        targets = [PATHS.page]
-        targets += [f"{PATHS.tables}/main.{kind}" for kind in (*FORMATS, *INTERVALS)]
+        return [PATHS.page, *self.tables(), *self._drawn(), *self.intermediates.all()]
+
+    def tables(self) -> list[str]:
+        """Return the tables in every format, and the figure of the ranks."""
+        found = [f"{PATHS.tables}/main.{kind}" for kind in (*FORMATS, *INTERVALS)]
         if self.localizations():
             kinds = (*FORMATS, *PARTS)
-            targets += [f"{PATHS.tables}/localization.{kind}" for kind in kinds]
+            found += [f"{PATHS.tables}/localization.{kind}" for kind in kinds]
         if self.ranked():
-            targets += [f"{PATHS.tables}/ranking.{kind}" for kind in FORMATS]
-            targets += [f"{PATHS.ranking_figure}.{kind}" for kind in FIGURE_SUFFIXES]
-        return [*targets, *self._drawn(), *self.intermediates.all()]
+            found += [f"{PATHS.tables}/ranking.{kind}" for kind in FORMATS]
+            found += [f"{PATHS.ranking_figure}.{kind}" for kind in FIGURE_SUFFIXES]
+        return found
 
     def shown(self) -> list[str]:
         """Return the figures, of those that a page can show, that the page shows as they are, and

@@ -11,6 +11,7 @@ from zslpipe.formats.index import Index, read_index
 from zslpipe.formats.metrics import read_metrics
 from zslpipe.machine.errors import InputError, nearest
 
+TABLE = "md"
 NAMES = (
     "main.csv",
     "metrics.json",
@@ -74,12 +75,14 @@ class Given:
 
 
 def sorted_files(paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """Return the files by their names, pictures by their ending; InputError for one that is none of
-    a report's.
+    """Return the files by their names, pictures and Markdown by their ending; InputError
+    for one that is none of a report's.
     """
-    found: dict[str, list[Path]] = {name: [] for name in (*NAMES, SCREEN)}
+    endings = (SCREEN, TABLE)
+    found: dict[str, list[Path]] = {name: [] for name in (*NAMES, *endings)}
     for path in paths:
-        kind = SCREEN if path.suffix == f".{SCREEN}" else path.name
+        ending = path.suffix.removeprefix(".")
+        kind = ending if ending in endings else path.name
         if kind not in found:
             raise InputError(f"{path}: nothing that a report shows; {nearest(kind, found)}")
         found[kind].append(path)

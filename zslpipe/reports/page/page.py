@@ -23,7 +23,7 @@ from zslpipe.reports.page.galleries import (
     channel_galleries,
     part_galleries,
 )
-from zslpipe.reports.page.given import Given
+from zslpipe.reports.page.given import TABLE, Given
 from zslpipe.reports.page.grad_cam import grad_cam_galleries
 from zslpipe.reports.page.overview import overview
 from zslpipe.reports.page.pictures import file_data
@@ -88,6 +88,9 @@ def write_page(given: Given, output: Path) -> None:
         commit=commit(),
         overview=overview(given),
         results=results_table(given),
+        tables=[
+            {"name": path.stem, "text": path.read_text("utf-8")} for path in given.files[TABLE]
+        ],
         datasets=[_dataset(given, index) for index in given.indices.values()],
         timings=timings(given),
         studies=studies(given),
