@@ -560,3 +560,27 @@ def test_the_data_folder_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     found = {text: loaded(f"data_root='{text}'")["data_root"] for text in expected}
     assert found == expected
+
+
+def test_a_method_has_settings_of_its_own_on_a_dataset() -> None:
+    made = load(given("eszsl.by_dataset={birds: {normalisation: none}} dazle.lr=0.3"))
+    found = {run.dataset: run.normalisation for run in runs(made) if run.method == "eszsl"}
+    assert found == {"creatures": "minmax", "birds": "none"}
+    made = load(given("dazle.by_dataset={creatures: {lr: 0.5, margin: 2.0}}"))
+    found = {run.variant: run.settings["lr"] for run in runs(made) if run.method == "dazle"}
+    # a variant's own settings go before
+    assert found == {"default": 0.5, "other_words": 0.02, "chosen": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("dazle.by_dataset={creature: {lr: 0.5}}", "no dataset 'creature'; did you mean 'creatur"),
+        ("dazle.by_dataset={creatures: {lrr: 0.5}}", "unknown setting 'lrr'; did you mean 'lr'?"),
+        ("dazle.by_dataset=3", "config, dazle.by_dataset: 3 is not a section"),
+    ],
+)
+def test_what_is_wrong_by_dataset_is_told(changes: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        load(given(changes))
+    assert message in str(error.value) and "\n" not in str(error.value)

@@ -120,6 +120,19 @@ def test_what_a_dataset_cannot_have_is_told_in_one_line() -> None:
     assert len(without.studies.made("own")) == 3
 
 
+def test_figures_that_are_drawn_anyway_and_those_that_there_are_not() -> None:
+    own = "{own: {kind: figures, method: dazle, figures: [maps], rows: [{label: x}]}}"
+    made = study(own=own)
+    figures = [f"results/figures/creatures.dazle.default.maps.{suffix}" for suffix in PICTURES]
+    assert made.studies.figures("own") == figures
+    assert made.studies.made("own")[3:] == figures
+    own = "{own: {kind: figures, method: eszsl, figures: [maps], rows: [{label: x}]}}"
+    assert study(own=own).studies.notes["own"] == [
+        f"{dataset}: no maps of eszsl/default: no images, or no maps of attributes"
+        for dataset in ("creatures", "birds")
+    ]
+
+
 def test_a_sweep_in_a_methods_section_is_a_study() -> None:
     config = given()
     config["dazle"]["sweep"] = {"setting": "margin", "values": [0.0, 2.0], "plot": ["H", "T1"]}

@@ -98,9 +98,9 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
     found: list[Row] = []
     for name in sections:
         complete[name] = {} if config.get(name) is None else config[name]
+        check_datasets_of(name, complete[name], complete["datasets"])
         for dataset in [None, *complete["datasets"]]:
             found += rows(name, complete[name], dataset)
-        check_datasets_of(name, complete[name], complete["datasets"])
     check_names(complete, found)
     list(runs(complete))
     return complete

@@ -72,9 +72,9 @@ def common_of(section: Mapping[str, Any], dataset: str | None) -> dict[str, Any]
     return {key: value for key, value in {**section, **own}.items() if key not in BESIDE}
 
 
-def check_datasets_of(method: str, section: Mapping[str, Any], datasets: Collection[str]) -> None:
+def check_datasets_of(method: str, section: Any, datasets: Collection[str]) -> None:
     """Raise InputError where a method's section names a dataset that there is not."""
-    given = section.get("by_dataset")
+    given = section.get("by_dataset") if isinstance(section, Mapping) else None
     parse_settings(Variants, {"by_dataset": {} if given is None else given}, "config", (method,))
     for name in given or ():
         if name not in datasets:

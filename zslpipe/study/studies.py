@@ -2,7 +2,7 @@
 told; imports no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,15 @@ from zslpipe.study.targets import FORMATS, Targets
 
 # How the reason begins that an ensemble is not there: which of its members are not.
 WITHOUT = "without "
+# What a figure needs that a dataset or a run does not have.
+LACKING = {
+    "losses": "the method has no epochs",
+    "maps": "no images, or no maps of attributes",
+    "parts": "no images with annotated parts, or no maps of attributes",
+    "channels": "no images, or no maps of parts",
+    "gradcam": "needs images, S-CC on attributes, and a network with a map, trained from images",
+    "predictions": "no images",
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class Studies:
                 path = self._path(dataset, row, found, entered, ("studies", name))
                 self._check_rebalancing(dataset, path, row.rebalancing)
             except InputError as error:
-                refused.setdefault(_reason(error), []).append(_named(row))
+                refused.setdefault(_reason(name, error), []).append(_named(row))
                 continue
             found[row.variant] = path
             self.entries[name].append(Entry(dataset, path, row))
@@ -90,6 +99,16 @@ class Studies:
             whole = not found and len(refused) == 1
             shown = "" if whole else f", {', '.join(dict.fromkeys(rows))}"
             self.notes[name].append(f"{dataset}{shown}: {reason}")
+        self.notes[name] += self._not_drawn(study, dataset, found.values())
+
+    def _not_drawn(self, study: PaperStudy, dataset: str, paths: Iterable[str]) -> list[str]:
+        """Return a line for each figure of a study that a dataset's results do not have."""
+        lines = []
+        for path in dict.fromkeys(paths):
+            for kind in study.figures:
+                if not self.targets.figures_named([kind], dataset, path):
+                    lines.append(f"{dataset}: no {kind} of {path}: {LACKING[kind]}")
+        return lines
 
     def _path(
         self,
@@ -228,6 +247,7 @@ def _named(row: Wanted) -> str:
     return row.label if row.panel is None else f"{row.label} at {row.value}"
 
 
-def _reason(error: InputError) -> str:
-    """Return why a row cannot be, in one line."""
-    return " ".join(str(error).removeprefix("config, ").split())
+def _reason(name: str, error: InputError) -> str:
+    """Return why a row of a study cannot be, in one line."""
+    told = str(error).removeprefix("config, ").removeprefix(f"studies.{name}: ")
+    return " ".join(told.split())
