@@ -11,6 +11,7 @@ from zslpipe.machine.errors import InputError
 from zslpipe.reports.tables.published import is_at, papers, rows_of
 from zslpipe.study.study import Study
 from zslpipe.study.study_files import FOLDER
+from zslpipe.study.targets import PICTURES
 
 OWN = """
 own:

@@ -13,7 +13,8 @@ from zslpipe.reports.figures.style import COLOURS, STYLE, save_figure, shortened
 from zslpipe.reports.tables.studies import measured_rows
 
 HATCHES = ("", "///", "...")  # the next round through the colours
-KEY = "mean over seeds, bars: sample standard deviation; grey lines: printed in the paper"
+KEY = "mean over seeds, bars: sample standard deviation"
+PRINTED = "; grey lines: printed in the paper"
 WIDTH = 0.8  # of a group, of the room between two groups (ours)
 Row = Mapping[str, Any]
 
@@ -40,7 +41,8 @@ def study_bars(
             _draw_dataset(place, own, groups, layout["measures"][0])
             place.set_title(shortened(dataset), loc="left", fontweight="bold")
         where = ", ".join(filter(None, (layout["paper"], layout["place"])))
-        write_around(figure, ": ".join(filter(None, (where, layout["title"]))), KEY)
+        key = KEY + (PRINTED if any(row["printed"] for row in rows) else "")
+        write_around(figure, ": ".join(filter(None, (where, layout["title"]))), key)
         return tuple(save_figure(figure, output_stem))
 
 
@@ -58,7 +60,7 @@ def _draw_dataset(axes: Axes, rows: Sequence[Row], groups: Sequence[str], measur
         across = np.array([groups.index(_group(row)) for row in own])
         across = across + (number - (len(labels) - 1) / 2) * width
         means = np.array([row[f"{measure}_mean"] for row in own])
-        spreads = np.nan_to_num(np.array([row[f"{measure}_std"] for row in own], float))
+        spreads = np.array([row[f"{measure}_std"] for row in own], float)
         axes.bar(
             across,
             means,

@@ -19,7 +19,8 @@ from zslpipe.reports.figures.style import (
 )
 from zslpipe.reports.tables.studies import measured_rows
 
-KEY = "mean over seeds, bars: sample standard deviation; grey crosses: printed in the paper"
+KEY = "mean over seeds, bars: sample standard deviation"
+PRINTED = "; grey crosses: printed in the paper"
 PANEL, LEAST = (3.4, 2.7), 5.4  # inches (ours)
 Row = Mapping[str, Any]
 
@@ -46,7 +47,8 @@ def sweep_curves(
                 own = _of_panel(rows, dataset, across)
                 _draw_panel(axes[down, across], panel, own, dataset)
         where = ", ".join(filter(None, (layout["paper"], layout["place"])))
-        write_around(figure, ": ".join(filter(None, (where, layout["title"]))), KEY)
+        key = KEY + (PRINTED if any(row["printed"] for row in rows) else "")
+        write_around(figure, ": ".join(filter(None, (where, layout["title"]))), key)
         return tuple(save_figure(figure, output_stem))
 
 
@@ -105,7 +107,7 @@ def _draw_curve(
     rows = sorted(rows, key=lambda row: places[row["value"]])
     across = np.array([places[row["value"]] for row in rows])
     means = np.array([row[f"{measure}_mean"] for row in rows])
-    spreads = np.nan_to_num(np.array([row[f"{measure}_std"] for row in rows], float))
+    spreads = np.array([row[f"{measure}_std"] for row in rows], float)
     axes.errorbar(
         across,
         means,
@@ -117,7 +119,7 @@ def _draw_curve(
         linewidth=1.4,
         elinewidth=0.8,
         capsize=2,
-        label=shortened(label, 34),
+        label=shortened(label, 44),
     )
     printed = np.array([row["printed"].get(measure, np.nan) for row in rows], float)
     axes.plot(across, printed, "x", color="#888888", markersize=6, zorder=0)

@@ -44,7 +44,8 @@ from zslpipe.reports.tables.published import (
 from zslpipe.reports.tables.table import Table, over_seeds, read_once, superscript, write_table
 
 RESULT = ("dataset", "method", "variant", "rebalancing")
-TOLD = "Per cent; mean ± sample standard deviation over seeds; −: measured minus printed."
+TOLD = "Per cent; mean ± sample standard deviation over seeds."
+MINUS = "−: measured minus printed."
 WHO = ("dataset", "group", "label", "setting")
 DIFFERENCES = "published_differences"
 
@@ -65,12 +66,13 @@ def write_study_table(
     numbers = [noted.get(text, 0) for text in rows[DIFFERENCES]]
     marked = [f"{name}_{kind}" for name in layout["measures"] for kind in ("published", "minus")]
     titles = _titles(layout, rows)
-    texts = sum(column in WHO for column in titles.values())
+    texts = list(titles).index("Seeds")
     blocks = list(rows["dataset"])
     table = Table(rows, titles, texts, blocks, dict.fromkeys(marked, numbers))
     lists = _lists(layout, measured, noted)
     above = [f"{head} {line}" for head, lines in lists.items() for line in lines]
-    below = "\n\n".join([TOLD, *_listed(lists)])
+    told = TOLD if rows[[*marked]].isna().all(axis=None) else f"{TOLD} {MINUS}"
+    below = "\n\n".join([told, *_listed(lists)])
     folder, name = output_stem.parent, output_stem.name
     return write_table(table, folder, name, below, above, _heading(layout))
 
