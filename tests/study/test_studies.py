@@ -1,12 +1,14 @@
 """Studies: what a file says becomes these rows, whose runs stand beside the configuration's own."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from tests.made_up.configuration import given
+from tests.made_up.places import ROOT
 from zslpipe.machine.errors import InputError
 from zslpipe.reports.tables.published import is_at, papers, rows_of
 from zslpipe.study.study import Study
@@ -70,10 +72,9 @@ def test_what_a_study_leaves_and_reads() -> None:
     made = study("seeds=[3,5]")
     stem = "results/studies"
     assert made.studies.made("own") == [f"{stem}/own.{suffix}" for suffix in ("csv", "md", "tex")]
-    assert (
-        f"{stem}/curve.{'svg'}" in made.studies.made("curve")
-        or len(made.studies.made("curve")) == 5
-    )
+    assert made.studies.made("curve") == [
+        f"{stem}/curve.{suffix}" for suffix in ("csv", "md", "tex", *PICTURES)
+    ]
     run = "results/creatures/runs"
     assert list(made.studies.measured("own")) == [
         f"{run}/{path}/seed{seed}/metrics.json"
@@ -189,3 +190,25 @@ def test_a_shipped_study_names_what_is_printed(name: str) -> None:
         printed = [one for one in rows_of(method, variant) if is_at(one, shipped.place)]
         datasets |= {one["dataset"] for one in printed}
     assert datasets <= set(shipped.datasets), "printed for more datasets than it says"
+
+
+def test_the_documentation_lists_every_study_with_its_title() -> None:
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf8")
+    listed = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", text, re.MULTILINE)
+    studies = Study(given()).studies.all
+    assert {name: title for name, title, _ in listed} == {
+        name: studies[name].title for name in SHIPPED
+    }
+
+
+def test_every_curve_in_the_documentation_can_be_read() -> None:
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        config = given()
+        for name, section in yaml.safe_load(block).items():
+            config.setdefault(name, {}).update(section)
+        made = Study(config).studies
+        (name,) = re.findall(r"-- study_(\w+)", block)
+        assert made.entries[name] and made.drawn.count(name) == 1

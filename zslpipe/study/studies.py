@@ -9,6 +9,7 @@ from typing import Any
 from zslpipe.formats.figures import FIGURE_SUFFIXES
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical
+from zslpipe.settings import as_plain
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Result, Results
@@ -218,7 +219,7 @@ class Studies:
         study = self.all[name]
         told: dict[str, Any] = {"name": name, "kind": study.kind, "title": study.title}
         told |= {"paper": study.paper, "place": study.place, "measures": list(study.measures)}
-        told |= {"printed_for": list(study.datasets), "others": _plain(study.others)}
+        told |= {"printed_for": list(study.datasets), "others": as_plain(study.others)}
         told |= {"notes": [*study.notes, *[f"Not run: {note}" for note in self.notes[name]]]}
         told["figures"] = self._shown(name)
         told["rows"] = [entry.told for entry in self.entries[name]]
@@ -235,11 +236,6 @@ class Studies:
     def indices(self) -> list[str]:
         """Return the index of every dataset."""
         return [PATHS.index.format(dataset=dataset) for dataset in self.config["datasets"]]
-
-
-def _plain(others: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any]:
-    """Return printed numbers of other methods as JSON has them."""
-    return {label: {name: dict(row) for name, row in one.items()} for label, one in others.items()}
 
 
 def _named(row: Wanted) -> str:

@@ -100,9 +100,11 @@ def _parsed(given: Mapping[str, Any], where: str, path: tuple[str, ...]) -> Pape
     if study.kind == "sizes":
         return study
     variants = [row.variant for row in study.rows]
-    for row in [*study.rows, *(line for sweep in study.sweep for line in sweep.lines)]:
+    for row in study.rows:
         _check_row(study, row, variants, place)
     for sweep in study.sweep:
+        for line in sweep.lines:
+            _check_row(study, line, variants, place)
         _check_sweep(study, sweep, place)
     if study.method is not None:
         read_method(study.method)
