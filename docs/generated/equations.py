@@ -6,6 +6,7 @@ how it is typeset: by method, a list of ``plain`` (lines of the docstring), ``nu
 The lines have to be the docstring's, so a changed equation cannot keep an old picture.
 """
 
+import re
 import textwrap
 from collections.abc import Mapping
 from functools import cache
@@ -17,6 +18,7 @@ from latex2mathml.converter import convert
 
 from docs.generated.docstrings import docstring, paragraphs
 
+FENCE = re.compile(r"^```math\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 FILE = Path(__file__).with_name("equations.yaml")
 
 
@@ -63,6 +65,6 @@ def equation(tex: str, number: str = "") -> str:
     return f'<div class="equation">{drawn}<span class="number">{number}</span></div>'
 
 
-def fenced(source: str, *_: Any) -> str:
-    """Return the lines of a fence ``math``, an equation each, as HTML."""
-    return "\n".join(equation(line) for line in source.splitlines())
+def with_fences(text: str) -> str:
+    """Return a page in Markdown with its fences ``math``, an equation a line, as HTML."""
+    return FENCE.sub(lambda found: "\n\n".join(map(equation, found[1].splitlines())), text)

@@ -15,6 +15,7 @@ from mkdocs.structure.files import File, Files
 
 from docs.generated import commands, formats, methods
 from docs.generated.docstrings import as_markdown, docstring
+from docs.generated.equations import with_fences
 from zslpipe.study.declarations import method_names
 
 # Pages that are written where the feature is; the site is whole without.
@@ -68,7 +69,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
     """Return a page with docstrings put in and with links that hold on the site."""
     text = SAID.sub(lambda found: as_markdown(docstring(found[1])), markdown)
-    text = NAMED.sub(r'```\1 title="\2"', text)
+    text = NAMED.sub(r'```\1 title="\2"', with_fences(text))
     # The README and docs/ link to files of the repository; on the site these are pages.
     text = re.sub(r"\]\((?:\.\./)?zslpipe/methods/(\w+)\.py\)", r"](methods/\1.md)", text)
     text = re.sub(r"\]\((?:\.\./)?CONTRIBUTING\.md", "](contributing.md", text)

@@ -107,6 +107,13 @@ def test_a_method_s_page_shows_the_configurations_that_run_it(site: Path) -> Non
     assert "sgma.yaml" not in of_eszsl and "rsan.yaml" not in of_eszsl
 
 
+def test_equations_of_pages_by_hand_are_drawn(site: Path) -> None:
+    html = (site / "metrics.html").read_text(encoding="utf8")
+    assert html.count('<div class="equation"><math') == 4
+    for page in site.rglob("*.html"):
+        assert "\\frac" not in page.read_text(encoding="utf8")
+
+
 def test_every_layout_is_on_the_page_of_files(site: Path) -> None:
     text = text_of(site / "formats.html")
     for path in (PACKAGE / "formats").glob("*.py"):
