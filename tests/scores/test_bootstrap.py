@@ -112,6 +112,15 @@ def test_an_interval_is_scipys_at_the_expanded_level():
         assert interval(found[name].draws, classes) == pytest.approx(tuple(expected), abs=0.8)
 
 
+def test_areas_of_draws_stay_areas():
+    (content,) = seeds(1)
+    few = dict.fromkeys(content["per_class"]["AUSUC"], 0.0)
+    few |= dict.fromkeys(list(content["per_class"]["U"])[:1], 0.12)
+    few |= dict.fromkeys(list(content["per_class"]["S"])[:2], 0.15)
+    content["per_class"]["AUSUC"], content["AUSUC"] = few, 0.01
+    assert sampled([content])["AUSUC"].draws.min() == 0.0
+
+
 def test_an_interval_of_many_classes_is_the_binomials():
     """900 classes of one image each: the mean is a binomial's share of known spread."""
     (content,) = seeds(1, unseen=900)

@@ -116,7 +116,7 @@ def _figure(name: str, means: Sequence[np.ndarray], values: np.ndarray) -> np.nd
     """
     figure = means[0]
     if name == "AUSUC":
-        figure = means[0] + means[1] - values
+        figure = np.clip(means[0] + means[1] - values, 0, 1)  # the first order knows no ends
     if name == "H":
         total, figure = means[0] + means[1], np.zeros_like(means[0])
         np.divide(2 * means[0] * means[1], total, out=figure, where=total > 0)

@@ -429,6 +429,10 @@ def test_what_all_rows_have_in_common_is_told_once(tmp_path):
     assert "Selection" in head and not any(name in head for name in ("Extractor", "Words", "Sem"))
     for line in ("extractor: res_7x7", "words: GloVe (where a method reads any)"):
         assert f"\n- {line}\n" in text
+    for path in paths:
+        path.write_text(path.read_text().replace("GloVe", ""))
+    rows(tmp_path, *paths)
+    assert "- words: none\n" in (tmp_path / "tables" / "main.md").read_text()
     rows(tmp_path, metrics_file(tmp_path, dataset="demo"))  # a single row has its columns
     head = (tmp_path / "tables" / "main.md").read_text().splitlines()[0]
     assert "Extractor" in head and "paper" not in head
@@ -443,6 +447,12 @@ def test_what_a_run_has_otherwise_than_its_methods_paper_is_told_without_printed
         metrics_file(tmp_path, dataset="birds", method="eszsl", reads=birds),  # no paper's numbers
         metrics_file(tmp_path, dataset="birds", method="dazle", reads=REGIONS, words="word2vec"),
         metrics_file(tmp_path, dataset="birds", method="sgma", reads=REGIONS),
+        metrics_file(
+            tmp_path,
+            dataset="birds",
+            reads=REGIONS | {"class_vectors": 1024, "size": 448},
+            semantics="sent_att (unit)",
+        ),
     ]
     rows(tmp_path, *paths)
     text = (tmp_path / "tables" / "main.md").read_text()
@@ -454,6 +464,8 @@ def test_what_a_run_has_otherwise_than_its_methods_paper_is_told_without_printed
         "- birds (crafting): class vectors: attributes, 312-d instead of TF-IDF of texts or"
         " sentence embeddings",
         "- birds (dazle): words: word2vec instead of GloVe",
+        "- birds (dazle): ResNet-101 448 px 7x7 instead of ResNet-101 224 px 7x7",
+        "- birds (dazle): class vectors: sentence embeddings, 1024-d instead of attributes",
         "- demo (dazle): the demo's network 112 px 7x7 instead of ResNet-101 224 px 7x7",
         "- demo (dazle): words: random instead of GloVe",
     ]

@@ -170,7 +170,9 @@ def _same_everywhere(results: pd.DataFrame) -> dict[str, str]:
     """
     same = {}
     for name in CONDITIONS:
-        told = set(results[name]) - ({""} if name == "words" else set())
+        told = set(results[name])
+        if name == "words" and len(told) > 1:
+            told -= {""}
         if len(told) == 1 and len(results) > 1:
             same[name] = told.pop()
     return same
@@ -180,7 +182,7 @@ def _told(same: Mapping[str, str]) -> list[str]:
     """Return a line for each thing that all rows have in common."""
     lines = []
     for name, value in same.items():
-        of = " (where a method reads any)" if name == "words" else ""
+        of = " (where a method reads any)" if name == "words" and value else ""
         lines.append(f"{name}: {value or 'none'}{of}")
     return lines
 
