@@ -155,15 +155,15 @@ def test_errors_of_ours_keep_their_traceback_and_ask_for_it(
 def test_debug_shows_the_traceback_of_what_is_told_in_one_line(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(results: Path, watched: bool, every: float, as_json: bool) -> None:
-        Path("/absent/file").read_text()
+    def fail(results: Path, watched: bool, every: float, as_json: bool) -> None:
+        Path("/absent/file").read_bytes()
 
-    monkeypatch.setattr(show_status, "callback", refuse)
+    monkeypatch.setattr(show_status, "callback", fail)
     if how == "variable":
         monkeypatch.setenv("ZSLPIPE_DEBUG", "1")
     assert main([*(["--debug"] if how == "option" else []), "status"]) == 1
     shown, told = [record.getMessage() for record in caplog.records]
-    assert shown.splitlines()[-1].startswith("FileNotFoundError") and "in refuse" in shown
+    assert shown.splitlines()[-1].startswith("FileNotFoundError") and "in fail" in shown
     assert told.startswith("error: /absent/file: No such file or directory; ")
 
 

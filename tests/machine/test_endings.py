@@ -155,7 +155,7 @@ def test_a_full_disk_under_hdf5_ends_in_one_line_and_no_crash(tmp_path):
         "from zslpipe.commands import people\n"
         "from zslpipe.commands.cli import main\n"
         "from zslpipe.formats.hdf5 import stamped, write_texts\n"
-        "def write(results):\n"
+        "def write(results, watched, every, as_json):\n"
         "    with stamped(results / 'a.h5') as file:\n"
         "        for number in range(50):\n"
         "            write_texts(file, f't/{number}', ['abcdefgh' * 10] * 50)\n"
