@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 import zarr
-from tqdm import tqdm
 from zarr.codecs import ZstdCodec
 
 from zslpipe.formats.features import BLOCK, FeatureFile
 from zslpipe.formats.slabs import Slab
 from zslpipe.machine.errors import InputError, one_line
 from zslpipe.machine.files import temporary_name, written_whole
+from zslpipe.machine.progress import counted
 
 # Measured beforehand: higher levels cost time and save little on float16 features.
 ZSTD_LEVEL = 1
@@ -98,12 +98,18 @@ def _add_array(group: zarr.Group, file: FeatureFile, name: str) -> list[int]:
         config={"write_empty_chunks": True},
     )
     checksums = []
-    for start in tqdm(range(0, len(rows), BLOCK), desc=f"pack {name}", disable=None):
+    for start in _starts(len(rows), f"pack {name}"):
         file.check_rows(name, np.array([start]))
         block = np.array(rows[start : start + BLOCK])
         array[start : start + BLOCK] = block
         checksums.append(zlib.crc32(block.tobytes()))
     return checksums
+
+
+def _starts(count: int, what: str) -> Iterator[int]:
+    """Yield where each block of ``count`` rows begins, and say how far one is."""
+    blocks = range(0, count, BLOCK)
+    return counted(blocks, what, "blocks", len(blocks))
 
 
 def _between(path: Path, slabs: Mapping[str, Slab]) -> Iterator[bytes]:
@@ -209,5 +215,5 @@ def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
 
 def _blocks(array: zarr.Array[Any], name: str) -> Iterator[bytes]:
     """Yield the bytes of an array's blocks."""
-    for start in tqdm(range(0, array.shape[0], BLOCK), desc=f"unpack {name}", disable=None):
+    for start in _starts(array.shape[0], f"unpack {name}"):
         yield np.asarray(array[start : start + BLOCK]).tobytes()

@@ -22,6 +22,7 @@ from zslpipe.formats import features
 from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.features import FeatureFile
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.progress import counted
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,8 @@ def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
 def digests_now(images: ImageFiles, rows: Sequence[int], workers: int) -> list[int]:
     """Return the digests of images as their files are now, read by ``workers`` threads."""
     with ThreadPoolExecutor(max(1, workers), "digests") as threads:
-        return list(threads.map(images.digest, rows))
+        found = threads.map(images.digest, rows)
+        return list(counted(found, "comparing images", "images", len(rows)))
 
 
 @dataclass(frozen=True)

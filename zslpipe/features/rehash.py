@@ -9,6 +9,7 @@ from pathlib import Path
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.progress import counted
 from zslpipe.pictures import read_digest
 
 SHOWN = 5  # files named before the count
@@ -58,7 +59,9 @@ def _digests(index: Index, root: Path) -> list[int]:
         return read_digest(root / index.paths[row], box)
 
     with ThreadPoolExecutor(READERS, "digests") as threads:
-        return list(threads.map(digest, range(len(index.paths))))
+        count = len(index.paths)
+        found = threads.map(digest, range(count))
+        return list(counted(found, "rehash", "images", count))
 
 
 def _told(what: str, paths: Sequence[str]) -> list[str]:

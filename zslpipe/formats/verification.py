@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from zslpipe.formats.attention import read_peaks
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.gradcam import read_explained
@@ -22,6 +20,7 @@ from zslpipe.formats.scores import read_irrelevant, read_scores
 from zslpipe.formats.words import read_words
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete
+from zslpipe.machine.progress import counted
 from zslpipe.machine.seals import check_seal, check_zip, is_sealed
 
 # Endings of the files that jobs hand on; pictures, tables and reports are made of them.
@@ -57,21 +56,18 @@ def verify(folder: Path) -> Verified:
     start, without_seal = time.monotonic(), 0
     damaged: list[str] = []
     unread: list[str] = []
-    bar = tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, desc="verify", disable=None)
-    with bar:
-        for path in paths:
-            try:
-                _reader(path)(path)
-                without_seal += path.suffix in (".h5", ".pt") and not is_sealed(path)
-            except InputError as error:
-                # What the system says is the cause of no damage: a lock, a missing right.
-                if isinstance(error.__context__, OSError) and error.__context__.errno is not None:
-                    unread.append(str(error))
-                else:
-                    damaged.append(f"{error} [snakemake --force {_target(path)}]")
-            bar.update(sizes[path])
-    seconds = time.monotonic() - start
     size = sum(sizes.values())
+    for path in counted(paths, "verify", "bytes", size, sizes.__getitem__, scaled=True):
+        try:
+            _reader(path)(path)
+            without_seal += path.suffix in (".h5", ".pt") and not is_sealed(path)
+        except InputError as error:
+            # What the system says is the cause of no damage: a lock, a missing right.
+            if isinstance(error.__context__, OSError) and error.__context__.errno is not None:
+                unread.append(str(error))
+            else:
+                damaged.append(f"{error} [snakemake --force {_target(path)}]")
+    seconds = time.monotonic() - start
     return Verified(len(paths), size, seconds, without_seal, tuple(damaged), tuple(unread))
 
 

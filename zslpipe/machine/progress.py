@@ -9,9 +9,12 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
 
 from zslpipe.machine.files import work_folder, written_whole
 
@@ -22,6 +25,10 @@ logger = logging.getLogger(__name__)
 REPORT_SECONDS = 10.0
 # Seconds between lines in a log that is no terminal and shows no progress bar (ours).
 LINE_SECONDS = 60.0
+# Seconds until a bar is shown (ours): what is done sooner needs none.
+BAR_AFTER = 2.0
+
+Item = TypeVar("Item")
 
 
 def write_progress(folder: Path, state: Mapping[str, object]) -> None:
@@ -82,6 +89,43 @@ class ProgressLines:
         left = f", about {duration((self.total - done) / rate)} left" if rate else ""
         count = f"{done:,} of {self.total:,} {self.unit}"
         logger.info("%s: %s, %.3g/s%s", self.what, count, rate, left)
+
+
+def _one(item: object) -> int:
+    """Return what an item counts for where every item counts alike."""
+    return 1
+
+
+def counted(
+    items: Iterable[Item],
+    what: str,
+    unit: str,
+    total: int,
+    size: Callable[[Item], int] = _one,
+    scaled: bool = False,
+) -> Iterator[Item]:
+    """Yield ``items``, and say how far one is, at which rate and how long it will take: by a bar on
+    a terminal, by :class:`ProgressLines` elsewhere; nothing where it is done in two seconds.
+
+    ``what`` of ``total`` things of the name ``unit`` (plural), of which an item holds ``size``;
+    ``scaled`` writes thousands and millions short, as of bytes.
+    """
+    lines, done = ProgressLines(what, unit, total), 0
+    told = tqdm(
+        total=total,
+        desc=what,
+        unit=f" {unit}",
+        unit_scale=scaled,
+        disable=None,
+        leave=False,
+        delay=BAR_AFTER,
+    )
+    with told as bar:
+        for item in items:
+            yield item
+            done += size(item)
+            bar.update(size(item))
+            lines.tell(done)
 
 
 def duration(seconds: float) -> str:

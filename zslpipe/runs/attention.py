@@ -14,6 +14,7 @@ from zslpipe.formats.attention import write_attention
 from zslpipe.formats.index import Index
 from zslpipe.formats.words import read_words
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.progress import counted
 from zslpipe.runs.cells import run_cell_centres
 from zslpipe.runs.models import RunInputs
 from zslpipe.runs.weights import load_model
@@ -86,7 +87,8 @@ def _peaks(
     """Return :func:`peaks` of the images ``rows`` (n, m, 2) float32."""
     inputs = run_inputs.inputs
     streamed = inputs.stream(torch.from_numpy(rows).split(inputs.at_once))
-    return torch.cat([peaks(maps_of(batch), centres).cpu() for batch in streamed]).numpy()
+    told = counted(streamed, "attention maps", "images", len(rows), len)
+    return torch.cat([peaks(maps_of(batch), centres).cpu() for batch in told]).numpy()
 
 
 def peaks(maps: Tensor, centres: CellCentres) -> Tensor:

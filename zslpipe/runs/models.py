@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.index import Index
+from zslpipe.machine.progress import counted
 from zslpipe.runs.problems import Problem
 from zslpipe.settings import parse_settings
 from zslpipe.training.contract import Classes, Inputs, Model, TrainingData, TrainingRun
@@ -69,5 +70,6 @@ def score_rows(model: Model, inputs: Inputs, rows: Tensor) -> np.ndarray:
     model.eval()
     with torch.inference_mode():
         streamed = inputs.stream(rows.split(inputs.at_once))
-        parts = [model.scores(part).float().cpu() for part in streamed]
+        told = counted(streamed, "scoring", "images", len(rows), len)
+        parts = [model.scores(part).float().cpu() for part in told]
     return torch.cat(parts).numpy()

@@ -24,6 +24,7 @@ from zslpipe.datasets import creatures
 from zslpipe.datasets.creatures import ATTRIBUTES, COLOURS, FORMS, PARTS
 from zslpipe.formats.index import Index, write_index
 from zslpipe.machine.files import temporary_name
+from zslpipe.machine.progress import counted
 from zslpipe.machine.ranges import AtLeastTwo, Seed
 from zslpipe.settings import as_plain, parse_settings
 
@@ -190,7 +191,8 @@ def _render_folder(
         # Those that a cluster or taskset grants, not all of the machine's.
         processors = len(os.sched_getaffinity(0))
         with ProcessPoolExecutor(processors, mp_context=get_context("spawn")) as pool:
-            locations = list(pool.map(_render, jobs, chunksize=32))
+            drawn = pool.map(_render, jobs, chunksize=32)
+            locations = list(counted(drawn, "drawing", "pictures", len(jobs)))
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return np.array(locations)

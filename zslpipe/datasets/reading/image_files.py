@@ -11,6 +11,7 @@ import numpy as np
 from zslpipe.datasets.reading.spreadsheets import decimal_mark, read_spreadsheet
 from zslpipe.datasets.reading.text_files import check_folder, read_lines
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.progress import counted
 from zslpipe.names import KnownNames, same_form
 from zslpipe.pictures import FAULTS, fault, measure
 
@@ -81,7 +82,8 @@ def measure_images(root: Path, paths: Sequence[str], where: str) -> tuple[np.nda
     check_folder(root, where)
     found: dict[str, tuple[tuple[int, int], int]] = {}
     missing, unreadable = [], []
-    for path in dict.fromkeys(paths):
+    different = dict.fromkeys(paths)
+    for path in counted(different, "looking at images", "images", len(different)):
         try:
             found[path] = measure(root / path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
