@@ -148,6 +148,18 @@ def test_a_changed_equation_is_told(another: Path, tmp_path: Path) -> None:
     assert "eszsl has other lines than the docstring" in done.stderr
 
 
+def test_a_new_method_has_a_page_before_its_equations_are_typeset(
+    another: Path, tmp_path: Path
+) -> None:
+    """The method of CONTRIBUTING.md, as it stands there."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")
+    (code,) = re.findall(r"^```python zslpipe/methods/prototype.py\n(.*?)^```$", text, re.M | re.S)
+    (another / "zslpipe" / "methods" / "prototype.py").write_text(code, encoding="utf8")
+    done = build(another, tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    assert "score of class c: x' W z^c" in text_of(tmp_path / "site" / "methods" / "prototype.html")
+
+
 def test_tex_that_is_not_understood_is_refused() -> None:
     with pytest.raises(ValueError, match="left over"):
         equations.equation(r"\arg x")
