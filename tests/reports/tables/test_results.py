@@ -178,7 +178,7 @@ def test_numbers_of_another_network_are_in_brackets_grey_and_told(tmp_path):
     lines = [[cell.strip() for cell in line.split("|")] for line in markdown.splitlines()[2:6]]
     assert markdown.splitlines()[0].split("|")[-2].strip() == "H paper"
     assert [line[-2] for line in lines] == ["58.1", "(51.1)¹", "(58.1)²", "(58.1)²"]
-    told = f"In brackets, because the run had:\n\n- ¹ {network}; {words}\n- ² {words}\n"
+    told = f"Marked, because the run had:\n\n- ¹ {network}; {words}\n- ² {words}\n"
     assert markdown.endswith(told)
     latex = (tmp_path / "tables" / "main.tex").read_text()
     assert latex.count("\\textcolor{gray}{58.1}$^{2}$") == 2
@@ -220,6 +220,7 @@ def test_the_best_epoch_on_test_stands_behind_all_honest_rows(tmp_path):
     )
     assert (dazle["published_differences"], rsan["published_differences"]) == ("", "")
     text = (tmp_path / "tables" / "main.md").read_text()
+    assert "which printed nothing" not in text  # rsan's paper did; it stands beside its honest row
     assert f"Rows of the {ON_TEST} are no results: the test images chose the epoch" in text
     assert "by its authors' own code the best epoch on the test images\n" in text
     latex = (tmp_path / "tables" / "main.tex").read_text()

@@ -5,11 +5,11 @@ Everything in per cent. A cell without a value is empty: a metric that some seed
 of a single seed, a number that no paper printed for this dataset and split. What may be the best of
 its dataset is bold (:mod:`zslpipe.reports.tables.uncertainty`). A paper's number is grey in the
 tex. It stands as it is only beside a run that reads what the paper's did: network and pixels, class
-vectors, source of words. Beside another run it is in brackets in the md and has a footnote that
+vectors, source of words. Beside another run it is in brackets in the md and has a mark: a footnote
 names what differs, which the csv has in ``published_differences``. The best epoch on the test
 images is a row of its own, behind all honest ones of its dataset. The csv has every column; in the
 others a column that says the same of all rows is a line below the table, and one that says nothing
-is left out. There stands, too, which rows are imported from which file.
+is left out.
 """
 
 import json
@@ -20,7 +20,6 @@ from typing import Any
 
 import pandas as pd
 
-from zslpipe.formats.index import PROPOSED_SPLIT
 from zslpipe.formats.metrics import (
     BEST_ON_TEST,
     FURTHER_METRICS,
@@ -29,20 +28,13 @@ from zslpipe.formats.metrics import (
     read_metrics,
 )
 from zslpipe.machine.errors import InputError
-from zslpipe.reports.tables.imported import imported_files
+from zslpipe.reports.tables.notes import footnotes, listed, notes_of
 from zslpipe.reports.tables.published import METRICS as PRINTED
-from zslpipe.reports.tables.published import (
-    departures,
-    differences,
-    printed_beside,
-    source,
-    unknown,
-)
+from zslpipe.reports.tables.published import differences, printed_beside
 from zslpipe.reports.tables.table import (
     Table,
     over_seeds,
     read_once,
-    superscript,
     write_table,
 )
 from zslpipe.reports.tables.uncertainty import COLUMNS as UNCERTAIN
@@ -57,8 +49,6 @@ MEASURES = (*METRICS, *FURTHER_METRICS)  # the csv's; the others have no room fo
 PUBLISHED = tuple(f"{name}_published" for name in PRINTED)
 DIFFERENCES = "published_differences"
 TOLD = "Per cent; mean ± sample standard deviation over seeds; T1, U, S, H: per-class means."
-DEMO_SPLIT = "demo split"  # of the demo's adapter
-NO_BENCHMARK = "rendered creatures, no benchmark: rows compare with each other alone"
 TOLD_ON_TEST = (
     f"Rows of the {BEST_ON_TEST} are no results: the test images chose the epoch, by H (by T1 where"
     " no seen class has test images). Beside them stand only numbers that came about the same way."
@@ -85,7 +75,7 @@ def write_tables(
     printed = [_printed(row) for row in results.to_dict("records")]
     results = results.join(pd.DataFrame(printed, columns=[*PUBLISHED, DIFFERENCES]))
     results = results.astype(dict.fromkeys(PUBLISHED, float))
-    noted = _footnotes(results)
+    noted = footnotes(results[DIFFERENCES])
     numbers = [noted.get(text, 0) for text in results[DIFFERENCES]]
     bold = {measure: results[f"{measure}_best_p"].ge(LEVEL).tolist() for measure in METRICS}
     same = _same_everywhere(results)
@@ -97,8 +87,10 @@ def write_tables(
     )
     told = [TOLD, *([TOLD_BOLD] if any(map(any, bold.values())) else [])]
     told += [TOLD_ON_TEST] if results["on_test"].any() else []
-    lists = {"Missing:": list(missing), "In all rows:": _told(same)} | _lists(results, noted)
-    below = "\n\n".join([*told, *_listed(lists)])
+    lists = {"Missing:": list(missing), "In all rows:": _told(same)} | notes_of(
+        results, is_beside, noted
+    )
+    below = "\n\n".join([*told, *listed(lists)])
     return write_table(table, output_folder, name, below, heading=heading)
 
 
@@ -120,7 +112,7 @@ def write_intervals(
     titles = {column.capitalize(): column for column in COLUMNS if column not in same}
     titles |= {measure: measure for measure in METRICS}
     table = Table(shown, titles, _texts(same), _blocks(results))
-    below = [TOLD_INTERVALS, *_listed({"In all rows:": _told(same)})]
+    below = [TOLD_INTERVALS, *listed({"In all rows:": _told(same)})]
     return write_table(table, output_folder, name, "\n\n".join(below), suffixes=("md", "tex"))
 
 
@@ -229,73 +221,3 @@ def _printed(row: Mapping[Any, Any]) -> dict[str, float | str]:
     numbers = printed_beside(row)
     told = "; ".join(differences(row, json.loads(row["reads"]))) if numbers else ""
     return {f"{name}_published": value for name, value in numbers.items()} | {DIFFERENCES: told}
-
-
-def _footnotes(results: pd.DataFrame) -> dict[str, int]:
-    """Return the number of the footnote that names some differences, by these, in the order of the
-    rows.
-    """
-    told = list(dict.fromkeys(filter(None, results[DIFFERENCES])))
-    return {text: number for number, text in enumerate(told, start=1)}
-
-
-def _lists(results: pd.DataFrame, noted: Mapping[str, int]) -> dict[str, list[str]]:
-    """Return what is told of the rows: a heading and its lines."""
-    beside = results[results[list(PUBLISHED)].notna().any(axis=1)]
-    return {
-        "Imported, not trained by zslpipe:": imported_files(results),
-        "Not divided as in the papers:": _other_splits(results),
-        "Printed in the papers:": _sources(beside),
-        "In brackets, because the run had:": [
-            f"{superscript(number)} {text}" for text, number in noted.items()
-        ],
-        "Otherwise than in a method's paper, which printed nothing for these rows:": _otherwise(
-            results.drop(beside.index)
-        ),
-    }
-
-
-def _otherwise(results: pd.DataFrame) -> list[str]:
-    """Return what rows without printed numbers have otherwise than their methods' papers, a line
-    for all that have the same.
-    """
-    rows: dict[tuple[str, str], list[str]] = {}
-    for row in results.to_dict("records"):
-        who = row["method"] if row["variant"] == "default" else f"{row['method']} {row['variant']}"
-        for text in departures(row, json.loads(row["reads"])):
-            rows.setdefault((row["dataset"], text), []).append(who)
-    lines = []
-    for (dataset, text), methods in rows.items():
-        lines.append(f"{dataset} ({', '.join(dict.fromkeys(methods))}): {text}")
-    return lines
-
-
-def _sources(beside: pd.DataFrame) -> list[str]:
-    """Return one line for each row with printed numbers: where they are printed, and what of the
-    run no file tells.
-    """
-    lines = []
-    for row in beside.to_dict("records"):
-        dataset, method, variant = row["dataset"], row["method"], row["variant"]
-        told = [source(method, variant, dataset, row["protocol"])]
-        told.append(unknown(row, json.loads(row["reads"])))
-        lines.append(f"{dataset}, {method}, {variant}: {'; '.join(filter(None, told))}")
-    return list(dict.fromkeys(lines))
-
-
-def _other_splits(results: pd.DataFrame) -> list[str]:
-    """Return one line for each dataset that is not divided as proposed: by whose split."""
-    lines = []
-    for row in results[results["protocol"] != PROPOSED_SPLIT].to_dict("records"):
-        told = f"; {NO_BENCHMARK}" if row["protocol"] == DEMO_SPLIT else ""
-        lines.append(f"{row['dataset']}: {row['protocol']}{told}")
-    return list(dict.fromkeys(lines))
-
-
-def _listed(lists: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the lists below the md, each a heading and its lines, none without lines."""
-    paragraphs = []
-    for heading, lines in lists.items():
-        if lines:
-            paragraphs += [heading, "\n".join(f"- {line}" for line in lines)]
-    return paragraphs
