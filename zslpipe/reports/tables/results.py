@@ -87,9 +87,9 @@ def write_tables(
     )
     told = [TOLD, *([TOLD_BOLD] if any(map(any, bold.values())) else [])]
     told += [TOLD_ON_TEST] if results["on_test"].any() else []
-    lists = {"Missing:": list(missing), "In all rows:": _told(same)} | notes_of(
-        results, is_beside, noted
-    )
+    is_beside = results[list(PUBLISHED)].notna().any(axis=1)
+    lists = {"Missing:": list(missing), "In all rows:": _told(same)}
+    lists |= notes_of(results, is_beside, noted)
     below = "\n\n".join([*told, *listed(lists)])
     return write_table(table, output_folder, name, below, heading=heading)
 
