@@ -88,9 +88,7 @@ def write_page(given: Given, output: Path) -> None:
         commit=commit(),
         overview=overview(given),
         results=results_table(given),
-        tables=[
-            {"name": path.stem, "text": path.read_text("utf-8")} for path in given.files[TABLE]
-        ],
+        tables=_tables(given),
         datasets=[_dataset(given, index) for index in given.indices.values()],
         timings=timings(given),
         studies=studies(given),
@@ -115,6 +113,14 @@ def _dataset(given: Given, index: Index) -> dict[str, Any]:
     found["confused"] = confused_classes(given, name)
     found["animals"] = animals(given, name)
     found["galleries"] = _galleries(given, name)
+    return found
+
+
+def _tables(given: Given) -> list[dict[str, str]]:
+    """Return the tables beside the main one, as Markdown."""
+    found = []
+    for path in given.files[TABLE]:
+        found.append({"name": path.stem, "text": path.read_text(encoding="utf-8")})
     return found
 
 
