@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -94,6 +95,15 @@ DELETED = {
 def test_a_deleted_file_is_made_again_and_what_stands_on_it(checkout: Checkout, path: str) -> None:
     (checkout.folder / "results" / path).unlink()
     assert checkout.planned().issuperset(DELETED[path])
+
+
+def test_what_was_measured_of_jobs_may_be_missing(checkout: Checkout) -> None:
+    """As of results made before jobs were measured."""
+    measured = checkout.folder / "results" / "benchmarks"
+    runs = {path.parent.name for path in measured.glob("train/demo/*/*/seed0.tsv")}
+    assert runs == {"default", "no_calibration", "cached"}
+    shutil.rmtree(measured)
+    assert checkout.planned() == NOTHING
 
 
 def test_every_file_that_a_job_leaves_is_asked_for(finished: Checkout) -> None:

@@ -159,7 +159,15 @@ def test_what_was_run_is_told(text):
             "annotated parts: head, tail",
         ),
         *("fixed features of regions, the demo&#39;s network, 112 px", "torch 2.6.0"),
-        *("seeds 0, 1", "lr: 0.125", "- eszsl", "dazle_table2", "| x | 1 |", "| Tenth |"),
+        *(
+            "seeds 0, 1",
+            "lr: 0.125",
+            "- eszsl",
+            "dazle_table2",
+            "| x | 1 |",
+            "| Tenth |",
+            "a bound, no result",
+        ),
     ):
         assert told in text, told
 

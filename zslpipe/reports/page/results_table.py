@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from zslpipe.formats.metrics import IDENTITY, METRICS
+from zslpipe.reports.figures.curves import BOUND
 from zslpipe.reports.page.given import Given
 from zslpipe.reports.tables.published import METRICS as PRINTED
 from zslpipe.reports.tables.results import DIFFERENCES
 
+TOLD_OF_BOUND = " Oracle is told which images are of unseen classes: a bound, no result."
 ALWAYS = ("method", "variant", "rebalancing")  # shown although all rows may share it
 FIRST = ("dataset", *ALWAYS)  # left of the numbers; what else tells rows apart is right of them
 TOLD = (
@@ -38,8 +40,9 @@ def results_table(given: Given) -> dict[str, Any]:
     rows = []
     for row in frame.to_dict("records"):
         rows.append(_cells(row | measured.get(_who(row, texts), {}), columns, notes))
+    told = TOLD + (TOLD_OF_BOUND if (frame["rebalancing"] == BOUND).any() else "")
     plain = {name: value for name, value in shared.items() if value}
-    return {"columns": columns, "rows": rows, "shared": plain, "notes": notes, "told": TOLD}
+    return {"columns": columns, "rows": rows, "shared": plain, "notes": notes, "told": told}
 
 
 def _read(path: Path) -> pd.DataFrame:
