@@ -9,11 +9,11 @@ import yaml
 
 from tests.made_up.configuration import given
 from tests.made_up.places import ROOT
+from zslpipe.formats.figures import FIGURE_SUFFIXES
 from zslpipe.machine.errors import InputError
 from zslpipe.reports.tables.published import is_at, papers, rows_of
 from zslpipe.study.study import Study
 from zslpipe.study.study_files import FOLDER
-from zslpipe.study.targets import PICTURES
 
 OWN = """
 own:
@@ -73,7 +73,7 @@ def test_what_a_study_leaves_and_reads() -> None:
     stem = "results/studies"
     assert made.studies.made("own") == [f"{stem}/own.{suffix}" for suffix in ("csv", "md", "tex")]
     assert made.studies.made("curve") == [
-        f"{stem}/curve.{suffix}" for suffix in ("csv", "md", "tex", *PICTURES)
+        f"{stem}/curve.{suffix}" for suffix in ("csv", "md", "tex", *FIGURE_SUFFIXES)
     ]
     run = "results/creatures/runs"
     assert list(made.studies.measured("own")) == [
@@ -125,7 +125,9 @@ def test_what_a_dataset_cannot_have_is_told_in_one_line() -> None:
 def test_figures_that_are_drawn_anyway_and_those_that_there_are_not() -> None:
     own = "{own: {kind: figures, method: dazle, figures: [maps], rows: [{label: x}]}}"
     made = study(own=own)
-    figures = [f"results/figures/creatures.dazle.default.maps.{suffix}" for suffix in PICTURES]
+    figures = [
+        f"results/figures/creatures.dazle.default.maps.{suffix}" for suffix in FIGURE_SUFFIXES
+    ]
     assert made.studies.figures("own") == figures
     assert made.studies.made("own")[3:] == figures
     own = "{own: {kind: figures, method: eszsl, figures: [maps], rows: [{label: x}]}}"
