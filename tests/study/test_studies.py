@@ -122,6 +122,12 @@ def test_what_a_dataset_cannot_have_is_told_in_one_line() -> None:
     assert len(without.studies.made("own")) == 3
 
 
+def test_printed_rows_of_others_keep_the_papers_order() -> None:
+    layout = json.loads(study().studies.layout(SimpleNamespace(study="dazle_table2")))
+    labels = [label for label, _ in layout["others"]]
+    assert labels[:3] == ["EZSL", "SYNC", "DeViSE"] and labels[-1] == "CADA-VAE"
+
+
 def test_figures_that_are_drawn_anyway_and_those_that_there_are_not() -> None:
     own = "{own: {kind: figures, method: dazle, figures: [maps], rows: [{label: x}]}}"
     made = study(own=own)

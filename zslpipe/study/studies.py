@@ -219,7 +219,10 @@ class Studies:
         study = self.all[name]
         told: dict[str, Any] = {"name": name, "kind": study.kind, "title": study.title}
         told |= {"paper": study.paper, "place": study.place, "measures": list(study.measures)}
-        told |= {"printed_for": list(study.datasets), "others": as_plain(study.others)}
+        told |= {
+            "printed_for": list(study.datasets),
+            "others": as_plain(list(study.others.items())),
+        }
         told |= {"notes": [*study.notes, *[f"Not run: {note}" for note in self.notes[name]]]}
         told["figures"] = self._shown(name)
         told["rows"] = [entry.told for entry in self.entries[name]]

@@ -32,7 +32,7 @@ def drawn(monkeypatch):
 
 def layout(kind, rows, **changes):
     told = {"name": "own", "kind": kind, "title": "Title", "paper": "", "place": ""}
-    told |= {"measures": ["H", "U"], "rows": rows, "others": {}, "panels": []}
+    told |= {"measures": ["H", "U"], "rows": rows, "others": [], "panels": []}
     return told | changes
 
 

@@ -5,9 +5,11 @@ import re
 
 import pytest
 
+from tests.made_up.miniature import write_miniature
 from tests.reports.tables.test_results import REGIONS, metrics_file
 from zslpipe.machine.errors import InputError
 from zslpipe.reports.tables.published import printed_at
+from zslpipe.reports.tables.sizes import write_sizes
 from zslpipe.reports.tables.studies import write_study_table
 
 ROWS = (("no_calibration", "seen classes"), ("default", "all classes"))
@@ -20,7 +22,7 @@ def layout(**changes):
         rows.append(row | {"label": label, "group": "", "printed": f"dazle/{variant}"})
     told = {"name": "dazle_table2", "kind": "table", "title": "The title", "paper": "dazle"}
     told |= {"place": "table 2", "measures": ["S", "U", "H"], "printed_for": ["CUB"], "rows": rows}
-    told |= {"others": {"TCN": {"CUB": {"S": 52.0, "U": 52.6, "H": 52.3}}}, "panels": []}
+    told |= {"others": [["TCN", {"CUB": {"S": 52.0, "U": 52.6, "H": 52.3}}]], "panels": []}
     return told | {"figures": [], "notes": []} | changes
 
 
@@ -95,3 +97,17 @@ def test_a_number_that_is_printed_twice_is_that_of_the_place():
     where = ("vs_cc", "default", "FLO", "proposed split")
     assert printed_at("table 2", *where)["T1"] == 77.5
     assert printed_at("figure 7", *where)["T1"] == 77.51
+
+
+def test_sizes_of_what_is_read_beside_what_is_printed(tmp_path):
+    write_miniature(tmp_path)
+    printed = {"CUB": {"seen": 150, "test": 4731}, "AWA2": {"seen": 40, "test": 13795}}
+    told = layout(others=[["printed", printed]], printed_for=["CUB", "AWA2"])
+    write_sizes(told, [tmp_path / "index.h5"], tmp_path / "studies" / "sizes")
+    lines = (tmp_path / "studies" / "sizes.csv").read_text().splitlines()
+    # eight classes, six of them seen; four test images each
+    assert lines == [
+        "dataset,seen,seen_published,test,test_published",
+        "miniature,6,,32,",
+        *("CUB,,150,,4731", "AWA2,,40,,13795"),
+    ]

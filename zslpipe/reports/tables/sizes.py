@@ -41,17 +41,20 @@ def write_sizes(
     layout: Mapping[str, Any], indices: Sequence[Path], output_stem: Path
 ) -> tuple[Path, ...]:
     """Write ``output_stem``.csv, .md and .tex of the datasets' sizes from their index.h5; return
-    the paths. ``layout["others"]`` holds one entry: dataset -> column -> what is printed; its
-    columns are the table's. Datasets that are printed and not here have a row without sizes.
+    the paths. ``layout["others"]`` holds one entry, [label, dataset -> column -> what is printed];
+    its columns are the table's. Datasets of ``layout["printed_for"]`` that are not here have a row
+    without sizes, in that order.
     """
-    printed: Mapping[str, Mapping[str, int]] = next(iter(layout["others"].values()))
+    printed: Mapping[str, Mapping[str, int]]
+    ((_, printed),) = layout["others"]
     shown = [name for name in TITLES if any(name in row for row in printed.values())]
     rows = []
     for path in indices:
         index = read_index(path)
         rows.append(_row(index.dataset, shown, sizes(index), printed.get(index.dataset, {})))
     here = {row["dataset"] for row in rows}
-    rows += [_row(name, shown, {}, row) for name, row in printed.items() if name not in here]
+    absent = [name for name in layout["printed_for"] if name not in here]
+    rows += [_row(name, shown, {}, printed[name]) for name in absent]
     columns = [f"{name}{kind}" for name in shown for kind in ("", "_published")]
     frame = pd.DataFrame(rows, columns=["dataset", *columns])
     frame = frame.astype(dict.fromkeys(columns, "Int64"))

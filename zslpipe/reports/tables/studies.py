@@ -16,7 +16,7 @@ tex), with a footnote that says what, as is its difference.
                                         printed (method/variant in published.yaml), and of a sweep
                                         panel (its number) and value
     panels                              of each sweep: setting, title, plot, scale
-    others                              label -> dataset -> measure -> number printed of others
+    others                              [label, dataset -> measure -> number printed of it], in order
     figures, notes                      lines below
 """
 
@@ -138,7 +138,7 @@ def _others(
             datasets[row["dataset"]] = f"{named}{standard}"
     found = []
     for dataset, named in datasets.items():
-        for label, printed in layout["others"].items():
+        for label, printed in layout["others"]:
             if named in printed:
                 numbers = {f"{name}_published": value for name, value in printed[named].items()}
                 found.append({"dataset": dataset, "label": f"{label} (printed)", **numbers})
