@@ -16,7 +16,7 @@ tex), with a footnote that says what, as is its difference.
                                         printed (method/variant in published.yaml), and of a sweep
                                         panel (its number) and value
     panels                              of each sweep: setting, title, plot, scale
-    others                              [label, dataset -> measure -> number printed of it], in order
+    others                              [label, dataset -> measure -> number printed of it]
     figures, notes                      lines below
 """
 
