@@ -142,8 +142,6 @@ class Results:
         paths = [path for path in self.behind(result) if path not in self.imported.paths]
         return [self.runs.named(result.dataset, *path.split("/")) for path in paths]
 
-    # Inputs of rules
-
     @property
     def kinds(self) -> list[str]:
         """Every kind of rebalancing that is not the scores as they are."""
@@ -173,8 +171,6 @@ class Results:
     def settings(self, wildcards: Any) -> str:
         """Return the settings of a kind of rebalancing as JSON."""
         return canonical(self.config["rebalancing"].get(wildcards.rebalancing, {}))
-
-    # What score matrices have to say of themselves
 
     def run_of(self, dataset: str, path: str, seed: int, kind: str = "none") -> dict[str, Any]:
         """Return what the files of a result (``path``: method/variant or ensemble/default) under a
@@ -218,8 +214,6 @@ class Results:
         run, seed = f"{wildcards.method}/{wildcards.variant}", self.runs.seeds[0]
         found = [self.run_of(wildcards.dataset, run, seed, one) for one in ("none", kind)]
         return canonical([settings_hash(one) for one in found])
-
-    # Files of several results
 
     @cached_property
     def measured(self) -> dict[str, str]:

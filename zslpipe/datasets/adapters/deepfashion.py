@@ -238,9 +238,7 @@ def class_vectors(
 
 
 def _unseen(chosen: Settings, names: tuple[str, ...], data_root: Path) -> tuple[np.ndarray, str]:
-    """Return a (class) mask of unseen classes: those of a list of names, else the published ten,
-    and which.
-    """
+    """Return a (class) mask of unseen classes, those of a list or the published ten, and which."""
     if chosen.unseen_classes is not None:
         mask = splits.read_class_list(data_root / chosen.unseen_classes, names)
         return mask, f"{mask.sum()} unseen classes of {chosen.unseen_classes}"
@@ -273,9 +271,7 @@ def _protocol(chosen: Settings, deviations: tuple[str, ...]) -> str:
 
 
 def _partition(path: Path, paths: list[str]) -> np.ndarray:
-    """Return an (image) mask of the partitions train and val; raises InputError where an image has
-    none.
-    """
+    """Return an (image) mask of train and val; InputError where an image has no partition."""
     files, kinds = _two(path)
     wrong = sorted(set(kinds) - {"train", "val", "test"})
     if wrong:
