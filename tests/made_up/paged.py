@@ -135,6 +135,8 @@ def located(folder: Path) -> Path:
         measures = {"fifth": fifth, "random_fifth": 0.04, "centre_fifth": 0.2, "best_fifth": 1.0}
         measures |= {measure.replace("fifth", "tenth"): 0.01 for measure in measures}
         shares.append({"images": "unseen", "of": of, "name": name, "pairs": 9} | measures)
+        of_seen = {"images": "seen", "of": of, "name": name, "pairs": 9}
+        shares.append(of_seen | dict.fromkeys(measures, 1.0))
     who = {"dataset": "demo", "method": "dazle", "variant": "default", "seed": 0}
     text = json.dumps(who | {"kind": "attributes", "shares": shares})
     (folder / "localization.json").write_text(text)
