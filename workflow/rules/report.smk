@@ -169,5 +169,5 @@ rule page:
     shell:
         "python -m zslpipe report --configuration {params.configuration:q}"
         " --images {params.images:q} --data-root {study.data_root:q}"
-        " --benchmarks {paths.benchmarks} --studies {paths.studies} --output {output}"
+        " --benchmarks {study.paths.benchmarks} --studies {study.paths.studies} --output {output}"
         " {input.files}"
