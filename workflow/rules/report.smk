@@ -49,7 +49,7 @@ rule ranking:
         runtime=10,
     params:
         folder=subpath(output[0], parent=True),
-        stem=paths.ranking_figure,
+        stem=subpath(output[3], strip_suffix=f".{SCREEN}"),
         code=code_hash("zslpipe.commands.reports:make_ranking"),
         runs=study.results.metrics_asked,
     shell:
