@@ -147,6 +147,28 @@ def test_printed_numbers_of_other_settings_are_grey_with_a_note(source, tmp_path
     assert [row[1]["text"] for row in found["rows"]] == ["default", "NA", "default", "default"]
 
 
+def test_what_may_be_the_best_is_bold_and_numbers_have_intervals(source, tmp_path):
+    (path,) = source.files["main.csv"]
+    header, *rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    for row, value in zip(rows, ("0.0500", "0.0499", "", "0.9000"), strict=True):
+        row[header.index("T1_best_p")] = value
+    rows[1][header.index("T1_low")], rows[1][header.index("T1_high")] = "40.25", "60.75"
+    with (tmp_path / "main.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+    files = source.files | {"main.csv": [tmp_path / "main.csv"]}
+    changed = dataclasses.replace(source, files=files)
+    found = results_table(changed)
+    place = [column["title"] for column in found["columns"]].index("T1")
+    assert [row[place]["is_bold"] for row in found["rows"]] == [True, False, False, True]
+    told = "95 % interval over classes: 40.2 to 60.8"
+    assert [row[place]["interval"] for row in found["rows"]] == ["", told, "", ""]
+    assert "Bold: what may be the best" in found["told"]
+    assert "Bold" not in results_table(source)["told"]
+    write_page(changed, tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert text.count('class="number best"') == 2 and f'title="{told}"' in text
+
+
 def test_names_are_text(text):
     assert "<i>odd" not in text and "&lt;i&gt;odd &amp; long&lt;/i&gt;" in text
 

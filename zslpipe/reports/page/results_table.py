@@ -12,6 +12,7 @@ from zslpipe.reports.figures.curves import BOUND
 from zslpipe.reports.page.given import Given
 from zslpipe.reports.tables.published import METRICS as PRINTED
 from zslpipe.reports.tables.results import DIFFERENCES
+from zslpipe.reports.tables.uncertainty import TOLD_BOLD, may_be_best_by
 
 TOLD_OF_BOUND = " Oracle is told which images are of unseen classes: a bound, no result."
 ALWAYS = ("method", "variant", "rebalancing")  # shown although all rows may share it
@@ -41,6 +42,8 @@ def results_table(given: Given) -> dict[str, Any]:
     for row in frame.to_dict("records"):
         rows.append(_cells(row | measured.get(_who(row, texts), {}), columns, notes))
     told = TOLD + (TOLD_OF_BOUND if (frame["rebalancing"] == BOUND).any() else "")
+    if any(cell["is_bold"] for row in rows for cell in row):
+        told += f" {TOLD_BOLD}"
     plain = {name: value for name, value in shared.items() if value}
     return {"columns": columns, "rows": rows, "shared": plain, "notes": notes, "told": told}
 
@@ -94,17 +97,21 @@ def _column(name: str, is_text: bool = False) -> dict[str, Any]:
 def _cells(
     row: Mapping[Any, Any], columns: Sequence[Mapping[str, Any]], notes: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return the cells of a row: what is shown, what is sorted by, the number of a note."""
+    """Return the cells of a row: what is shown, what is sorted by, the number of a note, whether it
+    may be the best, the interval.
+    """
     note = notes.index(row[DIFFERENCES]) + 1 if row[DIFFERENCES] in notes else 0
     cells = []
     for column in columns:
         name = column["name"]
         value = row.get(f"{name}_mean", row.get(name))
-        cell = {"text": "", "order": "", "note": 0}
+        cell = {"text": "", "order": "", "note": 0, "is_bold": False, "interval": ""}
         if column["is_text"]:
             cell["text"] = cell["order"] = str(value)
         elif not pd.isna(value):
-            cell = {"text": _number(value, row.get(f"{name}_std")), "order": value, "note": 0}
+            cell |= {"text": _number(value, row.get(f"{name}_std")), "order": value}
+            cell["is_bold"] = may_be_best_by(row.get(f"{name}_best_p", np.nan))
+            cell["interval"] = _interval(row.get(f"{name}_low"), row.get(f"{name}_high"))
             if name.endswith("_published"):
                 cell["note"] = note
         cells.append(cell)
@@ -116,3 +123,10 @@ def _number(value: Any, spread: Any) -> str:
     if isinstance(value, int):
         return str(value)
     return f"{value:.1f}" if spread is None or pd.isna(spread) else f"{value:.1f} ± {spread:.1f}"
+
+
+def _interval(low: Any, high: Any) -> str:
+    """Return a 95 % interval in words, "" where there is none."""
+    if low is None or pd.isna(low):
+        return ""
+    return f"95 % interval over classes: {low:.1f} to {high:.1f}"

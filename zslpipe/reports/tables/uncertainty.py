@@ -34,6 +34,11 @@ TOLD_INTERVALS = (
 )
 
 
+def may_be_best_by(p_value: float) -> bool:
+    """Return whether a result of this ``best_p`` (NaN: none) may be the best of its dataset."""
+    return p_value >= LEVEL
+
+
 def uncertainty(
     found: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[int]]
 ) -> pd.DataFrame:
