@@ -14,7 +14,9 @@ def page(changes: str = ""):
 def test_every_file_that_the_page_shows_is_its_input():
     files = page("seeds=[3,5] dazle.variants={}").files
     assert files[0] == "results/tables/main.csv" and len(set(files)) == len(files)
-    assert files[1] == "results/tables/localization.md" and files[2].endswith("index.h5")
+    beside = ("main.intervals", "localization", "localization.parts")
+    assert files[1:4] == [f"results/tables/{name}.md" for name in beside]
+    assert files[4].endswith("index.h5")
     dazle = "results/creatures/runs/dazle/default"
     for path in (
         *("results/creatures/index.h5", "results/birds/index.h5"),
@@ -28,6 +30,13 @@ def test_every_file_that_the_page_shows_is_its_input():
     # The first seed is drawn; the page draws galleries itself, and a paper's figures are no use.
     assert not [path for path in files if path.endswith((".pdf", "seed5/scores.h5"))]
     assert not [path for path in files if "seed5/attention" in path or ".maps." in path]
+
+
+def test_ranks_are_shown_where_there_are_any():
+    changes = "datasets.more={adapter: demo, extractors: [coarse], words: drawn}"
+    changes += " eszsl.variants={one: {normalisation: none}, two: {normalisation: unit}}"
+    ranks = {"results/tables/ranking.md", "results/figures/ranking.webp"}
+    assert ranks <= set(page(changes).files) and not ranks & set(page().files)
 
 
 def test_all_asks_for_the_page():

@@ -64,7 +64,8 @@ class Targets:
         """
         files = [path for path in self._drawn() if Path(path).name in BEHIND_NAMES]
         endings = tuple(f".{kind}.{SCREEN}" for kind in SHOWN)
-        return files + [path for path in self._drawn() if path.endswith(endings)]
+        ranks = [f"{PATHS.ranking_figure}.{SCREEN}"] if self.ranked() else []
+        return [*files, *ranks, *[path for path in self._drawn() if path.endswith(endings)]]
 
     def _drawn(self) -> list[str]:
         """Return the figures of datasets, runs and results, and what they are drawn from."""

@@ -169,6 +169,16 @@ def test_what_may_be_the_best_is_bold_and_numbers_have_intervals(source, tmp_pat
     assert text.count('class="number best"') == 2 and f'title="{told}"' in text
 
 
+def test_ranks_over_datasets_are_shown_where_there_are_any(source, text, tmp_path):
+    told = "Mean ranks over datasets"
+    assert told not in text
+    picture = tmp_path / "ranking.webp"
+    picture.write_bytes(source.files["webp"][0].read_bytes())
+    files = source.files | {"webp": [*source.files["webp"], picture]}
+    write_page(dataclasses.replace(source, files=files), tmp_path / "index.html")
+    assert told in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
 def test_names_are_text(text):
     assert "<i>odd" not in text and "&lt;i&gt;odd &amp; long&lt;/i&gt;" in text
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from zslpipe.formats.figures import SCREEN
 from zslpipe.formats.index import Index
 from zslpipe.machine.checkout import commit
 from zslpipe.machine.files import written_whole
@@ -89,6 +90,7 @@ def write_page(given: Given, output: Path) -> None:
         overview=overview(given),
         results=results_table(given),
         tables=_tables(given),
+        ranking=_ranking(given),
         datasets=[_dataset(given, index) for index in given.indices.values()],
         timings=timings(given),
         studies=studies(given),
@@ -122,6 +124,12 @@ def _tables(given: Given) -> list[dict[str, str]]:
     for path in given.files[TABLE]:
         found.append({"name": path.stem, "text": path.read_text(encoding="utf-8")})
     return found
+
+
+def _ranking(given: Given) -> dict[str, Any] | None:
+    """Return the figure of the ranks over datasets, where there are enough for one."""
+    found = [path for path in given.files[SCREEN] if path.stem == "ranking"]
+    return file_data(found[0]) if found else None
 
 
 def _galleries(given: Given, dataset: str) -> list[Mapping[str, Any]]:
