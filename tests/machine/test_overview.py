@@ -123,8 +123,8 @@ def progress(results, seconds):
 
 
 VIEW = """\
-snakemake runs since 07:20:57: 3 of 10 jobs done, 1 running, 5 queued, 1 failed; time left unknown \
-(no job of tables was measured yet; the others about 38 s)
+snakemake runs since 07:20:57: 3 of 10 jobs done, 1 running, 5 queued, 1 failed; at least about \
+38 s left (no job of tables was measured yet)
 
 rule      done  running  queued  failed  mean time
 extract      1                                30 s

@@ -102,8 +102,8 @@ class Overview:
         seconds, unknown = seconds_left(self.log, self.means, self.now)
         if not unknown:
             return f"; about {duration(seconds)} left"
-        rest = f"; the others about {duration(seconds)}" if seconds else ""
-        return f"; time left unknown (no job of {', '.join(unknown)} was measured yet{rest})"
+        known = f"at least about {duration(seconds)} left" if seconds else "time left unknown"
+        return f"; {known} (no job of {', '.join(unknown)} was measured yet)"
 
     def text(self) -> str:
         """Return the view as lines: the summary, a table of rules, what runs and what failed."""
