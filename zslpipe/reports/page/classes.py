@@ -1,7 +1,6 @@
 """Class by class: accuracies, and which classes the images of unseen classes are taken for."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,18 +47,12 @@ def confused_classes(given: Given, dataset: str) -> list[dict[str, Any]]:
     that are taken for themselves, for other unseen classes and for seen ones, in per cent.
     """
     panels = []
-    for path in given.files["scores.h5"]:
-        matrix = _of(path, dataset)
-        if matrix is not None and len(matrix.labels["test_unseen"]):
+    for path in given.scores.get(dataset, []):
+        matrix = read_scores(path)
+        if len(matrix.labels["test_unseen"]):
             result: Result = matrix.method, matrix.variant, matrix.rebalancing
             panels.append({"name": named(result), "classes": _taken_for(matrix)})
     return panels
-
-
-def _of(path: Path, dataset: str) -> ScoreMatrix | None:
-    """Return a score matrix of a dataset, None for another one's."""
-    matrix = read_scores(path)
-    return matrix if matrix.dataset == dataset else None
 
 
 def _taken_for(matrix: ScoreMatrix) -> list[dict[str, Any]]:

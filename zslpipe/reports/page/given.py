@@ -9,6 +9,7 @@ from typing import Any
 from zslpipe.formats.figures import SCREEN
 from zslpipe.formats.index import Index, read_index
 from zslpipe.formats.metrics import read_metrics
+from zslpipe.formats.told import read_identity
 from zslpipe.machine.errors import InputError, nearest
 
 TABLE = "md"
@@ -54,6 +55,14 @@ class Given:
         """What every row of the main table is the mean of: metrics and best epochs on test."""
         best = [read_metrics(path) for path in self.files["best_on_test.json"]]
         return [*self.metrics, *best]
+
+    @cached_property
+    def scores(self) -> dict[str, list[Path]]:
+        """Every scores.h5 by its dataset: each reading of a file goes through all of its bytes."""
+        found: dict[str, list[Path]] = {}
+        for path in self.files["scores.h5"]:
+            found.setdefault(read_identity(path)[0], []).append(path)
+        return found
 
     def metrics_of(self, dataset: str) -> dict[tuple[str, str, str], list[Mapping[str, Any]]]:
         """Return (method, variant, rebalancing) -> metrics of all seeds of a dataset."""
