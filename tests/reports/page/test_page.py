@@ -16,6 +16,7 @@ from zslpipe.reports.page import page as page_module
 from zslpipe.reports.page.animal import colour, typical_image
 from zslpipe.reports.page.classes import class_accuracies, confused_classes
 from zslpipe.reports.page.given import named, sorted_files
+from zslpipe.reports.page.overview import overview
 from zslpipe.reports.page.page import write_page
 from zslpipe.reports.page.results_table import results_table
 from zslpipe.reports.page.timings import timings
@@ -290,6 +291,42 @@ def test_a_study_without_pictures_maps_and_epochs_has_a_page(source, tmp_path):
     found = Read((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert not found.images and {link[1:] for link in found.links} <= set(found.ids)
     assert "No job was measured." in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_maps_of_a_dataset_whose_images_are_not_given_are_left_out(source, tmp_path):
+    write_page(dataclasses.replace(source, images={}), tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert 'id="demo-curves"' in text and 'id="demo-animal"' not in text
+
+
+def test_the_head_counts_methods_once_whatever_their_datasets(source, text, tmp_path):
+    assert "4 rows of 3 methods and variants ·" in text
+    changed = dataclasses.replace(source)
+    others = [{**entry, "dataset": "other"} for entry in source.metrics]
+    changed.__dict__["metrics"] = [*source.metrics, *others]
+    assert overview(changed)["kinds"] == 3 and len(overview(changed)["runs"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("reads", "told"),
+    [
+        ({"input": "imported", "file": "theirs.npz"}, "imported, scores from theirs.npz"),
+        (
+            {
+                "input": "pooled + imported",
+                "backbone": "demo + none",
+                "size": "112 + none",
+                "file": "none + theirs.npz",
+            },
+            "fixed pooled features + imported, the demo's network, 112 px, scores from theirs.npz",
+        ),
+        ({}, ""),
+    ],
+)
+def test_what_imported_rows_and_ensembles_read_is_told(source, reads, told):
+    changed = dataclasses.replace(source)
+    changed.__dict__["metrics"] = [{**source.metrics[0], "reads": reads}, *source.metrics[4:]]
+    assert overview(changed)["runs"][0]["reads"] == told
 
 
 def test_a_file_that_no_report_shows_is_refused(tmp_path):

@@ -21,11 +21,12 @@ DARK = 0.55  # of the colours' range: below it white figures are read best, abov
 
 def animals(given: Given, dataset: str) -> dict[str, Any]:
     """Return the animal's picture and, for each run with maps, its parts' places in per cent of the
-    picture with their hit rates in per cent, means over seeds; {} where nothing was localised.
+    picture with their hit rates in per cent, means over seeds; {} where nothing was localised
+    or its images are not given.
     """
     rates = _rates(given, dataset)
     index = given.indices[dataset]
-    if not rates or index.part_locations is None:
+    if not rates or index.part_locations is None or dataset not in given.images:
         return {}
     parts = body_parts(index)
     image = typical_image(index.part_locations)

@@ -55,7 +55,9 @@ def _dataset(index: Index) -> dict[str, Any]:
 
 
 def _runs_table(given: Given) -> dict[str, Any]:
-    """Return ``runs``, ``columns`` (name -> title) in which they differ, and what all ``share``."""
+    """Return ``runs``, of how many ``kinds`` (methods and variants, whatever the dataset) they are,
+    ``columns`` (name -> title) in which they differ, and what all ``share``.
+    """
     runs = _runs(given)
     for run in runs:
         run["seeds"] = ", ".join(str(seed) for seed in run["seeds"])
@@ -67,7 +69,8 @@ def _runs_table(given: Given) -> dict[str, Any]:
         else:
             share[title] = values.pop()
     told = {title: value for title, value in share.items() if value}
-    return {"runs": runs, "columns": columns, "share": told}
+    kinds = len({(run["method"], run["variant"]) for run in runs})
+    return {"runs": runs, "kinds": kinds, "columns": columns, "share": told}
 
 
 def _runs(given: Given) -> list[dict[str, Any]]:
@@ -94,13 +97,19 @@ def _reads(reads: Mapping[str, Any]) -> str:
     """Return in words what a run reads."""
     if not reads:
         return ""
-    backbone = str(reads.get("backbone", ""))
-    told = [INPUTS.get(reads.get("input", ""), ""), BACKBONES.get(backbone, backbone)]
-    if reads.get("weights"):
-        told.append(str(reads["weights"]))
-    if reads.get("size"):
-        told.append(f"{reads['size']} px")
+    told = [_in_words(reads, "input", INPUTS), _in_words(reads, "backbone", BACKBONES)]
+    told.append(_in_words(reads, "weights", {}))
+    size, file = _in_words(reads, "size", {}), _in_words(reads, "file", {})
+    told += [f"{size} px"] * bool(size) + [f"scores from {file}"] * bool(file)
     return ", ".join(filter(None, told))
+
+
+def _in_words(reads: Mapping[str, Any], name: str, words: Mapping[str, str]) -> str:
+    """Return one thing that a run, or each member of an ensemble, reads, in words where there are
+    any.
+    """
+    parts = str(reads.get(name) or "").split(" + ")
+    return " + ".join(words.get(part, part) for part in parts if part not in ("", "none"))
 
 
 def _versions(given: Given) -> list[str]:
