@@ -77,10 +77,14 @@ def write_tables(
     results = results.astype(dict.fromkeys(PUBLISHED, float))
     noted = footnotes(results[DIFFERENCES])
     numbers = [noted.get(text, 0) for text in results[DIFFERENCES]]
-    bold = {measure: results[f"{measure}_best_p"].ge(LEVEL).tolist() for measure in METRICS}
     same = _same_everywhere(results)
     p_values = [f"{measure}_best_p" for measure in METRICS]
     results[p_values] = results[p_values].map(_decimals)
+    # by the decimals of the csv, from which others tell what is bold
+    bold = {
+        name: [text != "" and float(text) >= LEVEL for text in results[f"{name}_best_p"]]
+        for name in METRICS
+    }
     table = Table(
         *(results[_header()], _titles(results, same), _texts(same), _blocks(results)),
         *(dict.fromkeys(PUBLISHED, numbers), bold, PUBLISHED),
