@@ -49,7 +49,7 @@ def make_tables(asked: list[str] | None, output: Path, metrics: tuple[Path, ...]
     "--figure",
     type=ANY_PATH,
     required=True,
-    help="Figure to write, without ending: it gets .png and .svg.",
+    help="Figure to write, without ending: it gets .webp and .pdf.",
 )
 @click.argument("metrics", nargs=-1, required=True, type=INPUT_FILE)
 def make_ranking(

@@ -31,8 +31,8 @@ KEY = (
 
 
 def ranking_figure(metrics: Sequence[Path], output_stem: Path) -> tuple[Path, Path]:
-    """Draw the ranks by T1, H and AUSUC from metrics.json files and return the png's and svg's
-    paths; where nothing is ranked the figure says so. InputError as ``rankings``.
+    """Draw the ranks by T1, H and AUSUC from metrics.json files and return the paths of both
+    files; where nothing is ranked the figure says so. InputError as ``rankings``.
     """
     found = rankings(metrics)
     drawn = [name for name in DRAWN if name in found.by_measure]
