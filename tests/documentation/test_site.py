@@ -109,7 +109,7 @@ def test_a_method_s_page_shows_the_configurations_that_run_it(site: Path) -> Non
 
 def test_equations_of_pages_by_hand_are_drawn(site: Path) -> None:
     html = (site / "metrics.html").read_text(encoding="utf8")
-    assert html.count('<div class="equation"><math') == 4
+    assert html.count('<div class="equation"><math') == 5
     for page in site.rglob("*.html"):
         assert "\\frac" not in page.read_text(encoding="utf8")
 
