@@ -1,6 +1,7 @@
 """How long jobs took and what memory they needed, as Snakemake's ``benchmark`` measured them."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from zslpipe.formats.history import read_history
 from zslpipe.reports.page.given import Given
 
 EPOCHS = "train (epochs)"
+SEED = re.compile(r"seed\d+")
 
 
 def timings(given: Given) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def _jobs(folder: Path) -> list[dict[str, Any]]:
     measured: dict[tuple[str, str], list[Mapping[str, str]]] = {}
     for path in sorted(folder.rglob("*.tsv")):
         rule, *subject = path.relative_to(folder).with_suffix("").parts
-        parts = [part for part in subject if not part.startswith("seed")]
+        parts = [part for part in subject if not SEED.fullmatch(part)]
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
         measured.setdefault((rule, " / ".join(parts)), []).extend(rows)
