@@ -12,6 +12,7 @@ import pytest
 from tests.made_up.paged import CONFIGURATION, NUMBERS, given
 from zslpipe.formats.scores import read_scores
 from zslpipe.machine.errors import InputError
+from zslpipe.reports.page import given as given_module
 from zslpipe.reports.page import page as page_module
 from zslpipe.reports.page.animal import colour, typical_image
 from zslpipe.reports.page.classes import class_accuracies, confused_classes
@@ -271,6 +272,14 @@ def test_jobs_are_summed_over_seeds(source, text):
     assert "120.0 s" in text and "401 MB" in text
 
 
+def test_a_variant_that_begins_like_a_seed_is_told(source, tmp_path):
+    own = tmp_path / "train" / "demo" / "dazle" / "seedless"
+    own.mkdir(parents=True)
+    (own / "seed0.tsv").write_text("s\tmax_rss\n1.5\t10\n")
+    jobs = timings(dataclasses.replace(source, benchmarks=tmp_path))["jobs"]
+    assert "demo / dazle / seedless" in [job["subject"] for job in jobs]
+
+
 def test_trainings_whose_jobs_were_not_measured_tell_their_epochs(source, tmp_path):
     rows = [(job["rule"], job["subject"], job["total"]) for job in timings(source)["jobs"]]
     assert rows == [
@@ -297,6 +306,17 @@ def test_maps_of_a_dataset_whose_images_are_not_given_are_left_out(source, tmp_p
     write_page(dataclasses.replace(source, images={}), tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert 'id="demo-curves"' in text and 'id="demo-animal"' not in text
+
+
+def test_of_many_maps_the_first_of_each_method_are_shown(source, monkeypatch):
+    assert not source.told_of_pictured and len(source.pictured) == 3
+    monkeypatch.setattr(given_module, "MOST_PICTURED", 2)
+    (first, *others) = source.files["attention.h5"]
+    many = dataclasses.replace(
+        source, files=source.files | {"attention.h5": [first, first, *others]}
+    )
+    assert many.pictured == [first, *others, *source.files["gradcam.h5"]]
+    assert "the first variant alone" in many.told_of_pictured
 
 
 def test_the_head_counts_methods_once_whatever_their_datasets(source, text, tmp_path):

@@ -49,7 +49,9 @@ def _galleries(given: Given, dataset: str, kind: str, draw: Draw) -> list[dict[s
     """Return a gallery for each attention.h5 of a dataset with maps of a kind."""
     index = given.indices[dataset]
     found = []
-    for path in given.files["attention.h5"]:
+    for path in given.pictured:
+        if path.name != "attention.h5":
+            continue
         name, *run = read_identity(path)
         if name != dataset or read_kind(path) != kind:
             continue

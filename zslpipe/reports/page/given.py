@@ -13,6 +13,8 @@ from zslpipe.formats.told import read_identity
 from zslpipe.machine.errors import InputError, nearest
 
 TABLE = "md"
+# Ours: files with maps, of which the page shows all; each adds a quarter of a megabyte.
+MOST_PICTURED = 36
 NAMES = (
     "main.csv",
     "metrics.json",
@@ -63,6 +65,30 @@ class Given:
         for path in self.files["scores.h5"]:
             found.setdefault(read_identity(path)[0], []).append(path)
         return found
+
+    @cached_property
+    def pictured(self) -> list[Path]:
+        """Every attention.h5 and gradcam.h5, or, of more than MOST_PICTURED, the first of each
+        dataset and method.
+        """
+        found = [*self.files["attention.h5"], *self.files["gradcam.h5"]]
+        if len(found) <= MOST_PICTURED:
+            return found
+        firsts: dict[tuple[str, str, str], Path] = {}
+        for path in found:
+            dataset, method, _ = read_identity(path)
+            firsts.setdefault((dataset, method, path.name), path)
+        return list(firsts.values())
+
+    @property
+    def told_of_pictured(self) -> str:
+        """What is said of maps where some are left out, "" where all are shown."""
+        whole = len(self.files["attention.h5"]) + len(self.files["gradcam.h5"])
+        if len(self.pictured) == whole:
+            return ""
+        return (
+            " Of each method the first variant alone; the others' figures lie in results/figures."
+        )
 
     def metrics_of(self, dataset: str) -> dict[tuple[str, str, str], list[Mapping[str, Any]]]:
         """Return (method, variant, rebalancing) -> metrics of all seeds of a dataset."""

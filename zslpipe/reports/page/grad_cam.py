@@ -22,7 +22,9 @@ def grad_cam_galleries(given: Given, dataset: str) -> list[dict[str, Any]]:
     """Return a gallery for each gradcam.h5 of a dataset."""
     index = given.indices[dataset]
     found = []
-    for path in given.files["gradcam.h5"]:
+    for path in given.pictured:
+        if path.name != "gradcam.h5":
+            continue
         name, *run = read_identity(path)
         if name == dataset:
             slides = _slides(index, path, given.images[dataset])

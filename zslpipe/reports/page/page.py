@@ -140,6 +140,7 @@ def _galleries(given: Given, dataset: str) -> list[Mapping[str, Any]]:
     for title, told, runs_of in GALLERIES:
         runs = runs_of(given, dataset)
         if runs:
+            told += given.told_of_pictured
             found.append({"title": title, "told": told, "runs": runs})
     return found
 
