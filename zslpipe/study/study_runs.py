@@ -9,7 +9,7 @@ from typing import Any
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, settings_hash
 from zslpipe.study.config import Run, run_of
-from zslpipe.study.declarations import read_method
+from zslpipe.study.declarations import method_names, read_method
 from zslpipe.study.method_sections import Row, changes_of, common_of, row_of
 from zslpipe.study.names import check_names_of
 from zslpipe.study.results import Results
@@ -99,7 +99,8 @@ class StudyRuns:
         entry = {"of": members, "temperature": "likeliest", "order": wanted.order}
         told = canonical((members, entry["temperature"], entry["order"]))
         if told not in self._ensembles:
-            name = _free(wanted.variant, told, {*self.results.ensembles, wanted.method})
+            taken = {*self.results.ensembles, *self.config["imported"], *method_names()}
+            name = _free(wanted.variant, told, taken)
             self.results.ensembles[name] = {**entry, "rebalancing": ["none"]}
             self._ensembles[told] = name
         return f"{self._ensembles[told]}/default"
