@@ -189,8 +189,11 @@ def _of_sweep(
         row = _of_row(study, line, study.rebalancings[0])
         for value in values:
             settings = {**row.settings, sweep.setting: value}
-            swept = replace(row, variant=_swept(line.variant, sweep.setting, value))
-            yield replace(swept, settings=settings, panel=panel, value=value)
+            name = _swept(line.variant, sweep.setting, value)
+            # what is printed of the line is of one value that the paper took
+            printed = line.printed or f"{row.method}/{name}"
+            swept = replace(row, variant=name, printed=printed, settings=settings)
+            yield replace(swept, panel=panel, value=value)
 
 
 def _swept(variant: str, setting: str, value: Any) -> str:
