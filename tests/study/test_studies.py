@@ -160,6 +160,43 @@ def test_other_values_on_a_dataset() -> None:
     assert paths(study(own=yaml.safe_dump(own)), "curve") == [("creatures", "dazle/lr_0_3")]
 
 
+@pytest.mark.parametrize("name", ["pair", "eszsl"])
+def test_an_ensemble_of_a_study_takes_no_name_that_something_else_has(name: str) -> None:
+    config = given()
+    config["imported"] = {"pair": {"scores": {"creatures": "scores.npz"}, "unit": "logits"}}
+    config["studies"] = yaml.safe_load(OWN.replace("variant: pair", f"variant: {name}"))
+    made = Study(config)
+    (ensemble,) = made.results.ensembles.keys() - {"vs_cc"}
+    assert re.fullmatch(rf"{name}_[0-9a-f]{{6}}", ensemble)
+    assert made.results.run_of("creatures", "pair/default", 0)["imported"] == "pair"
+
+
+def test_no_point_of_a_curve_stands_beside_a_number_of_the_method_as_configured() -> None:
+    made = study()
+    for entry in made.studies.entries["curve"] + made.studies.entries["dazle_figure4"]:
+        assert rows_of(*entry.row.printed.split("/")) == []
+
+
+def test_what_needs_task_irrelevant_images_is_asked_for_where_there_are_some() -> None:
+    config = given("methods=[crafting] crafting={} crafting.input=pooled")
+    del config["datasets"]["birds"]
+    assert not _irrelevant_files(Study(config))
+    config["irrelevant"] = {"others": {"rendered": "creatures"}}
+    config["datasets"]["creatures"]["irrelevant"] = "others"
+    assert _irrelevant_files(Study(config))
+    # features that are stored have none of such images
+    config["extractors"]["own"] = {"backbone": "stored", "size": 224, "grid": 1}
+    config["crafting"]["extractor"] = "own"
+    assert not _irrelevant_files(Study(config))
+
+
+def _irrelevant_files(made: Study) -> list[str]:
+    """Return the files of crafting's figures 5 and 6 that task-irrelevant images are behind."""
+    files = made.studies.made("crafting_figure6")
+    files += made.studies.drawn_from(SimpleNamespace(study="crafting_figure5"))
+    return [file for file in files if "irrelevant" in file or "predictions" in file]
+
+
 WRONG = {
     "{own: {kind: tabel}}": "config, studies.own.kind: 'tabel' is none of",
     "{own: {kind: table, rows: [{label: x}]}}": "config, studies.own, row 'x': no method",

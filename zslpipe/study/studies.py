@@ -28,7 +28,7 @@ LACKING = {
     "parts": "no images with annotated parts, or no maps of attributes",
     "channels": "no images, or no maps of parts",
     "gradcam": "needs images, S-CC on attributes, and a network with a map, trained from images",
-    "predictions": "no images",
+    "predictions": "no images, or no task-irrelevant ones that a discriminator could learn from",
 }
 
 
@@ -203,7 +203,9 @@ class Studies:
             return self.measured(name)
         found = dict(self._scored(name))
         for path, hashed in self._scored(name).items():
-            if self.datasets.irrelevant_of(path.split("/")[1]) is not None:
+            _, dataset, _, method, variant, _, *rebalanced = path.split("/")
+            result = Result(dataset, f"{method}/{variant}", ["discriminator"])
+            if rebalanced == ["scores.h5"] and self.results.has_irrelevant(result):
                 found[path.replace("scores.h5", "irrelevant.h5")] = hashed
         return found
 

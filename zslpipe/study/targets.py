@@ -10,7 +10,7 @@ from zslpipe.study.declarations import read_method
 from zslpipe.study.extractors import Extractors
 from zslpipe.study.intermediates import Intermediates
 from zslpipe.study.paths import PATHS
-from zslpipe.study.results import Results
+from zslpipe.study.results import Result, Results
 from zslpipe.study.runs import Runs
 
 # Images in a figure of attention maps (ours).
@@ -94,7 +94,8 @@ class Targets:
         method, variant = path.split("/")
         stem = PATHS.figure.format(dataset=dataset, method=method, variant=variant)
         drawable = {"curves": True, "confusion": True}
-        drawable["predictions"] = self.datasets.has_images(dataset)
+        irrelevant = self.results.has_irrelevant(Result(dataset, path, ["discriminator"]))
+        drawable["predictions"] = self.datasets.has_images(dataset) and irrelevant
         if method not in self.results.ensembles:
             drawable |= self._drawable(self.runs.named(dataset, method, variant))
         found = []
