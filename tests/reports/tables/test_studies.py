@@ -111,3 +111,12 @@ def test_sizes_of_what_is_read_beside_what_is_printed(tmp_path):
         "miniature,6,,32,",
         *("CUB,,150,,4731", "AWA2,,40,,13795"),
     ]
+
+
+def test_sizes_beside_which_nothing_is_printed(tmp_path):
+    write_miniature(tmp_path)
+    told = layout(others=[], printed_for=["CUB"], paper="", place="", title="")
+    write_sizes(told, [tmp_path / "index.h5"], tmp_path / "studies" / "sizes")
+    text = (tmp_path / "studies" / "sizes.md").read_text()
+    assert text.startswith("dazle_table2\n") and "paper |" not in text
+    assert re.search(r"\| miniature +\| .*\| +6 \|", text)

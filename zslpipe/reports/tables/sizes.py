@@ -41,30 +41,34 @@ def write_sizes(
     layout: Mapping[str, Any], indices: Sequence[Path], output_stem: Path
 ) -> tuple[Path, ...]:
     """Write ``output_stem``.csv, .md and .tex of the datasets' sizes from their index.h5; return
-    the paths. ``layout["others"]`` holds one entry, [label, dataset -> column -> what is printed];
-    its columns are the table's. Datasets of ``layout["printed_for"]`` that are not here have a row
+    the paths. ``layout["others"]`` holds entries [label, dataset -> column -> what is printed]; their
+    columns are the table's, all where nothing is printed. Datasets of ``layout["printed_for"]`` that are not here have a row
     without sizes, in that order.
     """
-    printed: Mapping[str, Mapping[str, int]]
-    ((_, printed),) = layout["others"]
-    shown = [name for name in TITLES if any(name in row for row in printed.values())]
+    printed: dict[str, Mapping[str, int]] = {}
+    for _, numbers in layout["others"]:
+        printed |= numbers
+    shown = [name for name in TITLES if any(name in row for row in printed.values())] or [*TITLES]
     rows = []
     for path in indices:
         index = read_index(path)
         rows.append(_row(index.dataset, shown, sizes(index), printed.get(index.dataset, {})))
     here = {row["dataset"] for row in rows}
     absent = [name for name in layout["printed_for"] if name not in here]
-    rows += [_row(name, shown, {}, printed[name]) for name in absent]
+    rows += [_row(name, shown, {}, printed.get(name, {})) for name in absent]
     columns = [f"{name}{kind}" for name in shown for kind in ("", "_published")]
     frame = pd.DataFrame(rows, columns=["dataset", *columns])
     frame = frame.astype(dict.fromkeys(columns, "Int64"))
     titles = {"Dataset": "dataset"}
     for name in shown:
-        titles |= {TITLES[name]: name, f"{TITLES[name]}, paper": f"{name}_published"}
+        titles[TITLES[name]] = name
+        if any(name in row for row in printed.values()):
+            titles[f"{TITLES[name]}, paper"] = f"{name}_published"
     table = Table(frame, titles, 1, blocks=[0] * len(frame))
     notes = "\n".join(f"- {note}" for note in layout["notes"])
     below = "\n\n".join(filter(None, [TOLD, notes]))
-    heading = f"{layout['paper']}, {layout['place']}: {layout['title']}"
+    where = ", ".join(filter(None, (layout["paper"], layout["place"])))
+    heading = ": ".join(filter(None, (where, layout["title"] or layout["name"])))
     folder, name = output_stem.parent, output_stem.name
     return write_table(table, folder, name, below, layout["notes"], heading)
 
