@@ -32,6 +32,16 @@ def test_every_file_that_the_page_shows_is_its_input():
     assert not [path for path in files if "seed5/attention" in path or ".maps." in path]
 
 
+def test_imported_results_are_shown_and_told():
+    changes = 'imported.theirs={scores: {creatures: "their_{seed}.npz"}, unit: logits}'
+    made = page(changes + " seeds=[3,5]")
+    folder = "results/creatures/runs/theirs/default"
+    files = [path for path in made.files if path.startswith(folder)]
+    names = ("seed3/metrics.json", "seed5/metrics.json", "seed3/scores.h5")
+    assert files == [f"{folder}/{name}" for name in names]
+    assert json.loads(made.configuration)["imported"]["theirs"]["unit"] == "logits"
+
+
 def test_ranks_are_shown_where_there_are_any():
     changes = "datasets.more={adapter: demo, extractors: [coarse], words: drawn}"
     changes += " eszsl.variants={one: {normalisation: none}, two: {normalisation: unit}}"

@@ -16,7 +16,10 @@ from zslpipe.study.targets import Targets
 
 # Sections that the page shows as configured. Of methods it shows the complete settings of each run,
 # which no default written out changes; where and how jobs compute decides nothing.
-SAID = ("seeds", "methods", "datasets", "words", "irrelevant", "ensembles", "rebalancing")
+SAID = (
+    *("seeds", "methods", "datasets", "words", "irrelevant", "imported", "ensembles"),
+    "rebalancing",
+)
 
 
 class Page:
@@ -44,6 +47,10 @@ class Page:
         for run in self.runs.all.values():
             found += [self.runs.path(run, seed, PATHS.history) for seed in self.runs.seeds]
             found.append(self.runs.path(run, self.runs.seeds[0], PATHS.scores))
+        for dataset in self.datasets.entries:
+            fill = {"dataset": dataset, "seed": self.runs.seeds[0], "file": "scores"}
+            for name in self.results.imported.of_dataset(dataset):
+                found.append(PATHS.imported.format(imported=name, **fill))
         return found + self.targets.shown()
 
     @property
