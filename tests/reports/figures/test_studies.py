@@ -65,6 +65,13 @@ def test_values_that_are_no_numbers_stand_one_by_one(tmp_path, drawn):
     assert drawn[0][1] == [0, 1]
 
 
+def test_a_sweep_that_a_dataset_cannot_have_is_an_empty_axis(tmp_path, drawn):
+    rows, paths = [row("a", panel=0, value=1.0)], [metrics_file(tmp_path, variant="a")]
+    panel = {"setting": "lr", "title": "rate", "plot": ["H"], "scale": "log"}
+    sweep_curves(layout("curves", rows, panels=[panel, panel]), paths, tmp_path / "own")
+    assert len(drawn) == 1
+
+
 def test_bars_of_groups(tmp_path, drawn):
     rows = [row("a", label="S-CC", group="one"), row("b", label="V-CC", group="one")]
     rows += [row("c", label="S-CC", group="two"), row("d", label="V-CC", group="two")]

@@ -70,7 +70,7 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], rows: Sequence[Row], datas
             named += [measure] if len(panel["plot"]) > 1 or not named else []
             _draw_curve(axes, of_line, places, measure, ", ".join(named), number)
             number += 1
-    if panel["scale"] == "log" and _are_numbers(values) and min(values) > 0:
+    if panel["scale"] == "log" and _are_numbers(values) and min(values, default=0) > 0:
         axes.set_xscale("log")
         axes.minorticks_off()
     names = [shortened(str(value), 16) for value in places]
