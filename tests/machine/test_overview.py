@@ -310,3 +310,13 @@ def test_the_command(checkout, capsys, caplog):
     assert main(["status", str(results), "--json", "--watch"]) == 1
     assert "--watch is for people, --json for programs; give one" in caplog.text
     assert main(["status", str(results.parent / "absent"), "--watch"]) == 1
+
+
+def test_rules_that_only_ask_for_studies_are_no_work(checkout, monkeypatch):
+    head = HEAD.replace("all             1", "studies         1\nstudy_own       1")
+    monkeypatch.setitem(globals(), "HEAD", head)
+    results = checkout(*RUN)
+    record(results, "results/tables/main.csv", "tables", 0, 4)
+    found = overview(results, BEGUN + 81)
+    assert set(found.log.planned) == {"extract", "train", "evaluate", "tables"}
+    assert "time left unknown" not in found.summary()

@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
-TARGET = "all"  # the rule that asks for everything and does nothing itself
+# Rules that ask for others' files and do nothing themselves: no time of theirs is ever measured.
+TARGET = re.compile(r"all|studies|study_\w+")
 # "[Thu Nov 26 07:21:02 2026]": time.asctime, whatever the language of the machine.
 MOMENT = re.compile(r"^\[\w{3} (\w{3}) +(\d+) (\d\d):(\d\d):(\d\d) (\d{4})\]$")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -134,7 +135,12 @@ def _planned(lines: list[str]) -> dict[str, int]:
         if row is None:
             break
         planned[row[1]] = int(row[2])
-    return {rule: count for rule, count in planned.items() if rule not in ("total", TARGET)}
+    return {rule: count for rule, count in planned.items() if not _is_no_work(rule)}
+
+
+def _is_no_work(rule: str) -> bool:
+    """Return whether a row of the table of jobs is the sum, or a rule that only asks."""
+    return rule == "total" or TARGET.fullmatch(rule) is not None
 
 
 def _first(pattern: re.Pattern[str], lines: Iterable[str]) -> str:
@@ -219,4 +225,4 @@ def seconds_left(
         if log.waiting(rule):
             work += log.waiting(rule) * means.get(rule, 0.0) * threads.get(rule, 1)
             unknown |= {rule} - means.keys()
-    return max(work / log.slots, longest), tuple(sorted(unknown - {TARGET}))
+    return max(work / log.slots, longest), tuple(sorted(unknown & log.planned.keys()))
