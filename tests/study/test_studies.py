@@ -154,6 +154,14 @@ def test_a_sweep_in_a_methods_section_is_a_study() -> None:
     assert Study(given()).targets.all() == made.targets.all()
 
 
+def test_two_sweeps_of_one_setting_are_two_axes() -> None:
+    config = given()
+    sweep = {"setting": "margin", "values": [0.0], "plot": ["H"]}
+    config["dazle"]["sweep"] = [sweep, sweep | {"values": [2.0], "plot": ["U"]}]
+    made = Study(config)
+    assert [one.plot for one in made.studies.all["dazle_margin"].sweep] == [("H",), ("U",)]
+
+
 def test_other_values_on_a_dataset() -> None:
     own = yaml.safe_load(OWN)
     own["curve"]["sweep"] |= {"lines": [], "values_on": {"CUB": [0.3]}}
@@ -204,6 +212,9 @@ WRONG = {
     "{own: {method: dazzle, sweep: {setting: lr, values: [1.0]}}}": "no method 'dazzle'",
     "{own: {method: dazle, sweep: {setting: lrr, values: [1.0]}}}": (
         "config, studies.own.sweep: unknown setting 'lrr'; did you mean 'lr'?"
+    ),
+    "{own: {method: dazle, settings: {epoch: 1}, sweep: {setting: lr, values: [1.0]}}}": (
+        "config, studies.own, row 'dazle': unknown setting 'epoch'; did you mean 'epochs'?"
     ),
     "{own: {method: dazle}}": "config, studies.own: a study of kind 'curves' needs 'sweep'",
     "{own: {kind: table, method: dazle, rows: [{label: x, of: [plane]}]}}": (

@@ -72,12 +72,15 @@ def _written(path: Path) -> dict[str, Any]:
 
 
 def _sweeps_of_methods(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the studies that methods' sections ask for by ``sweep``: METHOD_SETTING each."""
-    found = {}
+    """Return the studies that methods' sections ask for by ``sweep``: METHOD_SETTING each, of
+    several sweeps of a setting an axis each.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for method in _sections(config):
         for sweep in as_list(config[method].get("sweep")):
             setting = sweep.get("setting") if isinstance(sweep, Mapping) else None
-            found[f"{method}_{setting}"] = {"method": method, "sweep": [sweep]}
+            empty: dict[str, Any] = {"method": method, "sweep": []}
+            found.setdefault(f"{method}_{setting}", empty)["sweep"].append(sweep)
     return found
 
 
@@ -103,7 +106,7 @@ def _parsed(given: Mapping[str, Any], where: str, path: tuple[str, ...]) -> Pape
     for row in study.rows:
         _check_row(study, row, variants, place)
     for sweep in study.sweep:
-        for line in sweep.lines:
+        for line in sweep.lines or (_as_configured(study),):
             _check_row(study, line, variants, place)
         _check_sweep(study, sweep, place)
     if study.method is not None:
@@ -112,11 +115,17 @@ def _parsed(given: Mapping[str, Any], where: str, path: tuple[str, ...]) -> Pape
 
 
 def _check_row(study: PaperStudy, row: StudyRow, variants: Collection[str], place: str) -> None:
-    """Raise InputError for a row of no method, and for an ensemble of rows that there are not."""
+    """Raise InputError for a row of no method, for settings that its method does not have, and for
+    an ensemble of rows that there are not.
+    """
     method = row.method or study.method
     if method is None:
         raise InputError(f"{place}, row {row.label!r}: no method; give 'method' there or above")
-    read_method(method)
+    known = _known_settings(method)
+    for key in () if row.of else {**study.settings, **row.settings}:
+        if key not in known:
+            told = f"unknown setting {key!r}; {nearest(key, known)}"
+            raise InputError(f"{place}, row {row.label!r}: {told}")
     for name in row.of:
         if name not in variants:
             advice = nearest(name, variants)
@@ -126,12 +135,17 @@ def _check_row(study: PaperStudy, row: StudyRow, variants: Collection[str], plac
 def _check_sweep(study: PaperStudy, sweep: Sweep, place: str) -> None:
     """Raise InputError for a setting that a line's method does not have."""
     for line in sweep.lines or (_as_configured(study),):
-        known = [field.name for field in fields(read_method(_method(study, line)).config)]
-        if sweep.setting not in (*known, *RUN_KEYS):
-            advice = nearest(sweep.setting, [*known, *RUN_KEYS])
+        known = _known_settings(_method(study, line))
+        if sweep.setting not in known:
+            advice = nearest(sweep.setting, known)
             raise InputError(f"{place}.sweep: unknown setting {sweep.setting!r}; {advice}")
         if line.of:
             raise InputError(f"{place}.sweep: {line.label!r} is an ensemble, which has no settings")
+
+
+def _known_settings(method: str) -> list[str]:
+    """Return what a row of a method may set."""
+    return [*(field.name for field in fields(read_method(method).config)), *RUN_KEYS]
 
 
 def _as_configured(study: PaperStudy) -> StudyRow:
