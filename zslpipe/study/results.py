@@ -111,14 +111,6 @@ class Results:
                 fault = f"'discriminator' needs an extractor that runs, {run.extractor!r} is stored"
                 raise InputError(f"{where}: {fault}")
 
-    def has_irrelevant(self, result: Result) -> bool:
-        """Return whether a discriminator has task-irrelevant images to learn from."""
-        try:
-            self.check_irrelevant(result)
-        except InputError:
-            return False
-        return True
-
     def _check_imported(self, result: Result) -> None:
         """Raise InputError where a rebalancing, or an ensemble's temperature, needs scores of an
         imported result that are not given.

@@ -204,8 +204,8 @@ class Studies:
         found = dict(self._scored(name))
         for path, hashed in self._scored(name).items():
             _, dataset, _, method, variant, _, *rebalanced = path.split("/")
-            result = Result(dataset, f"{method}/{variant}", ["discriminator"])
-            if rebalanced == ["scores.h5"] and self.results.has_irrelevant(result):
+            is_plain = rebalanced == ["scores.h5"]
+            if is_plain and self.targets.has_irrelevant(dataset, f"{method}/{variant}"):
                 found[path.replace("scores.h5", "irrelevant.h5")] = hashed
         return found
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zslpipe.formats.figures import FIGURE_SUFFIXES, SCREEN
+from zslpipe.machine.errors import InputError
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
@@ -94,8 +95,9 @@ class Targets:
         method, variant = path.split("/")
         stem = PATHS.figure.format(dataset=dataset, method=method, variant=variant)
         drawable = {"curves": True, "confusion": True}
-        irrelevant = self.results.has_irrelevant(Result(dataset, path, ["discriminator"]))
-        drawable["predictions"] = self.datasets.has_images(dataset) and irrelevant
+        drawable["predictions"] = self.datasets.has_images(dataset) and self.has_irrelevant(
+            dataset, path
+        )
         if method not in self.results.ensembles:
             drawable |= self._drawable(self.runs.named(dataset, method, variant))
         found = []
@@ -104,6 +106,14 @@ class Targets:
             begun = PATHS.dataset_figure.format(dataset=dataset) if of_dataset else stem
             found += _pictures(begun, [kind] if drawable.get(kind) else [])
         return found
+
+    def has_irrelevant(self, dataset: str, path: str) -> bool:
+        """Return whether there are, or can be, a result's scores of task-irrelevant images."""
+        try:
+            self.results.check_irrelevant(Result(dataset, path, ["discriminator"]))
+        except InputError:
+            return False
+        return True
 
     def ranked(self) -> list[str]:
         """Return every metrics.json where there are enough datasets and results to rank, else none:

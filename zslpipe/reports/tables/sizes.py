@@ -41,9 +41,9 @@ def write_sizes(
     layout: Mapping[str, Any], indices: Sequence[Path], output_stem: Path
 ) -> tuple[Path, ...]:
     """Write ``output_stem``.csv, .md and .tex of the datasets' sizes from their index.h5; return
-    the paths. ``layout["others"]`` holds entries [label, dataset -> column -> what is printed]; their
-    columns are the table's, all where nothing is printed. Datasets of ``layout["printed_for"]`` that are not here have a row
-    without sizes, in that order.
+    the paths. ``layout["others"]`` holds entries [label, dataset -> column -> what is printed];
+    their columns are the table's, all where nothing is printed. Datasets of
+    ``layout["printed_for"]`` that are not here have a row without sizes, in that order.
     """
     printed: dict[str, Mapping[str, int]] = {}
     for _, numbers in layout["others"]:
