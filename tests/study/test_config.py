@@ -577,6 +577,7 @@ def test_a_method_has_settings_of_its_own_on_a_dataset() -> None:
     [
         ("dazle.by_dataset={creature: {lr: 0.5}}", "no dataset 'creature'; did you mean 'creatur"),
         ("dazle.by_dataset={creatures: {lrr: 0.5}}", "unknown setting 'lrr'; did you mean 'lr'?"),
+        ("dazle.by_dataset={creatures: {input: regions}}", "creatures.input: a row reads one kind"),
         ("dazle.by_dataset=3", "config, dazle.by_dataset: 3 is not a section"),
     ],
 )

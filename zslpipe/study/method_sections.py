@@ -73,13 +73,18 @@ def common_of(section: Mapping[str, Any], dataset: str | None) -> dict[str, Any]
 
 
 def check_datasets_of(method: str, section: Any, datasets: Collection[str]) -> None:
-    """Raise InputError where a method's section names a dataset that there is not."""
+    """Raise InputError where a method's section names a dataset that there is not, and for another
+    kind of input on one: which rule trains a row is the same on all datasets.
+    """
     given = section.get("by_dataset") if isinstance(section, Mapping) else None
     parse_settings(Variants, {"by_dataset": {} if given is None else given}, "config", (method,))
-    for name in given or ():
+    for name, changes in (given or {}).items():
         if name not in datasets:
             advice = nearest(name, datasets)
             raise InputError(f"config, {method}.by_dataset: no dataset {name!r}; {advice}")
+        if isinstance(changes, Mapping) and "input" in changes:
+            fault = "a row reads one kind of input on all datasets; make it a variant with only_on"
+            raise InputError(f"config, {method}.by_dataset.{name}.input: {fault}")
 
 
 def changes_of(section: Mapping[str, Any], variant: str) -> Mapping[str, Any]:
