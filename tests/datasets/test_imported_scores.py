@@ -362,7 +362,8 @@ def without_scores(source):
 
 TABLES = {
     "image,class 0,class 1\n0.png,1.5,x\n": "line 2, class 'class 1': 'x' is no finite number",
-    "image,class 0,class 1\n0.png,1.5,\n": "line 2, class 'class 1': '' is no value",
+    "image,class 0,class 1\n0.png,1.5,\n": "line 2, class 'class 1': '' is no value; every image",
+    f"image,class 0,class 1\n{'9' * 25},1.5,2\n": "no scores of 6 of 8 classes",
     "image,class 0,class 1\n0.png,1.5,inf\n": "line 2, class 'class 1': 'inf' is no finite number",
     "image,class 0,class 1\n0.png,1_5,2\n": "line 2, class 'class 0': '1_5' is no finite number",
     "image;class 0;class 1\n0.png;1,250;2,000\n": "1,250 may be a decimal or thousands",
@@ -391,9 +392,10 @@ def test_files_of_other_kinds_are_named_and_nothing_is_unpickled(index_path, tmp
     with pytest.raises(InputError, match="no such file of scores"):
         imported(tmp_path / "nothing.npz", index_path, tmp_path / "scores.h5")
     cut = saved(tmp_path / "theirs.npz", ["a"], ["b"], np.zeros((1, 1))).read_bytes()
-    for content in (cut[: len(cut) // 2], cut[:200] + b"\0" * 200 + cut[400:]):
+    damaged = {"cut off": cut[: len(cut) // 2], "": cut[:200] + b"\0" * 200 + cut[400:]}
+    for told, content in damaged.items():
         (tmp_path / "cut.npz").write_bytes(content)
-        with pytest.raises(InputError, match=r"cut.npz: "):
+        with pytest.raises(InputError, match=rf"cut.npz: .*{told}"):
             imported(tmp_path / "cut.npz", index_path, tmp_path / "scores.h5")
 
 

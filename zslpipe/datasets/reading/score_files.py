@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from zslpipe.datasets.reading.spreadsheets import (
+    NO_VALUE,
     Row,
     Spreadsheet,
     decimal_mark,
@@ -37,6 +38,7 @@ NEEDED, OPTIONAL = ("scores", "images", "classes"), ("labels", "unit")
 LABEL = "label"  # a column of a table that holds each image's class
 KNOWN = "expected .npz, HDF5 or CSV"
 SHOWN = 5  # names in a message
+LONGEST = 18  # digits of a row number, which int64 holds; what has more is a name
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,8 @@ def _advice(found: str) -> str:
         return "it has no names: np.savez(file, scores=..., images=..., classes=...)"
     if "pickle" in found:
         return "it is not unpickled, which could run any program: save arrays with np.savez"
+    if "zip archive" in found:
+        return "an .npz that looks so is cut off: save or copy it again"
     return "save the scores as one of these"
 
 
@@ -158,7 +162,7 @@ def _checked(path: Path, arrays: Mapping[str, np.ndarray]) -> ScoreFile:
     names = {name: _names(path, name, arrays[name]) for name in lengths if name in arrays}
     scores = scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float64)
     _check_finite(path, scores, names["images"], names["classes"])
-    unit = str(arrays["unit"].item()) if "unit" in arrays and arrays["unit"].size == 1 else ""
+    unit = _text(arrays["unit"].item()) if "unit" in arrays and arrays["unit"].size == 1 else ""
     return ScoreFile(path, scores, names["images"], names["classes"], names.get("labels"), unit)
 
 
@@ -217,7 +221,7 @@ def _with_image_column(table: Spreadsheet) -> Spreadsheet:
 
 def _counted(cells: np.ndarray) -> np.ndarray:
     """Return row numbers where every cell is one, else names."""
-    digits = [cell.isdecimal() for cell in cells]
+    digits = [cell.isdecimal() and len(cell) <= LONGEST for cell in cells]
     return cells.astype(np.int64) if all(digits) else cells.astype(str)
 
 
@@ -241,5 +245,8 @@ def _tell_cell(
     """Raise InputError for the first cell that is no finite number."""
     for row, line in zip(cells, rows, strict=True):
         for name, cell in zip(classes.tolist(), row, strict=True):
+            if cell.casefold() in NO_VALUE:
+                told = f"{path}, line {line.line}, class {name!r}: {cell!r} is no value"
+                raise InputError(f"{told}; every image needs a finite score of each class")
             number(cell, mark, f"{path}, line {line.line}, class {name!r}")
     raise InputError(f"{path}: scores that are no finite numbers; save it as CSV again")
