@@ -143,6 +143,16 @@ def test_figures_that_are_drawn_anyway_and_those_that_there_are_not() -> None:
     ]
 
 
+def test_a_datasets_figure_is_no_figure_of_a_run_that_it_does_not_show() -> None:
+    rows = "[{label: x}, {label: y, variant: faster, settings: {lr: 0.5}}]"
+    own = f"{{own: {{kind: figures, method: dazle, figures: [curves, confusion], rows: {rows}}}}}"
+    made = study(own=own)
+    assert [note.split(":")[1] for note in made.studies.notes["own"][:2]] == [
+        *(" no curves of dazle/faster", " no confusion of dazle/faster"),
+    ]
+    assert len(made.studies.figures("own")) == 4
+
+
 def test_a_sweep_in_a_methods_section_is_a_study() -> None:
     config = given()
     config["dazle"]["sweep"] = {"setting": "margin", "values": [0.0, 2.0], "plot": ["H", "T1"]}
@@ -219,6 +229,12 @@ WRONG = {
     "{own: {method: dazle}}": "config, studies.own: a study of kind 'curves' needs 'sweep'",
     "{own: {kind: table, method: dazle, rows: [{label: x, of: [plane]}]}}": (
         "config, studies.own, row 'x': no row of variant 'plane'"
+    ),
+    "{own: {kind: bars, method: dazle, rows: [{label: x}, {label: y, of: [default]}]}}": (
+        "config, studies.own, row 'y': of one row is no ensemble; give two or more in 'of'"
+    ),
+    "{own: {kind: table, method: dazle, rows: [{label: x, printed: dazle}]}}": (
+        "config, studies.own, row 'x': printed 'dazle' is no method/variant"
     ),
 }
 

@@ -23,6 +23,8 @@ from zslpipe.study.targets import FORMATS, Targets
 WITHOUT = "without "
 # What a figure needs that a dataset or a run does not have.
 LACKING = {
+    "curves": "they show what the configuration itself has",
+    "confusion": "it shows the configuration's methods, as they are configured",
     "losses": "the method has no epochs",
     "maps": "no images, or no maps of attributes",
     "parts": "no images with annotated parts, or no maps of attributes",

@@ -115,21 +115,26 @@ def _parsed(given: Mapping[str, Any], where: str, path: tuple[str, ...]) -> Pape
 
 
 def _check_row(study: PaperStudy, row: StudyRow, variants: Collection[str], place: str) -> None:
-    """Raise InputError for a row of no method, for settings that its method does not have, and for
-    an ensemble of rows that there are not.
+    """Raise InputError for a row of no method, for settings that its method does not have, for what
+    is printed under no method/variant, and for an ensemble of one row, or of rows that there are
+    not.
     """
+    where = f"{place}, row {row.label!r}"
+    if row.printed is not None and row.printed.count("/") != 1:
+        raise InputError(f"{where}: printed {row.printed!r} is no method/variant")
     method = row.method or study.method
     if method is None:
-        raise InputError(f"{place}, row {row.label!r}: no method; give 'method' there or above")
+        raise InputError(f"{where}: no method; give 'method' there or above")
     known = _known_settings(method)
     for key in () if row.of else {**study.settings, **row.settings}:
         if key not in known:
-            told = f"unknown setting {key!r}; {nearest(key, known)}"
-            raise InputError(f"{place}, row {row.label!r}: {told}")
+            raise InputError(f"{where}: unknown setting {key!r}; {nearest(key, known)}")
     for name in row.of:
         if name not in variants:
             advice = nearest(name, variants)
-            raise InputError(f"{place}, row {row.label!r}: no row of variant {name!r}; {advice}")
+            raise InputError(f"{where}: no row of variant {name!r}; {advice}")
+    if len(row.of) == 1:
+        raise InputError(f"{where}: of one row is no ensemble; give two or more in 'of'")
 
 
 def _check_sweep(study: PaperStudy, sweep: Sweep, place: str) -> None:

@@ -95,7 +95,12 @@ class StudyRuns:
         raise InputError(f"no extractor with backbone {backbone} is configured")
 
     def ensemble(self, wanted: Wanted, members: list[str]) -> str:
-        """Return the ensemble of members, as name/default, new where no other has them."""
+        """Return the ensemble of members, as name/default, new where no other has them; InputError
+        for members that are one run.
+        """
+        for member in members:
+            if members.count(member) > 1:
+                raise InputError(f"its members are one run, {member}")
         entry = {"of": members, "temperature": "likeliest", "order": wanted.order}
         told = canonical((members, entry["temperature"], entry["order"]))
         if told not in self._ensembles:

@@ -94,7 +94,12 @@ class Targets:
         """
         method, variant = path.split("/")
         stem = PATHS.figure.format(dataset=dataset, method=method, variant=variant)
-        drawable = {"curves": True, "confusion": True}
+        compared = self.results.scores_of_first_seed(dataset)
+        drawable = {
+            "curves": any((one.dataset, one.path) == (dataset, path) for one in self.results.all),
+            "confusion": PATHS.scores.format(dataset=dataset, run=path, seed=self.runs.seeds[0])
+            in compared,
+        }
         drawable["predictions"] = self.datasets.has_images(dataset) and self.has_irrelevant(
             dataset, path
         )
