@@ -24,7 +24,7 @@ from zslpipe.reports.figures.style import STYLE, save_figure, shortened, write_a
 
 KEY = (
     "from left to right a growing constant is taken off the scores of seen classes;"
-    "\ndot: no constant; the best variant of each method, first seed"
+    "\ndot: no constant; of each method the variant of the highest AUSUC, first seed"
 )
 
 

@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from zslpipe.pictures import picture_size
+
 TILE, THUMBNAIL = 160, 56  # ours: pixels of a picture in a gallery, 3 kB, and of its sign, 1 kB
 QUALITY = 75  # ours: of WebP
 
 
 def file_data(path: Path) -> dict[str, object]:
     """Return a picture file's data address and size in pixels."""
-    with Image.open(path) as picture:
-        width, height = picture.size
-        kind = str(picture.format).lower()
-    return {"src": _address(path.read_bytes(), kind), "width": width, "height": height}
+    width, height = picture_size(path)
+    address = _address(path.read_bytes(), path.suffix.removeprefix("."))
+    return {"src": address, "width": width, "height": height}
 
 
 def pixel_data(pixels: np.ndarray, side: int = TILE) -> str:
