@@ -23,7 +23,9 @@ def shortened(table: str) -> str:
     lines.append(f"|{'---|' * len(NAMES)}{'---:|' * len(METRICS)}")
     for row in rows:
         by_name = dict(zip(header, row, strict=True))
-        cells = ["" if by_name[name] in USUAL else by_name[name] for name in NAMES]
+        # a column that all rows share is told below the table
+        whose = [by_name.get(name, "") for name in NAMES]
+        cells = ["" if name in USUAL else name for name in whose]
         cells += [by_name[name] for name in METRICS]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

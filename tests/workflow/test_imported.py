@@ -23,7 +23,7 @@ imported:
 ensembles:
   both: {{of: [dazle, theirs], temperature: trained}}
 """
-SUMMARY = {"tables", "curves demo", "confusion demo"}
+SUMMARY = {"tables", "curves demo", "calibration demo", "confusion demo", "page"}
 
 
 def exported(checkout: Checkout, run: str, seed: int) -> Path:
@@ -76,7 +76,7 @@ def test_one_line_enters_them_and_a_changed_file_comes_again(checkout: Checkout)
         assert str(checkout.folder) not in said
     os.utime(files[0])  # the same bytes
     assert exported(checkout, "eszsl/default", 1) == files[1]
-    of_first_seed = {"curves demo", "confusion demo"}
+    of_first_seed = {"curves demo", "calibration demo", "confusion demo"}
     assert checkout.planned() == jobs(1) - of_first_seed
 
 

@@ -163,9 +163,10 @@ rule page:
         runtime=20,
     params:
         code=code_hash("zslpipe.commands.page:write_report"),
-        configuration=study.page.configuration,
-        images=study.page.images,
-        studies=study.page.studies,
+        # Functions: texts of a configuration may hold braces, which are no wildcards.
+        configuration=lambda wildcards: study.page.configuration,
+        images=lambda wildcards: study.page.images,
+        studies=lambda wildcards: study.page.studies,
     shell:
         "python -m zslpipe report --configuration {params.configuration:q}"
         " --images {params.images:q} --data-root {study.data_root:q}"
