@@ -69,10 +69,10 @@ def test_one_line_enters_them_and_a_changed_file_comes_again(checkout: Checkout)
         rows = {row["method"]: row for row in csv.DictReader(lines)}
     assert (rows["theirs"]["selection"], rows["theirs"]["seeds"]) == ("imported", "2")
     assert rows["both"]["selection"] == "last epoch + imported"
-    for ending in ("md", "tex"):
+    for ending, file in (("md", "theirs_{seed}.npz"), ("tex", r"theirs\_\{seed\}.npz")):
         said = (checkout.folder / f"results/tables/main.{ending}").read_text()
-        assert "demo, theirs, default: from theirs_{seed}.npz" in said
-        assert "demo, both, default: from theirs_{seed}.npz" in said
+        assert f"demo, theirs, default: from {file}" in said
+        assert f"demo, both, default: from {file}" in said
         assert str(checkout.folder) not in said
     os.utime(files[0])  # the same bytes
     assert exported(checkout, "eszsl/default", 1) == files[1]
