@@ -268,3 +268,8 @@ def test_a_ranking_is_made_where_three_datasets_have_three_results_in_common() -
     three = "eszsl.variants={one: {normalisation: none}, two: {normalisation: unit}}"
     assert asked(f"{third} {three}")
     assert not asked(three)  # two datasets
+
+
+def test_the_papers_datasets_are_ranked_where_they_have_the_same_results() -> None:
+    made = Study(yaml.safe_load((ROOT / "workflow/experiments/papers.yaml").read_text("utf8")))
+    assert made.targets.ranked() == made.results.metrics

@@ -14,7 +14,6 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.05
-FEWEST_DATASETS = FEWEST_RESULTS = 3  # ours: with two nothing can be told from chance
 
 
 @dataclass(frozen=True, eq=False)

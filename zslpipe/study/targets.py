@@ -5,6 +5,7 @@ from pathlib import Path
 
 from zslpipe.formats.figures import FIGURE_SUFFIXES, SCREEN
 from zslpipe.machine.errors import InputError
+from zslpipe.scores.complete_block import complete_block
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
@@ -17,8 +18,6 @@ from zslpipe.study.runs import Runs
 # Images in a figure of attention maps (ours).
 PICTURED_IMAGES = 6
 FORMATS = ("csv", "md", "tex")
-# What reports.tables.ranking needs, which the study does not import.
-FEWEST_DATASETS = FEWEST_RESULTS = 3
 PARTS = ("parts.md", "parts.tex")
 INTERVALS = ("intervals.md", "intervals.tex")
 # What a figure of a run is drawn from, of the first seed, where that is drawn from alone.
@@ -121,18 +120,16 @@ class Targets:
         return True
 
     def ranked(self) -> list[str]:
-        """Return every metrics.json where there are enough datasets and results to rank, else none:
-        three datasets, and three results that all of them have.
+        """Return every metrics.json where three datasets have three results in common, which then
+        are ranked, else none.
         """
-        shared: dict[tuple[str, str], set[str]] = {}
+        there: dict[tuple[str, str], set[str]] = {}
         for result in self.results.all:
             for kind in result.rebalancing:
                 if kind != "oracle":  # never ranked
-                    shared.setdefault((result.path, kind), set()).add(result.dataset)
-        datasets = set(self.datasets.entries)
-        everywhere = [who for who, there in shared.items() if there == datasets]
-        enough = len(datasets) >= FEWEST_DATASETS and len(everywhere) >= FEWEST_RESULTS
-        return self.results.metrics if enough else []
+                    there.setdefault((result.path, kind), set()).add(result.dataset)
+        datasets, _ = complete_block(there)
+        return self.results.metrics if datasets else []
 
     def _figures_of_dataset(self, dataset: str) -> list[str]:
         """Return the figures about a whole dataset."""

@@ -72,6 +72,24 @@ def test_what_not_all_datasets_have_and_what_saw_the_test_is_not_ranked(tmp_path
     assert set(found.by_measure) == {"T1", "S", "H", "AUSUC"}  # U: one has none
 
 
+def test_of_datasets_with_other_results_the_largest_block_is_ranked(tmp_path):
+    """Four methods on three datasets, one of them on two more, and a fifth on one alone."""
+    paths = study(tmp_path / "all", datasets=DATASETS[:3])
+    paths += study(tmp_path / "one", datasets=DATASETS[3:5], methods=METHODS[:1])
+    paths += study(tmp_path / "alone", datasets=DATASETS[:1], methods=["sgma"])
+    found = rankings(paths)
+    assert [who[0] for who in found.results] == list(METHODS)
+    assert list(found.datasets) == ["AWA2", "CUB", "SUN"]
+    assert set(found.by_measure) == {"T1", "U", "S", "H", "AUSUC"}
+    rows, text = written(paths, tmp_path / "tables")
+    assert len(rows) == 4
+    told = "Datasets: AWA2, CUB, SUN. Not FLO, aPY: some of these results are not there."
+    assert f"{told} Further results, not on all of them: 1." in text
+    alone = rankings(study(tmp_path / "same", datasets=DATASETS[:3]))
+    for name, ranking in alone.by_measure.items():
+        assert found.by_measure[name].mean_ranks == pytest.approx(ranking.mean_ranks)
+
+
 def test_the_same_test_images_count_once(tmp_path):
     by_class = {"U": {"b": 0.1}, "S": {"a": 0.2}}
     same = {"per_class": by_class, "images": {"test_seen": 3, "test_unseen": 4}}

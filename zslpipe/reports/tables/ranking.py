@@ -1,6 +1,7 @@
 """``results/tables/ranking.{csv,md,tex}``: mean ranks of the results over three or more datasets.
 
-A row for each result that every dataset has; what counts as the same on all datasets is method,
+A row for each result of the largest block of datasets and results in which every dataset has every
+result (:mod:`zslpipe.scores.complete_block`). What counts as the same on all datasets is method,
 variant and rebalancing. A dataset whose test images another one has as well (other class vectors, a
 second split) counts once. With fewer than three datasets or results nothing is ranked, and the
 tables say so. The oracle and the best epoch on test are not ranked
@@ -18,7 +19,8 @@ from zslpipe.formats.metrics import METRICS, read_metrics
 from zslpipe.reports.tables.published import STANDARD_SPLIT, paper_dataset
 from zslpipe.reports.tables.table import Table, read_once, write_table
 from zslpipe.reports.tables.uncertainty import is_compared
-from zslpipe.scores.ranking import FEWEST_DATASETS, FEWEST_RESULTS, LEVEL, Ranking, rank
+from zslpipe.scores.complete_block import complete_block
+from zslpipe.scores.ranking import LEVEL, Ranking, rank
 
 RESULT = ("method", "variant", "rebalancing")
 TOLD = (
@@ -31,35 +33,44 @@ TOLD = (
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """Results (who they are, by RESULT) that all ``datasets`` have, their ranking by measure, and
-    the datasets that do not count beside another one.
+    """Results (who they are, by RESULT) that all ``datasets`` have and their ranking by measure;
+    the datasets that do not count beside another one, those that lack some of these results, and
+    the number of results that some of these datasets lack.
     """
 
     results: Sequence[tuple[str, ...]]
     datasets: Sequence[str]
     by_measure: Mapping[str, Ranking]
     left_out: Sequence[str]
+    lacking: Sequence[str] = ()
+    further: int = 0
 
 
 def rankings(paths: Sequence[Path]) -> Rankings:
     """Return the rankings from metrics.json files; a measure that some result lacks on a dataset is
-    left out, all of them below three datasets or results. InputError as ``read_once``.
+    left out, all of them where no three datasets have three results in common. InputError as
+    ``read_once``.
     """
     where = "ranking: no metrics.json"
     found = read_once(paths, read_metrics, ("dataset", *RESULT, "selection"), where)
     found = [metrics for metrics in found if is_compared(metrics)]
     counted, left_out = _counted(found)
     means = _means([metrics for metrics in found if metrics["dataset"] in counted])
-    shared = means.groupby(list(RESULT), sort=False)["dataset"].nunique() == len(counted)
-    results = [tuple(map(str, who)) for who in shared[shared].index]
+    there: dict[tuple[str, ...], set[str]] = {}
+    for row in means.to_dict("records"):
+        there.setdefault(tuple(row[name] for name in RESULT), set()).add(row["dataset"])
+    datasets, results = complete_block(there)
+    if not datasets:
+        shared = [who for who, own in there.items() if own.issuperset(counted)]
+        return Rankings(shared, counted, {}, left_out)
     by_measure = {}
-    if len(counted) >= FEWEST_DATASETS and len(results) >= FEWEST_RESULTS:
-        for name in METRICS:
-            values = means.pivot_table(name, "dataset", list(RESULT), dropna=False, sort=False)
-            values = values.reindex(columns=pd.MultiIndex.from_tuples(results))
-            if not values.isna().any(axis=None):
-                by_measure[name] = rank(values.to_numpy())
-    return Rankings(results, counted, by_measure, left_out)
+    for name in METRICS:
+        values = means.pivot_table(name, "dataset", list(RESULT), dropna=False, sort=False)
+        values = values.reindex(index=datasets, columns=pd.MultiIndex.from_tuples(results))
+        if not values.isna().any(axis=None):
+            by_measure[name] = rank(values.to_numpy())
+    lacking = [dataset for dataset in counted if dataset not in datasets]
+    return Rankings(results, datasets, by_measure, left_out, lacking, len(there) - len(results))
 
 
 def _counted(found: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
@@ -136,6 +147,10 @@ def _below(found: Rankings) -> list[str]:
             told = "the ranks do not differ by more than chance"
         lines.append(f"- {measure}: {tested}; {told}")
     datasets = f"Datasets: {', '.join(found.datasets)}."
+    if found.lacking:
+        datasets += f" Not {', '.join(found.lacking)}: some of these results are not there."
+    if found.further:
+        datasets += f" Further results, not on all of them: {found.further}."
     if not lines:
         few = f"{len(found.datasets)} datasets and {len(found.results)} results that all have"
         datasets += f" Nothing is ranked: {few}, where three of either are needed."
