@@ -88,6 +88,7 @@ include: "workflow/rules/gradcam.smk"
 include: "workflow/rules/irrelevant.smk"
 include: "workflow/rules/rebalance.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/page.smk"
 include: "workflow/rules/studies.smk"
 
 
