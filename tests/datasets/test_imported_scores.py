@@ -134,7 +134,7 @@ def test_the_order_of_images_and_classes_is_free(index, index_path, tmp_path, la
 @pytest.mark.parametrize(
     "called",
     (
-        lambda name: f"/home/x/data/images/{name}",
+        lambda name: f"/elsewhere/images/{name}",
         lambda name: f"C:\\data\\{name}",
         lambda name: name,
     ),

@@ -315,7 +315,7 @@ def test_of_many_maps_the_first_of_each_method_are_shown(source, monkeypatch):
     many = dataclasses.replace(
         source, files=source.files | {"attention.h5": [first, first, *others]}
     )
-    assert many.pictured == [first, *others, *source.files["gradcam.h5"]]
+    assert list(many.pictured) == [first, *others, *source.files["gradcam.h5"]]
     assert "the first variant alone" in many.told_of_pictured
 
 

@@ -83,8 +83,10 @@ def _rates(given: Given, dataset: str) -> dict[str, dict[str, Mapping[str, float
 
 def _mean(shares: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the rate within a fifth of the object's size and those of chance, in per cent."""
-    names = ("fifth", "random_fifth", "centre_fifth", "best_fifth")
-    return {name: 100 * float(np.mean([share[name] for share in shares])) for name in names}
+    found = {}
+    for name in ("fifth", "random_fifth", "centre_fifth", "best_fifth"):
+        found[name] = 100 * float(np.mean([share[name] for share in shares]))
+    return found
 
 
 def _marks(

@@ -10,14 +10,14 @@ import numpy as np
 from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.attention import Pictured, check_pictured, read_pictured
 from zslpipe.formats.index import Index
-from zslpipe.formats.told import read_identity, read_kind
+from zslpipe.formats.told import read_kind
 from zslpipe.maps.body_parts import body_parts, present_attributes
 from zslpipe.maps.central_square import SIDE, load_square
 from zslpipe.reports.figures import attributes, channels
 from zslpipe.reports.figures import body_parts as part_figures
 from zslpipe.reports.figures.overlays import greyed, painted, stretch
 from zslpipe.reports.figures.style import HEAT, class_title, plain_name
-from zslpipe.reports.page.given import Given, named
+from zslpipe.reports.page.given import Given
 from zslpipe.reports.page.pictures import THUMBNAIL, pixel_data
 
 Tile = dict[str, Any]
@@ -49,11 +49,8 @@ def _galleries(given: Given, dataset: str, kind: str, draw: Draw) -> list[dict[s
     """Return a gallery for each attention.h5 of a dataset with maps of a kind."""
     index = given.indices[dataset]
     found = []
-    for path in given.pictured:
-        if path.name != "attention.h5":
-            continue
-        name, *run = read_identity(path)
-        if name != dataset or read_kind(path) != kind:
+    for path, run in given.pictured_of(dataset, "attention.h5"):
+        if read_kind(path) != kind:
             continue
         pictured = read_pictured(path, kind)
         check_pictured(pictured, index, path, path)
@@ -64,7 +61,7 @@ def _galleries(given: Given, dataset: str, kind: str, draw: Draw) -> list[dict[s
             tiles = draw(index, pictured, row, picture, places)
             labels = int(pictured.labels[row]), int(pictured.predicted[row])
             slides.append(slide(index, labels, picture, tiles))
-        found.append({"name": named(run), "slides": slides})
+        found.append({"name": run, "slides": slides})
     return found
 
 

@@ -67,18 +67,28 @@ class Given:
         return found
 
     @cached_property
-    def pictured(self) -> list[Path]:
+    def pictured(self) -> dict[Path, tuple[str, str, str]]:
         """Every attention.h5 and gradcam.h5, or, of more than MOST_PICTURED, the first of each
-        dataset and method.
+        dataset and method, with its dataset, method and variant.
         """
-        found = [*self.files["attention.h5"], *self.files["gradcam.h5"]]
+        paths = [*self.files["attention.h5"], *self.files["gradcam.h5"]]
+        found = {path: read_identity(path) for path in paths}
         if len(found) <= MOST_PICTURED:
             return found
         firsts: dict[tuple[str, str, str], Path] = {}
-        for path in found:
-            dataset, method, _ = read_identity(path)
+        for path, (dataset, method, _) in found.items():
             firsts.setdefault((dataset, method, path.name), path)
-        return list(firsts.values())
+        return {path: found[path] for path in firsts.values()}
+
+    def pictured_of(self, dataset: str, name: str) -> list[tuple[Path, str]]:
+        """Return the files of a ``name`` (attention.h5, gradcam.h5) of a dataset, each with its
+        run's name.
+        """
+        found = []
+        for path, (own, *run) in self.pictured.items():
+            if (own, path.name) == (dataset, name):
+                found.append((path, named(run)))
+        return found
 
     @property
     def told_of_pictured(self) -> str:

@@ -8,13 +8,12 @@ import numpy as np
 
 from zslpipe.formats.gradcam import Explained, read_explained
 from zslpipe.formats.index import Index
-from zslpipe.formats.told import read_identity
 from zslpipe.maps.central_square import load_square
 from zslpipe.reports.figures.gradcam import check_explained
 from zslpipe.reports.figures.overlays import greyed, painted
 from zslpipe.reports.figures.style import CHANGE, HEAT, plain_name
 from zslpipe.reports.page.galleries import slide
-from zslpipe.reports.page.given import Given, named
+from zslpipe.reports.page.given import Given
 from zslpipe.reports.page.pictures import pixel_data
 
 
@@ -22,13 +21,8 @@ def grad_cam_galleries(given: Given, dataset: str) -> list[dict[str, Any]]:
     """Return a gallery for each gradcam.h5 of a dataset."""
     index = given.indices[dataset]
     found = []
-    for path in given.pictured:
-        if path.name != "gradcam.h5":
-            continue
-        name, *run = read_identity(path)
-        if name == dataset:
-            slides = _slides(index, path, given.images[dataset])
-            found.append({"name": named(run), "slides": slides})
+    for path, run in given.pictured_of(dataset, "gradcam.h5"):
+        found.append({"name": run, "slides": _slides(index, path, given.images[dataset])})
     return found
 
 

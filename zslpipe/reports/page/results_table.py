@@ -34,7 +34,8 @@ def results_table(given: Given) -> dict[str, Any]:
     printed = [name for name in PRINTED if frame[f"{name}_published"].notna().any()]
     rest = [name for name in texts if name not in shared and name not in first]
     columns = [_column(name, is_text=True) for name in first]
-    columns += [_column(name) for name in (*METRICS, *(f"{name}_published" for name in printed))]
+    columns += [_column(name) for name in METRICS]
+    columns += [_column(f"{name}_published") for name in printed]
     columns += [_column("seeds"), *(_column(name, is_text=True) for name in rest)]
     notes = list(dict.fromkeys(filter(None, frame[DIFFERENCES])))
     measured = _measured(given.rows, texts)

@@ -78,13 +78,13 @@ def write_tables(
     noted = footnotes(results[DIFFERENCES])
     numbers = [noted.get(text, 0) for text in results[DIFFERENCES]]
     same = _same_everywhere(results)
-    p_values = [f"{measure}_best_p" for measure in METRICS]
-    results[p_values] = results[p_values].map(_decimals)
+    p_columns = [f"{measure}_best_p" for measure in METRICS]
+    results[p_columns] = results[p_columns].map(_decimals)
     # by the decimals of the csv, from which others tell what is bold
-    bold = {
-        name: [text != "" and float(text) >= LEVEL for text in results[f"{name}_best_p"]]
-        for name in METRICS
-    }
+    bold = {}
+    for measure in METRICS:
+        p_values = pd.to_numeric(results[f"{measure}_best_p"], errors="coerce")
+        bold[measure] = p_values.ge(LEVEL).tolist()
     table = Table(
         *(results[_header()], _titles(results, same), _texts(same), _blocks(results)),
         *(dict.fromkeys(PUBLISHED, numbers), bold, PUBLISHED),

@@ -48,7 +48,8 @@ def write_sizes(
     printed: dict[str, Mapping[str, int]] = {}
     for _, numbers in layout["others"]:
         printed |= numbers
-    shown = [name for name in TITLES if any(name in row for row in printed.values())] or [*TITLES]
+    told = set[str]().union(*printed.values())
+    shown = [name for name in TITLES if name in told] or [*TITLES]
     rows = []
     for path in indices:
         index = read_index(path)
