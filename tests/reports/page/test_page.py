@@ -6,9 +6,11 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 
+import h5py
 import numpy as np
 import pytest
 
+from tests.made_up.figures import attention_file
 from tests.made_up.paged import CONFIGURATION, NUMBERS, given
 from zslpipe.formats.scores import read_scores
 from zslpipe.machine.errors import InputError
@@ -306,6 +308,18 @@ def test_maps_of_a_dataset_whose_images_are_not_given_are_left_out(source, tmp_p
     write_page(dataclasses.replace(source, images={}), tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert 'id="demo-curves"' in text and 'id="demo-animal"' not in text
+
+
+def test_maps_are_those_of_the_dataset(source, tmp_path):
+    theirs = attention_file(tmp_path / "attention.h5")
+    with h5py.File(theirs, "r+") as file:
+        file.attrs["dataset"] = "birds"
+    own = source.pictured_of("demo", "attention.h5")
+    files = source.files | {"attention.h5": [*source.files["attention.h5"], theirs]}
+    both = dataclasses.replace(source, files=files)
+    assert both.pictured_of("birds", "attention.h5") == [(theirs, "dazle")]
+    assert both.pictured_of("demo", "attention.h5") == own and len(own) == 2
+    assert [path.name for path, _ in both.pictured_of("demo", "gradcam.h5")] == ["gradcam.h5"]
 
 
 def test_of_many_maps_the_first_of_each_method_are_shown(source, monkeypatch):

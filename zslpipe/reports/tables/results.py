@@ -38,8 +38,12 @@ from zslpipe.reports.tables.table import (
     write_table,
 )
 from zslpipe.reports.tables.uncertainty import COLUMNS as UNCERTAIN
-from zslpipe.reports.tables.uncertainty import TOLD_BOLD, TOLD_INTERVALS, uncertainty
-from zslpipe.scores.significance import LEVEL
+from zslpipe.reports.tables.uncertainty import (
+    TOLD_BOLD,
+    TOLD_INTERVALS,
+    may_be_best_by,
+    uncertainty,
+)
 
 # a dataset has one split, told in a line of its own
 COLUMNS = tuple(name for name in IDENTITY if name != "protocol")
@@ -84,7 +88,7 @@ def write_tables(
     bold = {}
     for measure in METRICS:
         p_values = pd.to_numeric(results[f"{measure}_best_p"], errors="coerce")
-        bold[measure] = p_values.ge(LEVEL).tolist()
+        bold[measure] = [may_be_best_by(p_value) for p_value in p_values]
     table = Table(
         *(results[_header()], _titles(results, same), _texts(same), _blocks(results)),
         *(dict.fromkeys(PUBLISHED, numbers), bold, PUBLISHED),
