@@ -21,6 +21,7 @@ from zslpipe.machine.errors import InputError
 from zslpipe.networks.backbones import build_trunk, state_hash
 from zslpipe.runs.export import described, export, is_exported, read_exported
 from zslpipe.runs.trained import Trained, open_trained
+from zslpipe.scores.changes import TakenOff
 from zslpipe.scores.rebalancing import rebalance
 
 torch.set_num_threads(1)
@@ -62,7 +63,7 @@ def test_a_rebalancing_goes_with_it_and_the_card_says_what_there_is(dataset, tmp
     files = [str(folder / name) for name in ("scores.h5", "metrics.json")]
     assert main(["evaluate", "--scores", files[0], "--output", files[1]]) == 0
     assert main(["export", str(folder), str(tmp_path / "exported")]) == 0
-    assert read_exported(tmp_path / "exported").probabilities.factor == 0.25
+    assert read_exported(tmp_path / "exported").probabilities.change == TakenOff(0.25)
     card = (tmp_path / "exported" / "README.md").read_text("utf8")
     metrics = json.loads((folder / "metrics.json").read_text("utf8"))
     for said in (
@@ -130,8 +131,8 @@ def test_damage_is_told_and_a_folder_cut_off_is_none(dataset, tmp_path):
         read_exported(folder)
     config = folder / "config.json"
     text = config.read_text("utf8")
-    config.write_text(text.replace('"format": 1', '"format": 2'), "utf8")
-    with pytest.raises(InputError, match="it has format 2, this version reads 1"):
+    config.write_text(text.replace('"format": 2', '"format": 3'), "utf8")
+    with pytest.raises(InputError, match="it has format 3, this version reads 2"):
         read_exported(folder)
     config.write_text(re.sub(r'"boxed": \w+,', "", text), "utf8")
     with pytest.raises(InputError, match="it lacks boxed"):

@@ -23,6 +23,7 @@ from zslpipe.machine.errors import InputError
 from zslpipe.runs.deciding import attribute_terms
 from zslpipe.runs.looking import looks
 from zslpipe.runs.prediction import Predictor, open_predictor
+from zslpipe.scores.changes import Kept
 from zslpipe.scores.gating import likeliest_temperature
 from zslpipe.scores.rebalancing import rebalance
 
@@ -172,14 +173,11 @@ def test_a_rebalancing_that_was_not_kept_changes_nothing(runs, tmp_path):
     chosen = {"calibrated_stacking": {"factor": 3.0, "kept": "none"}}
     told = replace(matrix, rebalancing="calibrated_stacking", chosen=chosen)
     write_scores(folder / "scores.h5", told)
-    assert opened(folder).trained.probabilities.factor == 0.0
-
-
-def test_another_rebalancing_is_refused_by_name(runs):
-    folder = runs["eszsl"] / "oracle"
-    rebalance("oracle", runs["eszsl"] / "scores.h5", folder / "scores.h5", None, None, {})
-    with pytest.raises(InputError, match="rebalancing 'oracle' cannot be applied"):
-        opened(folder)
+    predictor = opened(folder)
+    assert predictor.trained.probabilities.change == Kept()
+    assert predictor.notes[1] == (
+        "calibrated_stacking: on the validation classes no better than none, not applied"
+    )
 
 
 def test_broken_pictures_have_a_row_and_the_others_are_predicted(runs, images, tmp_path):
@@ -370,7 +368,7 @@ def test_a_folder_that_is_no_result_is_refused_with_what_to_name(runs, tmp_path)
     with pytest.raises(InputError, match=r"no weights.pt; name"):
         opened(tmp_path)
     shutil.copy2(runs["eszsl"] / "scores.h5", tmp_path / "scores.h5")
-    with pytest.raises(InputError, match="an ensemble, or another program's"):
+    with pytest.raises(InputError, match="another program's, or copied without it"):
         opened(tmp_path)
 
 

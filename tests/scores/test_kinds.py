@@ -205,7 +205,7 @@ class Shifted:
         return ()
 
     def prepare(self, given):
-        return lambda scores, labels: scores - self.by * given.matrix.seen, {"by": self.by}
+        return lambda scores, seen, labels: scores - self.by * seen, {"by": self.by}
 
 
 def test_a_new_kind_is_one_class(tmp_path, monkeypatch):

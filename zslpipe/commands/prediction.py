@@ -75,9 +75,9 @@ def predict(
 ) -> None:
     """Predict the classes of pictures.
 
-    RESULT is the folder of a trained seed (results/{dataset}/runs/{method}/{variant}/seed0), of a
-    rebalancing in it, or one that export wrote; IMAGES are files, folders and globs. Pictures that
-    cannot be read are named, the others predicted.
+    RESULT is the folder of a trained seed (results/{dataset}/runs/{method}/{variant}/seed0), of an
+    ensemble's, of a rebalancing in either, or one that export wrote; IMAGES are files, folders and
+    globs. Pictures that cannot be read are named, the others predicted.
     """
     from zslpipe.runs.prediction import open_predictor
 
@@ -169,9 +169,13 @@ def export_result(result: Path, folder: Path, data_root: Path) -> None:
     """
     from zslpipe.reports.model_card import model_card
     from zslpipe.runs.export import described, export
-    from zslpipe.runs.trained import open_trained
+    from zslpipe.runs.prediction import open_result
+    from zslpipe.runs.trained import Trained
 
-    trained = open_trained(result, data_root)
+    trained = open_result(result, data_root)
+    if not isinstance(trained, Trained):
+        members = ", ".join(member.name for member in trained.members)
+        raise InputError(f"{result}: an ensemble is not exported; export its members: {members}")
     export(trained, folder, model_card(described(trained)))
     size = sum(path.stat().st_size for path in folder.iterdir())
     click.echo(f"{trained.name}: {folder}, {size / 1e6:.1f} MB", err=True)

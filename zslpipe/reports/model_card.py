@@ -81,7 +81,7 @@ def _probabilities(how: Mapping[str, Any]) -> str:
         told = f"A softmax at temperature {how['temperature']:.4g}, the likeliest on the validation"
         told += " classes."
     if how["rebalancing"] != "none":
-        told += f" {how['rebalancing']}: {how['factor']:.4g} off the scores of seen classes."
+        told += f" {how['told']}."
     return told
 
 

@@ -33,11 +33,13 @@ from zslpipe.machine.files import read_complete, written_whole
 from zslpipe.machine.ranges import is_weights_file
 from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
 from zslpipe.provenance import file_hash, library_versions
-from zslpipe.runs.trained import Probabilities, Trained
+from zslpipe.runs.probabilities import Probabilities
+from zslpipe.runs.trained import Trained
+from zslpipe.scores.changes import as_plain, from_plain
 from zslpipe.settings import parse_settings
 from zslpipe.training.contract import Classes
 
-FORMAT = 1  # raised when a reader of the last one would misread
+FORMAT = 2  # raised when a reader of the last one would misread
 PARTS = (
     *("run", "settings", "input_shape", "classes", "seen", "attributes", "network_hash"),
     *("probabilities", "boxed", "told", "model_hash"),
@@ -56,11 +58,28 @@ def described(trained: Trained) -> dict[str, Any]:
         "seen": trained.classes.seen.tolist(),
         "attributes": list(trained.classes.attribute_names),
         "network_hash": trained.network_hash,
-        "probabilities": asdict(trained.probabilities),
+        "probabilities": _described(trained.probabilities),
         "boxed": trained.boxed,
         "told": dict(trained.told),
         "exported_by": library_versions(),
     }
+
+
+def _described(how: Probabilities) -> dict[str, Any]:
+    """Return how scores become probabilities as JSON holds it, and in words."""
+    change = as_plain(how.change)
+    return {
+        "rebalancing": how.rebalancing,
+        "change": change,
+        "temperature": how.temperature,
+        "told": how.told,
+    }
+
+
+def _probabilities(told: Mapping[str, Any], where: str) -> Probabilities:
+    """Return what :func:`_described` tells."""
+    change = from_plain(told["change"], where)
+    return Probabilities(told["rebalancing"], change, told["temperature"])
 
 
 def export(trained: Trained, folder: Path, card: str) -> None:
@@ -134,7 +153,7 @@ def read_exported(folder: Path) -> Trained:
         vectors=tensors["classes.vectors"].numpy(),
         trunk=_network(told, _below("trunk.", tensors), folder),
         network_hash=told["network_hash"],
-        probabilities=Probabilities(**told["probabilities"]),
+        probabilities=_probabilities(told["probabilities"], where),
         boxed=told["boxed"],
         told=told["told"],
     )

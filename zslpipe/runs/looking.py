@@ -31,10 +31,10 @@ def looks(predictor: Predictor, asked: Mapping[str, str]) -> dict[str, Look]:
     for none. Pictures that cannot be read are left out.
 
     Maps are left out where the method has none of attributes, or it is not known where the cells of
-    its network look.
+    its network look. An ensemble's square is that of its first member.
     """
     images, found = list(asked), dict[str, Look]()
-    names = predictor.trained.classes.attribute_names
+    names = predictor.member.classes.attribute_names
     centres = _centres(predictor)
     for read in predictor.pictures.stream([Path(image) for image in images]):
         maps = _maps(predictor, read.inputs, len(names)) if read.places and centres else None
@@ -51,7 +51,7 @@ def looks(predictor: Predictor, asked: Mapping[str, str]) -> dict[str, Look]:
 
 def _centres(predictor: Predictor) -> CellCentres | None:
     """Return where the cells of a run's network look, None where that is not known."""
-    trained = predictor.trained
+    trained = predictor.member
     trunk = predictor.model.trunk if trained.trunk is None else trained.trunk
     return cell_centres(trunk, int(trained.extractor["size"]))
 

@@ -45,9 +45,9 @@ class PictureInputs:
         self.trunk = None if network is None else folded(copy.deepcopy(network)).to(device)
         self.mean, self.deviation = (tensor.to(device) for tensor in trained.normalisation)
 
-    def stream(self, images: Sequence[Path]) -> Iterator[Read]:
+    def stream(self, images: Sequence[Path], told: bool = True) -> Iterator[Read]:
         """Yield the pictures batch by batch, in order, with a bar in a terminal and a line a minute
-        elsewhere.
+        elsewhere, unless these are not to be ``told``.
         """
         size = int(self.trained.extractor["size"])
         files = ImageFiles(Path(), [str(path) for path in images], None, size)
@@ -55,7 +55,8 @@ class PictureInputs:
         # One batch is decoded here: a process takes longer to start.
         workers = min(self.workers, len(batches) - 1)
         lines = ProgressLines(self.trained.name, "images", len(images))
-        with tqdm(total=len(images), unit="image", disable=None, mininterval=1.0) as bar:
+        silent = None if told else True  # None: where there is no terminal
+        with tqdm(total=len(images), unit="image", disable=silent, mininterval=1.0) as bar:
             loader = batch_loader(files, batches, workers, self.device)
             for places, (pixels, texts, digests) in zip(batches, loader, strict=True):
                 faults = {}
@@ -63,11 +64,12 @@ class PictureInputs:
                     if text:  # "path (reason)"
                         faults[place] = text.removeprefix(f"{images[place]} (").removesuffix(")")
                 whole = [number for number, text in enumerate(texts) if not text]
-                kept, told = pixels[whole], [digests[number] for number in whole]
+                kept, hashes = pixels[whole], [digests[number] for number in whole]
                 listed = [places[number] for number in whole]
-                yield Read(listed, kept, self._inputs(kept, told), faults)
+                yield Read(listed, kept, self._inputs(kept, hashes), faults)
                 bar.update(len(places))
-                lines.tell(places[-1] + 1)
+                if told:
+                    lines.tell(places[-1] + 1)
 
     @torch.inference_mode()
     def _inputs(self, pixels: Tensor, digests: Sequence[str]) -> Tensor:

@@ -2,7 +2,7 @@
 classes and gets the likeliest of them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,13 @@ import torch
 
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.runs.deciding import Terms, attribute_terms
+from zslpipe.runs.deciding import Terms
+from zslpipe.runs.ensemble import Ensemble, is_ensemble, open_ensemble
 from zslpipe.runs.export import is_exported, read_exported
 from zslpipe.runs.given_pictures import listed_pictures
 from zslpipe.runs.new_classes import with_new_classes
 from zslpipe.runs.picture_inputs import PictureInputs
+from zslpipe.runs.picture_scores import Opened, PictureScores, Scored
 from zslpipe.runs.trained import Trained, open_trained
 from zslpipe.scores.gating import log_softmax
 from zslpipe.settings import parse_settings
@@ -25,18 +27,6 @@ from zslpipe.training.contract import Classes, Model
 GROUPS = ("all", "seen", "unseen", "new")
 COLUMNS = ("image", "rank", "class", "probability", "seen", "attributes", "problem")
 TYPES = {"rank": "Int64", "probability": "Float64", "seen": "boolean"}
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """A batch of pictures: ``scores`` (image, class) float64 of those that can be read, at
-    ``places`` in the list, with what they are a sum of; what is wrong with the others, by place.
-    """
-
-    places: list[int]
-    scores: np.ndarray
-    terms: Terms | None
-    faults: dict[int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,27 +42,44 @@ class Asked:
 
 
 class Predictor:
-    """A finished run that predicts the classes of pictures on ``device``, decoded by ``workers``
-    processes beside this one (0: by this one).
+    """A finished run, or an ensemble, that predicts the classes of pictures on ``device``, decoded
+    by ``workers`` processes beside this one (0: by this one).
     """
 
-    def __init__(self, trained: Trained, device: torch.device, workers: int = 0):
+    def __init__(self, trained: Opened, device: torch.device, workers: int = 0):
         self.trained, self.device = trained, device
-        self.model: Model = trained.model().to(device)
-        self.pictures = PictureInputs(trained, device, workers)
+        self.models = tuple(member.model().to(device) for member in trained.members)
+        self.picture_scores = PictureScores(trained, device, workers)
+
+    @property
+    def member(self) -> Trained:
+        """Return the run itself, or the first member of an ensemble."""
+        return self.trained.members[0]
+
+    @property
+    def model(self) -> Model:
+        """Return the model of :attr:`member`."""
+        return self.models[0]
+
+    @property
+    def pictures(self) -> PictureInputs:
+        """Return what reads pictures for :attr:`member`."""
+        return self.picture_scores.readers[0]
 
     @property
     def notes(self) -> list[str]:
         """What has to be said of the predictions, a sentence each."""
-        how = self.trained.probabilities
+        how, found = self.trained.probabilities, []
+        if isinstance(self.trained, Ensemble):
+            found.append(self.trained.told)
         told = "probabilities: not calibrated (no validation.h5 of this run), a softmax of its"
         told += " scores as they are"
         if how.temperature is not None:
             told = f"probabilities: a softmax of the scores at temperature {how.temperature:.3g},"
             told += " the likeliest on the validation classes"
-        found = [told]
+        found.append(told)
         if how.rebalancing != "none":
-            found.append(f"{how.rebalancing}: {how.factor:.4g} off the scores of seen classes")
+            found.append(how.told)
         if self.trained.boxed:
             found.append("the run's images were cropped to boxes: crop pictures to what they show")
         return found
@@ -98,13 +105,13 @@ class Predictor:
         given does not fit, and for a group without classes.
         """
         listed = listed_pictures([images] if isinstance(images, str | Path) else images)
-        known, model = self.trained.classes, self.model
+        known, models = self.trained.classes, self.models
         if classes is not None:
-            known, model = with_new_classes(self.trained, classes, missing_as_zero)
-            model = model.to(self.device)
+            known, models = self._with_new(classes, missing_as_zero)
         asked = Asked(known, self._candidates(known, group), top, attributes)
         rows: dict[int, list[dict[str, object]]] = {}
-        for scored in self._scored(listed, model, attributes > 0):
+        seen = known.seen.numpy()
+        for scored in self.picture_scores.scored(listed, models, seen, attributes > 0):
             for place, problem in scored.faults.items():
                 rows[place] = [{"problem": problem, "attributes": ()}]
             for number, place in enumerate(scored.places):
@@ -118,8 +125,8 @@ class Predictor:
         """Return (image, class) scores of pictures, float64, as scores.h5 has them; raises
         InputError where one cannot be read.
         """
-        parts = []
-        for scored in self._scored(images, self.model, False):
+        parts, seen = [], self.trained.classes.seen.numpy()
+        for scored in self.picture_scores.scored(images, self.models, seen, False):
             for place, problem in scored.faults.items():
                 raise InputError(f"{images[place]}: {problem}")
             parts.append(scored.scores)
@@ -136,23 +143,20 @@ class Predictor:
             raise InputError(f"{self.trained.name}: no class is {group}; ask for another group")
         return np.flatnonzero(chosen)
 
-    def _scored(self, images: Sequence[Path], model: Model, explained: bool) -> Iterator[Scored]:
-        """Yield the scores of pictures batch by batch, with their terms where ``explained``."""
-        method = self.trained.spec["method"]
-        for read in self.pictures.stream(images):
-            if not read.places:
-                yield Scored([], np.empty((0, 0)), None, read.faults)
-                continue
-            with torch.inference_mode():
-                scores = model.scores(read.inputs).double().cpu().numpy()
-                terms = attribute_terms(method, model, read.inputs) if explained else None
-            yield Scored(read.places, scores, terms, read.faults)
+    def _with_new(
+        self, table: pd.DataFrame, missing_as_zero: bool
+    ) -> tuple[Classes, tuple[Model, ...]]:
+        """Return the classes with those of ``table``, and a model of them of each member."""
+        found = [
+            with_new_classes(member, table, missing_as_zero) for member in self.trained.members
+        ]
+        return found[0][0], tuple(model.to(self.device) for _, model in found)
 
     def _likeliest(self, scored: Scored, number: int, asked: Asked) -> list[dict[str, object]]:
         """Return a row for each of the likeliest classes of a batch's picture ``number``."""
         how, seen = self.trained.probabilities, asked.classes.seen.numpy()
-        scores = scored.scores[number] - how.factor * seen
-        logarithms = log_softmax(scores[None, asked.candidates], how.temperature or 1.0)[0]
+        scores = scored.scores[number, asked.candidates]
+        logarithms = log_softmax(scores[None], how.temperature or 1.0)[0]
         rows: list[dict[str, object]] = []
         for place in np.argsort(-logarithms, kind="stable")[: asked.top]:
             label = int(asked.candidates[place])
@@ -179,12 +183,13 @@ def _deciding(
 def open_predictor(
     folder: str | Path, data_root: str | Path = "data", device: str = "auto", threads: int = 0
 ) -> Predictor:
-    """Return the run of a folder of results, or of an exported one; ``data_root`` is where a file
-    of the extractor's weights is counted from, ``threads`` how many compute (0: as many as torch
-    has).
+    """Return the run or ensemble of a folder of results, or of an exported one; ``data_root`` is
+    where a file of the extractor's weights is counted from, ``threads`` how many compute (0: as
+    many as torch has).
 
     On a GPU as many processes decode; on a CPU half of them, as in an extraction. Raises InputError
-    as :func:`zslpipe.runs.trained.open_trained` and :func:`zslpipe.runs.export.read_exported`.
+    as :func:`zslpipe.runs.trained.open_trained`, :func:`zslpipe.runs.ensemble.open_ensemble` and
+    :func:`zslpipe.runs.export.read_exported`.
     """
     compute = parse_settings(
         Compute, {"device": device, "threads": threads or torch.get_num_threads()}, "--device"
@@ -194,4 +199,13 @@ def open_predictor(
     opened = Path(folder)
     if is_exported(opened):
         return Predictor(read_exported(opened), on, workers)
-    return Predictor(open_trained(opened, Path(data_root)), on, workers)
+    return Predictor(open_result(opened, Path(data_root)), on, workers)
+
+
+def open_result(folder: Path, data_root: Path) -> Opened:
+    """Return the trained run, or the ensemble of such, whose results lie in ``folder``; InputError
+    as :func:`open_predictor`.
+    """
+    if is_ensemble(folder.resolve()):
+        return open_ensemble(folder, data_root)
+    return open_trained(folder, data_root)

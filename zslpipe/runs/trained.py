@@ -4,7 +4,7 @@ classes, the network that made its features, and how its scores become probabili
 
 import importlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,34 +16,20 @@ from torch import Tensor
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.identity import check_run
 from zslpipe.formats.metrics import METRICS, read_metrics
-from zslpipe.formats.scores import SPLITS, read_scores
+from zslpipe.formats.scores import read_scores
 from zslpipe.formats.words import read_words
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import is_weights_file
 from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
 from zslpipe.runs.opening import open_index
+from zslpipe.runs.probabilities import Probabilities, temperature_of
 from zslpipe.runs.problems import classes_of
 from zslpipe.runs.weights import load_model, read_config, read_spec
-from zslpipe.scores.gating import likeliest_temperature
+from zslpipe.scores.changes import Kept, LearnedChange
+from zslpipe.scores.learned import learned_change
 from zslpipe.training.contract import Classes, Model
 
 logger = logging.getLogger(__name__)
-
-STACKING = "calibrated_stacking"
-
-
-@dataclass(frozen=True, eq=False)
-class Probabilities:
-    """How a run's scores become probabilities: ``factor`` off the scores of seen classes, then a
-    softmax at ``temperature`` (None: nothing says which, and 1 is taken).
-
-    ``rebalancing`` and ``factor`` are those of the scores.h5 that was named. The temperature makes
-    the labels of the validation problem likeliest (:func:`likeliest_temperature`).
-    """
-
-    rebalancing: str = "none"
-    factor: float = 0.0
-    temperature: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +64,15 @@ class Trained:
         return f"{'/'.join(run)} seed {self.spec['seed']}"
 
     @property
+    def members(self) -> "tuple[Trained, ...]":
+        """Return the runs that score: this one."""
+        return (self,)
+
+    def united(self, scores: Sequence[np.ndarray], seen: np.ndarray) -> np.ndarray:
+        """Return (image, class) scores, as its scores.h5 holds them, of those of its model."""
+        return self.probabilities.changed(scores[0], seen)
+
+    @property
     def extractor(self) -> Mapping[str, Any]:
         """Return the section of the network that images go through first."""
         section: Mapping[str, Any] = self.spec["trunk"] or self.spec["cache"]
@@ -109,8 +104,8 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
 
     Raises InputError where it is no such folder, a file is missing, damaged or of another run,
     where the run's features came with the dataset (no network makes them of a picture), where the
-    extractor's weights are not those that made the features, and for a rebalancing of which more
-    than a constant would have to be known.
+    extractor's weights are not those that made the features, and for a rebalancing that cannot be
+    applied to other pictures (:func:`zslpipe.scores.learned.learned_change`).
     """
     seed, rebalanced = _folders(folder.resolve())
     spec = read_spec(seed / "weights.pt")
@@ -121,7 +116,7 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
     words, source = read_words(words_path)
     module, model, spec = load_model(seed / "weights.pt", index, words)
     trunk, hashed = _network(spec, dataset, data_root)
-    rebalancing, factor = _taken_off(rebalanced, spec)
+    rebalancing, change = _rebalancing(rebalanced, spec)
     return Trained(
         spec=spec,
         config=read_config(seed / "weights.pt", module),
@@ -131,17 +126,17 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
         vectors=index.class_vectors(spec["semantics"], "none"),
         trunk=trunk,
         network_hash=hashed,
-        probabilities=Probabilities(rebalancing, factor, _temperature(seed, spec, factor)),
+        probabilities=Probabilities(rebalancing, change, temperature_of(seed, spec, change)),
         boxed=index.boxes is not None,
         told={
             "words": source,
             "protocol": index.protocol,
-            "metrics": _metrics((rebalanced or seed) / "metrics.json"),
+            "metrics": metrics_of((rebalanced or seed) / "metrics.json"),
         },
     )
 
 
-def _metrics(path: Path) -> dict[str, Any]:
+def metrics_of(path: Path) -> dict[str, Any]:
     """Return what metrics.json says of a result besides curves and classes; nothing where it is not
     there.
     """
@@ -162,7 +157,7 @@ def _folders(folder: Path) -> tuple[Path, Path | None]:
     if seeds:
         raise InputError(f"{folder}: holds {', '.join(seeds)}; name one of them")
     if (folder / "scores.h5").is_file():
-        fault = "scores without a weights.pt: an ensemble, or another program's"
+        fault = "scores without a weights.pt: another program's, or copied without it"
         raise InputError(f"{folder}: {fault}; name a run that was trained here")
     raise InputError(f"{folder}: no weights.pt; {wanted}, or a folder that 'export' wrote")
 
@@ -225,35 +220,11 @@ def _shape(spec: Mapping[str, Any], trunk: Trunk | None) -> tuple[int, ...]:
     return (sides[0] * sides[1], width) if spec["input"] == "regions" else (width,)
 
 
-def _taken_off(rebalanced: Path | None, spec: Mapping[str, Any]) -> tuple[str, float]:
-    """Return a rebalancing's name and what it takes off the scores of seen classes."""
+def _rebalancing(rebalanced: Path | None, spec: Mapping[str, Any]) -> tuple[str, LearnedChange]:
+    """Return a rebalancing's name and what it does to scores."""
     if rebalanced is None:
-        return "none", 0.0
+        return "none", Kept()
     path = rebalanced / "scores.h5"
     matrix = read_scores(path)
     check_run(path, spec, {name: of for name, of in matrix.run.items() if name != "rebalancing"})
-    if matrix.rebalancing == "none":
-        return "none", 0.0
-    if matrix.rebalancing != STACKING:
-        fault = f"rebalancing {matrix.rebalancing!r} cannot be applied to other pictures yet"
-        raise InputError(f"{path}: {fault}; name the seed's folder, or that of {STACKING}")
-    chosen = matrix.chosen.get(STACKING)
-    told = chosen if isinstance(chosen, Mapping) else {}
-    return STACKING, 0.0 if "kept" in told else float(told["factor"])
-
-
-def _temperature(seed: Path, spec: Mapping[str, Any], factor: float) -> float | None:
-    """Return the temperature that makes the labels of validation.h5 likeliest, None where there is
-    none, or it has no validation classes.
-    """
-    path = seed / "validation.h5"
-    if not path.is_file():
-        return None
-    matrix = read_scores(path)
-    check_run(path, spec, matrix.run)
-    if not len(matrix.labels["test_unseen"]):
-        return None
-    tested = SPLITS[1:]
-    scores = np.concatenate([matrix.scores[split] for split in tested]).astype(np.float64)
-    labels = np.concatenate([matrix.labels[split] for split in tested])
-    return likeliest_temperature(scores - factor * matrix.seen, labels)
+    return matrix.rebalancing, learned_change(path)

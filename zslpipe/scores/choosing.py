@@ -2,19 +2,20 @@
 classes is held to do no worse there than the scores as they are.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zslpipe.scores import gating
+from zslpipe.scores.changes import Change, Kept
 
 if TYPE_CHECKING:  # the workflow asks for kinds before any job and needs no HDF5 for that
     from zslpipe.formats.scores import IrrelevantScores, ScoreMatrix
 
-# New scores (image, class) from old ones and labels (image,), float64, and what was chosen.
-Prepared = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], dict[str, Any]]
+# What changes scores, and what was chosen.
+Prepared = tuple[Change, dict[str, Any]]
 # What ``chosen`` says where "none" is the best on the validation classes.
 KEPT = {"kept": "none"}
 
@@ -52,18 +53,15 @@ def tested(matrix: "ScoreMatrix") -> tuple[np.ndarray, np.ndarray]:
     return scores.astype(np.float64), labels
 
 
-def best_or_none(
-    given: Given, apply: Callable[[np.ndarray, np.ndarray], np.ndarray], used: Mapping[str, Any]
-) -> Prepared:
-    """Return ``apply`` (new scores from old ones and which classes are seen), chosen on the
-    validation classes, and what was chosen; the scores as they are where these are better there.
+def best_or_none(given: Given, change: Change, used: Mapping[str, Any]) -> Prepared:
+    """Return a ``change`` chosen on the validation classes, and what was chosen; the scores as they
+    are where these are better there.
     """
     scores, labels, seen = given.choosing()
     before = gating.harmonic_as_written(scores, scores, labels, seen)
-    after = gating.harmonic_as_written(scores, apply(scores, seen), labels, seen)
+    after = gating.harmonic_as_written(scores, change(scores, seen, labels), labels, seen)
     if after < before:
-        return lambda scores, labels: scores, {**used, "validation_H": before, **KEPT}
+        return Kept(), {**used, "validation_H": before, **KEPT}
     # the kind's own figure, where rounding has not changed it
     figure = used.get("validation_H", after)
-    told = {**used, "validation_H": figure if np.isclose(figure, after) else after}
-    return lambda scores, labels: apply(scores, given.matrix.seen), told
+    return change, {**used, "validation_H": figure if np.isclose(figure, after) else after}

@@ -121,9 +121,7 @@ def _write(
     for split in SPLITS:
         pairs = zip(matrices, found, strict=True)
         parts = [_logarithms(matrix, split, heat) for matrix, heat in pairs]
-        scores[split] = (
-            _held(joined_experts(parts[0], parts[1], first.seen)) if experts else _mean(parts)
-        )
+        scores[split] = united(parts, first.seen, experts)
     chosen: dict[str, object] = {}
     for matrix, temperature in zip(matrices, found, strict=True):
         told = dict(matrix.chosen)
@@ -160,7 +158,8 @@ def ensemble_irrelevant(
                 f"{path}: {len(irrelevant.scores)} images, {members[0]} has {len(found[0].scores)}"
             )
     pairs = zip(found, _temperatures(members, found, validations), strict=True)
-    scores = _mean([log_softmax(irrelevant.scores, heat) for irrelevant, heat in pairs])
+    parts = [log_softmax(irrelevant.scores, heat) for irrelevant, heat in pairs]
+    scores = united(parts)
     changed: dict[str, Any] = {"method": method, "variant": variant, "unit": LOG_PROBABILITIES}
     changed["run"] = _joined_runs(found)
     write_irrelevant(output, replace(found[0], **changed, scores=scores))
@@ -233,12 +232,16 @@ def _logarithms(matrix: ScoreMatrix, split: str, temperature: float) -> np.ndarr
     return log_softmax(scores, temperature)
 
 
-def _mean(logarithms: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the log of the mean of probabilities given as logarithms, float32 and finite."""
-    return _held(np.logaddexp.reduce(logarithms) - np.log(len(logarithms)))
-
-
-def _held(logarithms: np.ndarray) -> np.ndarray:
-    """Return log-probabilities as float32, finite."""
-    held: np.ndarray = np.maximum(logarithms, -LIMIT).astype(np.float32)
+def united(
+    logarithms: Sequence[np.ndarray], seen: np.ndarray | None = None, experts: bool = False
+) -> np.ndarray:
+    """Return (image, class) log-probabilities of members' as an ensemble, float32 and finite: the
+    log of the mean of the probabilities, or those of two ``experts`` of the classes that are
+    ``seen`` (class,) and of the others.
+    """
+    if experts and seen is not None:
+        found = joined_experts(logarithms[0], logarithms[1], seen)
+    else:
+        found = np.logaddexp.reduce(logarithms) - np.log(len(logarithms))
+    held: np.ndarray = np.maximum(found, -LIMIT).astype(np.float32)
     return held

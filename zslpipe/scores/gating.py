@@ -9,7 +9,7 @@ the log-odds of an image to be of a seen class. Equations are those of
 import itertools
 import logging
 import warnings
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,8 +29,6 @@ SHARPNESSES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 LIMIT = 1e38
 # Ours: below, a log-probability says no more to a gate; exp(-745) is 0 in float64 already.
 LOWEST = -1e4
-
-Gate = Callable[[np.ndarray], np.ndarray]
 
 
 def keep_best(given: np.ndarray, changed: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -102,9 +100,36 @@ def likeliest_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     )[1]
 
 
-def logistic(features: np.ndarray, positive: np.ndarray, regulariser: float) -> Gate:
-    """Return the log-odds, a function of (image, ?) features, of a logistic regression;
-    ``regulariser`` is scikit-learn's C. Says so in one line where the fit does not converge.
+@dataclass(frozen=True)
+class Logistic:
+    """The log-odds of a logistic regression: ``weights`` (feature,) and ``intercept``."""
+
+    weights: tuple[float, ...]
+    intercept: float
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return (image,) log-odds of (image, feature) features."""
+        odds: np.ndarray = features @ np.array(self.weights) + self.intercept
+        return odds
+
+
+@dataclass(frozen=True)
+class Sharpened:
+    """The log-odds (p - threshold) / sharpness of the probability p of ``gate``."""
+
+    gate: Logistic
+    threshold: float
+    sharpness: float
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return (image,) log-odds of (image, feature) features."""
+        odds: np.ndarray = np.exp(log_sigmoid(self.gate(features))) - self.threshold
+        return odds / self.sharpness
+
+
+def logistic(features: np.ndarray, positive: np.ndarray, regulariser: float) -> Logistic:
+    """Return a logistic regression on (image, feature) features; ``regulariser`` is scikit-learn's
+    C. Says so in one line where the fit does not converge.
     """
     # takes a second to import, and few jobs need it
     from sklearn.linear_model import LogisticRegression
@@ -115,8 +140,7 @@ def logistic(features: np.ndarray, positive: np.ndarray, regulariser: float) -> 
     for warning in told[:1]:
         said = " ".join(str(warning.message).split()[:8])
         logger.warning("the gate between seen and unseen classes: %s", said)
-    odds: Gate = fitted.decision_function
-    return odds
+    return Logistic(tuple(fitted.coef_[0].tolist()), float(fitted.intercept_[0]))
 
 
 def log_sigmoid(odds: np.ndarray) -> np.ndarray:
@@ -148,13 +172,13 @@ def smoothed(
 
 
 def sharpened(
-    gate: Gate,
+    gate: Logistic,
     features: np.ndarray,
     scores: np.ndarray,
     labels: np.ndarray,
     seen: np.ndarray,
     temperature: float,
-) -> tuple[Gate, dict[str, float]]:
+) -> tuple[Sharpened, dict[str, float]]:
     """Return the log-odds (p - threshold) / sharpness of a gate's probability p with the best H of
     eq. 2 over (image,) labels, and what was chosen. ``features`` are what the gate reads of these
     images.
@@ -171,7 +195,7 @@ def sharpened(
             best = found, threshold, sharpness
     figure, threshold, sharpness = best
     chosen = {"threshold": threshold, "sharpness": sharpness, "validation_H": figure}
-    return lambda features: (np.exp(log_sigmoid(gate(features))) - threshold) / sharpness, chosen
+    return Sharpened(gate, threshold, sharpness), chosen
 
 
 def weighed(

@@ -46,7 +46,6 @@ Deviations
       the paper does not give, are chosen on the validation classes.
 """
 
-import functools
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,12 +57,11 @@ from pydantic import PositiveFloat, PositiveInt
 from zslpipe.machine.ranges import AnyNumber, BelowOne, OneOrMore
 from zslpipe.scores import gating
 from zslpipe.scores.calibration import best_factor, gaps
+from zslpipe.scores.changes import READINGS, Kept, Revealed, Smoothed, TakenOff, Weighed
 from zslpipe.scores.choosing import KEPT, Given, Prepared, best_or_none
 
 if TYPE_CHECKING:  # the workflow asks for kinds before any job and needs no HDF5 for that
     from zslpipe.formats.scores import ScoreMatrix
-
-READINGS = {"confidence": gating.confidence, "logits": gating.logits}
 
 
 class Rebalancing(Protocol):
@@ -92,7 +90,7 @@ class Unchanged:
 
     def prepare(self, given: Given) -> Prepared:
         """Change nothing."""
-        return lambda scores, labels: scores, {}
+        return Kept(), {}
 
 
 @dataclass(frozen=True)
@@ -112,13 +110,10 @@ class CalibratedStacking:
 
     def prepare(self, given: Given) -> Prepared:
         """Choose the factor and take it off the seen scores."""
-        seen = given.matrix.seen
         if self.factor is not None:
-            taken = self.factor * seen
-            return lambda scores, labels: scores - taken, {"factor": self.factor}
+            return TakenOff(self.factor), {"factor": self.factor}
         factor, figure = best_factor(*given.choosing())
-        used = {"factor": factor, "validation_H": figure}
-        return best_or_none(given, lambda scores, seen: scores - factor * seen, used)
+        return best_or_none(given, TakenOff(factor), {"factor": factor, "validation_H": figure})
 
 
 @dataclass(frozen=True)
@@ -144,21 +139,14 @@ class Cosmo:
         target = given.matrix.seen
         top = min(self.top, *(int(group.sum()) for group in (seen, ~seen, target, ~target)))
         temperature = gating.likeliest_temperature(scores, labels)
-        read = functools.partial(
-            gating.sorted_probabilities,
-            temperature=temperature,
-            gate_temperature=self.gate_temperature,
-            top=top,
+        features = gating.sorted_probabilities(
+            scores, seen, temperature, self.gate_temperature, top
         )
-        features = read(scores, seen)
         gate = gating.logistic(features, seen[labels], self.regulariser)
-        odds, chosen = gating.sharpened(gate, features, scores, labels, seen, temperature)
-
-        def apply(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
-            return gating.smoothed(scores, seen, odds(read(scores, seen)), temperature)
-
+        sharp, chosen = gating.sharpened(gate, features, scores, labels, seen, temperature)
+        change = Smoothed(temperature, self.gate_temperature, top, sharp)
         used = {"temperature": temperature, "top": top, "regulariser": self.regulariser}
-        return best_or_none(given, apply, used | chosen)
+        return best_or_none(given, change, used | chosen)
 
 
 @dataclass(frozen=True)
@@ -212,16 +200,13 @@ class Discriminator:
             share, smoothing = candidates[figures.index(used["validation_H"])]
         temperature = smoothing * likeliest
 
-        def apply(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
-            odds = gates[share](read(scores, seen, likeliest))
-            return gating.weighed(scores, seen, odds, temperature)
-
         used |= {"mixup": share, "temperature": temperature}
+        change = Weighed(self.reading, likeliest, temperature, gates[share])
         if self.reading == "logits":  # of other classes there are others
-            return lambda scores, labels: apply(scores, given.matrix.seen), used
-        return best_or_none(given, apply, used)
+            return change, used
+        return best_or_none(given, change, used)
 
-    def _gate(self, given: Given, share: float, temperature: float) -> gating.Gate:
+    def _gate(self, given: Given, share: float, temperature: float) -> gating.Logistic:
         """Return D: training images against as many made-up unseen ones."""
         matrix, read = given.matrix, READINGS[self.reading]
         trainval = matrix.scores["trainval"].astype(np.float64)
@@ -244,18 +229,7 @@ class Oracle:
 
     def prepare(self, given: Given) -> Prepared:
         """Put every class of the wrong group below all of the right one."""
-        seen = given.matrix.seen
-
-        def change(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-            """Return scores (image, class) with the wrong group below."""
-            wrong = seen != seen[labels][:, None]
-            spread = np.ptp(scores, axis=1, keepdims=True)
-            # so far below that float32 tells them apart
-            gap = 1 + 1e-5 * (spread + np.abs(scores).max(axis=1, keepdims=True))
-            moved: np.ndarray = scores - wrong * (spread + gap)
-            return moved
-
-        return change, {}
+        return Revealed(), {}
 
 
 _ALL: tuple[type[Rebalancing], ...] = (

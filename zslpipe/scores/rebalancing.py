@@ -20,6 +20,7 @@ from zslpipe.formats.scores import (
 )
 from zslpipe.formats.units import LOG_PROBABILITIES, LOGITS, stated_unit
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.scores.changes import Change
 from zslpipe.scores.choosing import Given
 from zslpipe.scores.gating import LIMIT, rounded
 from zslpipe.scores.kinds import KINDS, Rebalancing, are_log_probabilities
@@ -43,26 +44,37 @@ def rebalance(
     for a kind that learns or chooses from scores that do not state their unit.
     """
     chosen = settings_of(kind, settings)
+    given = read_given(chosen, scores, validation, irrelevant)
+    result = rebalanced(chosen, given)
+    run = given.matrix.run
+    told = {**run, "rebalancing": {kind: dict(settings)}} if run else {}
+    write_scores(output, replace(result, run=told))
+
+
+def read_given(
+    kind: Rebalancing, scores: Path, validation: Path | None, irrelevant: Path | None
+) -> Given:
+    """Return what a kind with its settings needs of a run's files; InputError as
+    :func:`rebalance`.
+    """
     matrix = _sound(read_scores(scores), scores)
-    where = f"rebalancing {kind!r}"
+    where = f"rebalancing {kind.name!r}"
     choosing, unrelated = None, None
-    if chosen.needs():
+    if kind.needs():
         stated_unit(matrix.unit, f"{scores}, for {where}")
-    if "validation" in chosen.needs():
+    if "validation" in kind.needs():
         path = _given(validation, "validation", where)
         choosing = _sound(read_scores(path), path)
         stated_unit(choosing.unit, f"{path}, for {where}")
         _check_validation(choosing, matrix, path)
-    if "irrelevant" in chosen.needs():
+    if "irrelevant" in kind.needs():
         path = _given(irrelevant, "irrelevant", where)
         unrelated = read_irrelevant(path)
         stated_unit(unrelated.unit, f"{path}, for {where}")
         check_run(unrelated, matrix, matrix.classes, path)
         if not len(matrix.scores["trainval"]):
             raise InputError(f"{scores}: trainval is empty; {where} learns from training images")
-    result = rebalanced(chosen, Given(matrix, choosing, unrelated))
-    told = {**matrix.run, "rebalancing": {kind: dict(settings)}} if matrix.run else {}
-    write_scores(output, replace(result, run=told))
+    return Given(matrix, choosing, unrelated)
 
 
 def settings_of(kind: str, settings: Mapping[str, Any]) -> Rebalancing:
@@ -84,17 +96,21 @@ def rebalanced(kind: Rebalancing, given: Given) -> ScoreMatrix:
     change, used = kind.prepare(given)
     scores = {}
     for split in SPLITS:
-        before = matrix.scores[split]
-        if not len(before):  # a standard split sets no image of a seen class aside
-            scores[split] = before
-            continue
-        changed = change(before.astype(np.float64), matrix.labels[split])
-        scores[split] = rounded(before, changed, matrix.seen)
+        scores[split] = applied(change, matrix.scores[split], matrix.seen, matrix.labels[split])
     chosen = dict(matrix.chosen)
     if used:
         chosen[kind.name] = used
     result = replace(matrix, scores=scores, rebalancing=kind.name, chosen=chosen)
     return replace(result, unit=_unit(matrix.unit, result))
+
+
+def applied(
+    change: Change, scores: np.ndarray, seen: np.ndarray, labels: np.ndarray | None = None
+) -> np.ndarray:
+    """Return (image, class) scores after a change, as they are written."""
+    if not len(scores):  # a standard split sets no image of a seen class aside
+        return scores
+    return rounded(scores, change(scores.astype(np.float64), seen, labels), seen)
 
 
 def _unit(before: str, result: ScoreMatrix) -> str:
