@@ -61,7 +61,7 @@ SURFACE = {
     "rehash": f"features --index {IMAGES}",
     "status": "results?=results --watch=False --every=2.0 --json=False",
     "verify": "results?=results",
-    "predict": "result images... --top=5 --all=all --seen --unseen --new --classes "
+    "predict": "result images... --top=5 --all=all --seen --unseen --new --classes --word-vectors "
     "--missing-as-zero=False --attributes=3 --format=text --output --data-root=data --device=auto "
     "--threads=2",
     "export": "result folder --data-root=data",

@@ -42,7 +42,7 @@ def attention(path):
 FILES = {
     "index": (lambda path: write_index(made_up_index(), path), read_index, "parts/name", "notes"),
     "words": (
-        lambda path: write_words_file(path, np.ones((2, 3)), ["a", "b"], "GloVe", {}),
+        lambda path: write_words_file(path, np.ones((2, 3)), ["a", "b"], "GloVe", {}, {}),
         read_words,
         "vectors",
         "source",

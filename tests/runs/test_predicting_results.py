@@ -227,7 +227,7 @@ def test_new_classes_join_cosmo_as_unseen_ones(dataset, images, index):
     found = predictor.predict(images[5], top=99, classes=table)
     gate = predictor.trained.probabilities
     wide = np.append(SEEN, [False, False])
-    model = plain._with_new(table, False)[1][0]
+    model = plain.with_classes(table).model
     inputs = next(plain.pictures.stream([images[5]])).inputs
     scores = gate.change(model.scores(inputs).detach().double().numpy(), wide)[0]
     powers = np.exp(scores / gate.temperature)

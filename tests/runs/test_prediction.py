@@ -275,7 +275,7 @@ def test_tables_that_do_not_fit_are_refused_with_what_to_do(runs, images, index)
     absent = whole.drop(columns=["attribute 1", "attribute 3"])
     assert "2 of 5 attributes are missing: attribute 1, attribute 3; add" in refusal(absent)
     glowing = whole.rename(columns={"attribute 1": "glow"})
-    assert "does not know: glow; it knows attribute 0, attribute 1" in refusal(glowing)
+    assert "attribute 1 (unknown to the run: glow); add" in refusal(glowing)
     assert "'Class_3' is the run's class 'class 3'" in refusal(table_of(index, [0], ["Class_3"]))
     assert "'a' is given twice" in refusal(table_of(index, [0, 1], ["a", "a"]))
     assert "'newcomer', attribute 'attribute 2': 'nan' is no finite" in refusal(

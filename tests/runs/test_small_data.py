@@ -77,7 +77,7 @@ def write_small(folder: Path, sizes: Sizes) -> None:
     write_index(index, folder / "index.h5")
     write_features(index, generator, folder / "features.h5")
     vectors = generator.normal(size=(ATTRIBUTES, WORD_WIDTH)).astype(np.float32)
-    write_words_file(folder / "words.h5", vectors, index.attribute_names, "made up", {})
+    write_words_file(folder / "words.h5", vectors, index.attribute_names, "made up", {}, {})
 
 
 def run(folder: Path, method: str, **changes: object) -> Path:

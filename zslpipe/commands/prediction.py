@@ -1,5 +1,6 @@
 """What a finished run does on other people's pictures."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,14 @@ result_argument = click.argument("result", type=INPUT_FOLDER)
     "--classes",
     type=INPUT_FILE,
     help="Classes that nobody trained on: a CSV with a header, class and then the run's "
-    "attributes, and a row a class, in the units of the dataset's own class attributes.",
+    "attributes (and new ones, where the method knows attributes by their words), and a row a "
+    "class, in the units of the dataset's own class attributes.",
+)
+@click.option(
+    "--word-vectors",
+    type=INPUT_FILE,
+    help="File of the run's word vectors, for new attributes; without it the one that was "
+    "configured, below --data-root.",
 )
 @click.option(
     "--missing-as-zero",
@@ -65,6 +73,7 @@ def predict(
     top: int,
     group: str,
     classes: Path | None,
+    word_vectors: Path | None,
     missing_as_zero: bool,
     attributes: int,
     form: str,
@@ -79,13 +88,17 @@ def predict(
     ensemble's, of a rebalancing in either, or one that export wrote; IMAGES are files, folders and
     globs. Pictures that cannot be read are named, the others predicted.
     """
+    from zslpipe.datasets.more_words import more_vectors
     from zslpipe.runs.prediction import open_predictor
 
     table = None if classes is None else _new_classes(classes)
     if table is None and group == "new":
         raise InputError("predict: --new needs --classes")
-    predictor = open_predictor(result, data_root, device, threads)
-    found = predictor.predict(images, top, table, group, attributes, missing_as_zero)
+    source = partial(more_vectors, data_root=data_root, file=word_vectors)
+    predictor = open_predictor(result, data_root, device, threads, source)
+    if table is not None:
+        predictor = predictor.with_classes(table, missing_as_zero)
+    found = predictor.predict(images, top, None, group, attributes)
     _write(_written(found, form, predictor), output)
     _tell(found, predictor)
 

@@ -12,7 +12,7 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -69,21 +69,28 @@ def write_words(
     chosen = parse_settings(Settings, settings, where)
     names = read_index(index_path).attribute_names
     file = existing_file(data_root, chosen.file, where) if chosen.file is not None else None
-    extra = []
-    if chosen.corrections is not None:
-        extra.append(existing_file(data_root, chosen.corrections, where))
-    words = attribute_words(names, read_corrections(extra))
+    words = words_of(names, chosen, data_root, where)
     if chosen.kind == "ready" and file is not None:
         vectors, report = read_ready(file, names), _unused(words)
     else:
         wanted = {word for found in words.values() for word in found}
-        vectors, report = mean_vectors(words, _known_vectors(chosen, file, wanted), where)
+        vectors, report = mean_vectors(words, known_vectors(chosen, file, wanted), where)
     source = chosen.source or _source(chosen, vectors.shape[1])
-    write_words_file(output, vectors, names, source, report)
+    write_words_file(output, vectors, names, source, report, asdict(chosen))
     logger.info("%s: %d attributes, %d dimensions, %s", where, *vectors.shape, source)
     missing = sorted({word for entry in report.values() for word in entry["missing"]})
     if missing:
         logger.warning("%s: %d words without a vector: %s", where, len(missing), ", ".join(missing))
+
+
+def words_of(
+    names: Sequence[str], chosen: Settings, data_root: Path, where: str
+) -> dict[str, tuple[str, ...]]:
+    """Return each attribute's words, after the corrections that are configured."""
+    extra = []
+    if chosen.corrections is not None:
+        extra.append(existing_file(data_root, chosen.corrections, where))
+    return attribute_words(names, read_corrections(extra))
 
 
 def _source(chosen: Settings, dimension: int) -> str:
@@ -176,7 +183,7 @@ def _unused(words: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[str]
     return report
 
 
-def _known_vectors(chosen: Settings, file: Path | None, words: set[str]) -> dict[str, np.ndarray]:
+def known_vectors(chosen: Settings, file: Path | None, words: set[str]) -> dict[str, np.ndarray]:
     """Return a vector for each of ``words`` that the source knows (a random source knows every
     word).
     """

@@ -2,7 +2,8 @@
 
 vectors       (attribute, dimension)   float32
 attributes    (attribute,)             names
-attrs         source, report (JSON: attribute -> its words, those used, those missing)
+attrs         source, report (JSON: attribute -> its words, those used, those missing), settings
+              (JSON: the section of the configuration that made it, complete; {} where absent)
 """
 
 import json
@@ -17,7 +18,12 @@ from zslpipe.formats.hdf5 import array, attribute, read_hdf5, sealed, write_text
 
 
 def write_words_file(
-    output: Path, vectors: np.ndarray, names: Sequence[str], source: str, report: Mapping[str, Any]
+    output: Path,
+    vectors: np.ndarray,
+    names: Sequence[str],
+    source: str,
+    report: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> None:
     """Write ``words.h5``, whole or not at all.
 
@@ -29,6 +35,7 @@ def write_words_file(
         write_texts(file, "attributes", names)
         file.attrs["source"] = source
         file.attrs["report"] = json.dumps(report)
+        file.attrs["settings"] = json.dumps(settings, sort_keys=True)
 
 
 def read_words(path: Path | None) -> tuple[np.ndarray | None, str]:
@@ -45,3 +52,15 @@ def read_words(path: Path | None) -> tuple[np.ndarray | None, str]:
 def _read(file: h5py.File) -> tuple[np.ndarray, str]:
     """Read an open file; raises KeyError where a part is missing."""
     return array(file, "vectors"), str(attribute(file, "source"))
+
+
+def read_word_settings(path: Path) -> dict[str, Any]:
+    """Return the settings that made ``words.h5``, {} where it does not say (an earlier version);
+    InputError as :func:`read_words`.
+    """
+    return read_hdf5(path, _read_settings, "words.h5", "the rule 'words'")
+
+
+def _read_settings(file: h5py.File) -> dict[str, Any]:
+    """Read the settings of an open file."""
+    return dict(json.loads(file.attrs.get("settings", "{}")))

@@ -9,8 +9,8 @@ from. Layout::
                         classes.vectors         (class, a) float64, as the dataset gives them
                         classes.words           (a, v) float32, where the method reads word vectors
     config.json         format, run (as configured, with its seed), settings, input_shape, classes,
-                        seen, attributes, network_hash, probabilities, boxed, told, exported_by
-                        (versions), model_hash (of model.safetensors)
+                        seen, attributes, network_hash, probabilities, boxed, word_settings,
+                        told, exported_by (versions), model_hash (of model.safetensors)
     README.md           the model card
 
 config.json is written last: a folder without it is none.
@@ -42,7 +42,7 @@ from zslpipe.training.contract import Classes
 FORMAT = 2  # raised when a reader of the last one would misread
 PARTS = (
     *("run", "settings", "input_shape", "classes", "seen", "attributes", "network_hash"),
-    *("probabilities", "boxed", "told", "model_hash"),
+    *("probabilities", "boxed", "word_settings", "told", "model_hash"),
 )
 FILES = ("model.safetensors", "config.json", "README.md")
 
@@ -60,6 +60,7 @@ def described(trained: Trained) -> dict[str, Any]:
         "network_hash": trained.network_hash,
         "probabilities": _described(trained.probabilities),
         "boxed": trained.boxed,
+        "word_settings": dict(trained.word_settings),
         "told": dict(trained.told),
         "exported_by": library_versions(),
     }
@@ -155,6 +156,7 @@ def read_exported(folder: Path) -> Trained:
         network_hash=told["network_hash"],
         probabilities=_probabilities(told["probabilities"], where),
         boxed=told["boxed"],
+        word_settings=told["word_settings"],
         told=told["told"],
     )
 

@@ -34,7 +34,7 @@ def looks(predictor: Predictor, asked: Mapping[str, str]) -> dict[str, Look]:
     its network look. An ensemble's square is that of its first member.
     """
     images, found = list(asked), dict[str, Look]()
-    names = predictor.member.classes.attribute_names
+    names = predictor.classes.attribute_names
     centres = _centres(predictor)
     for read in predictor.pictures.stream([Path(image) for image in images]):
         maps = _maps(predictor, read.inputs, len(names)) if read.places and centres else None

@@ -2,6 +2,7 @@
 classes and gets the likeliest of them.
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from zslpipe.runs.deciding import Terms
 from zslpipe.runs.ensemble import Ensemble, is_ensemble, open_ensemble
 from zslpipe.runs.export import is_exported, read_exported
 from zslpipe.runs.given_pictures import listed_pictures
+from zslpipe.runs.new_attributes import WordSource
 from zslpipe.runs.new_classes import with_new_classes
 from zslpipe.runs.picture_inputs import PictureInputs
 from zslpipe.runs.picture_scores import Opened, PictureScores, Scored
@@ -43,11 +45,19 @@ class Asked:
 
 class Predictor:
     """A finished run, or an ensemble, that predicts the classes of pictures on ``device``, decoded
-    by ``workers`` processes beside this one (0: by this one).
+    by ``workers`` processes beside this one (0: by this one); ``source`` gives word vectors of
+    attributes that nobody trained on.
     """
 
-    def __init__(self, trained: Opened, device: torch.device, workers: int = 0):
-        self.trained, self.device = trained, device
+    def __init__(
+        self,
+        trained: Opened,
+        device: torch.device,
+        workers: int = 0,
+        source: WordSource | None = None,
+    ):
+        self.trained, self.device, self.source = trained, device, source
+        self.classes = trained.classes
         self.models = tuple(member.model().to(device) for member in trained.members)
         self.picture_scores = PictureScores(trained, device, workers)
 
@@ -84,6 +94,20 @@ class Predictor:
             found.append("the run's images were cropped to boxes: crop pictures to what they show")
         return found
 
+    def with_classes(self, table: pd.DataFrame, missing_as_zero: bool = False) -> "Predictor":
+        """Return what predicts classes that nobody trained on too, as
+        :func:`zslpipe.runs.new_classes.with_new_classes` takes them; of an ensemble every member
+        does.
+        """
+        found = [
+            with_new_classes(member, table, missing_as_zero, self.source)
+            for member in self.trained.members
+        ]
+        wider = copy.copy(self)
+        wider.classes = found[0][0]
+        wider.models = tuple(model.to(self.device) for _, model in found)
+        return wider
+
     def predict(
         self,
         images: str | Path | Iterable[str | Path],
@@ -96,7 +120,7 @@ class Predictor:
         """Return the ``top`` likeliest classes of each picture, a row each, the likeliest first.
 
         ``images``: files, folders, globs. ``classes``: classes that nobody trained on, as
-        :func:`zslpipe.runs.new_classes.with_new_classes` takes them. ``group``: which classes are
+        :meth:`with_classes` takes them. ``group``: which classes are
         candidates, "all", "seen", "unseen" (new ones among them) or "new"; probabilities are among
         the candidates. Columns: image, rank (from 1), class, probability, seen, attributes (a tuple
         of up to ``attributes`` pairs: a name, and what it did for the class in units of the score,
@@ -105,13 +129,14 @@ class Predictor:
         given does not fit, and for a group without classes.
         """
         listed = listed_pictures([images] if isinstance(images, str | Path) else images)
-        known, models = self.trained.classes, self.models
         if classes is not None:
-            known, models = self._with_new(classes, missing_as_zero)
+            wider = self.with_classes(classes, missing_as_zero)
+            return wider.predict(listed, top, None, group, attributes)
+        known = self.classes
         asked = Asked(known, self._candidates(known, group), top, attributes)
         rows: dict[int, list[dict[str, object]]] = {}
         seen = known.seen.numpy()
-        for scored in self.picture_scores.scored(listed, models, seen, attributes > 0):
+        for scored in self.picture_scores.scored(listed, self.models, seen, attributes > 0):
             for place, problem in scored.faults.items():
                 rows[place] = [{"problem": problem, "attributes": ()}]
             for number, place in enumerate(scored.places):
@@ -125,7 +150,7 @@ class Predictor:
         """Return (image, class) scores of pictures, float64, as scores.h5 has them; raises
         InputError where one cannot be read.
         """
-        parts, seen = [], self.trained.classes.seen.numpy()
+        parts, seen = [], self.classes.seen.numpy()
         for scored in self.picture_scores.scored(images, self.models, seen, False):
             for place, problem in scored.faults.items():
                 raise InputError(f"{images[place]}: {problem}")
@@ -142,15 +167,6 @@ class Predictor:
         if not chosen.any():
             raise InputError(f"{self.trained.name}: no class is {group}; ask for another group")
         return np.flatnonzero(chosen)
-
-    def _with_new(
-        self, table: pd.DataFrame, missing_as_zero: bool
-    ) -> tuple[Classes, tuple[Model, ...]]:
-        """Return the classes with those of ``table``, and a model of them of each member."""
-        found = [
-            with_new_classes(member, table, missing_as_zero) for member in self.trained.members
-        ]
-        return found[0][0], tuple(model.to(self.device) for _, model in found)
 
     def _likeliest(self, scored: Scored, number: int, asked: Asked) -> list[dict[str, object]]:
         """Return a row for each of the likeliest classes of a batch's picture ``number``."""
@@ -181,11 +197,15 @@ def _deciding(
 
 
 def open_predictor(
-    folder: str | Path, data_root: str | Path = "data", device: str = "auto", threads: int = 0
+    folder: str | Path,
+    data_root: str | Path = "data",
+    device: str = "auto",
+    threads: int = 0,
+    source: WordSource | None = None,
 ) -> Predictor:
     """Return the run or ensemble of a folder of results, or of an exported one; ``data_root`` is
     where a file of the extractor's weights is counted from, ``threads`` how many compute (0: as
-    many as torch has).
+    many as torch has), ``source`` what gives word vectors of new attributes.
 
     On a GPU as many processes decode; on a CPU half of them, as in an extraction. Raises InputError
     as :func:`zslpipe.runs.trained.open_trained`, :func:`zslpipe.runs.ensemble.open_ensemble` and
@@ -198,8 +218,8 @@ def open_predictor(
     workers = compute.threads if on.type == "cuda" else compute.threads // 2
     opened = Path(folder)
     if is_exported(opened):
-        return Predictor(read_exported(opened), on, workers)
-    return Predictor(open_result(opened, Path(data_root)), on, workers)
+        return Predictor(read_exported(opened), on, workers, source)
+    return Predictor(open_result(opened, Path(data_root)), on, workers, source)
 
 
 def open_result(folder: Path, data_root: Path) -> Opened:

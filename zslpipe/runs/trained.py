@@ -17,7 +17,7 @@ from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.identity import check_run
 from zslpipe.formats.metrics import METRICS, read_metrics
 from zslpipe.formats.scores import read_scores
-from zslpipe.formats.words import read_words
+from zslpipe.formats.words import read_word_settings, read_words
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import is_weights_file
 from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
@@ -41,7 +41,8 @@ class Trained:
     dataset as the run read them, ``vectors`` (c, a) float64 the same as the dataset gives them.
     ``trunk`` is the network of a run on cached features, as before folding, and ``network_hash``
     the hash of its weights; None and "" where the method has its network in its own state.
-    ``boxed``: whether the dataset's images were cropped to boxes. ``told``, for people: source of
+    ``boxed``: whether the dataset's images were cropped to boxes. ``word_settings``: how its word
+    vectors were made, {} where it reads none or nothing says. ``told``, for people: source of
     the ``words``, ``protocol`` of the split, ``metrics`` where there are.
     """
 
@@ -55,6 +56,7 @@ class Trained:
     network_hash: str
     probabilities: Probabilities
     boxed: bool = False
+    word_settings: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -128,6 +130,7 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
         network_hash=hashed,
         probabilities=Probabilities(rebalancing, change, temperature_of(seed, spec, change)),
         boxed=index.boxes is not None,
+        word_settings={} if words_path is None else read_word_settings(words_path),
         told={
             "words": source,
             "protocol": index.protocol,
