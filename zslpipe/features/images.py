@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from zslpipe.pictures import FAULTS, content_digest, decode, fault, open_picture, read_digest
+from zslpipe.pictures import FAULTS, content_digest, decode_pixels, fault, read_digest
 
 
 def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
@@ -21,12 +20,12 @@ def read_image(path: Path, box: Sequence[int] | None = None) -> Tensor:
 
     Raises one of :data:`zslpipe.pictures.FAULTS` for a file that is missing, cut off or no image.
     """
-    return as_tensor(open_picture(path, box))
+    return as_tensor(decode_pixels(path.read_bytes(), box))
 
 
-def as_tensor(picture: Image.Image) -> Tensor:
-    """Return an RGB picture as (3, height, width) uint8."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+def as_tensor(pixels: np.ndarray) -> Tensor:
+    """Return a picture's pixels (height, width, 3) uint8 as (3, height, width), not copied."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def square(size: int) -> v2.Compose:
@@ -75,7 +74,7 @@ class ImageFiles(Dataset[tuple[Tensor, str]]):
         path = self.root / self.paths[row]
         try:
             data = path.read_bytes()
-            image = as_tensor(decode(data, box))
+            image = as_tensor(decode_pixels(data, box))
         except FAULTS as error:
             nothing = torch.zeros(3, self.size, self.size, dtype=torch.uint8)
             return nothing, f"{self.paths[row]} ({fault(error, path)})", 0
