@@ -5,7 +5,7 @@ TESTS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo studies quick test faults check docs clean
+.PHONY: help demo studies quick test faults check docs bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -45,6 +45,9 @@ check: .venv/check .venv/docs ## ruff, mypy, imports between rooms, snakefmt, sn
 
 docs: .venv/docs ## the documentation, in site/index.html; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
+
+bench: .venv/test ## what each stage costs, into docs/performance.md; half an hour on a machine with nothing else to do
+	python benchmarks/page.py
 
 clean: ## remove the environment and everything under results
 	rm -rf .venv .snakemake site

@@ -1,0 +1,77 @@
+"""Every benchmark of this folder, one after the other, as a page of the documentation.
+
+Run: make bench, on a machine with nothing else to do; half an hour on two cores. Writes
+docs/performance.md: the machine, the versions, and of each benchmark what it measures and what it
+printed. A GPU is used by the benchmarks that have something to measure there.
+"""
+
+import ast
+import logging
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import torch
+
+from zslpipe.provenance import library_versions
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "performance.md"
+# What is timed beside the default: extraction by a light network, where decoding weighs most.
+MORE = {"extract.py": [[], ["--network", "mobilenet_v2", "--images", "512"]]}
+logger = logging.getLogger(__name__)
+
+
+def processor() -> str:
+    """Return the model of the processor."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf8").splitlines() if told.is_file() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def machine() -> str:
+    """Return the machine, the versions and how busy it was, as a list in Markdown."""
+    memory = psutil.virtual_memory().total / 2**30
+    card = torch.cuda.get_device_name() if torch.cuda.is_available() else "none: not measured"
+    versions = library_versions()
+    told = [
+        f"processor: {processor()}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB memory",
+        f"GPU: {card}",
+        "versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
+        f"load at the start: {os.getloadavg()[0]:.1f}",
+    ]
+    return "\n".join(f"- {line}" for line in told)
+
+
+def section(script: Path) -> str:
+    """Return a benchmark's part of the page: what its docstring says, what it printed."""
+    title, _, about = (ast.get_docstring(ast.parse(script.read_text("utf8"))) or "").partition("\n")
+    parts = [f"## {title.rstrip('.')}", about.strip()]
+    for options in MORE.get(script.name, [[]]):
+        command = [f"benchmarks/{script.name}", *options]
+        logger.info("%s", " ".join(command))
+        done = subprocess.run(
+            [sys.executable, *command], cwd=HERE.parent, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+        parts.append(f"```text\n{done.stdout.strip()}\n```")
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Run every benchmark and write the page."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    head = "# Performance\n\nWritten by `make bench`; ratios hold better than times.\n\n"
+    head += machine()
+    scripts = [path for path in sorted(HERE.glob("*.py")) if path.name != Path(__file__).name]
+    sections = [section(script) for script in scripts]
+    PAGE.write_text("\n\n".join([head, *sections]) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
