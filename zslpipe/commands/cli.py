@@ -17,6 +17,7 @@ from zslpipe.commands import (
     features,
     page,
     people,
+    planning,
     prediction,
     reports,
     runs,
@@ -33,7 +34,7 @@ logger = logging.getLogger("zslpipe")
 # Heading -> modules whose commands stand under it: the workflow's in the order of its stages.
 SECTIONS = {
     "Steps of the workflow": (datasets, features, runs, scores, reports, page, studies),
-    "For people": (people, prediction),
+    "For people": (people, planning, prediction),
 }
 
 # As after SIGPIPE, which ends a program whose reader has gone (`zslpipe status | head`): 128 + 13.
@@ -79,7 +80,7 @@ class Program(click.Group):
 program = Program(
     "zslpipe",
     commands=commands_of(
-        (datasets, features, runs, scores, reports, page, studies, people, prediction)
+        (datasets, features, runs, scores, reports, page, studies, people, planning, prediction)
     ),
     params=[
         click.Option(

@@ -1,8 +1,9 @@
 """Whether there is the network of an extractor, and the weights of a library that it names: what a
 job would find out after the jobs before it have run. Imports no torch.
 
-``torchvision_networks.csv`` lists torchvision's classifiers with the names of their weights (a test
-holds it in step); timm's 1,300 are known to timm alone, of them the kinds that have no map.
+``torchvision_networks.csv`` lists torchvision's classifiers with the names of their weights and the
+width of their last map (a test holds it in step); timm's 1,300 are known to timm alone, of them the
+kinds that have no map.
 """
 
 import csv
@@ -27,6 +28,26 @@ def _weights() -> Mapping[str, list[str]]:
     """Return torchvision's networks with the names of their weights."""
     with TABLE.open(encoding="utf8", newline="") as file:
         return {row["backbone"]: row["weights"].split() for row in csv.DictReader(file)}
+
+# Width of the demo network's map (networks.demo_network; a test holds it in step).
+DEMO_WIDTH = 192
+
+
+@cache
+def _widths() -> Mapping[str, str]:
+    """Return the widths of the last maps of torchvision's networks, "" for those without one."""
+    with TABLE.open(encoding="utf8", newline="") as file:
+        return {row["backbone"]: row["width"] for row in csv.DictReader(file)}
+
+
+def map_width(extractor: Mapping[str, Any]) -> int | None:
+    """Return d of an extractor's features; None where only its network can tell: of a layer that
+    is named, of timm's networks, of features that came with a dataset.
+    """
+    if extractor["backbone"] == "demo":
+        return DEMO_WIDTH
+    width = "" if "layer" in extractor else _widths().get(extractor["backbone"], "")
+    return int(width) if width else None
 
 
 def check_network(extractor: Mapping[str, Any], where: str) -> None:

@@ -59,6 +59,7 @@ class Paths:
     tables: str = "results/tables"
     page: str = "results/report/index.html"
     benchmarks: str = "results/benchmarks"
+    rates: str = "results/.rates.json"
     studies: str = "results/studies"
     study: str = "results/studies/{study}"
     figure: str = "results/figures/{dataset}.{method}.{variant}."

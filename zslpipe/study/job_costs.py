@@ -1,0 +1,168 @@
+"""What a job takes: as it took before, else as a calibration measured its parts, else, for light
+jobs alone, what such jobs took elsewhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zslpipe.machine.dry_run import DueJob
+from zslpipe.machine.stopwatch import Taken
+from zslpipe.study.config import Run
+from zslpipe.study.declarations import read_method
+from zslpipe.study.finished_jobs import finished
+from zslpipe.study.known_sizes import KnownSizes
+from zslpipe.study.made_files import Made, made
+from zslpipe.study.measurements import START, Measured, of_extractor, of_run, taken
+from zslpipe.study.study import Study
+
+# Where a number is from.
+MEASURED, CALIBRATED, DEFAULT, UNKNOWN = "measured", "calibrated", "default", "unknown"
+# Files of jobs that start torch.
+OF_TORCH = (
+    *("features", "irrelevant_features", "weights", "validation", "irrelevant"),
+    *("attention", "gradcam", "backbone"),
+)
+# Of jobs that are heavy only on large data; measured on two cores of a Xeon (ours), without start.
+SECONDS_OF_A_FIGURE, SECONDS_OF_A_FILE, SECONDS_OF_GRADCAM = 3.0, 0.5, 5.0
+# Drawing a picture of the demo, and a picture in one of ten epochs of its backbone (ours, likewise).
+SECONDS_OF_DRAWING, SECONDS_OF_PRETRAINING = 0.006, 0.0071
+PRETRAINING_EPOCHS = 10
+STARTS = {"start_torch": Taken(5.0, 5.0), "start_numpy": Taken(1.2, 1.2)}
+
+
+@dataclass(frozen=True)
+class JobCost:
+    """What a job takes, None where nobody knows; ``source`` says how it is known, ``title`` and
+    ``dataset`` what kind of job it is.
+    """
+
+    job: DueJob
+    title: str
+    dataset: str
+    taken: Taken | None
+    source: str
+    machine: str = ""
+
+
+class JobCosts:
+    """Costs of the jobs of a study."""
+
+    def __init__(self, study: Study, sizes: KnownSizes, measured: Measured, checkout: Path):
+        self.study, self.sizes, self.measured = study, sizes, measured
+        self.checkout = checkout
+
+    def of(self, job: DueJob) -> JobCost:
+        """Return what a job takes."""
+        files = [file for file in map(made, job.outputs) if file is not None]
+        heavy = [file for file in files if self._is_heavy(file)]
+        title, dataset = self._title(job, heavy)
+        before = finished(job, self.study, self.checkout)
+        if before is not None:
+            return JobCost(job, title, dataset, before, MEASURED)
+        parts, machines = [], set[str]()
+        for file in heavy:
+            part, machine = self._part(file)
+            if part is None:
+                return JobCost(job, title, dataset, None, UNKNOWN)
+            parts.append(part)
+            machines |= {machine} - {""}
+        with_torch = any(file.kind in OF_TORCH for file in heavy)
+        begun = self._start("start_torch" if with_torch else "start_numpy")
+        if not heavy:
+            parts.append(_light(job.outputs))
+        whole = sum(parts, begun)
+        source = CALIBRATED if machines else DEFAULT
+        return JobCost(job, title, dataset, whole, source, ", ".join(sorted(machines)))
+
+    def _is_heavy(self, file: Made) -> bool:
+        """Return whether a file is worth a row of its own: not an ensemble's scores, which are means
+        of others.
+        """
+        if file.kind in ("validation", "irrelevant"):
+            return self._run(file) is not None
+        if file.kind == "features":
+            return file.of["extractor"] in self.study.extractors.computed
+        heavy = ("irrelevant_features", "weights", "attention", "gradcam", "backbone", "images")
+        return file.kind in heavy
+
+    def _run(self, file: Made) -> Run | None:
+        """Return the run of a file, None of an ensemble."""
+        method, variant = file.of["run"].split("/")
+        return self.study.runs.known.get((file.dataset, method, variant))
+
+    def _title(self, job: DueJob, heavy: list[Made]) -> tuple[str, str]:
+        """Return what a job is called and its dataset; light ones by their rule alone."""
+        for file in heavy:
+            name = file.of.get("run", file.of.get("extractor", ""))
+            return f"{job.rule} {name.removesuffix('/default')}".strip(), file.dataset
+        return job.rule, ""
+
+    def _start(self, kind: str) -> Taken:
+        """Return what the start of a job takes."""
+        return taken(self.measured.of(START)[0], kind) or STARTS[kind]
+
+    def _part(self, file: Made) -> tuple[Taken | None, str]:
+        """Return what making a file takes, without the job's start, and on what kind of machine
+        that was measured.
+        """
+        if file.kind in ("features", "irrelevant_features"):
+            return self._extraction(file)
+        if file.kind in ("backbone", "images"):
+            return self._of_demo(file), ""
+        run = self._run(file)
+        if file.kind == "gradcam" or run is None:
+            return Taken(SECONDS_OF_GRADCAM, SECONDS_OF_GRADCAM), ""
+        numbers, machine = self.numbers(run)
+        extent = self.sizes.extents[run.dataset]
+        trained, tested = extent.splits["trainval"], extent.tested
+        validated = extent.splits["train"] + extent.splits["val"]
+        irrelevant = self.sizes.irrelevant_images(self.study, run.dataset)
+        looked = tested if read_method(run.method).has_attention else tested + trained
+        parts: Mapping[str, tuple[str, str, int]] = {
+            "weights": ("train", "score", trained + tested),
+            "validation": ("validate", "score", validated),
+            "irrelevant": ("", "score", irrelevant),
+            "attention": ("", "attend", looked),
+        }
+        once, an_image, images = parts[file.kind]
+        each = taken(numbers, an_image)
+        whole = taken(numbers, once) if once else Taken()
+        if each is None or whole is None:
+            return None, ""
+        return whole + each.times(images), machine
+
+    def numbers(self, run: Run) -> tuple[Mapping[str, object], str]:
+        """Return what was measured of a run, with its validation where that was."""
+        for validated in (True, False):
+            found = self.measured.of(of_run(self.study, self.sizes, run, validated))
+            if found[0]:
+                return found
+        return {}, ""
+
+    def _extraction(self, file: Made) -> tuple[Taken | None, str]:
+        """Return what an extraction takes."""
+        images = self.sizes.extents[file.dataset].images
+        if file.kind == "irrelevant_features":
+            images = self.sizes.irrelevant_images(self.study, file.dataset)
+        numbers, machine = self.measured.of(of_extractor(self.study, file.of["extractor"]))
+        each = taken(numbers, "image")
+        return (None if each is None else each.times(images)), machine
+
+    def _of_demo(self, file: Made) -> Taken:
+        """Return what the demo's pictures and its backbone take."""
+        source = self.study.config["datasets"][file.dataset]["source"]
+        auxiliary = source["auxiliary_classes"] * source["auxiliary_images_per_class"]
+        if file.kind == "backbone":
+            seconds = SECONDS_OF_PRETRAINING * PRETRAINING_EPOCHS * auxiliary
+        else:
+            drawn = self.sizes.extents[file.dataset].images + auxiliary
+            seconds = SECONDS_OF_DRAWING * drawn
+        return Taken(seconds, seconds)
+
+
+def _light(outputs: tuple[str, ...]) -> Taken:
+    """Return what a light job takes beside its start."""
+    drawn = any(path.endswith((".webp", ".png", ".html")) for path in outputs)
+    seconds = SECONDS_OF_A_FIGURE if drawn else SECONDS_OF_A_FILE
+    return Taken(seconds, seconds)
