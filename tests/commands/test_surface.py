@@ -61,6 +61,7 @@ SURFACE = {
     "rehash": f"features --index {IMAGES}",
     "status": "results?=results --watch=False --every=2.0 --json=False",
     "verify": "results?=results",
+    "plan": "targets...? --configfile --config --cores --calibrate=False --json=False",
     "predict": "result images... --top=5 --all=all --seen --unseen --new --classes --word-vectors "
     "--missing-as-zero=False --attributes=3 --format=text --output --data-root=data --device=auto "
     "--threads=2",

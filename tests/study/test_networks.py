@@ -3,11 +3,12 @@
 import csv
 
 import pytest
+import torch
 from torchvision import models
 
 from zslpipe.machine.errors import InputError
 from zslpipe.networks.backbones import build_trunk
-from zslpipe.study.networks import TABLE, check_network
+from zslpipe.study.networks import TABLE, check_network, map_width
 
 
 def told(**extractor: str) -> str:
@@ -21,6 +22,30 @@ def test_the_table_is_torchvision_s() -> None:
         found = {row["backbone"]: row["weights"].split() for row in csv.DictReader(file)}
     known = models.list_models(module=models)
     assert found == {name: list(models.get_model_weights(name).__members__) for name in known}
+
+
+# Of every kind of network one, the smallest.
+ONE_OF_A_KIND = (
+    *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5"),
+    *("mobilenet_v2", "regnet_x_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"),
+    *("swin_t", "vgg11"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["demo", *ONE_OF_A_KIND])
+def test_the_width_of_a_map_is_known_without_its_network(backbone: str) -> None:
+    trunk = build_trunk(backbone, "random")
+    with torch.inference_mode():
+        assert trunk(torch.zeros(1, 3, 64, 64)).shape[1] == map_width({"backbone": backbone})
+
+
+def test_the_width_of_a_layer_that_is_named_is_not_known() -> None:
+    assert map_width({"backbone": "resnet50"}) == 2048
+    assert map_width({"backbone": "resnet50", "layer": "layer3"}) is None
+    assert map_width({"backbone": "timm/darknet53"}) is None
+    assert map_width({"backbone": "vit_b_16", "layer": "conv_proj"}) is None
+    assert map_width({"backbone": "stored"}) is None
 
 
 def test_names_that_exist_pass() -> None:

@@ -1,16 +1,18 @@
 """What a configuration will make and take, told before anything runs."""
 
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslpipe.commands.inputs import INPUT_FILE, compute_of, module_named
+from zslpipe.commands.inputs import INPUT_FILE, module_named
 from zslpipe.machine.errors import InputError
 
 if TYPE_CHECKING:
@@ -163,10 +165,21 @@ def _calibrate(
                 click.echo(f"measuring {one.kind} {one.name}", err=True)
                 if one.dataset and one.dataset not in pictures:
                     pictures[one.dataset] = _pictures(study, one.dataset, Path(folder))
-                numbers = _measured(one, pictures.get(one.dataset))
+                with _silent():
+                    numbers = _measured(one, pictures.get(one.dataset))
                 measured.rates.setdefault(measured.kind, {})[one.key] = numbers
                 write_rates(Path(study.paths.rates), measured.rates)
             sizes, measured = _known(study, jobs, sizes)  # widths of features, told by extractors
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Leave out what trainings say that are only rehearsed."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _pictures(study: "Study", dataset: str, folder: Path) -> "Pictures":
@@ -189,13 +202,13 @@ def _pictures(study: "Study", dataset: str, folder: Path) -> "Pictures":
 def _measured(one: "Measurement", pictures: "Pictures | None") -> dict[str, Any]:
     """Return the numbers of a measurement, made here and now."""
     from zslpipe.formats.extents import Extent
-    from zslpipe.runs.calibration import measure_extractor, measure_starts
+    from zslpipe.runs.calibration import measure_extractor, measure_starts, measured_on
     from zslpipe.runs.rehearsed_run import RehearsedRun
 
     asked = one.asked
     if one.kind == "start" or pictures is None:
         return measure_starts()
-    compute = compute_of({"device": asked["device"]}, asked["threads"])
+    compute = measured_on(asked["device"], asked["threads"])
     if one.kind == "extractor":
         return measure_extractor(asked, pictures.root, pictures.paths, compute)
     extent, shape = Extent(**asked["extent"], told=""), tuple(asked["shape"])

@@ -1,4 +1,4 @@
-"""How large a dataset is: all that the costs of its jobs depend on, known before any file is there."""
+"""How large a dataset is: all that the costs of its jobs depend on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

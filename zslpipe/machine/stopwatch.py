@@ -24,6 +24,11 @@ class Taken:
         """Return so many times as much."""
         return Taken(self.core * factor, self.wall * factor)
 
+    @property
+    def worked(self) -> float:
+        """Return seconds of work: the clock of a busy machine runs on while others work."""
+        return min(self.core, self.wall)
+
     def at_least_nothing(self) -> "Taken":
         """Return the same with 0 in place of what noise made negative."""
         return Taken(max(0.0, self.core), max(0.0, self.wall))

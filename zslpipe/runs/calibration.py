@@ -28,6 +28,14 @@ STARTS = {
 MOST_BATCHES = 8
 
 
+def measured_on(device: str, threads: int) -> Compute:
+    """Return where a calibration computes: on a CPU with one thread, whose seconds several threads
+    share; waiting for each other they would count more on a machine that is busy.
+    """
+    given = Compute(device=device, threads=threads)
+    return given if device_of(given).type == "cuda" else Compute(device="cpu", threads=1)
+
+
 def measure_starts() -> dict[str, dict[str, float]]:
     """Return what the starts of jobs take, with and without torch."""
     found = {}
@@ -68,17 +76,16 @@ def measure_extractor(
         return now() - begun
 
     width: list[int] = []
-    passed(1)  # the first pass warms up
     times = [passed(len(squares))]
-    while len(times) < MOST_BATCHES and sum(one.wall for one in times) < LONG_ENOUGH:
+    if times[0].worked < LONG_ENOUGH:  # the first passes warm up
+        times = [passed(len(squares))]
+    while len(times) < MOST_BATCHES and sum(one.worked for one in times) < LONG_ENOUGH:
         times.append(passed(len(squares)))
     forward = sum(times[1:], times[0]).times(1 / (len(times) * len(squares)))
     return {"image": asdict(_together(decoding, forward, compute, device)), "width": width[0]}
 
 
-def _together(
-    decoding: Taken, forward: Taken, compute: Compute, device: torch.device
-) -> Taken:
+def _together(decoding: Taken, forward: Taken, compute: Compute, device: torch.device) -> Taken:
     """Return what an image takes where some processes decode while the device computes."""
     core = decoding.core + forward.core
     if device.type == "cuda":

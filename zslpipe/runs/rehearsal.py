@@ -21,9 +21,10 @@ from zslpipe.machine.stopwatch import Taken, now
 from zslpipe.training.contract import Model, TrainingData, TrainingRun
 from zslpipe.training.fit import Objective, Sampler, fit
 
-# Seconds of the clock that a measurement lasts, where there is that much to do (ours: a hundred
-# times what the system's clock of processor time counts in).
+# Seconds of work that a measurement lasts, where there is that much to do (ours: a hundred times
+# what the system's clock of processor time counts in).
 LONG_ENOUGH = 1.0
+SHORTEST = 1e-3  # seconds; what seems to take less is taken for this
 
 
 class Rehearsal:
@@ -81,8 +82,7 @@ class Rehearsal:
         def tried(steps: int) -> Taken:
             """Return what an epoch of so many steps takes."""
             folder = Path(tempfile.mkdtemp(dir=self.folder))
-            changed = {"folder": folder, "after_epoch": None, "history": [], "shared": {}}
-            run = replace(data.run, **changed, compiled=False)
+            run = replace(data.run, folder=folder, after_epoch=None, history=[], compiled=False)
             begun = now()
             cut = _first(sampler, steps)
             fit(model, replace(data, run=run), cut, objectives, 1)
@@ -92,11 +92,12 @@ class Rehearsal:
 
         few = min(unit, whole)
         first = tried(few)
-        if first.wall < LONG_ENOUGH:  # the first steps warm up
+        if first.worked < LONG_ENOUGH:  # the first steps warm up
             first = tried(few)
         if whole < 2 * unit:
             return first.times(1 / few), Taken()
-        more = few + unit * max(1, min(whole // unit - 1, int(LONG_ENOUGH / first.wall)))
+        groups = int(LONG_ENOUGH / max(first.worked, SHORTEST))
+        more = few + unit * max(1, min(whole // unit - 1, groups))
         a_step = (tried(more) - first).at_least_nothing().times(1 / (more - few))
         return a_step, (first - a_step.times(few)).at_least_nothing()
 

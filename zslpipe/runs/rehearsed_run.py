@@ -21,7 +21,7 @@ from zslpipe.machine.stopwatch import Taken, now
 from zslpipe.runs.made_up_inputs import made_up_index, made_up_run_inputs
 from zslpipe.runs.models import configured, score_rows, train_model
 from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
-from zslpipe.runs.rehearsal import LONG_ENOUGH, Rehearsal, rehearsed
+from zslpipe.runs.rehearsal import LONG_ENOUGH, SHORTEST, Rehearsal, rehearsed
 from zslpipe.runs.selection import choose
 from zslpipe.training.contract import Model, TrainingRun
 
@@ -90,9 +90,7 @@ class RehearsedRun:
         candidates, criterion = self.spec["choose"], self.spec["criterion"]
         choose(self.module, self.config, candidates, criterion, problem, self.inputs, run)
 
-    def _extended(
-        self, work: Callable[[Problem, TrainingRun], None], problem: Problem
-    ) -> Taken:
+    def _extended(self, work: Callable[[Problem, TrainingRun], None], problem: Problem) -> Taken:
         """Return what ``work`` takes on all images of a problem."""
         images = len(problem.train_rows)
         with rehearsed(self.module) as rehearsal:
@@ -140,14 +138,14 @@ class RehearsedRun:
         begun = now()
         work(torch.arange(at_once))
         first = now() - begun
-        batches = max(1, min(MOST_BATCHES, int(LONG_ENOUGH / max(first.wall, 1e-3))))
-        rows = torch.arange(batches * at_once) % len(self.index.paths)
+        batches = int(LONG_ENOUGH / max(first.worked, SHORTEST))
+        rows = torch.arange(max(1, min(MOST_BATCHES, batches)) * at_once) % len(self.index.paths)
         begun = now()
         work(rows)
         return (now() - begun).times(1 / len(rows))
 
     def _maps(self) -> Callable[[Tensor], Tensor] | None:
-        """Return what makes the method's maps, of attributes or of parts, None where it has none."""
+        """Return what makes the method's maps, of attributes or parts, None where it has none."""
         for name in ("attention", "part_attention"):
             if getattr(type(self.model), name, None) is not None:
                 maps_of: Callable[[Tensor], Tensor] = getattr(self.model, name)

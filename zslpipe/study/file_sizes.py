@@ -75,7 +75,8 @@ class FileSizes:
             return None
         if entry["backbone"] == "stored":
             return images * 4 * width + HEAD
-        return images * (2 * entry["grid"] ** 2 * width + 4 * width + 8) + HEAD
+        cells = int(entry["grid"]) ** 2
+        return images * (2 * cells * width + 4 * width + 8) + HEAD
 
     def _scores(self, file: Made) -> int:
         """Return the bytes of float32 scores against all classes, labels and rows."""

@@ -23,9 +23,9 @@ OF_TORCH = (
     *("features", "irrelevant_features", "weights", "validation", "irrelevant"),
     *("attention", "gradcam", "backbone"),
 )
-# Of jobs that are heavy only on large data; measured on two cores of a Xeon (ours), without start.
+# Of jobs that are heavy only on large data, without start (ours: measured on two cores of an EPYC).
 SECONDS_OF_A_FIGURE, SECONDS_OF_A_FILE, SECONDS_OF_GRADCAM = 3.0, 0.5, 5.0
-# Drawing a picture of the demo, and a picture in one of ten epochs of its backbone (ours, likewise).
+# Of drawing a picture of the demo, and of a picture in an epoch of its backbone (ours, likewise).
 SECONDS_OF_DRAWING, SECONDS_OF_PRETRAINING = 0.006, 0.0071
 PRETRAINING_EPOCHS = 10
 STARTS = {"start_torch": Taken(5.0, 5.0), "start_numpy": Taken(1.2, 1.2)}
@@ -76,8 +76,8 @@ class JobCosts:
         return JobCost(job, title, dataset, whole, source, ", ".join(sorted(machines)))
 
     def _is_heavy(self, file: Made) -> bool:
-        """Return whether a file is worth a row of its own: not an ensemble's scores, which are means
-        of others.
+        """Return whether a file is worth a row of its own: not an ensemble's scores, which are
+        means of others.
         """
         if file.kind in ("validation", "irrelevant"):
             return self._run(file) is not None

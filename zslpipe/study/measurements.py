@@ -41,9 +41,7 @@ def of_extractor(study: Study, name: str) -> Measurement:
     settings = {**study.extractors.settings(name), **study.extractors.how()[name]}
     unasked = ("name", "weights", "weights_file", "features_version")
     asked = {key: value for key, value in settings.items() if key not in unasked}
-    threads = study.compute["extract_threads"]
-    device = study.compute["device"]
-    asked |= {"threads": threads, "device": device}
+    asked |= _where(study, "extract_threads")
     datasets = study.datasets.entries.items()
     having = [dataset for dataset, entry in datasets if name in entry["extractors"]]
     return Measurement("extractor", name, asked, having[0] if having else "")
@@ -57,18 +55,22 @@ def of_run(study: Study, sizes: KnownSizes, run: Run, validated: bool) -> Measur
     extent = asdict(sizes.extents[run.dataset])
     del extent["told"]
     spec = {name: value for name, value in run.slice.items() if name not in NOT_OF_COSTS}
-    threads = study.compute["image_threads" if run.trunk else "threads"]
     asked = {
         "spec": spec,
         "extent": extent,
         "shape": list(shape),
         "words": word_length(study, run),
         "validated": validated,
-        "threads": threads,
-        "device": study.compute["device"],
+        **_where(study, "image_threads" if run.trunk else "threads"),
         "code": code_hash(f"zslpipe.methods.{run.method}"),
     }
     return Measurement("run", f"{run.dataset}/{run.method}/{run.variant}", asked, run.dataset)
+
+
+def _where(study: Study, threads: str) -> dict[str, Any]:
+    """Return where something is measured; beside a CPU alone there are threads that decode."""
+    device = study.compute["device"]
+    return {"device": device, "threads": 1 if device == "cpu" else study.compute[threads]}
 
 
 @dataclass(frozen=True)

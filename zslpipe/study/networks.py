@@ -29,6 +29,7 @@ def _weights() -> Mapping[str, list[str]]:
     with TABLE.open(encoding="utf8", newline="") as file:
         return {row["backbone"]: row["weights"].split() for row in csv.DictReader(file)}
 
+
 # Width of the demo network's map (networks.demo_network; a test holds it in step).
 DEMO_WIDTH = 192
 

@@ -11,8 +11,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 ADVICE = {
     "extract": "a smaller network or size, fewer extractors, or a GPU (compute.device)",
     "attend": "input: regions, whose maps come from the cache, or a GPU",
-    "train": "fewer epochs (or episodes), fewer seeds; from images: input: regions or pooled, where "
-    "the method offers it, or a GPU",
+    "train": "fewer epochs (or episodes), candidates to choose among or seeds, or a GPU",
     "validate": "a rebalancing that is not chosen on the validation classes, or fewer seeds",
     "pretrain": "nothing: it runs once",
 }
@@ -67,7 +66,8 @@ def _table(columns: tuple[str, ...], rows: list[list[str]], sides: str) -> str:
     """Return a plain table; a side is l or r."""
     aligned = ["left" if side == "l" else "right" for side in sides]
     whole = [list(columns), *rows]
-    return tabulate(whole, tablefmt="plain", disable_numparse=True, colalign=aligned)
+    drawn: str = tabulate(whole, tablefmt="plain", disable_numparse=True, colalign=aligned)
+    return drawn
 
 
 def _short(seconds: float) -> str:
@@ -82,10 +82,10 @@ def _sums(plan: Plan) -> list[str]:
     time = f"{least}{duration(plan.core_seconds)} of one processor{cards}"
     cores = f"{plan.cores} core" + ("s" if plan.cores > 1 else "")
     lines = [f"time: {time}; about {duration(plan.wall)} on {cores}"]
-    more = "" if plan.size < plan.free else "MORE THAN "
     unsized = "at least " if any(row.size is None for row in plan.files) else ""
-    space = f"{unsized}{size_text(plan.size)}, {more}the {size_text(plan.free)} that are free"
-    return [*lines, f"space: {space} under results/"]
+    space = f"{unsized}{size_text(plan.size)} of the {size_text(plan.free)} that are free"
+    fault = "" if plan.size < plan.free else ": IT DOES NOT FIT"
+    return [*lines, f"space: {space} under results/{fault}"]
 
 
 def _costliest(plan: Plan) -> list[str]:

@@ -3,58 +3,39 @@ free, the one first whose followers take longest.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from zslpipe.study.job_costs import JobCost
 
 
 def wall_seconds(costs: Sequence[JobCost], cores: int, cards: int) -> float:
-    """Return seconds from the first start to the last end, on ``cores`` with ``cards`` for jobs that
-    ask for one (one job a card); jobs of unknown length take none.
+    """Return seconds from the first start to the last end, on ``cores`` with ``cards`` for jobs
+    that ask for one (one job a card); jobs of unknown length take none. A job that asks for more
+    cores than there are gets all of them.
     """
     behind = followers(costs)
-    waits = {place: 0 for place in range(len(costs))}
-    for places in behind.values():
-        for place in places:
-            waits[place] += 1
+    waits = Counter(place for places in behind.values() for place in places)
     chains = _chains(costs, behind)
-    ready = [(-chains[place], place) for place, count in waits.items() if not count]
-    heapq.heapify(ready)
+    threads = [min(cost.job.threads, cores) for cost in costs]
+    # Those that are ready, the longest chain first: without a card, and with one.
+    ready: tuple[list[tuple[float, int]], ...] = ([], [])
     running: list[tuple[float, int]] = []
     free, free_cards, clock = cores, max(1, cards), 0.0
-    while ready or running:
-        for item in _starting(ready, costs, free, free_cards):
-            ready.remove(item)
-            heapq.heapify(ready)
-            job = costs[item[1]].job
-            free -= min(job.threads, cores)
-            free_cards -= min(job.gpu, 1)
-            heapq.heappush(running, (clock + job_seconds(costs[item[1]], cores), item[1]))
-        clock, place = heapq.heappop(running)
-        free += min(costs[place].job.threads, cores)
-        free_cards += min(costs[place].job.gpu, 1)
-        for follower in behind[place]:
-            waits[follower] -= 1
-            if not waits[follower]:
-                heapq.heappush(ready, (-chains[follower], follower))
+    fresh = [place for place in behind if not waits[place]]
+    while fresh or running or any(ready):
+        for place in fresh:
+            heapq.heappush(ready[min(costs[place].job.gpu, 1)], (-chains[place], place))
+        for with_card, queue in enumerate(ready):
+            while queue and threads[queue[0][1]] <= free and with_card <= free_cards:
+                _, place = heapq.heappop(queue)
+                free, free_cards = free - threads[place], free_cards - with_card
+                heapq.heappush(running, (clock + job_seconds(costs[place], cores), place))
+        clock, ended = heapq.heappop(running)
+        free, free_cards = free + threads[ended], free_cards + min(costs[ended].job.gpu, 1)
+        waits.subtract(behind[ended])
+        fresh = [place for place in behind[ended] if not waits[place]]
     return clock
-
-
-def _starting(
-    ready: Sequence[tuple[float, int]], costs: Sequence[JobCost], free: int, cards: int
-) -> list[tuple[float, int]]:
-    """Return which of the jobs that are ready start now."""
-    chosen = []
-    for item in sorted(ready):
-        job = costs[item[1]].job
-        # a job that asks for more cores than there are gets all of them
-        if (job.threads <= free or not (chosen or free < job.threads)) and job.gpu <= cards:
-            chosen.append(item)
-            free -= job.threads
-            cards -= job.gpu
-        if free <= 0:
-            break
-    return chosen
 
 
 def job_seconds(cost: JobCost, cores: int) -> float:
@@ -70,7 +51,7 @@ def job_seconds(cost: JobCost, cores: int) -> float:
 
 def followers(costs: Sequence[JobCost]) -> Mapping[int, list[int]]:
     """Return, of each job's place, the places of those that read what it makes."""
-    makers = {}
+    makers: dict[str, int] = {}
     for place, cost in enumerate(costs):
         makers |= dict.fromkeys(cost.job.outputs, place)
     behind: dict[int, list[int]] = {place: [] for place in range(len(costs))}
@@ -82,7 +63,7 @@ def followers(costs: Sequence[JobCost]) -> Mapping[int, list[int]]:
 
 
 def _chains(costs: Sequence[JobCost], behind: Mapping[int, list[int]]) -> dict[int, float]:
-    """Return the seconds from the start of each job to the end of its longest chain of followers."""
+    """Return the seconds from each job's start to the end of its longest chain of followers."""
     found: dict[int, float] = {}
     waiting = list(range(len(costs)))
     while waiting:
