@@ -22,7 +22,7 @@ from zslpipe.runs.rehearsal import LONG_ENOUGH
 # What a job of either kind of environment imports before it begins.
 STARTS = {
     "start_torch": "zslpipe.commands.cli, zslpipe.runs.train, zslpipe.runs.opening, torchvision",
-    "start_numpy": "zslpipe.commands.cli, zslpipe.formats.index, zslpipe.settings, scipy.stats",
+    "start_numpy": "zslpipe.commands.cli, zslpipe.formats.scores, zslpipe.settings",
 }
 # The most batches of a forward pass (ours): a second of them, on whatever machine.
 MOST_BATCHES = 8
