@@ -13,7 +13,6 @@ ADVICE = {
     "attend": "input: regions, whose maps come from the cache, or a GPU",
     "train": "fewer epochs (or episodes), candidates to choose among or seeds, or a GPU",
     "validate": "a rebalancing that is not chosen on the validation classes, or fewer seeds",
-    "pretrain": "nothing: it runs once",
 }
 LESS_SPACE = "a smaller grid (14x14 has four times the bytes of 7x7) or fewer extractors"
 # From this share of all bytes on it is worth a line (ours).
