@@ -7,6 +7,7 @@ import pytest
 
 from tests.made_up.checkouts import CONFIG, PARTS, Checkout, copied
 from tests.made_up.places import ROOT
+from zslpipe.commands import planning
 from zslpipe.commands.cli import main
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.rates import read_rates, write_rates
@@ -85,3 +86,22 @@ def test_rates_that_are_none_are_told(tmp_path) -> None:
         path.write_text(text, encoding="utf8")
         with pytest.raises(InputError, match=r"rates.json: .*delete it"):
             read_rates(path)
+
+
+@pytest.mark.slow
+def test_what_cannot_be_measured_is_said_and_left_out(
+    checkout, capsys, monkeypatch, tmp_path
+) -> None:
+    def measured(one, pictures):
+        if one.kind == "run":
+            raise InputError("no such thing")
+        return {"width": 192, "image": {"core": 1.0, "wall": 1.0}}
+
+    monkeypatch.chdir(checkout.folder)
+    monkeypatch.setattr(planning, "_measured", measured)
+    monkeypatch.setattr(planning, "_pictures", lambda *given: None)
+    target = "results/demo/runs/dazle/no_calibration/seed1/scores.h5"
+    assert main(["plan", target, "--cores", "1", "--calibrate"]) == 0
+    told = capsys.readouterr()
+    assert "demo/dazle/no_calibration is not measured: no such thing" in told.err
+    assert "time of train dazle/no_calibration is unknown" in told.out

@@ -154,19 +154,25 @@ def _irrelevant(study: "Study", name: str) -> int:
 def _calibrate(
     study: "Study", jobs: Sequence["DueJob"], sizes: "KnownSizes", measured: "Measured"
 ) -> None:
-    """Measure what is not known yet, and keep it."""
+    """Measure what is not known yet, and keep it; what cannot be measured is said and left out."""
     from zslpipe.formats.rates import write_rates
     from zslpipe.study.plan import wanted
 
     with tempfile.TemporaryDirectory() as folder:
         pictures: dict[str, Pictures] = {}
-        while lacking := measured.lacking(wanted(study, jobs, sizes)):
+        failed: set[str] = set()
+        while lacking := measured.lacking(wanted(study, jobs, sizes), failed):
             for one in lacking:
                 click.echo(f"measuring {one.kind} {one.name}", err=True)
                 if one.dataset and one.dataset not in pictures:
                     pictures[one.dataset] = _pictures(study, one.dataset, Path(folder))
-                with _silent():
-                    numbers = _measured(one, pictures.get(one.dataset))
+                try:
+                    with _silent():
+                        numbers = _measured(one, pictures.get(one.dataset))
+                except InputError as error:
+                    failed.add(one.key)
+                    click.echo(f"{one.name} is not measured: {error}", err=True)
+                    continue
                 measured.rates.setdefault(measured.kind, {})[one.key] = numbers
                 write_rates(Path(study.paths.rates), measured.rates)
             sizes, measured = _known(study, jobs, sizes)  # widths of features, told by extractors

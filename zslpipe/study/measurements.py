@@ -1,6 +1,6 @@
 """What a calibration has to measure for a study, and what it has measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -92,11 +92,13 @@ class Measured:
                 return self.rates[kind][measurement.key], kind
         return {}, ""
 
-    def lacking(self, measurements: Sequence[Measurement]) -> list[Measurement]:
-        """Return those that this machine has not measured, each once."""
+    def lacking(
+        self, measurements: Sequence[Measurement], without: Collection[str] = ()
+    ) -> list[Measurement]:
+        """Return those that this machine has not measured, each once, ``without`` some keys."""
         own = self.rates.get(self.kind, {})
         wanted = {one.key: one for one in measurements if one.key not in own}
-        return list(wanted.values())
+        return [one for key, one in wanted.items() if key not in without]
 
 
 def taken(numbers: Mapping[str, Any], name: str) -> Taken | None:
