@@ -66,6 +66,7 @@ SURFACE = {
     "--missing-as-zero=False --attributes=3 --format=text --output --data-root=data --device=auto "
     "--threads=2",
     "export": "result folder --data-root=data",
+    "fetch-weights": "configuration?=config.yaml --check=False",
 }
 
 

@@ -290,7 +290,7 @@ def test_weights_by_name_where_there_is_no_network_are_one_line(
 
     monkeypatch.setattr(library, offline)
     with pytest.raises(
-        InputError, match=r"cannot be fetched .*; run once where there is a network"
+        InputError, match=r"cannot be fetched .*; run 'zslpipe fetch-weights' where there is a"
     ):
         build_trunk(backbone, weights)
 

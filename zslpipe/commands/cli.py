@@ -23,6 +23,7 @@ from zslpipe.commands import (
     runs,
     scores,
     studies,
+    weights,
 )
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, one_line
@@ -34,7 +35,7 @@ logger = logging.getLogger("zslpipe")
 # Heading -> modules whose commands stand under it: the workflow's in the order of its stages.
 SECTIONS = {
     "Steps of the workflow": (datasets, features, runs, scores, reports, page, studies),
-    "For people": (people, planning, prediction),
+    "For people": (people, planning, prediction, weights),
 }
 
 # As after SIGPIPE, which ends a program whose reader has gone (`zslpipe status | head`): 128 + 13.
@@ -80,7 +81,19 @@ class Program(click.Group):
 program = Program(
     "zslpipe",
     commands=commands_of(
-        (datasets, features, runs, scores, reports, page, studies, people, planning, prediction)
+        (
+            datasets,
+            features,
+            runs,
+            scores,
+            reports,
+            page,
+            studies,
+            people,
+            planning,
+            prediction,
+            weights,
+        )
     ),
     params=[
         click.Option(

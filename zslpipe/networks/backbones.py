@@ -178,8 +178,9 @@ def _downloads(backbone: str, weights: str | None) -> Iterator[None]:
         if weights is None or refused:
             raise
         raise InputError(
-            f"weights {weights!r} of {backbone} cannot be fetched ({one_line(error)}); run once "
-            "where there is a network, or give the extractor a file of weights on this machine"
+            f"weights {weights!r} of {backbone} cannot be fetched ({one_line(error)}); run "
+            "'zslpipe fetch-weights' where there is a network, or give the extractor a file of "
+            "weights on this machine"
         ) from error
 
 
