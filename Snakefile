@@ -47,6 +47,10 @@ started = time.time()
 report: "workflow/report/workflow.rst"
 
 
+# With --sdm apptainer jobs run in this image instead of the conda environments (docs/cluster.md).
+container: "envs/zslpipe.sif"
+
+
 # Jobs import the package from this checkout, in every environment: conda strips PYTHONPATH. The
 # path stands here and not in the rules, so that a checkout may move without running anything again.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")

@@ -3,15 +3,19 @@ by hand with a configuration, ports and state that nothing else uses, and stoppe
 """
 
 import os
+import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.made_up.checkouts import Checkout
 
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -19,8 +23,9 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 ADMINISTRATION = "/usr/sbin"
 PATIENCE = 60  # seconds for a daemon to answer, and for jobs to leave
 # CPUs, memory and GPUs are claimed, not looked for: jobs ask for more than a small machine has. Any
-# device file passes for a GPU. A job that is cut off gets KillWait seconds after SIGTERM. Requeued
-# jobs wait for ten seconds in any SLURM (its jobs' EligibleTime), others for half a second.
+# device file passes for a GPU. A job that is cut off gets KillWait seconds after SIGTERM. A job
+# that is requeued waits until its credential has expired: two minutes by default, here five
+# seconds.
 CONFIGURATION = """\
 ClusterName=zslpipe
 SlurmctldHost={host}(127.0.0.1)
@@ -28,7 +33,7 @@ SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -55,6 +60,43 @@ PartitionName=all Nodes=node Default=YES MaxTime=INFINITE State=UP
 """
 
 
+# Snakemake looks at its jobs after 3 s, then after 13 more, 23 more, ... (the plugin adds ten
+# seconds to each interval in which nothing ended); by itself it begins at 40.
+THROUGH_SLURM = (
+    *("--profile", "workflow/profiles/slurm"),
+    *("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"),
+)
+# Seconds that a run through SLURM may take.
+LONGEST = 600
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run of Snakemake that submits jobs, and the file of what it says."""
+
+    process: subprocess.Popen[str]
+    said: Path
+
+    @property
+    def text(self) -> str:
+        """Return what was said up to here."""
+        return self.said.read_text(encoding="utf8")
+
+    @property
+    def submitted(self) -> list[str]:
+        """Return the numbers of the jobs that were submitted."""
+        return re.findall(r"has been submitted with SLURM jobid (\d+)", self.text)
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether Snakemake has ended."""
+        return self.process.poll() is not None
+
+    def ended(self) -> int:
+        """Wait for the end; return the exit status."""
+        return self.process.wait(LONGEST)
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A running SLURM: its folder, and the environment in which its commands find it."""
@@ -78,7 +120,7 @@ class Cluster:
         return [line.split("|")[0] for line in lines if comment in line.split("|", 1)[1]]
 
     def job(self, number: str) -> dict[str, str]:
-        """Return what SLURM says of a job: JobState, TimeLimit, TresPerNode, ..."""
+        """Return what SLURM says of a job: JobState, TimeLimit, TresPerJob, ..."""
         fields = self.told("scontrol", "show", "job", "--oneliner", number).split()
         return dict(field.split("=", 1) for field in fields if "=" in field)
 
@@ -191,6 +233,22 @@ def _answers(found: Cluster, *command: str) -> None:
         logs = [path.read_text(errors="replace")[-2000:] for path in found.folder.glob("*.log")]
         assert time.monotonic() < end, "\n".join((done.stdout, done.stderr, *logs))
         time.sleep(0.2)
+
+
+@contextmanager
+def submitting(checkout: Checkout, *arguments: str) -> Iterator["Submission"]:
+    """Run Snakemake with the unedited profile for SLURM, which it asks about jobs every few
+    seconds, as long as the block runs.
+    """
+    said = checkout.folder / "said.txt"
+    with said.open("w", encoding="utf8") as stream:
+        run = checkout.started(*THROUGH_SLURM, *arguments, stream=stream)
+        try:
+            yield Submission(run, said)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+            run.wait(PATIENCE)
 
 
 def _emptied(found: Cluster) -> None:

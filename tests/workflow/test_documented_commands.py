@@ -93,8 +93,9 @@ def test_what_is_said_exists(page: str) -> None:
     assert [option for option in OPTION.findall(text) if option not in known] == []
 
 
-# Options of programs that are neither ours nor Snakemake's: SLURM's, docker's, and the group's own.
-MORE = {"--mem", "--shm-size", "--debug", "--strict"}
+# Options of programs that are neither ours nor Snakemake's: SLURM's, docker's, Apptainer's, and the
+# group's own.
+MORE = {"--mem", "--shm-size", "--debug", "--strict", "--nv", "--bind"}
 
 
 def options_of(name: str) -> set[str]:
@@ -122,7 +123,7 @@ def check(command: str) -> None:
         assert words[0] in MAKE, command
     elif first == "snakemake":
         assert options <= SNAKEMAKE, command
-    elif first not in ("apt", ".", "zslpipe", "mkdocs"):
+    elif first not in ("apt", ".", "zslpipe", "mkdocs", "export", "docker", "apptainer"):
         assert first.startswith(("zslpipe.study.", "docs.generated.")), command
     for word in words:
         if word.startswith("workflow/"):

@@ -1,5 +1,5 @@
-"""envs/*.yaml and pyproject.toml: the same packages with the same bounds, each there for a stated
-reason.
+"""envs/*.yaml and pyproject.toml: the same packages with the same lower bounds, each there for a
+stated reason; the versions that were tested are below the upper ones, and images hold them.
 """
 
 import ast
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from tests.made_up.places import PACKAGE, ROOT
 
@@ -50,17 +51,70 @@ def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 
 
+def lower(packages: dict[str, str]) -> dict[str, str]:
+    """Return the lower bounds of packages that all have an upper one."""
+    assert [name for name, bound in packages.items() if "<" not in bound] == []
+    return {name: bound[: bound.index("<")].removesuffix(",") for name, bound in packages.items()}
+
+
+@pytest.fixture(scope="module")
+def tested() -> dict[str, str]:
+    """The versions that the tests ran with, by the names that packages have in pyproject.toml."""
+    lines = (ROOT / "envs" / "tested.txt").read_text(encoding="utf8").splitlines()
+    pins = [line.split("==") for line in lines if not line.startswith("#")]
+    return {name.lower().replace("_", "-"): version for name, version in pins}
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_an_environment_ends_before_the_next_major_version(
+    name: str, tested: dict[str, str]
+) -> None:
+    packages = environment(name)
+    assert packages.pop("pip") == "" and packages.pop("python") == ">=3.11,<4"
+    for package, bound in packages.items():
+        major = int(tested[package].split(".")[0])
+        assert bound.split(",")[-1] == f"<{major + 1}", package
+
+
+def test_every_dependency_was_tested_in_a_version_that_is_admitted(
+    project: dict, tested: dict[str, str]
+) -> None:
+    extras = project["optional-dependencies"].values()
+    asked = [Requirement(line) for lines in (project["dependencies"], *extras) for line in lines]
+    wrong = [str(one) for one in asked if tested.get(one.name.lower(), "0") not in one.specifier]
+    assert wrong == []
+    # versions alone: no address of an index or of a file
+    assert all(re.fullmatch(r"[0-9][0-9a-z.]*", version) for version in tested.values())
+
+
+def test_both_images_install_the_same_and_hold_no_code_of_ours() -> None:
+    docker = (ROOT / "envs" / "Dockerfile").read_text(encoding="utf8")
+    apptainer = (ROOT / "envs" / "zslpipe.def").read_text(encoding="utf8")
+    assert "FROM python:3.11-slim" in docker and "From: python:3.11-slim" in apptainer
+    run = docker[docker.index("RUN ") + 4 :]
+    steps = [step.strip(" \\\n") for step in run.split("&&")]
+    post = apptainer[apptainer.index("%post") :].splitlines()[1:]
+    assert steps == " && ".join(line.strip() for line in post).split(" && ")[1:]
+    assert steps[-2].endswith('--constraint tested.txt ".[workflow]"')
+    assert steps[-1] == "python -m pip uninstall --yes zslpipe"
+    for file in ("pyproject.toml", "README.md", "LICENSE", "envs/tested.txt"):
+        assert file in docker and f"    {file} /opt/zslpipe/" in apptainer
+        assert (ROOT / file).is_file()
+
+
 def test_torch_environment_is_the_package_s_dependencies(project: dict) -> None:
     packages = environment("torch")
-    assert packages.pop("python") == project["requires-python"]
     assert packages.pop("pip") == ""
+    packages = lower(packages)
+    assert packages.pop("python") == project["requires-python"]
     assert packages == bounds(project["dependencies"])
 
 
 def test_numpy_environment_is_a_part_of_them_without_torch(project: dict) -> None:
     packages, whole = environment("numpy"), bounds(project["dependencies"])
-    assert packages.pop("python") == project["requires-python"]
     assert packages.pop("pip") == ""
+    packages = lower(packages)
+    assert packages.pop("python") == project["requires-python"]
     assert packages == {name: bound for name, bound in whole.items() if name in packages}
     assert not set(packages) & {"torch", "torchvision", "timm"}
 
