@@ -5,7 +5,7 @@ TESTS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo studies quick test faults check docs bench clean
+.PHONY: help demo studies quick test faults slurm check docs bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -31,6 +31,9 @@ test: .venv/test ## every test; TESTS="tests/scores -k gating" for some
 
 faults: .venv/test ## jobs killed, disks filled, files damaged, in whole runs; minutes, best as root on Linux
 	python -m pytest -q -m faults $(TESTS)
+
+slurm: .venv/test ## the workflow on a SLURM of one node; minutes, as root on Debian with slurm-wlm and munge
+	python -m pytest -q -m slurm $(TESTS)
 
 check: .venv/check .venv/docs ## ruff, mypy, imports between rooms, snakefmt, snakemake --lint, the documentation's links
 	ruff check .

@@ -1,0 +1,85 @@
+"""Profiles for other places to run, and the container image in the place of conda environments:
+each is read by Snakemake, and none of them runs anything again.
+"""
+
+import re
+
+import pytest
+import yaml
+
+from tests.made_up.checkouts import Checkout
+from tests.made_up.places import ROOT
+
+PROFILES = ROOT / "workflow" / "profiles"
+# What every profile says that replaces the default one.
+KEPT = ("rerun-triggers", "rerun-incomplete", "keep-going", "show-failed-logs")
+
+
+def of(name: str) -> dict:
+    """Return what a profile says."""
+    return yaml.safe_load((PROFILES / name / "config.yaml").read_text(encoding="utf8"))
+
+
+@pytest.mark.parametrize("name", ["laptop", "workstation", "generic"])
+def test_a_profile_keeps_what_the_default_one_promises(name: str) -> None:
+    assert {key: of(name)[key] for key in KEPT} == {key: of("default")[key] for key in KEPT}
+
+
+@pytest.mark.parametrize(
+    ("name", "resources"),
+    [
+        ("laptop", {"gpu": "1", "mem_mb": "14000"}),
+        ("workstation", {"gpu": "4", "mem_mb": "200000"}),
+        ("generic", {"gpu": "1"}),
+    ],
+)
+def test_a_profile_is_read_and_runs_nothing_again(
+    checkout: Checkout, name: str, resources: dict[str, str]
+) -> None:
+    assert checkout.planned("--workflow-profile", name) == set()
+    # jobs of a machine that may use less than a rule asks for ask for that
+    said = checkout.snakemake(
+        "--dry-run", "--forceall", "--workflow-profile", name, "--config", "set=compute.device=auto"
+    )
+    asked = [line for line in said.splitlines() if " resources: " in line]
+    memory = [int(found) for found in re.findall(r" mem_mb=(\d+)", "\n".join(asked))]
+    assert max(memory) == min(int(resources.get("mem_mb", 10**6)), 32000)
+    assert of(name)["resources"] == {key: int(value) for key, value in resources.items()}
+
+
+def test_what_one_rule_asks_for_is_changed_on_the_command_line(checkout: Checkout) -> None:
+    """As docs/cluster.md says."""
+    pytest.importorskip(
+        "snakemake_executor_plugin_slurm", reason="the SLURM plugin is not installed"
+    )
+    profile = ("--profile", "workflow/profiles/slurm")
+    changes = ("--set-resources", "train:mem_mb=4000", "train:slurm_partition=gpu")
+    assert checkout.planned(*profile, *changes, "--set-threads", "extract=16") == set()
+    said = checkout.snakemake("--dry-run", "--forceall", *profile, *changes)
+    found = re.findall(r"^rule (\w+):\n(?: .*\n)*? +resources: (.*)$", said, re.MULTILINE)
+    assert {rule for rule, asked in found if "slurm_partition=gpu" in asked} == {"train"}
+    assert all("mem_mb=4000," in asked for rule, asked in found if rule == "train")
+
+
+def test_with_apptainer_jobs_run_in_the_image_and_nothing_runs_again(checkout: Checkout) -> None:
+    """A stand-in for Apptainer keeps what it is asked for, and runs it here."""
+    asked = checkout.folder / "asked.txt"
+    checkout.program(
+        "singularity",
+        f"""\
+case "$*" in
+  --version) echo "apptainer version 1.3.0" ;;
+  exec*)
+    echo "$@" >> {asked}
+    while [ "$1" != envs/zslpipe.sif ]; do shift; done
+    shift
+    exec "$@" ;;
+esac
+""",
+    )
+    assert checkout.planned("--sdm", "apptainer") == set()
+    (checkout.folder / "results" / "tables" / "main.md").unlink()
+    checkout.snakemake("--cores", "1", "results/tables/main.md", "--sdm", "apptainer")
+    (line,) = asked.read_text(encoding="utf8").splitlines()
+    assert "python -m zslpipe tables" in line
+    assert checkout.planned() <= {"page"}  # which shows the table
