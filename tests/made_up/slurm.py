@@ -67,7 +67,7 @@ THROUGH_SLURM = (
     *("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"),
 )
 # Seconds that a run through SLURM may take.
-LONGEST = 600
+LONGEST = 1200
 
 
 @dataclass(frozen=True)
