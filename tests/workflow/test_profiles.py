@@ -56,7 +56,7 @@ def test_what_one_rule_asks_for_is_changed_on_the_command_line(checkout: Checkou
     changes = ("--set-resources", "train:mem_mb=4000", "train:slurm_partition=gpu")
     assert checkout.planned(*profile, *changes, "--set-threads", "extract=16") == set()
     said = checkout.snakemake("--dry-run", "--forceall", *profile, *changes)
-    found = re.findall(r"^rule (\w+):\n(?: .*\n)*? +resources: (.*)$", said, re.MULTILINE)
+    found = re.findall(r"^ *rule (\w+):\n(?: .*\n)*? +resources: (.*)$", said, re.MULTILINE)
     assert {rule for rule, asked in found if "slurm_partition=gpu" in asked} == {"train"}
     assert all("mem_mb=4000," in asked for rule, asked in found if rule == "train")
 
