@@ -2,13 +2,14 @@
 
 import sys
 
-from zslpipe.machine.interruption import hear_one_interrupt
+from zslpipe.machine.interruption import hear_one_interrupt, hear_one_stop
 from zslpipe.machine.watched import watched
 
 
 def _command() -> int:
     """Run the command that is typed; imported here, so that the watching parent stays small."""
     hear_one_interrupt()
+    hear_one_stop()
     from zslpipe.commands.cli import main
 
     return main()

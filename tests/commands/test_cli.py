@@ -15,7 +15,7 @@ from tests.made_up.places import ROOT
 from zslpipe.commands.cli import main, program
 from zslpipe.commands.people import show_status
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.interruption import EXIT_CODE, InterruptedTraining
+from zslpipe.machine.interruption import InterruptedTraining, Stopped
 
 
 def line(caplog: pytest.LogCaptureFixture) -> str:
@@ -113,7 +113,8 @@ def test_a_wrong_path_as_an_input_is_one_line(
     [
         (InputError("a: wrong"), 1, "error: a: wrong"),
         (KeyboardInterrupt(), 130, "interrupted: what is done is kept, the same command"),
-        (InterruptedTraining("stopped at step 3"), EXIT_CODE, "stopped at step 3"),
+        (InterruptedTraining("stopped at step 3"), 75, "stopped at step 3"),
+        (Stopped("told to stop"), 143, "told to stop"),
         (PermissionError(errno.EACCES, "no", "a/b"), 1, "error: a/b: Permission denied"),
         (OSError(errno.EROFS, "no", "a"), 1, "error: a: Read-only file system"),
         (OSError(errno.ENOSPC, "no", "a", None, "b"), 1, "error: b: No space left on device"),

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 
-from zslpipe.machine.interruption import stop_requests
+import pytest
+
+from zslpipe.machine.interruption import Interrupted, Stopped, ended_by_stop, stop_requests
 
 
 def test_sigterm_means_what_it_did_before_once_the_block_is_left():
@@ -64,3 +66,53 @@ def test_a_process_that_is_ending_hears_of_no_further_interrupt():
         code = TWICE.format(before=before)
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert (found.returncode, found.stdout, found.stderr) == (0, told, "")
+
+
+def stopped_in(block: str) -> subprocess.CompletedProcess[str]:
+    """Return how a command ended to which SIGTERM came, twice, in a block of code."""
+    code = f"""
+import os, signal, sys
+from zslpipe.machine.interruption import *
+hear_one_stop()
+try:
+    {block}
+except Stopped as stopped:
+    os.kill(os.getpid(), signal.SIGTERM)
+    sys.stdout.write(f"{{stopped.code}} {{stopped}}")
+"""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+STOP = "os.kill(os.getpid(), signal.SIGTERM)"
+
+
+def test_a_command_that_keeps_nothing_ends_with_a_line_and_as_a_shell_counts():
+    found = stopped_in(STOP)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.startswith("143 told to stop (SIGTERM); the same command begins again")
+
+
+def test_a_block_behind_what_is_kept_says_so():
+    for block in (
+        f"with ended_by_stop('scoring'): {STOP}",
+        f"with stop_requests() as asked, ended_by_stop('scoring'): {STOP}",
+    ):
+        found = stopped_in(block)
+        assert (found.returncode, found.stderr) == (0, "")
+        assert found.stdout == "75 scoring; what came before is kept and the same command goes on"
+
+
+def test_no_library_swallows_a_stop():
+    """One that tries again after any Exception would go on with a job that is about to be killed."""
+    assert not issubclass(Stopped, Exception)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(Interrupted), ended_by_stop("here"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN  # about to end
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with ended_by_stop("here"):
+            pass
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -28,7 +28,7 @@ from zslpipe.commands import (
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, one_line
 from zslpipe.machine.failures import record_failure
-from zslpipe.machine.interruption import EXIT_CODE, Interrupted
+from zslpipe.machine.interruption import Stopped
 
 logger = logging.getLogger("zslpipe")
 
@@ -120,7 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     0; 1 after one clear line where an input is wrong or the machine refuses or lacks something, and
     after a traceback and a line where the fault is ours; 2 after a line where the command is typed
-    wrongly; 75 where a job was told to stop; 130 after Ctrl-C; 141 where nobody reads the output.
+    wrongly; 75 where a job was told to stop and goes on from what it has kept, 143 where it was and
+    has kept nothing; 130 after Ctrl-C; 141 where nobody reads the output.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
@@ -131,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the one door: all is told here)
+    except (Exception, KeyboardInterrupt, Stopped) as error:  # noqa: BLE001 (the one door: all is told here)
         return _end(error, told["debug"])
     return 0
 
@@ -148,8 +149,8 @@ def _end(error: BaseException, debug: bool) -> int:
         message = str(error)
     elif isinstance(stopped, KeyboardInterrupt):
         code, message = 130, "interrupted: what is done is kept, the same command continues it"
-    elif isinstance(error, Interrupted):
-        code, message = EXIT_CODE, str(error)
+    elif isinstance(error, Stopped):
+        code, message = error.code, str(error)
     elif isinstance(error, ReaderGone):
         return NO_READER
     ours = message is None

@@ -11,13 +11,25 @@ from types import FrameType
 from typing import Any
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
-# BSD's sysexits.h, EX_TEMPFAIL: "try again later". A SLURM site can list it under RequeueExit;
-# Snakemake's ``retries`` submits the job again whatever the code.
+# BSD's sysexits.h, EX_TEMPFAIL: "try again later". Our watching parent asks SLURM for that
+# (:mod:`zslpipe.machine.requeue`); Snakemake knows no exit codes.
 EXIT_CODE = 75
+# As a shell counts a program that SIGTERM ended: told to stop with nothing to go on from.
+EXIT_CODE_NOTHING_KEPT = 128 + signal.SIGTERM
 
 
-class Interrupted(Exception):
+class Stopped(BaseException):
+    """A process was told to stop (SIGTERM); ``code`` is what it exits with. Like KeyboardInterrupt
+    no Exception: a library that tries again must not swallow it.
+    """
+
+    code = EXIT_CODE_NOTHING_KEPT
+
+
+class Interrupted(Stopped):
     """A job was told to stop and has kept what is done; the same command goes on from there."""
+
+    code = EXIT_CODE
 
 
 class InterruptedTraining(Interrupted):
@@ -46,18 +58,55 @@ def stop_requests() -> Iterator[StopRequest]:
     it: a scheduler may send it to every process of a job, and again.
     """
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
+    with _heard_by(request.receive):
         yield request
+
+
+@contextmanager
+def ended_by_stop(where: str) -> Iterator[None]:
+    """Let SIGTERM end the block at once by Interrupted, which says ``where``: for what cannot be
+    kept half done while what came before it is kept already.
+    """
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Interrupted(f"{where}; what came before is kept and the same command goes on")
+
+    with _heard_by(receive):
+        yield
+
+
+@contextmanager
+def _heard_by(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Let ``handler`` hear SIGTERM until the block is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
-    before = signal.signal(signal.SIGTERM, request.receive)
+    before = signal.signal(signal.SIGTERM, handler)
     after: Handler = before
     try:
-        yield request
-    except Interrupted:
+        yield
+    except Stopped:
         after = signal.SIG_IGN
         raise
     finally:
         signal.signal(signal.SIGTERM, after)
+
+
+def hear_one_stop() -> None:
+    """Let the first SIGTERM end this process by Stopped, where no block of above hears it, and hear
+    of no further one while it ends.
+    """
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raise Stopped, this once."""
+    signal.signal(number, signal.SIG_IGN)
+    raise Stopped(
+        "told to stop (SIGTERM): what is written whole stays, the same command does the rest"
+    )
 
 
 def hear_one_interrupt() -> None:

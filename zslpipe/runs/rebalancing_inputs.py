@@ -15,6 +15,9 @@ from zslpipe.formats.units import LOGITS
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.files import held_folder, work_folder
+from zslpipe.machine.interruption import ended_by_stop
+from zslpipe.machine.progress import write_progress
+from zslpipe.runs.kept import STOPPED_SCORING, keep_training, kept_training, restored
 from zslpipe.runs.models import RunInputs, score_rows, train_model
 from zslpipe.runs.problems import classes_of, validation_problem
 from zslpipe.runs.train import prepare_run, score_matrix
@@ -53,10 +56,17 @@ def _train_for_validation(
     classes = classes_of(run_inputs.index, spec["semantics"], spec["normalisation"], words)
     problem = validation_problem(run_inputs.index, classes, seed)
     run = prepare_run(spec, seed, run_inputs, words, output, compute)
-    model = train_model(
-        module, read_config(weights, module), problem, run_inputs, replace(run, phase="validation")
-    )
-    write_scores(output, score_matrix(model, run_inputs, problem, spec, seed, words_source, {}))
+    run = replace(run, phase="validation")
+    kept = kept_training(run, module)
+    if kept is None:
+        config = read_config(weights, module)
+        model = train_model(module, config, problem, run_inputs, run)
+        keep_training(run, model, config, {})
+    else:
+        model = restored(kept, module, problem, run_inputs)
+    with ended_by_stop(STOPPED_SCORING):
+        write_progress(run.folder, {"phase": "scoring"})
+        write_scores(output, score_matrix(model, run_inputs, problem, spec, seed, words_source, {}))
     shutil.rmtree(run.folder, ignore_errors=True)
 
 

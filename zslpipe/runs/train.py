@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from zslpipe.formats.units import LOGITS
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.files import held_folder, work_folder
+from zslpipe.machine.interruption import ended_by_stop
 from zslpipe.machine.progress import write_progress
 from zslpipe.provenance import code_hash, library_versions, settings_hash
+from zslpipe.runs.kept import STOPPED_SCORING, keep_training, kept_training, restored
 from zslpipe.runs.models import RunInputs, configured, score_rows, train_model
 from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
 from zslpipe.runs.tracking import tracked
@@ -43,8 +46,9 @@ def run_method(
     ``output`` the folder of the seed.
 
     Writes ``weights.pt``, ``history.csv`` and ``scores.h5``. State to resume from lies in ``.{seed
-    folder}.work`` until all is written. Raises InputError for what does not fit and where another
-    process trains the same, InterruptedTraining after SIGTERM.
+    folder}.work`` until all is written; a training that has ended there is not trained again.
+    Raises InputError for what does not fit and where another process trains the same, Interrupted
+    after SIGTERM.
     """
     with held_folder(work_folder(output)):
         _train_and_score(spec, seed, run_inputs, words_path, output, compute)
@@ -64,30 +68,55 @@ def _train_and_score(
     config = configured(module, spec)
     classes = classes_of(run_inputs.index, spec["semantics"], spec["normalisation"], words)
     run = prepare_run(spec, seed, run_inputs, words, output, compute)
+    problem = whole_problem(run_inputs.index, classes)
+    kept = kept_training(run, module)
+    if kept is None:
+        model, config, chosen = _trained(module, config, spec, problem, run_inputs, run)
+        keep_training(run, model, config, chosen)
+    else:
+        model, config, chosen = (
+            restored(kept, module, problem, run_inputs),
+            kept.config,
+            kept.chosen,
+        )
+        run.history[:] = kept.history
+    with ended_by_stop(STOPPED_SCORING):
+        output.mkdir(parents=True, exist_ok=True)
+        described = {**spec, "seed": seed}
+        save_weights(model, config, described, run_inputs.inputs.shape, output / "weights.pt")
+        write_history(run.history, output / "history.csv")
+        write_progress(run.folder, {"phase": "scoring"})
+        matrix = score_matrix(model, run_inputs, problem, spec, seed, words_source, chosen)
+        write_scores(output / "scores.h5", matrix)
+    shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def _trained(
+    module: ModuleType,
+    config: Any,
+    spec: Mapping[str, Any],
+    problem: Problem,
+    run_inputs: RunInputs,
+    run: TrainingRun,
+) -> tuple[Model, Any, Mapping[str, Any]]:
+    """Return the trained model, its Config, and what of that was chosen on the validation classes;
+    ``run.history`` gets the rows of all trainings.
+    """
     chosen: dict[str, Any] = {}
     write_progress(run.folder, {"phase": "training"})
     if spec["selection"] == "validation":
         from zslpipe.runs.selection import choose
 
-        validation = validation_problem(run_inputs.index, classes, seed)
+        validation = validation_problem(run_inputs.index, problem.classes, run.seed)
         config, chosen = choose(
             module, config, spec["choose"], spec["criterion"], validation, run_inputs, run
         )
         logger.info("chosen on the validation classes: %s", chosen)
-    problem = whole_problem(run_inputs.index, classes)
     after_epoch = tracked(problem, run_inputs) if spec["track"] == "test" else None
     trial = replace(run, history=[], after_epoch=after_epoch)
     model = train_model(module, config, problem, run_inputs, trial)
     run.history.extend(trial.history)
-    output.mkdir(parents=True, exist_ok=True)
-    save_weights(
-        model, config, {**spec, "seed": seed}, run_inputs.inputs.shape, output / "weights.pt"
-    )
-    write_history(run.history, output / "history.csv")
-    write_progress(run.folder, {"phase": "scoring"})
-    matrix = score_matrix(model, run_inputs, problem, spec, seed, words_source, chosen)
-    write_scores(output / "scores.h5", matrix)
-    shutil.rmtree(run.folder, ignore_errors=True)
+    return model, config, chosen
 
 
 def prepare_run(

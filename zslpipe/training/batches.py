@@ -1,4 +1,4 @@
-"""Samplers: one epoch as a list of batches, each the positions of its images."""
+"""Samplers: one epoch as a list of batches, each the positions of its images; and its seed."""
 
 import torch
 from torch import Tensor
@@ -86,3 +86,11 @@ def _members(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 SAMPLERS = {"random": random_batches, "class balanced": class_balanced_batches}
+
+
+def epoch_seed(seed: int, stage: str, epoch: int) -> int:
+    """Return a seed of its own for each (seed, stage, epoch), the same in every process."""
+    state = seed
+    for byte in f"{stage}:{epoch}".encode():
+        state = (state * 1000003 + byte) % (1 << 62)
+    return state

@@ -12,8 +12,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.interruption import InterruptedTraining, StopRequest, stop_requests
+from zslpipe.machine.interruption import (
+    InterruptedTraining,
+    StopRequest,
+    ended_by_stop,
+    stop_requests,
+)
 from zslpipe.machine.progress import REPORT_SECONDS, ProgressLines, write_progress
+from zslpipe.training.batches import epoch_seed
 from zslpipe.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from zslpipe.training.contract import Batch, TrainingData
 from zslpipe.training.optimisers import Schedule, step_schedule, take_step, weights_of
@@ -73,7 +79,7 @@ def fit(
         loop.resume()
         model.train()
         while loop.state.epoch < epochs:
-            seed = _epoch_seed(data.run.seed, stage, loop.state.epoch)
+            seed = epoch_seed(data.run.seed, stage, loop.state.epoch)
             generator = torch.Generator().manual_seed(seed)
             positions = sampler(data.labels, generator)
             batches = data.batches(positions, generator, loop.state.step)
@@ -81,14 +87,6 @@ def fit(
                 loop.update(batch)
             loop.finish_epoch()
     model.eval()
-
-
-def _epoch_seed(seed: int, stage: str, epoch: int) -> int:
-    """Return a seed of its own for each (seed, stage, epoch), the same in every process."""
-    state = seed
-    for byte in f"{stage}:{epoch}".encode():
-        state = (state * 1000003 + byte) % (1 << 62)
-    return state
 
 
 class _Loop:
@@ -217,11 +215,13 @@ class _Loop:
 
     def _measured(self, measure: Callable[[nn.Module, int], dict[str, float]]) -> dict[str, float]:
         """Return what ``measure`` makes of the epoch that ends. It draws from random numbers of its
-        own (a loader of images draws a seed): a training ends the same, measured or not.
+        own (a loader of images draws a seed): a training ends the same, measured or not. A stop
+        ends it at once: of many images it may take longer than a scheduler waits.
         """
+        place = f"{self.label}: told to stop while epoch {self.state.epoch + 1} was measured"
         devices = [self.run.device] if self.run.device.type == "cuda" else []
         self.state.model.eval()
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), ended_by_stop(place):
             measured = measure(self.state.model, self.state.epoch + 1)
         self.state.model.train()
         return measured
