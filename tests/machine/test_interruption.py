@@ -103,7 +103,7 @@ def test_a_block_behind_what_is_kept_says_so():
 
 
 def test_no_library_swallows_a_stop():
-    """One that tries again after any Exception would go on with a job that is about to be killed."""
+    """One that tries again after any Exception would go on with a job about to be killed."""
     assert not issubclass(Stopped, Exception)
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:

@@ -104,9 +104,7 @@ def hear_one_stop() -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     """Raise Stopped, this once."""
     signal.signal(number, signal.SIG_IGN)
-    raise Stopped(
-        "told to stop (SIGTERM): what is written whole stays, the same command does the rest"
-    )
+    raise Stopped("told to stop (SIGTERM); the same command begins again where this one began")
 
 
 def hear_one_interrupt() -> None:
