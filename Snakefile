@@ -1,6 +1,5 @@
 """From images to a table: the chain of files, in the order of the science."""
 
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from zslpipe.formats.figures import FIGURE_SUFFIXES, PAPER, SCREEN
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
 from zslpipe.study.copied import listed, made_here
+from zslpipe.study.job_shell import shell_prefix
 from zslpipe.study.partial import clear_partial, write_partial
 from zslpipe.study.paths import braced, check_checkout, is_settled, watched
 from zslpipe.study.study import Study, alternatives
@@ -53,7 +53,7 @@ container: "envs/zslpipe.sif"
 
 # Jobs import the package from this checkout, in every environment: conda strips PYTHONPATH. The
 # path stands here and not in the rules, so that a checkout may move without running anything again.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
+shell.prefix(shell_prefix(workflow.basedir, workflow.attempt, workflow.remote_exec))
 
 
 # One card, one job, on each machine (with SLURM: on each node, not on the whole cluster).

@@ -15,8 +15,8 @@ rule attend:
     threads: study.runs.threads
     resources:
         gpu=study.gpu,
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=study.resources.training,
+        runtime=study.resources.scoring_minutes,
     params:
         pictures=PICTURED_IMAGES,
         code=lambda wildcards: study.runs.code(wildcards, "attend"),

@@ -34,7 +34,7 @@ rule index:
     conda:
         "../../envs/numpy.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=study.resources.reading,
         runtime=20,
     params:
         settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),
@@ -84,7 +84,7 @@ rule words:
     conda:
         "../../envs/numpy.yaml"
     resources:
-        mem_mb=16000,
+        mem_mb=study.resources.word_vectors,
         runtime=30,
     params:
         settings=lambda wildcards: canonical(study.config["words"][wildcards.words]),

@@ -60,7 +60,7 @@ rule pretrain:
     threads: study.compute["extract_threads"]
     resources:
         gpu=study.gpu,
-        mem_mb=4000,
+        mem_mb=study.resources.pretraining,
         runtime=30,
     shell:
         "python -m zslpipe pretrain --images {input.images} --output {output} --threads {threads}"
@@ -93,8 +93,8 @@ rule extract:
     threads: study.compute["extract_threads"]
     resources:
         gpu=study.gpu,
-        mem_mb=16000,
-        runtime=720,
+        mem_mb=study.resources.extraction,
+        runtime=study.resources.extraction_minutes,
     params:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
         images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
@@ -117,7 +117,7 @@ rule store:
     conda:
         "../../envs/numpy.yaml"
     resources:
-        mem_mb=16000,
+        mem_mb=study.resources.reading,
         runtime=20,
     params:
         settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),

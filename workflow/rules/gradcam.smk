@@ -16,8 +16,8 @@ rule gradcam:
     threads: study.compute["image_threads"]
     resources:
         gpu=study.gpu,
-        mem_mb=16000,
-        runtime=30,
+        mem_mb=study.resources.training,
+        runtime=study.resources.scoring_minutes,
     params:
         pictures=PICTURED_IMAGES,
         code=lambda wildcards: study.runs.code(wildcards, "grad_cam"),

@@ -24,8 +24,8 @@ rule validate:
     threads: study.runs.threads
     resources:
         gpu=study.gpu,
-        mem_mb=32000,
-        runtime=lambda wildcards: 1440 if study.runs.run(wildcards).trunk else 240,
+        mem_mb=study.resources.training,
+        runtime=study.resources.training_minutes,
     params:
         code=lambda wildcards: study.runs.code(wildcards, "validate"),
         run=study.results.asked,
@@ -101,7 +101,7 @@ rule extract_irrelevant:
     threads: study.compute["extract_threads"]
     resources:
         gpu=study.gpu,
-        mem_mb=16000,
+        mem_mb=study.resources.extraction,
         runtime=120,
     params:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
@@ -127,8 +127,8 @@ rule score_irrelevant:
         "../../envs/torch.yaml"
     resources:
         gpu=study.gpu,
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=study.resources.irrelevant,
+        runtime=study.resources.scoring_minutes,
     params:
         code=lambda wildcards: study.runs.code(wildcards, "score_irrelevant"),
         run=study.results.asked,

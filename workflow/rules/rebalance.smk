@@ -14,7 +14,7 @@ rule ensemble:
     conda:
         "../../envs/numpy.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=study.resources.scores,
         runtime=10,
     params:
         code=code_hash("zslpipe.commands.scores:ensemble"),
@@ -59,7 +59,7 @@ rule rebalance:
     conda:
         "../../envs/numpy.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=study.resources.scores,
         runtime=20,
     params:
         settings=study.results.settings,

@@ -43,8 +43,8 @@ rule train:
     threads: study.compute["threads"]
     resources:
         gpu=study.gpu,
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=study.resources.training,
+        runtime=study.resources.training_minutes,
     params:
         spec=lambda wildcards: canonical(study.runs.run(wildcards).slice),
         code=lambda wildcards: study.runs.code(wildcards, "train"),
@@ -63,8 +63,8 @@ use rule train as train_end_to_end with:
     threads: study.compute["image_threads"]
     resources:
         gpu=study.gpu,
-        mem_mb=32000,
-        runtime=1440,
+        mem_mb=study.resources.training,
+        runtime=study.resources.training_minutes,
 
 
 rule evaluate:
@@ -76,7 +76,7 @@ rule evaluate:
     conda:
         "../../envs/numpy.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=study.resources.scores,
         runtime=10,
     params:
         code=code_hash("zslpipe.commands.scores:evaluate"),

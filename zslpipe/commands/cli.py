@@ -26,8 +26,8 @@ from zslpipe.commands import (
     weights,
 )
 from zslpipe.machine.endings import machine_fault
-from zslpipe.machine.errors import InputError, one_line
-from zslpipe.machine.failures import record_failure
+from zslpipe.machine.errors import InputError, NotNowError, one_line
+from zslpipe.machine.failures import record_failure, refused_before
 from zslpipe.machine.interruption import Stopped
 
 logger = logging.getLogger("zslpipe")
@@ -128,6 +128,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     told = {"debug": False}
     try:
+        refusal = refused_before(sys.argv[1:], os.environ)
+        if refusal:
+            raise InputError(refusal)
         program.main(arguments, prog_name="zslpipe", standalone_mode=False, obj=told)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -161,7 +164,8 @@ def _end(error: BaseException, debug: bool) -> int:
         message = f"a fault of zslpipe ({fault}): please report it with the command and these lines"
     lines = [line.strip() for line in message.splitlines()]
     logger.error("%s%s", "error: " if code in (1, 2) else "", " ".join(lines))
-    record_failure(sys.argv[1:], " ".join(lines))
+    refused = isinstance(error, InputError) and not isinstance(error, NotNowError)
+    record_failure(sys.argv[1:], " ".join(lines), refused)
     return code
 
 

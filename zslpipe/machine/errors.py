@@ -1,4 +1,4 @@
-"""The one exception that is shown to a user as a single line."""
+"""The exception that is shown to a user as a single line, and its kind."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 class InputError(ValueError):
     """Something the user gave is wrong; one line says what, where and what to do."""
+
+
+class NotNowError(InputError):
+    """The same may go well another time or on another machine: what tries again should."""
 
 
 def one_line(error: BaseException) -> str:

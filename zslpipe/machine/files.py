@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
-from zslpipe.machine.errors import InputError, one_line
+from zslpipe.machine.errors import InputError, NotNowError, one_line
 
 Content = TypeVar("Content")
 # Times that a lock is asked for while its last holder removes its folder (ours).
@@ -86,9 +86,9 @@ def read_complete(
     except InputError:
         raise
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no such file; {writer} writes it") from None
+        raise NotNowError(f"{path}: no such file; {writer} writes it") from None
     except BlockingIOError:
-        raise InputError(
+        raise NotNowError(
             f"{path}: in use, another process writes to it; run again when that has ended"
         ) from None
     except faults as error:
@@ -138,4 +138,4 @@ def _locked(folder: Path) -> FileLock:
         else:
             return lock
     who = holder.read_text().strip() if holder.is_file() else "another process"
-    raise InputError(f"{folder}: {who} writes here; wait for its end, or stop it, and run again")
+    raise NotNowError(f"{folder}: {who} writes here; wait for its end, or stop it, and run again")

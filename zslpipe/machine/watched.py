@@ -1,7 +1,8 @@
 """A job and a small parent that speaks where the job cannot: when it is killed.
 
 The parent is this process before anything is imported, the job its fork. The parent waits, hands
-signals on, and ends with the job's exit code; if the parent is killed, the job is too.
+signals on, and ends with the job's exit code; if the parent is killed, the job is too. A job that
+was told to stop it brings back into SLURM's queue: nothing else lives until then for sure.
 """
 
 import os
@@ -10,6 +11,8 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from zslpipe.machine.interruption import EXIT_CODE, EXIT_CODE_NOTHING_KEPT
 
 # What whoever knows the parent alone may send to end a job or to speak with it.
 HANDED_ON = (
@@ -46,10 +49,13 @@ def watched(job: Callable[[], int]) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return job()
     status, usage = _awaited(child)
+    code = os.WEXITSTATUS(status)
     if os.WIFSIGNALED(status):
         _say(signal.Signals(os.WTERMSIG(status)), usage.ru_maxrss * 1024)
-        return 128 + os.WTERMSIG(status)
-    return os.WEXITSTATUS(status)
+        code = 128 + os.WTERMSIG(status)
+    if code in (EXIT_CODE, EXIT_CODE_NOTHING_KEPT):
+        _go_on_later(kept=code == EXIT_CODE)
+    return code
 
 
 def _end_with(parent: int) -> None:
@@ -74,10 +80,17 @@ def _awaited(child: int) -> tuple[int, resource.struct_rusage]:
             os.kill(child, received.si_signo)
 
 
+def _go_on_later(kept: bool) -> None:
+    """Have SLURM start a job again that was told to stop, where it is SLURM's."""
+    from zslpipe.machine.requeue import requeued
+
+    line = requeued(kept, os.environ)
+    if line:
+        _write(line)
+
+
 def _say(ended_by: signal.Signals, peak: int) -> None:
     """Write why a job was ended by a signal, where nobody else does."""
-    import logging
-
     from zslpipe.machine.endings import MORE_MEMORY, SMALLER, gigabytes
     from zslpipe.machine.failures import record_failure
 
@@ -92,8 +105,17 @@ def _say(ended_by: signal.Signals, peak: int) -> None:
         return
     record_failure(sys.argv[1:], line)
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    logging.getLogger("zslpipe").error("error: %s: %s", (words or ["zslpipe"])[0], line)
+    _write(f"error: {(words or ['zslpipe'])[0]}: {line}")
+
+
+def _write(line: str) -> None:
+    """Write a line as the job's own log is written."""
+    import logging
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    logging.getLogger("zslpipe").info("%s", line)
 
 
 def allowed_memory(

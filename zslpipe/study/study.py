@@ -11,6 +11,7 @@ from zslpipe.study.ensembles import Ensembles
 from zslpipe.study.extractors import Extractors
 from zslpipe.study.page import Page
 from zslpipe.study.paths import PATHS
+from zslpipe.study.resources import Resources
 from zslpipe.study.results import Results
 from zslpipe.study.runs import Runs
 from zslpipe.study.studies import Studies
@@ -33,6 +34,7 @@ class Study:
         self.datasets = Datasets(self.config)
         self.extractors = Extractors(self.config, self.datasets)
         self.runs = Runs(self.config, self.datasets, self.extractors)
+        self.resources = Resources(self.config, self.datasets, self.extractors, self.runs)
         self.results = Results(self.config, self.datasets, self.runs)
         self.ensembles = Ensembles(self.results)
         self.targets = Targets(self.datasets, self.extractors, self.runs, self.results)
