@@ -18,6 +18,7 @@ from zslpipe.study.copied import listed, made_here
 from zslpipe.study.job_shell import shell_prefix
 from zslpipe.study.partial import clear_partial, write_partial
 from zslpipe.study.paths import braced, check_checkout, is_settled, watched
+from zslpipe.study.refused_submissions import refusals_told
 from zslpipe.study.study import Study, alternatives
 from zslpipe.study.targets import PICTURED_IMAGES
 from zslpipe.study.yaml_files import check_yaml
@@ -101,7 +102,7 @@ onerror:
     try:
         logs = [log] if isinstance(log, str) else log
         failed = workflow.scheduler.failed
-        said = write_partial(study, workflow.dag, failed, started, logs)
+        said = write_partial(study, workflow.dag, failed, started, logs) + refusals_told(logs)
     except Exception as error:
         said = f"no partial table: {type(error).__name__}: {error}\n"
     sys.stderr.write(said)

@@ -59,7 +59,7 @@ def test_regions_in_memory_are_asked_for_twice():
     held = images * cells * width * 2
     head = 2 * 256 * 34 * (width + cells) * 4
     scores = 3 * images * 40 * 4
-    expected = (350 + 850) + 300 + (2 * held + head + scores) / 1e6
+    expected = (350 + 850) + 600 + (2 * held + head + scores) / 1e6
     assert found.training(of("dazle/default"), 1) == math.ceil(expected)
     assert found.training(of("dazle/default"), 3) == 3 * math.ceil(expected)
     larger = study(images=20_000).resources  # 15 GB are held

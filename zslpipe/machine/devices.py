@@ -1,15 +1,16 @@
 """Where a job computes: its device and threads."""
 
 import os
+import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import torch
 from pydantic import NonNegativeFloat
 
-from zslpipe.machine.errors import InputError
-from zslpipe.machine.gpu_lock import assigned_by_scheduler, claim
+from zslpipe.machine.control_groups import memory_limits
+from zslpipe.machine.errors import InputError, NotNowError
+from zslpipe.machine.gpu_lock import assigned_by_scheduler, claim, kept_by_slurm
 from zslpipe.machine.ranges import Device, Threads
 
 
@@ -27,9 +28,12 @@ def device_of(compute: Compute) -> torch.device:
     """Return the device of a job and set its threads; ``auto`` takes a GPU where there is one.
 
     Of several GPUs a job takes the first that no other job holds, unless a scheduler assigned one
-    or ``cuda:N`` names it. Raises InputError where ``cuda`` is asked for and missing.
+    or ``cuda:N`` names it. Raises InputError where ``cuda`` is asked for and missing, and, for
+    ``auto`` too, where SLURM keeps a GPU for the job that torch cannot use.
     """
     torch.set_num_threads(compute.threads)
+    if compute.device != "cpu" and not torch.cuda.is_available():
+        _check_unused(kept_by_slurm(os.environ))
     if compute.device == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
     if compute.device.startswith("cuda") and not torch.cuda.is_available():
@@ -49,6 +53,26 @@ def device_of(compute: Compute) -> torch.device:
     return torch.device("cuda", number)
 
 
+def _check_unused(given: str) -> None:
+    """Raise InputError where SLURM has ``given`` the job a GPU that torch cannot use: training on
+    the CPU would keep it from others.
+    """
+    if not given:
+        return
+    if torch.version.cuda is None:
+        why = f"this torch ({torch.__version__}) is built without CUDA: install one with it"
+        why = f"{why} (--use-conda: CONDA_OVERRIDE_CUDA where environments are solved)"
+    else:
+        why = (
+            f"no driver answers on {platform.node()}, or one too old for CUDA {torch.version.cuda}"
+        )
+        why = f"{why} (nvidia-smi)"
+    raise NotNowError(
+        f"SLURM gave this job GPU {given}, and CUDA cannot use it: {why}; or write compute.device "
+        "cpu, which asks for none"
+    )
+
+
 def _check_number(device: str) -> None:
     """Raise InputError for the number of a GPU that this machine does not have."""
     count = torch.cuda.device_count()
@@ -66,23 +90,9 @@ def free_memory(device: torch.device) -> int:
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    limits: list[int] = [psutil.virtual_memory().available, *_control_group_free()]
+    limits: list[int] = [psutil.virtual_memory().available]
+    limits += [limit.allowed - limit.used for limit in memory_limits()]
     if "SLURM_MEM_PER_NODE" in os.environ:  # in MB
         allowed = int(os.environ["SLURM_MEM_PER_NODE"]) * 2**20
         limits.append(allowed - psutil.Process().memory_info().rss)
     return max(0, min(limits))
-
-
-def _control_group_free(
-    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
-) -> list[int]:
-    """Return the bytes left in the process's control group (version 2), an empty list where none
-    limits it.
-    """
-    if not own.is_file():
-        return []
-    group = own.read_text().strip().rsplit("::", 1)[-1].lstrip("/")
-    limit, used = root / group / "memory.max", root / group / "memory.current"
-    if not limit.is_file() or limit.read_text().strip() == "max":
-        return []
-    return [int(limit.read_text()) - int(used.read_text())]

@@ -31,6 +31,14 @@ def assigned_by_scheduler(environment: Mapping[str, str]) -> bool:
     return any(len(_named(environment, variable)) == 1 for variable in ASSIGNMENTS)
 
 
+def kept_by_slurm(environment: Mapping[str, str]) -> str:
+    """Return the GPUs that SLURM keeps for the job, as it names them, "" where it keeps none."""
+    if "SLURM_JOB_ID" not in environment:
+        return ""
+    named = [_named(environment, variable) for variable in ASSIGNMENTS]
+    return ",".join(next(filter(None, named), []))
+
+
 def claim(count: int, folder: Path | None = None) -> int:
     """Return the number of a GPU, of ``count`` visible ones, that no other job of this user holds;
     wait where all are taken.

@@ -118,27 +118,14 @@ def _write(line: str) -> None:
     logging.getLogger("zslpipe").info("%s", line)
 
 
-def allowed_memory(
-    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
-) -> int:
-    """Return how many bytes a job may have: the machine's, or less where SLURM, a control group
-    (version 1 or 2) or one that holds it says so.
+def allowed_memory(root: Path | None = None, own: Path | None = None) -> int:
+    """Return how many bytes a job may have: the machine's, or less where SLURM, a control group or
+    one that holds it says so.
     """
+    from zslpipe.machine.control_groups import GROUPS, OWN, memory_limits
+
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     if "SLURM_MEM_PER_NODE" in os.environ:  # in MB
         limits.append(int(os.environ["SLURM_MEM_PER_NODE"]) * 2**20)
-    for line in own.read_text().splitlines() if own.is_file() else ():
-        _, kind, group = line.split(":", 2)
-        if kind == "":
-            limits += _group_limits(root, group, "memory.max")
-        elif kind == "memory":
-            limits += _group_limits(root / "memory", group, "memory.limit_in_bytes")
+    limits += [limit.allowed for limit in memory_limits(root or GROUPS, own or OWN)]
     return min(limits)
-
-
-def _group_limits(place: Path, group: str, name: str) -> list[int]:
-    """Return the limits of a control group and of those that it lies in."""
-    lowest = place / group.lstrip("/")
-    files = [folder / name for folder in (lowest, *lowest.parents)]
-    texts = [file.read_text().strip() for file in files if file.is_file()]
-    return [int(text) for text in texts if text.isdigit()]

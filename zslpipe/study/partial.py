@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from zslpipe.formats.figures import SCREEN
 from zslpipe.machine.failures import FOLDER, failures_since
 from zslpipe.study.paths import PATHS
+from zslpipe.study.refused_submissions import refused_submissions
 from zslpipe.study.study import Study
 
 RESULT = re.compile(
@@ -60,7 +61,7 @@ class Partial:
     ):
         self.study, self.graph, self.failed = study, graph, failed
         # what a job says itself tells more than how it ended
-        self.reasons = {**_endings(log), **failures_since(started)}
+        self.reasons = {**_endings(log), **refused_submissions(log), **failures_since(started)}
         self.makers = {str(path): job for job in graph.jobs for path in job.output}
 
     def made(self, paths: Iterable[str]) -> list[str]:

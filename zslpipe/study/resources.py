@@ -43,7 +43,7 @@ TRAINED_OTHER, SCORED_IMAGE, SCORED_AT_ONCE = 180, 25, 32
 # A network's weights, their gradients and the optimiser's copies: VGG-19 and ResNet-101 are below.
 NETWORK = 700
 # The same of a head: of MLIS's generator and critic, 4096 wide.
-HEAD = 300
+HEAD = 600
 # Copies of pooled features that methods compute with: float64 (eszsl), scaled, generated (mlis).
 POOLED_COPIES = 6
 # Images of cached regions that are scored together (runs.cached_inputs), and arrays as large as
