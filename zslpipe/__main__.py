@@ -2,7 +2,7 @@
 
 import sys
 
-from zslpipe.machine.interruption import hear_one_interrupt, hear_one_stop
+from zslpipe.machine.interruption import end_if_stopped, hear_one_interrupt, hear_one_stop
 from zslpipe.machine.watched import watched
 
 
@@ -12,7 +12,9 @@ def _command() -> int:
     hear_one_stop()
     from zslpipe.commands.cli import main
 
-    return main()
+    code = main()
+    end_if_stopped(code)
+    return code
 
 
 def program() -> int:

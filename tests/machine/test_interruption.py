@@ -116,3 +116,20 @@ def test_no_library_swallows_a_stop():
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_stopped_command_does_not_wait_for_the_interpreter_s_end():
+    code = """
+import atexit, sys
+from zslpipe.machine.interruption import end_if_stopped
+atexit.register(lambda: sys.stdout.write("the end"))
+sys.stdout.write("said ")
+end_if_stopped(int(sys.argv[1]))
+"""
+    for number, told, exits in (
+        ("75", "said ", 75),
+        ("143", "said ", 143),
+        ("1", "said the end", 0),
+    ):
+        found = subprocess.run([sys.executable, "-c", code, number], capture_output=True, text=True)
+        assert (found.stdout, found.returncode) == (told, exits)

@@ -4,6 +4,7 @@ says so.
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,6 +106,16 @@ def _stop(number: int, frame: FrameType | None) -> None:
     """Raise Stopped, this once."""
     signal.signal(number, signal.SIG_IGN)
     raise Stopped("told to stop (SIGTERM); the same command begins again where this one began")
+
+
+def end_if_stopped(code: int) -> None:
+    """End this process at once where ``code`` says that it was told to stop: the interpreter's own
+    end takes seconds where torch is loaded, and SIGKILL follows SIGTERM in 30.
+    """
+    if code in (EXIT_CODE, EXIT_CODE_NOTHING_KEPT):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def hear_one_interrupt() -> None:
