@@ -5,8 +5,10 @@ Imports nothing of the package that often changes: its hash decides whether the 
 again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,20 +36,56 @@ def read_picture(path: Path) -> np.ndarray:
         )
 
 
-def train(
-    network: DemoNetwork, pictures: torch.Tensor, labels: torch.Tensor, device: str
-) -> Iterator[float]:
-    """Minimise cross-entropy over auxiliary classes with AdamW; yield the training accuracy after
-    each epoch.
+@dataclass(eq=False)
+class Training:
+    """What a training changes: all that it goes on from after an epoch. ``accuracies`` on the
+    pictures, one an epoch that is done.
     """
-    generator = torch.Generator().manual_seed(SEED)
+
+    network: DemoNetwork
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    generator: torch.Generator
+    accuracies: list[float] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of all parts."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+            "accuracies": list(self.accuracies),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Bring all parts to where ``state`` was taken."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"].cpu())
+        self.accuracies[:] = state["accuracies"]
+
+
+def begin(network: DemoNetwork, count: int) -> Training:
+    """Return the beginning of a training on ``count`` pictures: AdamW on a one-cycle schedule."""
     optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    steps = -(-len(labels) // BATCH)
+    steps = -(-count // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, LEARNING_RATE, total_steps=EPOCHS * steps
     )
+    return Training(network, optimiser, schedule, torch.Generator().manual_seed(SEED))
+
+
+def train(
+    training: Training, pictures: torch.Tensor, labels: torch.Tensor, device: str
+) -> Iterator[float]:
+    """Minimise cross-entropy over auxiliary classes, from the epoch on that the training stands at;
+    yield the training accuracy after each epoch.
+    """
+    network, optimiser, generator = training.network, training.optimiser, training.generator
     network.train()
-    for _ in range(EPOCHS):
+    for _ in range(len(training.accuracies), EPOCHS):
         right = 0
         for rows in torch.randperm(len(labels), generator=generator).split(BATCH):
             batch = augment(pictures[rows], generator).to(device, memory_format=torch.channels_last)
@@ -58,9 +96,10 @@ def train(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            schedule.step()
+            training.schedule.step()
             right += int((logits.argmax(1).cpu() == labels[rows]).sum())
-        yield right / len(labels)
+        training.accuracies.append(right / len(labels))
+        yield training.accuracies[-1]
 
 
 def augment(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
