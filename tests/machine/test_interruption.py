@@ -102,6 +102,21 @@ def test_a_block_behind_what_is_kept_says_so():
         assert found.stdout == "75 scoring; what came before is kept and the same command goes on"
 
 
+def test_a_second_stop_does_not_disturb_what_the_first_one_undoes():
+    ended = []
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(Interrupted), ended_by_stop("here"):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                ended.append("whole")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == ["whole"]
+
+
 def test_no_library_swallows_a_stop():
     """One that tries again after any Exception would go on with a job about to be killed."""
     assert not issubclass(Stopped, Exception)
