@@ -17,7 +17,7 @@ from zslpipe.machine.devices import Compute
 from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.machine.interruption import ended_by_stop
 from zslpipe.machine.progress import write_progress
-from zslpipe.runs.kept import STOPPED_SCORING, keep_training, kept_training, restored
+from zslpipe.runs.ended_training import STOPPED_SCORING, keep_training, kept_training, restored
 from zslpipe.runs.models import RunInputs, score_rows, train_model
 from zslpipe.runs.problems import classes_of, validation_problem
 from zslpipe.runs.train import prepare_run, score_matrix

@@ -24,7 +24,7 @@ from zslpipe.machine.files import held_folder, work_folder
 from zslpipe.machine.interruption import ended_by_stop
 from zslpipe.machine.progress import write_progress
 from zslpipe.provenance import code_hash, library_versions, settings_hash
-from zslpipe.runs.kept import STOPPED_SCORING, keep_training, kept_training, restored
+from zslpipe.runs.ended_training import STOPPED_SCORING, keep_training, kept_training, restored
 from zslpipe.runs.models import RunInputs, configured, score_rows, train_model
 from zslpipe.runs.problems import Problem, classes_of, validation_problem, whole_problem
 from zslpipe.runs.tracking import tracked
