@@ -14,6 +14,7 @@ sys.path.insert(0, workflow.basedir)
 from zslpipe.formats.figures import FIGURE_SUFFIXES, PAPER, SCREEN
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical, code_hash
+from zslpipe.study.beside import EVALUATION
 from zslpipe.study.copied import listed, made_here
 from zslpipe.study.job_shell import shell_prefix
 from zslpipe.study.partial import clear_partial, write_partial
@@ -57,9 +58,11 @@ container: "envs/zslpipe.sif"
 shell.prefix(shell_prefix(workflow.basedir, workflow.attempt, workflow.remote_exec))
 
 
-# One card, one job, on each machine (with SLURM: on each node, not on the whole cluster).
+# One card, one job, on each machine (with SLURM: on each node, not on the whole cluster); turns are
+# taken inside a submission.
 resource_scopes:
     gpu="local",
+    turn="local",
 
 
 wildcard_constraints:
@@ -93,6 +96,7 @@ include: "workflow/rules/gradcam.smk"
 include: "workflow/rules/irrelevant.smk"
 include: "workflow/rules/rebalance.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/page.smk"
 include: "workflow/rules/studies.smk"
 

@@ -21,7 +21,7 @@ from zslpipe.commands.inputs import (
     module_named,
     seed_option,
 )
-from zslpipe.commands.runs import SPEC, Spec, check_spec
+from zslpipe.commands.specification import SPEC, Spec, check_spec
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import Seed, Threads, schema_of

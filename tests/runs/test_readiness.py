@@ -11,11 +11,9 @@ from PIL import Image
 from tests.made_up.miniature import write_miniature
 from tests.made_up.places import SCRIPT
 from tests.made_up.specification import SPEC
-from zslpipe.commands.cli import main
 from zslpipe.formats.features import locate_slabs
 from zslpipe.formats.index import read_index
 from zslpipe.machine.errors import InputError
-from zslpipe.provenance import canonical
 from zslpipe.runs.readiness import check_inputs
 
 RUN = SPEC | {"method": "dazle", "input": "regions", "words": "words", "settings": {}}
@@ -89,16 +87,6 @@ def test_images_that_are_gone_are_counted_and_named(paths):
     with pytest.raises(InputError, match=f"1 of [0-9]+ images missing in .*: {first}"):
         check(paths, input="images")
     check(paths)
-
-
-def test_the_command_leaves_its_file_where_nothing_is_wrong_alone(paths, tmp_path):
-    output = tmp_path / "checked"
-    given = [f"--{name}={paths[name]}" for name in ("index", "words", "features")]
-    command = ["check-inputs", "--spec", canonical(RUN), *given, "--output", str(output)]
-    assert main(command) == 0 and output.is_file()
-    output.unlink()
-    flip(paths["features"], locate_slabs(paths["features"])["regions"].offset)
-    assert main(command) == 1 and not output.exists()
 
 
 def test_no_torch_is_loaded():

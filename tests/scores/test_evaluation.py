@@ -291,7 +291,7 @@ def test_metrics_file_holds_what_the_functions_say(tmp_path):
     assert values == pytest.approx(all_metrics(scores, labels, seen), abs=1e-12)
     assert list(metrics) == [
         *("dataset", "method", "variant", "extractor", "semantics", "words", "selection"),
-        *("rebalancing", "protocol", "seed", "reads", "versions", "run"),
+        *("rebalancing", "protocol", "seed", "reads", "versions", "run", "evaluated_by"),
         *("T1", "U", "S", "H", "AUSUC", "T5", "U5", "S5", "H5", "U_group", "S_group", "H_group"),
         *("curve", "per_class", "images"),
     ]

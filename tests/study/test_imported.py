@@ -75,8 +75,8 @@ def test_files_and_options_of_an_import() -> None:
     assert made.options(of_scores) == options
     of_irrelevant = SimpleNamespace(file="irrelevant", **names)
     images = "results/irrelevant/drawn.h5"
-    assert made.inputs(of_irrelevant)["images"] == images
-    assert made.options(of_irrelevant).endswith(f" --irrelevant {images}")
+    assert made.inputs(of_irrelevant, "irrelevant")["images"] == images
+    assert made.options(of_irrelevant, "irrelevant").endswith(f" --irrelevant {images}")
     run = json.loads(made.asked(of_scores))
     assert (run["imported"], run["scores"], run["seed"]) == ("theirs", "s_{seed}.npz", 5)
     assert (run["validation"], run["irrelevant"]) == ("v.csv", "i_{seed}.h5")

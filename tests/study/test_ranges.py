@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.made_up.places import PACKAGE
-from zslpipe.commands.runs import Spec
+from zslpipe.commands.specification import Spec
 from zslpipe.features.extraction import Extractor
 from zslpipe.machine.devices import Compute
 from zslpipe.machine.ranges import AnyNumber, schema_of
@@ -28,7 +28,7 @@ def declared() -> dict[str, type]:
         "study.sections.Variants": Variants,
         "study.study_sections.PaperStudy": PaperStudy,
         "machine.devices.Compute": Compute,
-        "commands.runs.Spec": Spec,
+        "commands.specification.Spec": Spec,
         "features.extraction.Extractor": Extractor,
     }
     for name in method_names():

@@ -87,15 +87,39 @@ def test_pictures_where_the_discriminator_is():
 def test_what_a_rebalancing_needs():
     folder = "results/creatures/runs/dazle/default/seed3"
     where = {"dataset": "creatures", "run": "dazle/default", "seed": "3"}
-    needed = {
-        kind: results().needed(wildcards(**where, rebalancing=kind)) for kind in ("oracle", "cosmo")
+    asked = study().rebalancings
+    needed = {}
+    for kind in ("oracle", "cosmo", "discriminator", "calibrated_stacking"):
+        needed[kind] = asked.needed(wildcards(**where, rebalancing=kind))
+    both = {name: f"{folder}/{name}.h5" for name in ("validation", "irrelevant")}
+    assert needed == {
+        "oracle": {},
+        "cosmo": {"validation": both["validation"]},
+        "discriminator": both,
+        "calibrated_stacking": {},  # a factor that is given is not chosen
     }
-    assert needed == {"oracle": {}, "cosmo": {"validation": f"{folder}/validation.h5"}}
-    both = results().needed(wildcards(**where, rebalancing="discriminator"))
-    assert both == {name: f"{folder}/{name}.h5" for name in ("validation", "irrelevant")}
-    # A factor that is given is not chosen.
-    assert results().needed(wildcards(**where, rebalancing="calibrated_stacking")) == {}
-    assert results().settings(wildcards(rebalancing="calibrated_stacking")) == '{"factor":0.5}'
+    kind = wildcards(rebalancing="calibrated_stacking")
+    assert asked.settings(kind) == '{"calibrated_stacking":{"factor":0.5}}'
+
+
+def test_rebalancings_of_a_run_are_made_together():
+    where = wildcards(dataset="creatures", run="dazle/default", seed="3")
+    found = {}
+    for one in study().rebalancings.together:
+        for dataset in one.datasets:
+            for path in one.paths:
+                assert (dataset, path) not in found
+                found[dataset, path] = one.kinds
+    expected = {}
+    for result in results().all:
+        kinds = tuple(kind for kind in result.rebalancing if kind != "none")
+        if kinds:
+            expected[result.dataset, result.path] = kinds
+    assert found == expected and found
+    one = next(one for one in study().rebalancings.together if "dazle/default" in one.paths)
+    assert len(one.each("{run}/{rebalancing}/scores.h5")) == len(one.kinds)
+    needed = {file for kind in one.kinds for file in results().needs(kind)}
+    assert set(one.needed(where)) == needed
 
 
 def test_members_of_an_ensemble():

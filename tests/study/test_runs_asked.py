@@ -59,10 +59,6 @@ def test_a_run_is_its_slice_and_seed(results):
 def test_rebalanced_scores_are_told_from_those_of_other_settings(results, members, tmp_path):
     rebalance("oracle", members[1], tmp_path / "o.h5", None, None, {})
     check_run_file(tmp_path / "o.h5", asked(results, "eszsl/default", "oracle"))
-    wildcards = SimpleNamespace(
-        dataset="creatures", run="eszsl/default", seed="3", rebalancing="oracle"
-    )
-    check_run_file(tmp_path / "o.h5", json.loads(results.asked_rebalanced(wildcards)))
     for other in ("none", "cosmo"):
         with pytest.raises(InputError, match="rebalancing"):
             check_run_file(tmp_path / "o.h5", asked(results, "eszsl/default", other))

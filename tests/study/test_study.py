@@ -60,8 +60,14 @@ def test_a_study_names_every_file_of_the_chain() -> None:
         for name in ("main", "localization")
         for kind in ("csv", "md", "tex")
     }
+    evaluated = {
+        f"results/{dataset}/.evaluated/seed{seed}.json"
+        for dataset in ("creatures", "birds")
+        for seed in (3, 5)
+    }
     assert set(made.targets.all()) == {
         "results/report/index.html",
+        *evaluated,
         *tables,
         *("results/tables/main.intervals.md", "results/tables/main.intervals.tex"),
         *("results/tables/localization.parts.md", "results/tables/localization.parts.tex"),

@@ -266,7 +266,7 @@ DAMAGED = {
     "results/demo/words/random.h5": f"{RUN}/scores.h5",
     f"{RUN}/attention.h5": f"{RUN}/localization.json",
     f"{RUN}/weights.pt": f"{RUN}/attention.h5",
-    f"{RUN}/scores.h5": f"{RUN}/metrics.json",
+    f"{RUN}/scores.h5": "results/demo/.evaluated/seed0.json",
     # The last one: the features that it costs are made again.
     "results/demo/backbone.pt": FEATURES,
 }
@@ -348,7 +348,7 @@ def test_results_in_a_fresh_clone_of_another_configuration(
         copied(undisturbed.folder / part, clone.folder / part)
     assert not clone.planned()
     clone.replace("config.yaml", "epochs: 20", "epochs: 21")
-    said = clone.snakemake("--cores", "2", "--force", f"{RUN}/metrics.json", fails=True)
+    said = clone.snakemake("--cores", "2", "--force", f"{RUN}/attention.h5", fails=True)
     assert "asked 21" in said
     assert "Traceback" not in said
 

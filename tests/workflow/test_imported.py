@@ -43,10 +43,8 @@ def jobs(*seeds: int) -> set[str]:
     """Return what an imported result makes due, from these seeds."""
     found = set(SUMMARY)
     for seed in seeds:
-        found |= {f"import_scores demo/theirs/{seed}/scores", f"ensemble demo/both/{seed}/scores"}
-        found |= {f"evaluate demo/{run}/default/{seed}" for run in ("theirs", "both")}
-        found |= {f"rebalance demo/theirs/default/{seed}/oracle"}
-        found |= {f"evaluate_rebalanced demo/theirs/default/{seed}/oracle"}
+        found |= {f"import_scores demo/theirs/{seed}", f"ensemble demo/both/{seed}"}
+        found |= {f"rebalance demo/theirs/default/{seed}", f"evaluate demo/{seed}"}
     return found
 
 

@@ -54,8 +54,9 @@ def test_what_succeeded_is_shown_and_what_is_missing_named(checkout: Checkout) -
     assert text.startswith("PARTIAL: 2 of 10 results are missing\n") and missing[0] in text
     seeds = seeds_of(tables / "partial.csv")
     assert seeds["dazle", "default"] == seeds["rsan", "cached"] == "2"
-    # an older metrics.json lies there: it is none of this configuration
-    assert (checkout.folder / "results/demo/runs/eszsl/default/seed1/metrics.json").is_file()
+    # older scores lie there: they are none of this configuration
+    assert (checkout.folder / "results/demo/runs/eszsl/default/seed1/scores.h5").is_file()
+    assert not (checkout.folder / "results/demo/runs/eszsl/default/seed1/metrics.json").exists()
     assert seeds["eszsl", "default"] == seeds["dazle", "no_calibration"] == "1"
     assert (figures / "partial.demo.curves.webp").is_file()
     page = (tables / "partial.html").read_text(encoding="utf-8")

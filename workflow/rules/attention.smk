@@ -10,6 +10,8 @@ rule attend:
         paths.attention,
     benchmark:
         paths.measured("attend")
+    wildcard_constraints:
+        run=alternatives(study.runs.light),
     conda:
         "../../envs/torch.yaml"
     threads: study.runs.threads
@@ -28,30 +30,40 @@ rule attend:
         " --threads {threads} --compute {study.compute_json:q}"
 
 
-# Numbers: how often a peak lies on the part that the attribute is about.
-rule localize:
-    input:
-        lambda wildcards: study.datasets.drawn_images(wildcards.dataset),
-        attention=paths.attention,
-        index=paths.index,
-    output:
-        paths.localization,
-    benchmark:
-        paths.measured("localize")
-    localrule: True
-    conda:
-        "../../envs/numpy.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=20,
-    params:
-        images=lambda wildcards: study.datasets.image_option(wildcards.dataset),
-        code=code_hash("zslpipe.commands.scores:localize"),
-        run=study.results.asked,
-    shell:
-        "python -m zslpipe localize --attention {input.attention} --index {input.index}"
-        " {params.images} --data-root {study.data_root:q} --output {output}"
-        " --run {params.run:q}"
+# A rule of its own, as of trainings: a cluster's profile groups jobs by their rules.
+use rule attend as attend_end_to_end with:
+    wildcard_constraints:
+        run=alternatives(study.runs.end_to_end),
+
+
+# Numbers: how often a peak lies on the part that the attribute is about; of a dataset's runs in one
+# job.
+for located in study.localizations.of_datasets:
+
+    rule:
+        name:
+            located.name
+        input:
+            study.datasets.drawn_images(located.dataset),
+            attention=located.attention,
+            index=paths.index.format(dataset=located.dataset),
+        output:
+            located.files,
+        benchmark:
+            paths.measured("localize", located.dataset)
+        localrule: True
+        conda:
+            "../../envs/numpy.yaml"
+        resources:
+            mem_mb=8000,
+            runtime=60,
+        params:
+            images=study.datasets.image_option(located.dataset),
+            code=code_hash("zslpipe.commands.together:localize_runs"),
+            runs=located.asked,
+        shell:
+            "python -m zslpipe localize-runs --index {input.index} {params.images}"
+            " --data-root {study.data_root:q} --runs {params.runs:q} {input.attention}"
 
 
 rule localization_tables:

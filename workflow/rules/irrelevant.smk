@@ -2,23 +2,18 @@
 
 
 # The method once more, trained as if the validation classes were the unseen ones: what a
-# rebalancing is chosen on.
-use rule check_inputs as check_inputs_again with:
-    output:
-        temp(paths.checked_again),
-
-
+# rebalancing is chosen on. As a training's, its scores stay until there are others.
 rule validate:
     input:
         unpack(study.runs.inputs),
         weights=paths.weights,
-        checked=paths.checked_again,
     output:
-        paths.validation,
+        scores=update(paths.validation),
+        done=paths.validated,
     benchmark:
         paths.measured("validate")
     wildcard_constraints:
-        run=alternatives(study.runs.names),
+        run=alternatives(study.runs.light),
     conda:
         "../../envs/torch.yaml"
     threads: study.runs.threads
@@ -33,8 +28,13 @@ rule validate:
     shell:
         "python -m zslpipe validate --weights {input.weights} --seed {wildcards.seed} {params.reads}"
         " --run {params.run:q}"
-        " --data-root {study.data_root:q} --output {output} --threads {threads}"
-        " --compute {study.compute_json:q}"
+        " --data-root {study.data_root:q} --output {output.scores} --threads {threads}"
+        " --compute {study.compute_json:q} && touch {output.done}"
+
+
+use rule validate as validate_end_to_end with:
+    wildcard_constraints:
+        run=alternatives(study.runs.end_to_end),
 
 
 # Task-irrelevant images: a list, features, scores.
@@ -122,7 +122,7 @@ rule score_irrelevant:
     benchmark:
         paths.measured("score_irrelevant")
     wildcard_constraints:
-        run=alternatives(study.runs.names),
+        run=alternatives(study.runs.light),
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -139,3 +139,8 @@ rule score_irrelevant:
         " --run {params.run:q}"
         " {params.reads} --data-root {params.folder:q} --output {output} --threads {threads}"
         " --compute {study.compute_json:q}"
+
+
+use rule score_irrelevant as score_irrelevant_end_to_end with:
+    wildcard_constraints:
+        run=alternatives(study.runs.end_to_end),

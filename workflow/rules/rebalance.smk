@@ -2,14 +2,47 @@
 # method's.
 
 
-rule ensemble:
+# With what its rebalancings learn from, in one job.
+for made in study.ensembles.together:
+
+    rule:
+        name:
+            made.name
+        input:
+            unpack(study.ensembles.members_with(made.further)),
+        output:
+            scores=paths.ensemble_scores,
+            metrics=paths.ensemble_metrics,
+            further=made.files,
+        wildcard_constraints:
+            dataset=alternatives(made.datasets),
+            ensemble=alternatives(made.ensembles),
+        localrule: True
+        conda:
+            "../../envs/numpy.yaml"
+        resources:
+            mem_mb=8000,
+            runtime=30,
+        params:
+            code=code_hash("zslpipe.commands.scores:ensemble", without=EVALUATION),
+            runs=study.ensembles.members_asked,
+            also=made.options,
+            options=study.ensembles.options,
+        shell:
+            "python -m zslpipe ensemble --name {wildcards.ensemble} --kind scores {params.also}"
+            " {params.options} --runs {params.runs:q} --output {output.scores}"
+            " --metrics {output.metrics} {input.members}"
+
+
+# Those of studies alone.
+rule ensemble_for_study:
     input:
-        unpack(study.ensembles.member_files),
+        unpack(study.ensembles.member_scores),
     output:
-        paths.ensemble,
+        scores=paths.ensemble_scores,
+        metrics=paths.ensemble_metrics,
     wildcard_constraints:
         ensemble=alternatives(study.results.ensembles),
-        file="scores|validation|irrelevant",
     localrule: True
     conda:
         "../../envs/numpy.yaml"
@@ -17,40 +50,94 @@ rule ensemble:
         mem_mb=study.resources.scores,
         runtime=10,
     params:
-        code=code_hash("zslpipe.commands.scores:ensemble"),
+        code=code_hash("zslpipe.commands.scores:ensemble", without=EVALUATION),
+        runs=study.ensembles.members_asked,
+        kind="scores",
+        options=study.ensembles.options,
+        metrics=lambda wildcards, output: f"--metrics {output.metrics}",
+    shell:
+        "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {params.kind}"
+        " {params.options} --runs {params.runs:q} --output {output.scores} {params.metrics}"
+        " {input.members}"
+
+
+use rule ensemble_for_study as ensemble_further_for_study with:
+    input:
+        unpack(study.ensembles.member_files),
+    output:
+        scores=paths.ensemble,
+    wildcard_constraints:
+        ensemble=alternatives(study.results.ensembles),
+        file="validation|irrelevant",
+    params:
+        code=code_hash("zslpipe.commands.scores:ensemble", without=EVALUATION),
         runs=study.ensembles.members_asked,
         kind="{file}",
         options=study.ensembles.options,
-    shell:
-        "python -m zslpipe ensemble --name {wildcards.ensemble} --kind {params.kind}"
-        " {params.options} --runs {params.runs:q} --output {output} {input.members}"
+        metrics="",
 
 
 # The other order, the paper's figure 6: members are rebalanced, then averaged.
-use rule ensemble as ensemble_of_rebalanced with:
+use rule ensemble_for_study as ensemble_of_rebalanced with:
     input:
         unpack(study.ensembles.rebalanced_member_files),
     output:
-        paths.rebalanced_ensemble,
+        scores=paths.rebalanced_ensemble,
+        metrics=paths.rebalanced_ensemble_metrics,
     wildcard_constraints:
         ensemble=alternatives(study.results.rebalanced_first),
         rebalancing=alternatives(study.results.kinds),
     params:
-        code=code_hash("zslpipe.commands.scores:ensemble"),
+        code=code_hash("zslpipe.commands.scores:ensemble", without=EVALUATION),
         runs=study.ensembles.rebalanced_members_asked,
         kind="scores",
         options=study.ensembles.options,
+        metrics=lambda wildcards, output: f"--metrics {output.metrics}",
 
 
-ruleorder: ensemble_of_rebalanced > rebalance
+# All rebalancings of a run, in one job; a kind whose settings and scores are what they were keeps
+# what it has made (update, see the rule train).
+for made in study.rebalancings.together:
+
+    rule:
+        name:
+            made.name
+        input:
+            unpack(made.needed),
+            scores=paths.scores,
+        output:
+            scores=[update(path) for path in made.each(paths.rebalanced_scores)],
+            metrics=made.each(paths.rebalanced_metrics),
+        benchmark:
+            paths.measured("rebalance")
+        wildcard_constraints:
+            dataset=alternatives(made.datasets),
+            run=alternatives(made.paths),
+        localrule: True
+        conda:
+            "../../envs/numpy.yaml"
+        resources:
+            mem_mb=8000,
+            runtime=60,
+        params:
+            kinds=made.settings,
+            needed=made.options,
+            code=code_hash("zslpipe.commands.together:rebalance_run", without=EVALUATION),
+            run=study.results.asked,
+            folder=paths.run,
+        shell:
+            "python -m zslpipe rebalance-run --kinds {params.kinds:q} --scores {input.scores}"
+            " {params.needed} --run {params.run:q} --output {params.folder}"
 
 
-rule rebalance:
+# A kind that a study alone asks for.
+rule rebalance_for_study:
     input:
-        unpack(study.results.needed),
+        unpack(study.rebalancings.needed),
         scores=paths.scores,
     output:
-        paths.rebalanced_scores,
+        scores=paths.rebalanced_scores,
+        metrics=paths.rebalanced_metrics,
     benchmark:
         paths.measured("rebalance", "{dataset}/{run}/{rebalancing}/seed{seed}")
     wildcard_constraints:
@@ -62,23 +149,29 @@ rule rebalance:
         mem_mb=study.resources.scores,
         runtime=20,
     params:
-        settings=study.results.settings,
-        needed=study.results.needed_options,
-        code=code_hash("zslpipe.commands.scores:rebalance"),
+        kinds=study.rebalancings.settings,
+        needed=study.rebalancings.options,
+        code=code_hash("zslpipe.commands.together:rebalance_run", without=EVALUATION),
         run=study.results.asked,
+        folder=paths.run,
     shell:
-        "python -m zslpipe rebalance --kind {wildcards.rebalancing} --scores {input.scores}"
-        " {params.needed} --settings {params.settings:q} --run {params.run:q} --output {output}"
+        "python -m zslpipe rebalance-run --kinds {params.kinds:q} --scores {input.scores}"
+        " {params.needed} --run {params.run:q} --output {params.folder}"
 
 
-use rule evaluate as evaluate_rebalanced with:
-    input:
-        paths.rebalanced_scores,
-    output:
-        paths.rebalanced_metrics,
-    params:
-        code=code_hash("zslpipe.commands.scores:evaluate"),
-        run=study.results.asked_rebalanced,
+workflow.ruleorder(
+    "ensemble_of_rebalanced",
+    *[made.name for made in study.rebalancings.together],
+    "rebalance_for_study",
+)
+workflow.ruleorder(
+    *[made.name for made in study.ensembles.together],
+    "ensemble_for_study",
+)
+workflow.ruleorder(
+    *[made.name for made in study.ensembles.together],
+    "ensemble_further_for_study",
+)
 
 
 # What the discriminator changes, in pictures.

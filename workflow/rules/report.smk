@@ -3,7 +3,8 @@
 
 rule tables:
     input:
-        lambda wildcards: made_here(
+        evaluated=study.evaluation.all,
+        rows=lambda wildcards: made_here(
             study.results, lambda name: workflow.persistence.metadata(IOFile(name))
         ),
     output:
@@ -23,13 +24,14 @@ rule tables:
         code=code_hash("zslpipe.commands.reports:make_tables"),
         runs=study.results.tabled_asked,
     shell:
-        "python -m zslpipe tables --runs {params.runs:q} --output {params.folder} {input}"
+        "python -m zslpipe tables --runs {params.runs:q} --output {params.folder} {input.rows}"
 
 
 # Only where three datasets or more have three results or more in common.
 rule ranking:
     input:
-        lambda wildcards: study.targets.ranked(),
+        evaluated=study.evaluation.all,
+        rows=lambda wildcards: study.targets.ranked(),
     output:
         report(f"{paths.tables}/ranking.csv", caption="../report/ranking.rst", category="Tables"),
         f"{paths.tables}/ranking.md",
@@ -54,12 +56,13 @@ rule ranking:
         runs=study.results.metrics_asked,
     shell:
         "python -m zslpipe ranking --runs {params.runs:q} --output {params.folder}"
-        " --figure {params.stem} {input}"
+        " --figure {params.stem} {input.rows}"
 
 
 rule curves:
     input:
-        lambda wildcards: study.results.metrics_of_first_seed(wildcards.dataset),
+        evaluated=study.evaluation.of_first_seed,
+        rows=lambda wildcards: study.results.metrics_of_first_seed(wildcards.dataset),
     output:
         report(
             f"{paths.dataset_figure}curves.{SCREEN}",
@@ -80,7 +83,8 @@ rule curves:
         code=code_hash("zslpipe.commands.reports:draw_curves"),
         runs=study.results.curves_asked,
     shell:
-        "python -m zslpipe {params.command} --runs {params.runs:q} --output {params.stem} {input}"
+        "python -m zslpipe {params.command} --runs {params.runs:q} --output {params.stem}"
+        " {input.rows}"
 
 
 use rule curves as calibration with:

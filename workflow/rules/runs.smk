@@ -1,39 +1,18 @@
-# Runs: a method as a variant ({run}: method/variant), on a dataset, from a seed. Training and
-# scoring are one job; evaluation knows no method.
+# Runs: a method as a variant ({run}: method/variant), on a dataset, from a seed. Training, scoring
+# and evaluation are one job.
 
 
-# Snakemake deletes a run's weights and scores before its training starts, which then may refuse
-# what it reads: whether it will is asked before, each time.
-rule check_inputs:
-    input:
-        unpack(study.runs.inputs),
-    output:
-        temp(paths.checked),
-    wildcard_constraints:
-        run=alternatives(study.runs.names),
-    localrule: True
-    conda:
-        "../../envs/numpy.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=20,
-    params:
-        spec=lambda wildcards: canonical(study.runs.run(wildcards).slice),
-        reads=study.runs.options,
-    shell:
-        "python -m zslpipe check-inputs --spec {params.spec:q} {params.reads}"
-        " --data-root {study.data_root:q} --output {output}"
-
-
-# Light heads: on cached features, minutes each.
+# Light heads: on cached features, minutes each. Weights and scores stay where they are until the job
+# writes others (update), so that one that refuses what it reads loses nothing. Snakemake takes them
+# for those of this job even where it failed: metrics.json, which does not stay, makes it due again.
 rule train:
     input:
         unpack(study.runs.inputs),
-        checked=paths.checked,
     output:
-        weights=paths.weights,
-        scores=paths.scores,
-        history=paths.history,
+        weights=update(paths.weights),
+        scores=update(paths.scores),
+        history=update(paths.history),
+        metrics=paths.metrics,
     benchmark:
         paths.measured("train")
     wildcard_constraints:
@@ -67,22 +46,24 @@ use rule train as train_end_to_end with:
         runtime=study.resources.training_minutes,
 
 
+# Whoever makes scores evaluates them too; where the evaluation's code has changed since, it is done
+# again here: for a dataset's results from one seed at once, before a table or a figure is made.
 rule evaluate:
     input:
-        paths.scores,
+        unpack(study.evaluation.files),
     output:
-        paths.metrics,
+        paths.evaluated,
     localrule: True
     conda:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=study.resources.scores,
-        runtime=10,
+        runtime=30,
     params:
-        code=code_hash("zslpipe.commands.scores:evaluate"),
-        run=study.results.asked,
+        code=code_hash("zslpipe.commands.together:reevaluate"),
+        runs=study.evaluation.asked,
     shell:
-        "python -m zslpipe evaluate --scores {input} --run {params.run:q} --output {output}"
+        "python -m zslpipe reevaluate --runs {params.runs:q} --output {output} {input.scores}"
 
 
 # Of runs with `track: test`: what their best epoch on the test images would have been.
@@ -90,6 +71,7 @@ rule best_on_test:
     input:
         metrics=paths.metrics,
         history=paths.history,
+        evaluated=paths.evaluated,
     output:
         paths.best_on_test,
     localrule: True

@@ -19,9 +19,31 @@ for study_name in study.studies.all:
         localrule: True
 
 
+# As the rule evaluate, of the results of a study.
+rule evaluate_study:
+    input:
+        unpack(study.studies.evaluated_files),
+    output:
+        paths.study_evaluated,
+    wildcard_constraints:
+        study=alternatives(study.studies.tabled),
+    localrule: True
+    conda:
+        "../../envs/numpy.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        code=code_hash("zslpipe.commands.together:reevaluate"),
+        runs=study.studies.tabled_asked,
+    shell:
+        "python -m zslpipe reevaluate --runs {params.runs:q} --output {output} {input.scores}"
+
+
 rule tabulate_study:
     input:
-        lambda wildcards: listed(
+        evaluated=study.studies.evaluated,
+        rows=lambda wildcards: listed(
             study.studies.measured(wildcards.study),
             lambda name: workflow.persistence.metadata(IOFile(name)),
         ),
@@ -44,7 +66,7 @@ rule tabulate_study:
         runs=study.studies.tabled_asked,
     shell:
         "python -m zslpipe study-table --layout {params.layout:q} --runs {params.runs:q}"
-        " --output {params.stem} {input}"
+        " --output {params.stem} {input.rows}"
 
 
 # Tables of the datasets' sizes: of all datasets that are configured.
@@ -73,7 +95,8 @@ rule tabulate_sizes:
 
 rule draw_study:
     input:
-        study.studies.drawn_from,
+        evaluated=study.studies.evaluated,
+        files=study.studies.drawn_from,
     output:
         multiext(paths.study, *[f".{suffix}" for suffix in FIGURE_SUFFIXES]),
     wildcard_constraints:
@@ -91,4 +114,4 @@ rule draw_study:
         runs=study.studies.drawn_asked,
     shell:
         "python -m zslpipe study-plot --layout {params.layout:q} --runs {params.runs:q}"
-        " --output {params.stem} {input}"
+        " --output {params.stem} {input.files}"

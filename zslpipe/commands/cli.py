@@ -23,6 +23,7 @@ from zslpipe.commands import (
     runs,
     scores,
     studies,
+    together,
     weights,
 )
 from zslpipe.machine.endings import machine_fault
@@ -34,7 +35,7 @@ logger = logging.getLogger("zslpipe")
 
 # Heading -> modules whose commands stand under it: the workflow's in the order of its stages.
 SECTIONS = {
-    "Steps of the workflow": (datasets, features, runs, scores, reports, page, studies),
+    "Steps of the workflow": (datasets, features, runs, scores, together, reports, page, studies),
     "For people": (people, planning, prediction, weights),
 }
 
@@ -80,21 +81,7 @@ class Program(click.Group):
 
 program = Program(
     "zslpipe",
-    commands=commands_of(
-        (
-            datasets,
-            features,
-            runs,
-            scores,
-            reports,
-            page,
-            studies,
-            people,
-            planning,
-            prediction,
-            weights,
-        )
-    ),
+    commands=commands_of(tuple(module for modules in SECTIONS.values() for module in modules)),
     params=[
         click.Option(
             ["--debug"],

@@ -94,8 +94,12 @@ def make_partial_tables(output: Path, given: Path) -> None:
     marked partial.
     """
     from zslpipe.reports.partial import write_partial_report, write_partial_tables
+    from zslpipe.scores.reevaluation import bring_up_to_date
 
     contents = json.loads(given.read_text(encoding="utf-8"))
+    measured = [Path(path) for path in contents["metrics"]]
+    matrices = [path.with_name("scores.h5") for path in measured if path.name == "metrics.json"]
+    bring_up_to_date(matrices)
     click.echo(write_partial_tables(contents, output).read_text(encoding="utf-8"))
     write_partial_report(contents, output)
 

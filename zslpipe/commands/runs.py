@@ -1,9 +1,8 @@
 """Runs: training, and what a trained model writes besides its scores."""
 
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -11,13 +10,11 @@ from zslpipe.commands.inputs import (
     INPUT_FILE,
     OUTPUT_FILE,
     OUTPUT_FOLDER,
-    JsonObject,
     cached_weights,
     compute_of,
     compute_options,
     count_option,
     image_folder,
-    module_named,
     output_option,
     run_inputs,
     run_option,
@@ -26,64 +23,11 @@ from zslpipe.commands.inputs import (
     trained_option,
     words_option,
 )
+from zslpipe.commands.specification import check_spec, spec_option
 
-
-@dataclass(frozen=True)
-class Spec:
-    """What run_method reads of a run (study.config.Run)."""
-
-    dataset: str
-    method: str
-    variant: str
-    input: Literal["regions", "pooled", "images"]
-    extractor: str
-    trunk: Mapping[str, Any] | None
-    semantics: str
-    normalisation: Literal["none", "unit", "minmax"]
-    precision: Literal["float32", "bfloat16"]
-    selection: Literal["last", "validation"]
-    criterion: Literal["T1", "H"]
-    choose: Mapping[str, tuple[Any, ...]]
-    track: Literal["none", "test"]
-    settings: Mapping[str, Any]
-    words: str | None = None
-    # What features and index have to say of themselves; by hand any will do.
-    cache: Mapping[str, Any] | None = None
-    index: Mapping[str, str] | None = None
-
-
-SPEC = tuple(field.name for field in fields(Spec) if field.default is MISSING)
-
-
-spec_option = click.option(
-    "--spec",
-    type=JsonObject(*SPEC),
-    required=True,
-    help="The run: method, variant and all of their settings, as JSON.",
-)
-
-
-@click.command("check-inputs")
-@spec_option
-@run_options
-@words_option
-@output_option(OUTPUT_FILE, help="File to write, empty, where nothing is wrong.")
-def check_inputs(
-    spec: dict[str, Any],
-    index: Path,
-    features: Path | None,
-    images: Path | None,
-    data_root: Path,
-    trunk: Path | None,
-    words: Path | None,
-    output: Path,
-) -> None:
-    """Look at all that a training is about to read."""
-    from zslpipe.runs.readiness import check_inputs as check
-
-    folder = image_folder(data_root, images, index)
-    check(spec, index, words, features, folder, trunk)
-    output.touch()
+logger = logging.getLogger(__name__)
+# What a training leaves, in the folder of its seed.
+TRAINED = ("weights.pt", "history.csv", "scores.h5")
 
 
 @click.command("train")
@@ -91,7 +35,9 @@ def check_inputs(
 @seed_option
 @run_options
 @words_option
-@output_option(OUTPUT_FOLDER, help="Folder of the seed: weights.pt, history.csv, scores.h5.")
+@output_option(
+    OUTPUT_FOLDER, help="Folder of the seed: weights.pt, history.csv, scores.h5, metrics.json."
+)
 @compute_options
 def train(
     spec: dict[str, Any],
@@ -106,30 +52,30 @@ def train(
     compute: dict[str, Any],
     threads: int,
 ) -> None:
-    """Train one method from one seed and score it.
+    """Train one method from one seed, score and evaluate it.
 
-    A training that is cut off goes on from its last checkpoint with the same command.
+    All that it reads is looked at first. A training that is cut off goes on from its last
+    checkpoint with the same command; what it has made already of the same settings, code and inputs
+    is only evaluated.
     """
+    from zslpipe.formats.kept import is_kept, write_record
+    from zslpipe.runs.kept import made_of
+    from zslpipe.runs.readiness import check_inputs
     from zslpipe.runs.train import run_method
+    from zslpipe.scores.evaluation import write_metrics
 
     check_spec(spec)
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
+    check_inputs(spec, index, words, features, folder, trunk)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
-    run_method(spec, seed, inputs, words, output, chosen)
-
-
-def check_spec(spec: Mapping[str, Any]) -> None:
-    """Raise InputError, in one line, for a key of ``--spec`` that is unknown or of the wrong type,
-    an unknown method, and values to try that are none of the method's.
-    """
-    from zslpipe.settings import parse_settings
-
-    checked = parse_settings(Spec, spec, "--spec", called="key")
-    method = module_named("zslpipe.methods", checked.method, "--spec: method")
-    parse_settings(method.Config, checked.settings, "--spec", ("settings",))
-    for key, values in checked.choose.items():
-        for value in values:
-            parse_settings(method.Config, {key: value}, "--spec", ("choose",))
+    record, made = output / ".trained.json", [output / name for name in TRAINED]
+    stamp = made_of(spec, seed, inputs, words, output, chosen, folder)
+    if is_kept(record, stamp, made):
+        logger.info("%s: trained already, of the same settings, code and inputs", output)
+    else:
+        run_method(spec, seed, inputs, words, output, chosen)
+        write_record(record, stamp, made)
+    write_metrics(output / "scores.h5", output / "metrics.json")
 
 
 @click.command("attend")
@@ -196,15 +142,26 @@ def validate(
     """Train once more on the validation problem.
 
     With the settings of a trained run, as if the validation classes were the unseen ones; a
-    rebalancing is chosen on these scores.
+    rebalancing is chosen on these scores. All that it reads is looked at first; scores of the same
+    settings, code and inputs that lie there already stay.
     """
+    from zslpipe.formats.kept import is_kept, write_record
+    from zslpipe.runs.kept import made_of
+    from zslpipe.runs.readiness import check_inputs
     from zslpipe.runs.rebalancing_inputs import write_validation_scores
     from zslpipe.runs.weights import read_asked_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
+    check_inputs(spec, index, words, features, folder, trunk)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
+    record = output.with_name(".validation.json")
+    stamp = made_of(spec, seed, inputs, words, output, chosen, folder, [weights])
+    if is_kept(record, stamp, [output]):
+        logger.info("%s: there already, of the same settings, code and inputs", output)
+        return
     write_validation_scores(weights, inputs, words, seed, output, chosen)
+    write_record(record, stamp, [output])
 
 
 @click.command("score-irrelevant")

@@ -1,5 +1,6 @@
 """What is made of score matrices and of attention maps."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from zslpipe.commands.inputs import (
 )
 from zslpipe.machine.errors import InputError
 
-_scores_option = click.option(
+_metrics_option = click.option(
+    "--metrics", type=OUTPUT_FILE, help="metrics.json to write of it; without it none is."
+)
+scores_option = click.option(
     "--scores", type=INPUT_FILE, required=True, help="scores.h5, of the command train."
 )
 
@@ -92,6 +96,7 @@ def localize(
     "workflow gives it.",
 )
 @output_option(OUTPUT_FILE, help="Score matrix (.h5) to write.")
+@_metrics_option
 @click.argument("scores", type=ANY_PATH)
 def import_scores(
     name: str,
@@ -105,6 +110,7 @@ def import_scores(
     told: dict[str, Any],
     asked: dict[str, Any] | None,
     output: Path,
+    metrics: Path | None,
     scores: Path,
 ) -> None:
     """Make a score matrix of somebody else's scores.
@@ -128,6 +134,7 @@ def import_scores(
         importing.import_validation(scores, index, method, seed, output, run)
     else:
         importing.import_scores(scores, index, method, seed, output, run)
+    _evaluate_to(metrics, output)
 
 
 @click.command("ensemble")
@@ -153,6 +160,13 @@ def import_scores(
 )
 @runs_option
 @output_option(OUTPUT_FILE, help="Score matrix (.h5) to write.")
+@_metrics_option
+@click.option(
+    "--also",
+    type=click.Choice(["validation", "irrelevant"]),
+    multiple=True,
+    help="Average this file beside each of MATRICES as well, to one beside --output.",
+)
 @click.argument("matrices", nargs=-1, required=True, type=INPUT_FILE)
 def ensemble(
     name: str,
@@ -161,6 +175,8 @@ def ensemble(
     experts: bool,
     asked: list[str] | None,
     output: Path,
+    metrics: Path | None,
+    also: tuple[str, ...],
     matrices: tuple[Path, ...],
 ) -> None:
     """Average the softmax outputs of score matrices.
@@ -169,9 +185,27 @@ def ensemble(
     like any other.
     """
     from zslpipe.formats.identity import check_hashes
-    from zslpipe.scores import ensembles
 
     check_hashes(matrices, asked)
+    _average(kind, matrices, validation, output, name, experts)
+    for further in also:
+        beside = [path.with_name(f"{further}.h5") for path in matrices]
+        check_hashes(beside, asked)
+        _average(further, beside, validation, output.with_name(f"{further}.h5"), name, experts)
+    _evaluate_to(metrics, output)
+
+
+def _average(
+    kind: str,
+    matrices: Sequence[Path],
+    validation: Sequence[Path],
+    output: Path,
+    name: str,
+    experts: bool,
+) -> None:
+    """Write the ensemble of files of a kind; of task-irrelevant images experts join none."""
+    from zslpipe.scores import ensembles
+
     if kind == "irrelevant":
         if experts:
             raise InputError("ensemble: --experts joins no scores of task-irrelevant images")
@@ -182,9 +216,17 @@ def ensemble(
         ensembles.ensemble(matrices, validation, output, name, "default", experts)
 
 
+def _evaluate_to(metrics: Path | None, scores: Path) -> None:
+    """Evaluate a score matrix that was just written, where that is asked for."""
+    from zslpipe.scores.evaluation import write_metrics
+
+    if metrics is not None:
+        write_metrics(scores, metrics)
+
+
 @click.command("rebalance")
 @click.option("--kind", required=True, help="Kind of rebalancing, as the configuration names it.")
-@_scores_option
+@scores_option
 @run_option
 @click.option("--validation", type=INPUT_FILE, help="validation.h5, for kinds that choose on it.")
 @click.option("--irrelevant", type=INPUT_FILE, help="irrelevant.h5, for kinds that learn from it.")
@@ -211,7 +253,7 @@ def rebalance(
 
 
 @click.command("evaluate")
-@_scores_option
+@scores_option
 @run_option
 @output_option(OUTPUT_FILE, help="metrics.json to write.")
 def evaluate(scores: Path, asked: dict[str, Any] | None, output: Path) -> None:

@@ -25,7 +25,6 @@ WRITERS = {
     "attention.h5": "the rule 'attend'",
     "gradcam.h5": "the rule 'gradcam'",
     "irrelevant.h5": "the rule 'score_irrelevant'",
-    "metrics.json": "the rule 'evaluate'",
     "validation.h5": "the rule 'validate'",
 }
 TRAINED = "training the run"

@@ -4,6 +4,7 @@ dataset, method, variant, seed, extractor, semantics, words, selection, rebalanc
 reads                 what the method reads, as in scores.h5
 versions              of the libraries that trained and scored, {} where scores.h5 does not say
 run                   hash of the run as it was configured, "" where scores.h5 does not say it
+evaluated_by          hash of the code that computed the figures
 T1, U, S, H, AUSUC    what they are: :mod:`zslpipe.scores.evaluation`; one that no test image
                       defines is absent
 T5, U5, S5, H5        T1, U, S, H where an image is right if its class is among the first five

@@ -1,5 +1,5 @@
-"""Whether a training can begin: Snakemake deletes a run's weights and scores before the job that
-would refuse its inputs starts, so a job before looks at all of them; imports no torch.
+"""Whether a training can begin: all that it reads is looked at before torch is loaded and a card
+taken; imports no torch.
 """
 
 from collections.abc import Mapping

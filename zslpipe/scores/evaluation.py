@@ -29,6 +29,7 @@ from zslpipe.formats.identity import run_hash
 from zslpipe.formats.metrics import FURTHER_METRICS, IDENTITY, write_metrics_file
 from zslpipe.formats.published_sizes import split_of_sizes
 from zslpipe.formats.scores import ScoreMatrix, read_scores
+from zslpipe.provenance import code_hash
 from zslpipe.scores.accuracy import group_mean, harmonic_mean, per_class_accuracy, unseen_accuracies
 from zslpipe.scores.calibration import gaps, states
 
@@ -145,6 +146,7 @@ def evaluate(matrix: ScoreMatrix) -> dict[str, Any]:
     result["reads"] = dict(matrix.reads)
     result["versions"] = dict(matrix.versions)
     result["run"] = run_hash(matrix.run)
+    result["evaluated_by"] = evaluation_code()
     accuracies = per_class_accuracy(scores.argmax(axis=1), labels, len(seen))
     restricted = unseen_accuracies(scores, labels, seen)
     unseen_curve, seen_curve = seen_unseen_curve(scores, labels, seen)
@@ -194,6 +196,11 @@ def _by_class(
         names[number]: float(accuracies[number])
         for number in np.flatnonzero(members & ~np.isnan(accuracies))
     }
+
+
+def evaluation_code() -> str:
+    """Return the hash of the code that computes figures of merit."""
+    return code_hash("zslpipe.scores.evaluation")
 
 
 def write_metrics(scores_path: Path, output: Path) -> None:

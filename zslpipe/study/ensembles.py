@@ -2,11 +2,35 @@
 are; imports no torch.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from zslpipe.provenance import canonical, settings_hash
 from zslpipe.study.paths import PATHS
-from zslpipe.study.results import Results
+from zslpipe.study.results import Result, Results
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """Ensembles of which a job makes scores.h5 and the ``further`` files (validation, irrelevant)
+    that their rebalancings need: a rule, ``name``, for ``ensembles`` on each of ``datasets``.
+    """
+
+    name: str
+    further: tuple[str, ...]
+    datasets: tuple[str, ...]
+    ensembles: tuple[str, ...]
+
+    @property
+    def files(self) -> list[str]:
+        """The patterns of the further files."""
+        return [PATHS.ensemble.replace("{file}", file) for file in self.further]
+
+    @property
+    def options(self) -> str:
+        """The options that ask for them."""
+        return " ".join(f"--also {file}" for file in self.further)
 
 
 class Ensembles:
@@ -15,11 +39,54 @@ class Ensembles:
     def __init__(self, results: Results):
         self.results = results
 
+    @property
+    def together(self) -> list[Averaged]:
+        """What the configuration asks for: a rule for ensembles with the same further files on the
+        same datasets.
+        """
+        of_dataset: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        for result in self.results.all:
+            name = result.path.split("/")[0]
+            if name in self.results.ensembles:
+                key = (self._further(result), result.dataset)
+                of_dataset.setdefault(key, []).append(name)
+        alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+        for (further, dataset), names in of_dataset.items():
+            alike.setdefault((further, tuple(names)), []).append(dataset)
+        found = []
+        for number, ((further, members), datasets) in enumerate(alike.items(), 1):
+            rule = "ensemble" if number == 1 else f"ensemble_{number}"
+            found.append(Averaged(rule, further, tuple(datasets), members))
+        return found
+
+    def _further(self, result: Result) -> tuple[str, ...]:
+        """Return the files that the rebalancings of an ensemble need beside its scores."""
+        needed = {file for kind in result.rebalancing for file in self.results.needs(kind)}
+        return tuple(sorted(needed))
+
+    def members_with(self, further: Sequence[str]) -> Callable[[Any], dict[str, list[str]]]:
+        """Return what gives the files of an ensemble's members, ``further`` ones beside their
+        scores, by the wildcards.
+        """
+
+        def files(wildcards: Any) -> dict[str, list[str]]:
+            found = self.member_scores(wildcards)
+            for file in further:
+                beside = self._of_members(wildcards, f"{PATHS.run}/{file}.h5")["members"]
+                found[f"{file}_of_members"] = beside
+            return found
+
+        return files
+
     def member_files(self, wildcards: Any) -> dict[str, list[str]]:
         """Return the files of an ensemble's members that are averaged, and validation.h5 of each
         where their temperatures come from it.
         """
         return self._of_members(wildcards, f"{PATHS.run}/{wildcards.file}.h5")
+
+    def member_scores(self, wildcards: Any) -> dict[str, list[str]]:
+        """Return what :meth:`member_files` does, of scores.h5."""
+        return self._of_members(wildcards, PATHS.scores)
 
     def rebalanced_member_files(self, wildcards: Any) -> dict[str, list[str]]:
         """Return what :meth:`member_files` does, of members after a rebalancing."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.provenance import canonical, code_hash
+from zslpipe.study.beside import EVALUATION
 from zslpipe.study.datasets import Datasets, index_of
 from zslpipe.study.declarations import method_names
 from zslpipe.study.paths import PATHS, braced, watched
@@ -92,42 +93,45 @@ class Imported:
                 told = f"{what} needs {absent[0]} scores of {name!r} on dataset {dataset!r}"
                 raise InputError(f"{where}: {told}; {advice}")
 
-    def file(self, wildcards: Any) -> str:
-        """Return the user's file behind a file of a result."""
-        pattern = self.entries[wildcards.imported][wildcards.file][wildcards.dataset]
+    def file(self, wildcards: Any, kind: str = "scores") -> str:
+        """Return the user's file behind a file of a result; ``kind``: scores, validation or
+        irrelevant.
+        """
+        pattern = self.entries[wildcards.imported][kind][wildcards.dataset]
         name = pattern.replace(SEED, str(wildcards.seed))
         return str(Path(self.config["data_root"]) / name)
 
-    def inputs(self, wildcards: Any) -> dict[str, Any]:
+    def inputs(self, wildcards: Any, kind: str = "scores") -> dict[str, Any]:
         """Return what an import reads, by name; that the user's file is missing is the command's to
         tell.
         """
-        source = [path for path in [self.file(wildcards)] if Path(path).is_file()]
+        source = [path for path in [self.file(wildcards, kind)] if Path(path).is_file()]
         found: dict[str, Any] = {
             "index": PATHS.index.format(dataset=wildcards.dataset),
             "source": watched(source),
         }
-        if wildcards.file == "irrelevant":
+        if kind == "irrelevant":
             found["images"] = self.datasets.irrelevant_list(wildcards.dataset)
         return found
 
-    def options(self, wildcards: Any) -> str:
+    def options(self, wildcards: Any, kind: str = "scores") -> str:
         """Return the options that say what an import is of."""
         entry = self.entries[wildcards.imported]
         options = {
             "unit": entry.get("unit", ""),
-            "called": self._called(wildcards.dataset, wildcards.imported, wildcards.file),
+            "called": self._called(wildcards.dataset, wildcards.imported, kind),
             "told": canonical({name: entry[name] for name in TOLD}),
         }
-        if wildcards.file == "irrelevant":
+        if kind == "irrelevant":
             options["irrelevant"] = self.datasets.irrelevant_list(wildcards.dataset)
         return " ".join(f"--{name} {shlex.quote(value)}" for name, value in options.items())
 
-    def code(self, wildcards: Any) -> str:
+    def code(self, wildcards: Any, kind: str = "scores") -> str:
         """Return the hash of the code of an import, and what tells a change of its file where
         Snakemake cannot.
         """
-        return code_hash("zslpipe.commands.scores:import_scores") + braced([self.file(wildcards)])
+        decides = code_hash("zslpipe.commands.scores:import_scores", without=EVALUATION)
+        return decides + braced([self.file(wildcards, kind)])
 
     def run(self, dataset: str, name: str, seed: int) -> dict[str, Any]:
         """Return what the files of an imported result say of their run: no folder of any

@@ -2,12 +2,14 @@
 one is made again, and all that stands on it; imports no torch.
 """
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
+from zslpipe.study.evaluation import Evaluation
 from zslpipe.study.extractors import Extractors
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Result, Results
@@ -31,7 +33,7 @@ class Intermediates:
         for result in self.results.all:
             for seed in self.results.seeds(result):
                 found += self._of_result(result, seed)
-        return list(dict.fromkeys(found + self.results.tabled))
+        return list(dict.fromkeys(found + self.results.tabled + Evaluation(self.results).all))
 
     def _read_by(self, run: Run, seed: int) -> list[str]:
         """Return the files that a run reads, of those that are made here."""
@@ -54,11 +56,12 @@ class Intermediates:
         for kind in result.rebalancing:
             if kind != "none":
                 found.append(PATHS.rebalanced_scores.format(rebalancing=kind, **fill))
-                needed = self.results.needed(_wildcards(rebalancing=kind, **fill))
-                found += [*needed.values(), *self._of_members(result, seed, list(needed))]
+                needed = self.results.needs(kind)
+                found += [f"{PATHS.run.format(**fill)}/{name}.h5" for name in needed]
+                found += self._of_members(result, seed, needed)
         return found
 
-    def _of_members(self, result: Result, seed: int, names: list[str]) -> list[str]:
+    def _of_members(self, result: Result, seed: int, names: Sequence[str]) -> list[str]:
         """Return the files ``names`` (validation, irrelevant) of the runs and imported results
         behind a result, and which task-irrelevant images the runs score.
         """
@@ -67,6 +70,8 @@ class Intermediates:
             folder = PATHS.run.format(dataset=result.dataset, run=path, seed=seed)
             found += [f"{folder}/{name}.h5" for name in names]
         for run in self.results.runs_of(result):
+            if "validation" in names:
+                found.append(self.runs.path(run, seed, PATHS.validated))
             if "irrelevant" in names:
                 wildcards = _wildcards(run.dataset, f"{run.method}/{run.variant}", seed)
                 inputs = self.runs.irrelevant_inputs(wildcards)
@@ -74,6 +79,6 @@ class Intermediates:
         return found
 
 
-def _wildcards(dataset: str, run: str, seed: int, rebalancing: str = "none") -> SimpleNamespace:
+def _wildcards(dataset: str, run: str, seed: int) -> SimpleNamespace:
     """Return what a rule's functions are asked with."""
-    return SimpleNamespace(dataset=dataset, run=run, seed=seed, rebalancing=rebalancing)
+    return SimpleNamespace(dataset=dataset, run=run, seed=seed)

@@ -153,24 +153,9 @@ class Results:
         entries = self.ensembles.items()
         return [name for name, entry in entries if entry["order"] == "rebalance first"]
 
-    def needed(self, wildcards: Any) -> dict[str, str]:
-        """Return what a rebalancing needs besides the scores: validation.h5, irrelevant.h5."""
-        names = self.needs(wildcards.rebalancing)
-        folder = PATHS.run.format(dataset=wildcards.dataset, run=wildcards.run, seed=wildcards.seed)
-        return {name: f"{folder}/{name}.h5" for name in names}
-
     def needs(self, kind: str) -> tuple[str, ...]:
         """Return which files a kind of rebalancing needs with its settings, besides the scores."""
         return KINDS[kind](**self.config["rebalancing"].get(kind, {})).needs()
-
-    def needed_options(self, wildcards: Any) -> str:
-        """Return the options that name what a rebalancing needs."""
-        needed = self.needed(wildcards)
-        return " ".join(f"--{name} {path}" for name, path in needed.items())
-
-    def settings(self, wildcards: Any) -> str:
-        """Return the settings of a kind of rebalancing as JSON."""
-        return canonical(self.config["rebalancing"].get(wildcards.rebalancing, {}))
 
     def run_of(self, dataset: str, path: str, seed: int, kind: str = "none") -> dict[str, Any]:
         """Return what the files of a result (``path``: method/variant or ensemble/default) under a
@@ -198,11 +183,6 @@ class Results:
     def asked(self, wildcards: Any) -> str:
         """Return what the files of a result say of their run, as JSON."""
         return canonical(self.run_of(wildcards.dataset, wildcards.run, int(wildcards.seed)))
-
-    def asked_rebalanced(self, wildcards: Any) -> str:
-        """Return what :meth:`asked` does, after a rebalancing."""
-        result = (wildcards.dataset, wildcards.run, int(wildcards.seed))
-        return canonical(self.run_of(*result, wildcards.rebalancing))
 
     def asked_of_first_seed(self, wildcards: Any) -> str:
         """Return what :meth:`asked` does, of a figure's run from the first seed."""

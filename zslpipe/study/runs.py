@@ -9,6 +9,7 @@ from typing import Any
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import code_hash
 from zslpipe.study import config as configuration
+from zslpipe.study.beside import BESIDE
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
@@ -155,9 +156,9 @@ class Runs:
         a change of its network's weights where Snakemake cannot.
         """
         run = self.run(wildcards)
-        unused = READERS["cache" if run.trunk else "images"]
+        unused = [READERS["cache" if run.trunk else "images"], *BESIDE]
         entries = [f"zslpipe.commands.runs:{command}", f"zslpipe.methods.{run.method}"]
-        return code_hash(*entries, without=[unused]) + braced(self._trunk(run))
+        return code_hash(*entries, without=unused) + braced(self._trunk(run))
 
     # Files of several seeds
 

@@ -11,6 +11,7 @@ from zslpipe.machine.errors import InputError
 from zslpipe.provenance import canonical
 from zslpipe.settings import as_plain
 from zslpipe.study.datasets import Datasets
+from zslpipe.study.evaluation import scored_and_measured
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Result, Results
 from zslpipe.study.runs import Runs
@@ -182,6 +183,17 @@ class Studies:
             result = Result(entry.dataset, entry.path, [entry.row.rebalancing])
             found |= self.results.measured_of(result, entry.row.rebalancing)
         return found
+
+    def evaluated_files(self, wildcards: Any) -> dict[str, list[str]]:
+        """Return what the evaluation of a study's results reads."""
+        return scored_and_measured(self.measured(wildcards.study))
+
+    def evaluated(self, wildcards: Any) -> list[str]:
+        """Return the file that says that every metrics.json of a study is from the present code;
+        none where it has none.
+        """
+        name = wildcards.study
+        return [PATHS.study_evaluated.format(study=name)] if self.measured(name) else []
 
     def _scored(self, name: str) -> dict[str, str]:
         """Return the score matrices of a study from the first seed, with the hash of their run."""

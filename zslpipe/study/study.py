@@ -8,9 +8,13 @@ from zslpipe.provenance import canonical
 from zslpipe.study import config as configuration
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.ensembles import Ensembles
+from zslpipe.study.evaluation import Evaluation
 from zslpipe.study.extractors import Extractors
+from zslpipe.study.figures import Figures
+from zslpipe.study.localizations import Localizations
 from zslpipe.study.page import Page
 from zslpipe.study.paths import PATHS
+from zslpipe.study.rebalancings import Rebalancings
 from zslpipe.study.resources import Resources
 from zslpipe.study.results import Results
 from zslpipe.study.runs import Runs
@@ -37,8 +41,12 @@ class Study:
         self.resources = Resources(self.config, self.datasets, self.extractors, self.runs)
         self.results = Results(self.config, self.datasets, self.runs)
         self.ensembles = Ensembles(self.results)
+        self.evaluation = Evaluation(self.results)
+        self.rebalancings = Rebalancings(self.results)
         self.targets = Targets(self.datasets, self.extractors, self.runs, self.results)
         askers = (self.datasets, self.runs, self.results, self.targets)
+        self.localizations = Localizations(self.targets, self.results)
+        self.figures = Figures(self.targets, self.results)
         self.studies = Studies(self.config, *askers)
         self.page = Page(self.config, self.datasets, self.runs, self.results, self.targets)
         self.compute: Mapping[str, Any] = self.config["compute"]

@@ -142,13 +142,16 @@ class Targets:
 
     def _figures_of_run(self, run: Run) -> list[str]:
         """Return the figures of one run, and what they are drawn from."""
-        wanted = self._drawable(run)
         fill = {"dataset": run.dataset, "method": run.method, "variant": run.variant}
         stem = PATHS.figure.format(**fill)
-        kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
+        kinds = self.kinds_of_run(run)
         first = [BEHIND[kind] for kind in kinds if kind in BEHIND]
         files = [self.runs.path(run, self.runs.seeds[0], pattern) for pattern in first]
         return _pictures(stem, kinds) + list(dict.fromkeys(files))
+
+    def kinds_of_run(self, run: Run) -> list[str]:
+        """Return the kinds of figures that there are of a run."""
+        return [kind for kind, is_wanted in self._drawable(run).items() if is_wanted]
 
     def _drawable(self, run: Run) -> dict[str, bool]:
         """Return which figures there are of a run, by their kind."""
@@ -167,12 +170,18 @@ class Targets:
         are there.
         """
         figures = []
-        for result in self.results.all:
-            if "discriminator" in result.rebalancing and self.datasets.has_images(result.dataset):
-                method, variant = result.path.split("/")
-                fill = {"dataset": result.dataset, "method": method, "variant": variant}
+        for dataset in self.datasets.entries:
+            for path in self.with_predictions(dataset):
+                method, variant = path.split("/")
+                fill = {"dataset": dataset, "method": method, "variant": variant}
                 figures += _pictures(PATHS.figure.format(**fill), ["predictions"])
         return figures
+
+    def with_predictions(self, dataset: str) -> list[str]:
+        """Return the results with R on a dataset whose images are there, as method/variant."""
+        own = [result for result in self.results.all if result.dataset == dataset]
+        has_r = [result.path for result in own if "discriminator" in result.rebalancing]
+        return has_r if self.datasets.has_images(dataset) else []
 
 
 def _pictures(stem: str, kinds: list[str]) -> list[str]:

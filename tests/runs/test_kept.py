@@ -1,0 +1,96 @@
+"""What lies there already and is made of the same is not trained again; whatever differs is."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.made_up.miniature import write_miniature
+from tests.made_up.specification import SPEC
+from zslpipe.commands.cli import main
+from zslpipe.provenance import canonical
+
+RUN = SPEC | {
+    "method": "eszsl",
+    "input": "pooled",
+    "words": None,
+    "settings": {"feature_regulariser": 0.1},
+}
+MADE = ("weights.pt", "history.csv", "scores.h5")
+
+
+@pytest.fixture
+def paths(tmp_path) -> dict[str, Path]:
+    return write_miniature(tmp_path)
+
+
+def train(paths: dict[str, Path], spec=RUN, seed=0) -> int:
+    """Train into the folder ``run`` beside the index; return the exit code."""
+    given = [f"--{name}={paths[name]}" for name in ("index", "features")]
+    output = str(paths["index"].with_name("run"))
+    command = ["train", "--spec", canonical(spec), f"--seed={seed}", *given, "--output", output]
+    return main([*command, "--threads", "1", "--compute", '{"device": "cpu"}'])
+
+
+def written(paths: dict[str, Path]) -> list[int]:
+    """Return what tells whether files were written again."""
+    return [(paths["index"].with_name("run") / name).stat().st_mtime_ns for name in MADE]
+
+
+def test_a_training_leaves_its_figures_and_a_record(paths):
+    assert train(paths) == 0
+    folder = paths["index"].with_name("run")
+    assert {path.name for path in folder.iterdir()} == {*MADE, "metrics.json", ".trained.json"}
+    figures = json.loads((folder / "metrics.json").read_text())
+    assert 0 <= figures["H"] <= 1
+    record = json.loads((folder / ".trained.json").read_text())
+    assert set(record["files"]) == set(MADE)
+
+
+def test_what_is_there_is_only_evaluated(paths):
+    train(paths)
+    folder, before = paths["index"].with_name("run"), written(paths)
+    figures = (folder / "metrics.json").read_bytes()
+    (folder / "metrics.json").unlink()
+    for path in (paths["index"], paths["features"]):
+        os.utime(path)
+    assert train(paths) == 0
+    assert written(paths) == before
+    assert (folder / "metrics.json").read_bytes() == figures
+
+
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("fault", ["gone", "flipped"])
+def test_a_file_that_is_gone_or_damaged_is_made_again(paths, name, fault):
+    train(paths)
+    path = paths["index"].with_name("run") / name
+    content, before = path.read_bytes(), written(paths)
+    if fault == "gone":
+        path.rename(path.with_name("elsewhere"))
+    else:
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert train(paths) == 0
+    assert not set(written(paths)) & set(before)
+    assert path.read_bytes() == content or name == "weights.pt"
+
+
+@pytest.mark.parametrize(
+    ("spec", "seed"), [(RUN | {"settings": {"feature_regulariser": 1.0}}, 0), (RUN, 1)]
+)
+def test_another_setting_or_seed_trains(paths, spec, seed):
+    train(paths)
+    before = written(paths)
+    assert train(paths, spec, seed) == 0
+    assert not set(written(paths)) & set(before)
+
+
+def test_a_refused_input_leaves_all_as_it_is(paths):
+    train(paths)
+    before, content = written(paths), paths["features"].read_bytes()
+    paths["features"].write_bytes(content[: len(content) // 2])
+    assert train(paths) == 1
+    assert written(paths) == before
+    paths["features"].write_bytes(content)
+    assert train(paths) == 0
+    assert written(paths) == before

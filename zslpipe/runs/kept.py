@@ -1,0 +1,41 @@
+"""What the files of a training are made of, as a hash (:mod:`zslpipe.formats.kept`)."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from zslpipe.formats.words import read_words
+from zslpipe.machine.devices import Compute
+from zslpipe.provenance import file_hash, settings_hash
+from zslpipe.runs.models import RunInputs
+from zslpipe.runs.train import prepare_run
+
+
+def made_of(
+    spec: Mapping[str, Any],
+    seed: int,
+    run_inputs: RunInputs,
+    words_path: Path | None,
+    output: Path,
+    compute: Compute,
+    images: Path,
+    further: Iterable[Path] = (),
+) -> str:
+    """Return a hash of all that the training of ``output`` depends on: settings, code, inputs, word
+    vectors and ``further`` files, and of a run from images path, size and time of each below the
+    folder ``images``.
+    """
+    words, _ = read_words(words_path)
+    stamp = prepare_run(spec, seed, run_inputs, words, output, compute).stamp
+    read = run_inputs.index.paths if spec["input"] == "images" else ()
+    hashes = [file_hash(path) for path in further]
+    return settings_hash([stamp, *hashes, *_seen(images, read)])
+
+
+def _seen(root: Path, paths: Iterable[str]) -> list[list[str | int]]:
+    """Return path, size and time (ns) of files below ``root``."""
+    told: list[list[str | int]] = []
+    for path in paths:
+        found = (root / path).stat()
+        told.append([path, found.st_size, found.st_mtime_ns])
+    return told
