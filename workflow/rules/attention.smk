@@ -25,7 +25,8 @@ rule attend:
         reads=study.runs.options,
         run=study.results.asked,
     shell:
-        "python -m zslpipe attend --weights {input.weights} --seed {wildcards.seed} {params.reads}"
+        "ZSLPIPE_LOG=results/logs/attend/{wildcards.dataset}/{wildcards.run}/seed{wildcards.seed}.log"
+        " python -m zslpipe attend --weights {input.weights} --seed {wildcards.seed} {params.reads}"
         " --run {params.run:q} --data-root {study.data_root:q} --count {params.pictures} --output {output}"
         " --threads {threads} --compute {study.compute_json:q}"
 

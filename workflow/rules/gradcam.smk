@@ -25,7 +25,8 @@ rule gradcam:
         run=study.results.asked,
         without=lambda wildcards: study.datasets.removed_option(wildcards.dataset),
     shell:
-        "python -m zslpipe grad-cam --weights {input.weights} --seed {wildcards.seed} {params.reads}"
+        "ZSLPIPE_LOG=results/logs/gradcam/{wildcards.dataset}/{wildcards.run}/seed{wildcards.seed}.log"
+        " python -m zslpipe grad-cam --weights {input.weights} --seed {wildcards.seed} {params.reads}"
         " {params.without} --data-root {study.data_root:q} --count {params.pictures}"
         " --output {output} --run {params.run:q}"
         " --threads {threads} --compute {study.compute_json:q}"

@@ -26,7 +26,8 @@ rule validate:
         run=study.results.asked,
         reads=study.runs.options,
     shell:
-        "python -m zslpipe validate --weights {input.weights} --seed {wildcards.seed} {params.reads}"
+        "ZSLPIPE_LOG=results/logs/validate/{wildcards.dataset}/{wildcards.run}/seed{wildcards.seed}.log"
+        " python -m zslpipe validate --weights {input.weights} --seed {wildcards.seed} {params.reads}"
         " --run {params.run:q}"
         " --data-root {study.data_root:q} --output {output.scores} --threads {threads}"
         " --compute {study.compute_json:q} && touch {output.done}"
@@ -135,7 +136,8 @@ rule score_irrelevant:
         reads=study.runs.irrelevant_options,
         folder=lambda wildcards: study.datasets.irrelevant_root(wildcards.dataset),
     shell:
-        "python -m zslpipe score-irrelevant --weights {input.weights} --seed {wildcards.seed}"
+        "ZSLPIPE_LOG=results/logs/score_irrelevant/{wildcards.dataset}/{wildcards.run}/seed{wildcards.seed}.log"
+        " python -m zslpipe score-irrelevant --weights {input.weights} --seed {wildcards.seed}"
         " --run {params.run:q}"
         " {params.reads} --data-root {params.folder:q} --output {output} --threads {threads}"
         " --compute {study.compute_json:q}"

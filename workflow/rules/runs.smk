@@ -30,7 +30,8 @@ rule train:
         folder=subpath(output.scores, parent=True),
         reads=study.runs.options,
     shell:
-        "python -m zslpipe train --spec {params.spec:q} --seed {wildcards.seed} {params.reads}"
+        "ZSLPIPE_LOG=results/logs/train/{wildcards.dataset}/{wildcards.run}/seed{wildcards.seed}.log"
+        " python -m zslpipe train --spec {params.spec:q} --seed {wildcards.seed} {params.reads}"
         " --data-root {study.data_root:q} --output {params.folder} --threads {threads}"
         " --compute {study.compute_json:q}"
 

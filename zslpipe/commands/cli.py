@@ -30,6 +30,7 @@ from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, NotNowError, one_line
 from zslpipe.machine.failures import record_failure, refused_before
 from zslpipe.machine.interruption import Stopped
+from zslpipe.machine.kept_log import LOG_VARIABLE, kept_log
 
 logger = logging.getLogger("zslpipe")
 
@@ -113,6 +114,13 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    given = sys.argv[1:] if arguments is None else arguments
+    with kept_log(os.environ.get(LOG_VARIABLE, ""), given):
+        return _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Do what :func:`main` promises, what is said being kept."""
     told = {"debug": False}
     try:
         refusal = refused_before(sys.argv[1:], os.environ)
