@@ -25,11 +25,12 @@ def kept_log(path: str, arguments: Sequence[str]) -> Iterator[None]:
         yield
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write("\n" if file.tell() else "")
     handler = logging.FileHandler(path, mode="a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
-    handler.stream.write("\n" if handler.stream.tell() else "")
     told = f"zslpipe {shlex.join(arguments)}"
     handler.emit(logging.makeLogRecord({"msg": told[:LONGEST]}))
     try:
