@@ -92,8 +92,12 @@ rule extract:
         "../../envs/torch.yaml"
     threads: study.compute["extract_threads"]
     resources:
-        gpu=study.gpu,
-        mem_mb=16000,
+        gpu=study.extract_gpu,
+        # The executor would ask for so many tasks a GPU, where one is meant.
+        tasks_per_gpu=0,
+        tasks=study.compute["extract_tasks"],
+        mpi=study.launcher,
+        mem_mb=16000 * study.compute["extract_tasks"],
         runtime=720,
     params:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),

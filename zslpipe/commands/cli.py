@@ -145,8 +145,8 @@ def _end(error: BaseException, debug: bool) -> int:
         fault = f"{type(error).__name__}: {one_line(error)}"
         message = f"a fault of zslpipe ({fault}): please report it with the command and these lines"
     lines = [line.strip() for line in message.splitlines()]
-    logger.error("%s%s", "error: " if code in (1, 2) else "", " ".join(lines))
-    record_failure(sys.argv[1:], " ".join(lines))
+    if not record_failure(sys.argv[1:], " ".join(lines), code):
+        logger.error("%s%s", "error: " if code in (1, 2) else "", " ".join(lines))
     return code
 
 

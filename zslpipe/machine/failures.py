@@ -4,30 +4,44 @@ made, ``results/.failed/{hash}.json`` with ``output``, ``message`` and ``time`` 
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from zslpipe.machine.ranks import failure_note, has_launcher, own_rank
 
 FOLDER = Path("results/.failed")
 
 
-def record_failure(arguments: Sequence[str], message: str) -> None:
+def record_failure(arguments: Sequence[str], message: str, code: int = 1) -> bool:
     """Leave ``message`` for the command whose ``arguments`` name an ``--output`` under results/ of
-    the working folder; for any other nothing. Never raises: it is the last thing a job does.
+    the working folder; for any other nothing. One rank of several leaves it, and its exit ``code``,
+    for their launcher: return whether that will say it. Never raises: it is the last thing a job
+    does.
     """
     given = list(arguments)
     if "--output" not in given[:-1]:
-        return
+        return False
     output = given[given.index("--output") + 1]
-    if not output.startswith(f"{FOLDER.parts[0]}/"):
-        return
-    note = FOLDER / f"{hashlib.sha256(output.encode()).hexdigest()[:16]}.json"
-    told = {"output": output, "message": message, "time": time.time()}
+    rank = own_rank(os.environ) if has_launcher(os.environ) else None
+    if rank is not None:
+        return _leave(failure_note(Path(output), rank.number), {"code": code, "message": message})
+    if output.startswith(f"{FOLDER.parts[0]}/"):
+        name = hashlib.sha256(output.encode()).hexdigest()[:16]
+        told = {"output": output, "message": message, "time": time.time()}
+        _leave(FOLDER / f"{name}.json", told)
+    return False
+
+
+def _leave(note: Path, told: Mapping[str, object]) -> bool:
+    """Write a note; return whether it could be: a full disk may be what it is about."""
     try:
-        FOLDER.mkdir(parents=True, exist_ok=True)
+        note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(told), encoding="utf-8")
-    except OSError:  # a full disk may be what the message is about
-        return
+    except OSError:
+        return False
+    return True
 
 
 def failures_since(moment: float, folder: Path = FOLDER) -> dict[str, str]:

@@ -42,7 +42,7 @@ def watched(job: Callable[[], int]) -> int:
     parent = os.getpid()
     child = os.fork()
     if child == 0:
-        _end_with(parent)
+        end_with(parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return job()
     status, usage = _awaited(child)
@@ -52,7 +52,7 @@ def watched(job: Callable[[], int]) -> int:
     return os.WEXITSTATUS(status)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Let this process be killed when ``parent`` ends."""
     import ctypes
 
@@ -90,7 +90,8 @@ def _say(ended_by: signal.Signals, peak: int) -> None:
         line = f"ended by {ended_by.name}: {CRASHES[ended_by]}; run again with --debug to see where"
     else:
         return
-    record_failure(sys.argv[1:], line)
+    if record_failure(sys.argv[1:], line, 128 + ended_by):
+        return
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("zslpipe").error("error: %s: %s", (words or ["zslpipe"])[0], line)
