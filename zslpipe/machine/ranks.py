@@ -122,9 +122,9 @@ def _wait(ranks: Sequence[subprocess.Popen[bytes]], request: StopRequest) -> Non
     stop, tell all to.
     """
     stopping: float | None = None
-    while any(rank.poll() is None for rank in ranks):
+    while None in (codes := [rank.poll() for rank in ranks]):
         if stopping is None:
-            if request.made or any(rank.returncode for rank in ranks):
+            if request.made or any(codes):
                 _send(ranks, signal.SIGTERM)
                 stopping = time.monotonic()
         elif time.monotonic() - stopping > STOP_SECONDS:
