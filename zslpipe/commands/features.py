@@ -27,7 +27,6 @@ from zslpipe.commands.inputs import (
     tasks_of,
 )
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.ranks import ALONE, launch, own_rank
 
 if TYPE_CHECKING:
     from zslpipe.formats.index import Index
@@ -150,6 +149,8 @@ def _launched(compute: Mapping[str, Any], threads: int, output: Path) -> bool:
     """Return whether this command has been run as several ranks, where ``extract_tasks`` asks for
     that and it is none of them itself.
     """
+    from zslpipe.machine.ranks import launch, own_rank
+
     tasks = tasks_of(compute)
     if tasks.extract_tasks == 1 or own_rank(os.environ) is not None:
         return False
@@ -175,6 +176,7 @@ def _extract(
 ) -> None:
     """Extract as the rank that this process is, or alone; of several ranks the first tells."""
     from zslpipe.features.extraction import extract_features
+    from zslpipe.machine.ranks import ALONE, own_rank
 
     rank = own_rank(os.environ) or ALONE
     if rank.number:

@@ -9,8 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from zslpipe.machine.ranks import failure_note, has_launcher, own_rank
-
 FOLDER = Path("results/.failed")
 
 
@@ -20,6 +18,8 @@ def record_failure(arguments: Sequence[str], message: str, code: int = 1) -> boo
     for their launcher: return whether that will say it. Never raises: it is the last thing a job
     does.
     """
+    from zslpipe.machine.ranks import failure_note, has_launcher, own_rank  # not for each command
+
     given = list(arguments)
     if "--output" not in given[:-1]:
         return False
