@@ -23,7 +23,8 @@ import torchvision
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from zslpipe.features.extraction import Extractor, extract
+from zslpipe.features.extraction import extract
+from zslpipe.features.extractor import Extractor
 from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.formats.index import Index
 from zslpipe.networks.backbones import build_trunk, folded

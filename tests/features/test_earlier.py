@@ -14,7 +14,7 @@ from PIL import Image
 from tests.made_up.miniature import miniature_index
 from zslpipe.features import extraction, mapper
 from zslpipe.features.earlier import kept_aside
-from zslpipe.features.extraction import Extractor
+from zslpipe.features.extractor import Extractor
 from zslpipe.formats import features
 from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.features import FeatureFile

@@ -20,8 +20,8 @@ from PIL import Image
 
 from tests.made_up.miniature import miniature_index
 from tests.made_up.places import SCRIPT
-from zslpipe.features import extraction
-from zslpipe.features.extraction import Extractor
+from zslpipe.features import extraction, extraction_progress
+from zslpipe.features.extractor import Extractor
 from zslpipe.features.images import normalise, read_image, square
 from zslpipe.formats import features
 from zslpipe.formats.block_writer import BlockWriter
@@ -286,11 +286,11 @@ def test_told_to_stop_it_keeps_its_blocks_and_says_so(images, complete, tmp_path
 def test_progress_is_told_while_a_block_is_under_way(images, tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(
-        extraction, "write_progress", lambda folder, state: told.append(dict(state))
+        extraction_progress, "write_progress", lambda folder, state: told.append(dict(state))
     )
     run(images, tmp_path / "small.h5")
     assert told == [{"what": "extraction small", "step": 3, "steps": IMAGES}]
-    monkeypatch.setattr(extraction, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(extraction_progress, "REPORT_SECONDS", 0.0)
     run(images, tmp_path / "small.h5")
     # Batches of three do not cross blocks of four.
     assert [state["step"] for state in told[1:]] == [3, 4, 7, 8, 11]

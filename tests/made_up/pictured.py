@@ -10,7 +10,8 @@ from PIL import Image
 
 from tests.made_up.miniature import write_miniature
 from tests.made_up.specification import SPEC
-from zslpipe.features.extraction import Extractor, extract
+from zslpipe.features.extraction import extract
+from zslpipe.features.extractor import Extractor
 from zslpipe.formats.index import read_index
 from zslpipe.machine.devices import Compute
 from zslpipe.networks.demo_network import DemoNetwork

@@ -148,6 +148,8 @@ def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
         "checkpoint_seconds": 60,
         "threads": 2,
         "extract_threads": 8,
+        "extract_tasks": 1,
+        "extract_alignment": 4096,
         "image_threads": 8,
     }
     assert config["datasets"]["birds"]["source"] == {

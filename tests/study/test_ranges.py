@@ -8,16 +8,16 @@ import pytest
 
 from tests.made_up.places import PACKAGE
 from zslpipe.commands.specification import Spec
-from zslpipe.features.extraction import Extractor
+from zslpipe.features.extractor import Extractor
 from zslpipe.machine.devices import Compute
-from zslpipe.machine.ranges import AnyNumber, schema_of
+from zslpipe.machine.ranges import AnyNumber, Tasks, schema_of
 from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import adapter, parse_settings
 from zslpipe.study.declarations import adapter_names, method_names, read_method, read_settings
 from zslpipe.study.sections import Configuration, RunSection, Variants
 from zslpipe.study.study_sections import PaperStudy
 
-LIMITS = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}
+LIMITS = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "enum"}
 
 
 def declared() -> dict[str, type]:
@@ -28,8 +28,9 @@ def declared() -> dict[str, type]:
         "study.sections.Variants": Variants,
         "study.study_sections.PaperStudy": PaperStudy,
         "machine.devices.Compute": Compute,
+        "machine.ranges.Tasks": Tasks,
         "commands.specification.Spec": Spec,
-        "features.extraction.Extractor": Extractor,
+        "features.extractor.Extractor": Extractor,
     }
     for name in method_names():
         found[f"methods.{name}.Config"] = read_method(name).config
@@ -86,6 +87,7 @@ def test_every_class_that_settings_are_read_into_is_looked_at() -> None:
         "Variants",
         "PaperStudy",
         "Compute",
+        "Tasks",
         "Extractor",
         "Spec",
     }

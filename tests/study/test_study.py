@@ -128,6 +128,13 @@ def test_gpus_are_asked_for_unless_the_device_is_the_cpu() -> None:
     assert gpus == [1, 1, 0]
 
 
+def test_an_extraction_asks_for_a_gpu_a_task_and_for_srun_where_it_has_several() -> None:
+    four = study("compute.extract_tasks=4")
+    assert (four.gpu, four.extract_gpu, four.launcher) == (1, 4, "srun")
+    assert study("compute.extract_tasks=4 compute.device=cpu").extract_gpu == 0
+    assert (study("").extract_gpu, study("").launcher) == (1, None)
+
+
 def test_source_files_are_inputs_where_they_exist(tmp_path: Path) -> None:
     (tmp_path / "res101.mat").touch()
     there, absent = study(f"data_root={tmp_path}"), study(f"data_root={tmp_path}/none")

@@ -101,7 +101,11 @@ rule extract_irrelevant:
         "../../envs/torch.yaml"
     threads: study.compute["extract_threads"]
     resources:
-        gpu=study.gpu,
+        gpu=study.extract_gpu,
+        # The executor would ask for so many tasks a GPU, where one is meant.
+        tasks_per_gpu=0,
+        tasks=study.compute["extract_tasks"],
+        mpi=study.launcher,
         mem_mb=study.resources.extraction,
         runtime=120,
     params:

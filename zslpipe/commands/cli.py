@@ -158,9 +158,9 @@ def _end(error: BaseException, debug: bool) -> int:
         fault = f"{type(error).__name__}: {one_line(error)}"
         message = f"a fault of zslpipe ({fault}): please report it with the command and these lines"
     lines = [line.strip() for line in message.splitlines()]
-    logger.error("%s%s", "error: " if code in (1, 2) else "", " ".join(lines))
     refused = isinstance(error, InputError) and not isinstance(error, NotNowError)
-    record_failure(sys.argv[1:], " ".join(lines), refused)
+    if not record_failure(sys.argv[1:], " ".join(lines), code, refused):
+        logger.error("%s%s", "error: " if code in (1, 2) else "", " ".join(lines))
     return code
 
 

@@ -1,8 +1,11 @@
 """Images become the feature cache."""
 
+import logging
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,8 +24,12 @@ from zslpipe.commands.inputs import (
     indices_option,
     output_option,
     settings_option,
+    tasks_of,
 )
 from zslpipe.machine.errors import InputError
+
+if TYPE_CHECKING:
+    from zslpipe.formats.index import Index
 
 
 class WeightsFile(click.ParamType["Path | None"]):
@@ -93,13 +100,14 @@ def extract(
 
     Writes the feature cache of one extractor. An extraction that is cut off goes on where it was.
     """
-    from zslpipe.features.extraction import extract_features
     from zslpipe.formats.index import read_index
 
+    if _launched(compute, threads, output):
+        return
     check_index(index, indices)
     chosen, file = _chosen(settings, weights, compute)
     listed, folder = read_index(index), image_folder(data_root, images, index)
-    extract_features(chosen, listed, folder, file, output, compute_of(compute, threads))
+    _extract(chosen, listed, folder, file, output, compute, threads)
 
 
 @click.command("extract-irrelevant")
@@ -128,12 +136,54 @@ def extract_irrelevant(
 
     Like extract, for the images of a list instead of an index.
     """
-    from zslpipe.features.extraction import extract_features
     from zslpipe.formats.image_list import read_irrelevant_images
 
+    if _launched(compute, threads, output):
+        return
     chosen, file = _chosen(settings, weights, compute)
     listed, folder = read_irrelevant_images(index), image_folder(data_root, images, index)
-    extract_features(chosen, listed, folder, file, output, compute_of(compute, threads))
+    _extract(chosen, listed, folder, file, output, compute, threads)
+
+
+def _launched(compute: Mapping[str, Any], threads: int, output: Path) -> bool:
+    """Return whether this command has been run as several ranks, where ``extract_tasks`` asks for
+    that and it is none of them itself.
+    """
+    from zslpipe.machine.ranks import launch, own_rank
+
+    tasks = tasks_of(compute)
+    if tasks.extract_tasks == 1 or own_rank(os.environ) is not None:
+        return False
+    device = str(compute.get("device", "auto"))
+    if device.startswith("cuda:"):
+        raise InputError(
+            f"--compute: device {device!r} names one GPU for {tasks.extract_tasks} tasks, of which "
+            "each takes one; write cuda, or extract_tasks: 1"
+        )
+    command = [sys.executable, "-m", "zslpipe", *sys.argv[1:]]
+    launch(command, tasks.extract_tasks, threads, output, with_gpu=device != "cpu")
+    return True
+
+
+def _extract(
+    chosen: Mapping[str, Any],
+    listed: "Index",
+    folder: Path,
+    weights: Path | None,
+    output: Path,
+    compute: Mapping[str, Any],
+    threads: int,
+) -> None:
+    """Extract as the rank that this process is, or alone; of several ranks the first tells."""
+    from zslpipe.features.extraction import extract_features
+    from zslpipe.machine.ranks import ALONE, own_rank
+
+    rank = own_rank(os.environ) or ALONE
+    if rank.number:
+        logging.getLogger("zslpipe").setLevel(logging.WARNING)
+    where = compute_of(compute, rank.threads(threads))
+    alignment = tasks_of(compute).extract_alignment
+    extract_features(chosen, listed, folder, weights, output, where, rank, alignment)
 
 
 def _chosen(

@@ -7,6 +7,7 @@ the same reason all that is stamped has to be equal, the versions of the librari
 says one version holds no row of another.
 """
 
+import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,6 +85,12 @@ def batches(images: int, size: int) -> list[list[int]]:
 def blocks(images: int) -> int:
     """Return how many blocks ``images`` fill, the last one perhaps in part."""
     return -(-images // features.BLOCK)
+
+
+def rows_of(listed: Iterable[int], images: int) -> list[int]:
+    """Return the numbers of the images of the ``listed`` blocks."""
+    ranges = [range(block * features.BLOCK, (block + 1) * features.BLOCK) for block in listed]
+    return [row for row in itertools.chain(*ranges) if row < images]
 
 
 def block_batches(block: int, images: int, size: int) -> list[list[int]]:
@@ -169,8 +176,6 @@ def plan(
 def drop_changed(writer: BlockWriter, images: ImageFiles, workers: int) -> None:
     """Make an extraction that is resumed forget the blocks whose images have changed since."""
     for block in sorted(writer.done):
-        start = block * features.BLOCK
-        rows = range(start, min(start + features.BLOCK, len(images)))
-        if digests_now(images, rows, workers) != writer.contents(block):
+        if digests_now(images, rows_of([block], len(images)), workers) != writer.contents(block):
             writer.drop(block)
             logger.info("block %d is computed again: its images have changed since", block)

@@ -3,27 +3,23 @@
 Worker processes decode (reader), the device computes (mapper: inference mode, channels-last, batch
 norms folded, autocast on a GPU), a thread writes blocks of 256 images (writer). Memory does not
 grow with the dataset: a block is the unit of work. A killed extraction continues at its first
-missing block, and one over images of which an earlier feature file knows some takes their rows from
-there (:mod:`zslpipe.features.earlier`); either ends with the same bytes.
+missing block, one over images of which an earlier feature file knows some takes their rows from
+there (:mod:`zslpipe.features.earlier`), and several ranks do a part each
+(:mod:`zslpipe.features.ranks`): all end with the same bytes.
 """
 
 import collections
 import itertools
 import logging
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import numpy as np
-import PIL
 import torch
-import torchvision
-from pydantic import PositiveInt
-from tqdm import tqdm
 
 from zslpipe.features.earlier import (
     EarlierFile,
@@ -33,12 +29,16 @@ from zslpipe.features.earlier import (
     kept_aside,
     open_earlier,
     plan,
+    rows_of,
 )
+from zslpipe.features.extraction_progress import ExtractionProgress
+from zslpipe.features.extractor import Extractor, feature_stamps, map_width
 from zslpipe.features.images import ImageFiles
 from zslpipe.features.mapper import Mapped, batch_loader, block_arrays, known, map_batch
+from zslpipe.features.ranks import Team, share
 from zslpipe.formats.block_writer import BlockWriter
-from zslpipe.formats.hdf5 import centre_attributes
-from zslpipe.formats.index import Index, images_hash
+from zslpipe.formats.index import Index
+from zslpipe.formats.slabs import PAGE
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
@@ -47,10 +47,8 @@ from zslpipe.machine.interruption import (
     StopRequest,
     stop_requests,
 )
-from zslpipe.machine.progress import REPORT_SECONDS, ProgressLines, write_progress
-from zslpipe.networks.backbones import Trunk, build_trunk, folded, state_hash
-from zslpipe.networks.receptive_fields import cell_centres
-from zslpipe.provenance import file_hash
+from zslpipe.machine.ranks import ALONE, Rank
+from zslpipe.networks.backbones import Trunk, build_trunk, folded
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -59,22 +57,30 @@ logger = logging.getLogger(__name__)
 WAITING_BLOCKS = 2
 
 
-@dataclass(frozen=True)
-class Extractor:
-    """A named extractor of the configuration; ``weights`` is a name or the path of a file,
-    ``features_version`` is raised by hand when the features themselves change, ``dtype`` is the
-    GPU's autocast type (a CPU computes in float32).
+class WriterClass(Protocol):
+    """What makes the writer of a run: :class:`BlockWriter`, or one of another layout. Where
+    ``rank`` is not 0 it joins what rank 0 has begun.
     """
 
-    name: str
-    backbone: str
-    weights: str
-    size: PositiveInt
-    grid: PositiveInt
-    features_version: PositiveInt
-    layer: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-    batch_size: PositiveInt = 32
+    def __call__(
+        self,
+        folder: Path,
+        shapes: Mapping[str, tuple[tuple[int, ...], str]],
+        attributes: Mapping[str, object],
+        rank: Rank,
+    ) -> BlockWriter:
+        """Return the writer of one rank."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The computing part of an extraction, the same for all ranks."""
+
+    trunk: Trunk
+    images: ImageFiles
+    extractor: Extractor
+    device: torch.device
+    workers: int
 
 
 def extract_features(
@@ -84,6 +90,8 @@ def extract_features(
     weights: Path | None,
     output: Path,
     compute: Compute,
+    rank: Rank = ALONE,
+    alignment: int = PAGE,
 ) -> None:
     """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``);
     ``weights`` is a file's path, None where the settings name weights of the library.
@@ -92,10 +100,11 @@ def extract_features(
     """
     named = str(weights or settings["weights"])
     extractor = parse_settings(Extractor, {**settings, "weights": named}, "--settings")
-    device = device_of(compute)
+    device = device_of(compute, rank.count if rank.shares else 1)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
     workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)
-    extract(index, image_root, extractor, output, device, workers)
+    writer = partial(BlockWriter, alignment=alignment)
+    extract(index, image_root, extractor, output, device, workers, rank, writer)
 
 
 def extract(
@@ -105,168 +114,141 @@ def extract(
     output: Path,
     device: torch.device,
     workers: int,
+    rank: Rank = ALONE,
+    writer: WriterClass = BlockWriter,
 ) -> None:
     """Write the region and pooled features of all images of ``index`` to ``output`` (layout:
-    :mod:`zslpipe.formats.features`).
+    :mod:`zslpipe.formats.features`), or, as one of several ranks, a part of them.
 
     Raises InputError where images are broken or missing (all of them named; nothing is written as
     complete; blocks already done are kept), where the network's map is not ``grid`` x ``grid`` at
-    ``size`` px, or where another process writes the same file.
+    ``size`` px, or where another run writes the same file.
     """
     if not image_root.is_dir():
         raise InputError(f"{image_root}: no such folder of images; give another as images")
-    extractor = replace(extractor, dtype="float32") if device.type == "cpu" else extractor
-    trunk = build_trunk(extractor.backbone, extractor.weights, extractor.layer)
-    attributes = _attributes(extractor, trunk, index)
-    trunk = folded(trunk).to(device)
-    width = _map_width(trunk, extractor, device)
-    images = ImageFiles(image_root, index.paths, index.boxes, extractor.size)
-    shapes = {
-        "regions": ((len(images), extractor.grid**2, width), "float16"),
-        "pooled": ((len(images), width), "float32"),
-        "contents": ((len(images),), "uint64"),
-    }
-    with held_folder(work_folder(output)):
-        writer = BlockWriter(work_folder(output), shapes, attributes)
-        drop_changed(writer, images, workers)
-        earlier = open_earlier(output, attributes)
-        with torch.inference_mode():
-            broken = _run(trunk, images, extractor, writer, earlier, device, workers)
+    with Team(work_folder(output), rank) as team:
+        missing = team.missing() if rank.number else []
+        extractor = replace(extractor, dtype="float32") if device.type == "cpu" else extractor
+        trunk = build_trunk(extractor.backbone, extractor.weights, extractor.layer)
+        attributes = feature_stamps(extractor, trunk, index)
+        trunk = folded(trunk).to(device)
+        width = map_width(trunk, extractor, device)
+        images = ImageFiles(image_root, index.paths, index.boxes, extractor.size)
+        shapes = {
+            "regions": ((len(images), extractor.grid**2, width), "float16"),
+            "pooled": ((len(images), width), "float32"),
+            "contents": ((len(images),), "uint64"),
+        }
+        job = Job(trunk, images, extractor, device, workers)
+        make = partial(writer, team.folder, shapes, attributes, rank)
+        if rank.number:
+            _run(job, make(), open_earlier(output, attributes), team, missing)
+        else:
+            _lead(job, make, output, attributes, team)
+
+
+def _lead(
+    job: Job,
+    make: Callable[[], BlockWriter],
+    output: Path,
+    attributes: Mapping[str, Any],
+    team: Team,
+) -> None:
+    """Begin or continue the file, do this rank's part, wait for the others and complete it."""
+    with held_folder(team.folder):
+        team.begin()
+        writer = make()
+        drop_changed(writer, job.images, job.workers)
+        count = blocks(len(job.images))
+        missing = [block for block in range(count) if block not in writer.done]
+        if writer.done:
+            logger.info("resuming: %d of %d blocks are done", len(writer.done), count)
+        team.go(missing)
+        broken = _run(job, writer, open_earlier(output, attributes), team, missing)
         if broken:
-            found = f"{len(broken)} of {len(images)} images under {image_root} cannot be read"
-            raise InputError(f"{found}: {'; '.join(broken)}")
+            texts = list(itertools.chain(*(broken[block] for block in sorted(broken))))
+            found = f"{len(texts)} of {len(job.images)} images under {job.images.root}"
+            raise InputError(f"{found} cannot be read: {'; '.join(texts)}")
         writer.finish(output)
         kept_aside(output).unlink(missing_ok=True)
 
 
-def _attributes(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str, Any]:
-    """Return the provenance that is stamped on the feature file, from a trunk before folding;
-    blocks of another stamp are not continued.
-    """
-    of_timm, weights = extractor.backbone.startswith("timm/"), Path(extractor.weights)
-    centres = cell_centres(trunk, extractor.size)
-    return {
-        "extractor": extractor.name,
-        "backbone": extractor.backbone,
-        "weights": weights.name,
-        "weights_hash": state_hash(trunk),
-        "weights_file": file_hash(weights) if weights.is_file() else "",
-        "mean": trunk.mean.flatten().numpy(),
-        "deviation": trunk.deviation.flatten().numpy(),
-        "size": extractor.size,
-        "grid": extractor.grid,
-        "layer": extractor.layer or "last map",
-        "dtype": extractor.dtype,
-        "batch_size": extractor.batch_size,
-        "images_hash": images_hash(index),
-        "dataset": index.dataset,
-        "features_version": extractor.features_version,
-        "torch": str(torch.__version__),
-        "torchvision": str(torchvision.__version__),
-        "pillow": PIL.__version__,
-        **({"timm": version("timm")} if of_timm else {}),
-        **(centre_attributes(centres) if centres else {}),
-    }
-
-
-def _map_width(trunk: Trunk, extractor: Extractor, device: torch.device) -> int:
-    """Return d; raises InputError where the map is not grid x grid."""
-    with torch.inference_mode():
-        shape = trunk(torch.zeros(1, 3, extractor.size, extractor.size, device=device)).shape
-    grid = extractor.grid
-    if len(shape) != 4 or shape[2:] != (grid, grid):
-        found = "x".join(map(str, shape[2:])) or "no"
-        network = f"{extractor.backbone} at {extractor.size} px"
-        vector = " (one vector for the whole image)" if shape[2:] == (1, 1) else ""
-        raise InputError(
-            f"extractor {extractor.name!r}: {network} has a {found} map{vector}, the configuration "
-            f"says {grid}x{grid}; change its size, grid or layer"
-        )
-    return int(shape[1])
-
-
 def _run(
-    trunk: Trunk,
-    images: ImageFiles,
-    extractor: Extractor,
+    job: Job,
     writer: BlockWriter,
     earlier: EarlierFile | None,
-    device: torch.device,
-    workers: int,
-) -> list[str]:
-    """Read, map and write the missing blocks; return the error texts of broken images."""
-    count = blocks(len(images))
-    missing = [block for block in range(count) if block not in writer.done]
-    if writer.done:
-        logger.info("resuming: %d of %d blocks are done", len(writer.done), count)
-    work = plan(images, missing, extractor.batch_size, earlier, workers)
-    broken: list[str] = []
-    waiting: collections.deque[Future[None]] = collections.deque()
-    with stop_requests() as request:
-        mapped = _map_blocks(trunk, images, extractor, work, device, workers, writer, request)
-        with ThreadPoolExecutor(1, "writer") as thread:
-            for block, arrays, errors in mapped:
-                broken.extend(errors)
-                if not errors:
-                    waiting.append(thread.submit(writer.write, block, arrays))
-                # A failed write (a full disk) is raised here, in the main thread.
-                while len(waiting) > WAITING_BLOCKS:
-                    waiting.popleft().result()
-            for written in waiting:
-                written.result()
-        if request.made and len(writer.done) < count:
+    team: Team,
+    missing: Sequence[int],
+) -> dict[int, list[str]]:
+    """Read, map and write this rank's part of the missing blocks; return the error texts of broken
+    images by block, those of all ranks where it is rank 0.
+    """
+    own = share(missing, writer.together, team.rank)
+    total, size = len(job.images), job.extractor.batch_size
+    work = plan(job.images, own, size, earlier, job.workers)
+    before = total - len(rows_of(missing, total))
+    told = ExtractionProgress(job.extractor.name, total, before, team)
+    with torch.inference_mode(), stop_requests() as request, told.bar:
+        broken = _write_blocks(_map_blocks(job, work, told, request), writer, team)
+        ended = all(block in writer.done or block in broken for block in own)
+        if ended and team.rank.number:
+            team.leave(broken)
+        elif ended:
+            ended = team.wait(request, told.tell)
+        if request.made and not (ended and not broken):
+            written = blocks(total) - len(missing) + team.blocks + team.others("blocks")
             raise InterruptedExtraction(
-                f"extraction {extractor.name}: told to stop; {len(writer.done)} of {count} blocks "
-                "are written and the same command goes on from there"
+                f"extraction {job.extractor.name}: told to stop; {written} of {blocks(total)} "
+                "blocks are written and the same command goes on from there"
             )
+    return {**broken, **team.broken}
+
+
+def _write_blocks(
+    mapped: Iterator[tuple[int, dict[str, np.ndarray], list[str]]], writer: BlockWriter, team: Team
+) -> dict[int, list[str]]:
+    """Write what is mapped, in a thread; return the error texts of broken images by block."""
+    broken: dict[int, list[str]] = {}
+    waiting: collections.deque[Future[None]] = collections.deque()
+    with ThreadPoolExecutor(1, "writer") as thread:
+        for block, arrays, errors in mapped:
+            if errors:
+                broken[block] = errors
+            elif not team.is_on():
+                raise InputError(f"{writer.folder}: another run writes here; see which one goes on")
+            else:
+                waiting.append(thread.submit(writer.write, block, arrays))
+            # A failed write (a full disk) is raised here, in the main thread.
+            while len(waiting) > WAITING_BLOCKS:
+                waiting.popleft().result()
+                team.blocks += 1
+        for written in waiting:
+            written.result()
+            team.blocks += 1
     return broken
 
 
 def _map_blocks(
-    trunk: Trunk,
-    images: ImageFiles,
-    extractor: Extractor,
-    work: Work,
-    device: torch.device,
-    workers: int,
-    writer: BlockWriter,
-    request: StopRequest,
+    job: Job, work: Work, told: ExtractionProgress, request: StopRequest
 ) -> Iterator[tuple[int, dict[str, np.ndarray], list[str]]]:
     """Yield (block, arrays, error texts) of each block in order, until a stop is requested; a batch
     never crosses a block, so that its bytes do not depend on resuming.
     """
-    every = list(itertools.chain(*work.parts.values()))
+    every = itertools.chain(*work.parts.values())
     unknown = [part.rows for part in every if not part.digests]
-    loader = iter(batch_loader(images, unknown, workers, device))
-    dtype = getattr(torch, extractor.dtype)
-    total = len(images)
-    done = before = total - sum(len(part.rows) for part in every)
-    told, reported = f"extraction {extractor.name}", float("-inf")
-    lines = ProgressLines(told, "images", total, before)
-    with tqdm(
-        total=total,
-        unit="image",
-        desc=extractor.name,
-        initial=before,
-        mininterval=1.0,
-        disable=None,
-    ) as bar:
-        for block, parts in work.parts.items():
-            mapped: list[Mapped] = []
-            errors: list[str] = []
-            for part in parts:
-                if part.digests and work.earlier is not None:
-                    mapped.append(known(work.earlier.take(part.digests), device))
-                else:
-                    pixels, texts, digests = next(loader)
-                    mapped.append(map_batch(trunk, pixels, digests, dtype, device))
-                    errors += filter(None, texts)
-                bar.update(len(part.rows))
-                done += len(part.rows)  # the bar counts nothing where it is not shown
-                lines.tell(done)
-                if time.monotonic() - reported >= REPORT_SECONDS:
-                    write_progress(writer.folder, {"what": told, "step": done, "steps": total})
-                    reported = time.monotonic()
-                if request.made:
-                    return
-            yield block, block_arrays(mapped, extractor.name), errors
+    loader = iter(batch_loader(job.images, unknown, job.workers, job.device))
+    dtype = getattr(torch, job.extractor.dtype)
+    for block, parts in work.parts.items():
+        mapped: list[Mapped] = []
+        errors: list[str] = []
+        for part in parts:
+            if part.digests and work.earlier is not None:
+                mapped.append(known(work.earlier.take(part.digests), job.device))
+            else:
+                pixels, texts, digests = next(loader)
+                mapped.append(map_batch(job.trunk, pixels, digests, dtype, job.device))
+                errors += filter(None, texts)
+            told.add(len(part.rows))
+            if request.made:
+                return
+        yield block, block_arrays(mapped, job.extractor.name), errors

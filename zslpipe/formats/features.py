@@ -13,7 +13,10 @@ number a block, over all of them); a reader checks a block when it first takes a
 of the file is under its seal (:mod:`zslpipe.machine.seals`). Files of other programs have neither
 and are read unchecked.
 Contiguous because list-indexing a chunked dataset costs about 18 ms a row, and because a block can
-be written at its offset by ``pwrite`` and resumed after a kill.
+be written at its offset by ``pwrite`` and resumed after a kill. Every dataset begins at a multiple
+of 4096 bytes, or of more where that is asked for, so that several processes can write blocks side
+by side (:mod:`zslpipe.formats.block_writer`); in files of earlier versions anywhere, which no
+reader minds.
 """
 
 import zlib
@@ -26,7 +29,15 @@ import numpy as np
 
 from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.hdf5 import all_attributes, dataset, read_hdf5, read_stamped
-from zslpipe.formats.slabs import Slab, add_contiguous, check_room, check_slab, slabs_in, write_at
+from zslpipe.formats.slabs import (
+    PAGE,
+    Slab,
+    add_contiguous,
+    check_room,
+    check_slab,
+    slabs_in,
+    write_at,
+)
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
 from zslpipe.machine.seals import seal
@@ -40,14 +51,19 @@ SLABS = {
     "pooled": ("(image, d)", FLOATS),
     "contents": ("(image)", ("uint64",)),
 }
+# Eight bytes an image, of which a block fills half a page: written at the end, by one process.
+WRITTEN_LAST = "contents"
 KIND, WRITER = "feature file", "the rule 'extract' (or 'store')"
 
 
 def create_slabs(
-    path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], attributes: Mapping[str, object]
+    path: Path,
+    shapes: Mapping[str, tuple[tuple[int, ...], str]],
+    attributes: Mapping[str, object],
+    alignment: int = PAGE,
 ) -> dict[str, Slab]:
     """Create an HDF5 file of empty contiguous datasets ``{name: (shape, dtype)}``, space
-    allocated; return where they lie.
+    allocated, each from a multiple of ``alignment`` bytes; return where they lie.
 
     All metadata is written now, ``complete`` as False and room for the blocks' checksums included,
     so that finishing changes a few bytes in place and a kill at any moment leaves a readable file.
@@ -55,8 +71,9 @@ def create_slabs(
     """
     blocks = count_blocks(next(iter(shapes.values()))[0][0])
     shapes = {**shapes, "checksums": ((blocks, len(shapes)), "uint32")}
-    check_room(path, shapes)
-    with h5py.File(path, "w") as file:
+    check_room(path, shapes, alignment)
+    # A threshold of one byte: all that is allocated, however small.
+    with h5py.File(path, "w", alignment_threshold=1, alignment_interval=alignment) as file:
         add_contiguous(file, shapes)
         for name, value in {**attributes, "complete": False}.items():
             file.attrs[name] = value
@@ -107,15 +124,21 @@ def write_pooled_features(
 def write_block(
     path: Path, slabs: Mapping[str, Slab], block: int, arrays: Mapping[str, np.ndarray]
 ) -> list[int]:
-    """Write one block's rows of every slab and make them safe; return their checksums, in the
-    alphabet's order of the slabs.
+    """Write one block's rows of every slab but /contents and make them safe; return the checksums
+    of all, in the alphabet's order of the slabs.
     """
     checksums = []
     for name in sorted(arrays):
         data = np.ascontiguousarray(arrays[name], slabs[name].dtype).tobytes()
-        write_at(path, data, slabs[name].place(block * BLOCK)[0])
+        if name != WRITTEN_LAST:
+            write_at(path, data, slabs[name].place(block * BLOCK)[0])
         checksums.append(zlib.crc32(data))
     return checksums
+
+
+def checksum_of_digests(digests: np.ndarray) -> int:
+    """Return the CRC-32 of a block's /contents, which are written at the end."""
+    return zlib.crc32(np.ascontiguousarray(digests, np.uint64).tobytes())
 
 
 def complete(path: Path, slabs: Mapping[str, Slab], checksums: Sequence[Sequence[int]]) -> None:

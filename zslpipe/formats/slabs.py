@@ -13,8 +13,12 @@ import numpy as np
 
 from zslpipe.machine.errors import InputError
 
-# Bytes beside the features, at most (ours): names, attributes, checksums.
-METADATA = 2**17
+# Bytes beside the features, at most (ours): names, attributes, checksums; and how many parts of a
+# file begin at a multiple of the alignment, at most.
+METADATA, PARTS = 2**17, 16
+# What datasets begin at a multiple of: a page of memory, in which the client of a network file
+# system writes back what one process changed (Linux on x86-64; a multiple of it elsewhere).
+PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,20 @@ class Slab:
         """Return the offset and the bytes of ``rows`` rows at most (None: all) from ``start``."""
         kept = self.shape[0] - start if rows is None else min(rows, self.shape[0] - start)
         return self.offset + start * self.row_bytes, kept * self.row_bytes
+
+
+def rows_together(slabs: Iterable[Slab], rows: int, alignment: int = PAGE) -> int:
+    """Return how many neighbouring blocks of ``rows`` rows one process has to write, so that two
+    never write to the same ``alignment`` bytes (a power of two) of a file: the fewest that end
+    where such a piece does, in each of ``slabs``. Of slabs that begin elsewhere, with as large
+    pieces as they begin at multiples of.
+    """
+    needed = 1
+    for slab in slabs:
+        piece = math.gcd(alignment, slab.offset)
+        # Powers of two: the largest holds all others.
+        needed = max(needed, piece // math.gcd(piece, rows * slab.row_bytes))
+    return needed
 
 
 def add_contiguous(file: h5py.File, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
@@ -83,9 +101,11 @@ def checksum_at(path: Path, places: Iterable[tuple[int, int]]) -> int:
     return checksum
 
 
-def check_room(path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+def check_room(
+    path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], alignment: int
+) -> None:
     """Raise InputError where the disk that ``path`` is to lie on has no room for ``shapes``."""
-    needed = METADATA
+    needed = METADATA + PARTS * alignment
     for shape, dtype in shapes.values():
         needed += math.prod(shape) * np.dtype(dtype).itemsize
     free = shutil.disk_usage(path.parent).free

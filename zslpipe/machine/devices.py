@@ -24,12 +24,13 @@ class Compute:
     threads: Threads = 2
 
 
-def device_of(compute: Compute) -> torch.device:
+def device_of(compute: Compute, ranks: int = 1) -> torch.device:
     """Return the device of a job and set its threads; ``auto`` takes a GPU where there is one.
 
     Of several GPUs a job takes the first that no other job holds, unless a scheduler assigned one
-    or ``cuda:N`` names it. Raises InputError where ``cuda`` is asked for and missing, and, for
-    ``auto`` too, where SLURM keeps a GPU for the job that torch cannot use.
+    or ``cuda:N`` names it. Raises InputError where ``cuda`` is asked for and missing, where this
+    machine has fewer GPUs than ``ranks`` of one job that need one each, and, for ``auto`` too,
+    where SLURM keeps a GPU for the job that torch cannot use.
     """
     torch.set_num_threads(compute.threads)
     if compute.device != "cpu" and not torch.cuda.is_available():
@@ -45,9 +46,15 @@ def device_of(compute: Compute) -> torch.device:
         _check_number(compute.device)
     if compute.device.startswith("cuda:") or compute.device == "cpu":
         return torch.device(compute.device)
+    count = torch.cuda.device_count()
+    if ranks > count:
+        raise InputError(
+            f"compute.extract_tasks is {ranks} and this machine shows {count} GPU, of which each "
+            f"task takes one; write extract_tasks: {count}"
+        )
     if assigned_by_scheduler(os.environ):
         return torch.device("cuda")
-    number = claim(torch.cuda.device_count())
+    number = claim(count)
     # Threads of the job would open a context on the first GPU otherwise.
     torch.cuda.set_device(number)
     return torch.device("cuda", number)

@@ -4,6 +4,7 @@ made, ``results/.failed/{hash}.json`` with ``output``, ``message`` and ``time`` 
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,19 +14,36 @@ FOLDER = Path("results/.failed")
 ATTEMPT = "ZSLPIPE_ATTEMPT"
 
 
-def record_failure(arguments: Sequence[str], message: str, refused: bool = False) -> None:
+def record_failure(
+    arguments: Sequence[str], message: str, code: int = 1, refused: bool = False
+) -> bool:
     """Leave ``message`` for the command whose ``arguments`` name an ``--output`` under results/ of
-    the working folder; for any other nothing. Never raises: it is the last thing a job does.
+    the working folder; for any other nothing. One rank of several leaves it, and its exit ``code``,
+    for their launcher: return whether that will say it. Never raises: it is the last thing a job
+    does.
     """
-    output = _output(arguments)
-    if not output:
-        return
-    told = {"output": output, "message": message, "time": time.time(), "refused": refused}
+    from zslpipe.machine.ranks import failure_note, has_launcher, own_rank  # not for each command
+
+    named = _named(arguments)
+    if not named:
+        return False
+    told = {"code": code, "message": message, "refused": refused}
+    rank = own_rank(os.environ) if has_launcher(os.environ) else None
+    if rank is not None:
+        return _leave(failure_note(Path(named), rank.number), told)
+    if _output(arguments):
+        _leave(_note(named), {**told, "output": named, "time": time.time()})
+    return False
+
+
+def _leave(note: Path, told: Mapping[str, object]) -> bool:
+    """Write a note; return whether it could be: a full disk may be what it is about."""
     try:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        _note(output).write_text(json.dumps(told), encoding="utf-8")
-    except OSError:  # a full disk may be what the message is about
-        return
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(told), encoding="utf-8")
+    except OSError:
+        return False
+    return True
 
 
 def refused_before(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
@@ -47,13 +65,16 @@ def refused_before(arguments: Sequence[str], environment: Mapping[str, str]) -> 
     return str(told["message"]) if told.get("refused") else ""
 
 
+def _named(arguments: Sequence[str]) -> str:
+    """Return the ``--output`` that a command's arguments name, "" without one."""
+    given = list(arguments)
+    return given[given.index("--output") + 1] if "--output" in given[:-1] else ""
+
+
 def _output(arguments: Sequence[str]) -> str:
     """Return the ``--output`` under results/ that a command's arguments name, "" without one."""
-    given = list(arguments)
-    if "--output" not in given[:-1]:
-        return ""
-    output = given[given.index("--output") + 1]
-    return output if output.startswith(f"{FOLDER.parts[0]}/") else ""
+    named = _named(arguments)
+    return named if named.startswith(f"{FOLDER.parts[0]}/") else ""
 
 
 def _note(output: str) -> Path:

@@ -7,8 +7,9 @@ not look at them again.
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, WithJsonSchema
 
@@ -33,6 +34,18 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 # Of a job; ours: more than a machine has, fewer than it refuses to start.
 Threads = Annotated[int, Field(ge=1, le=1024)]
+
+# What the parts of a feature file begin at multiples of: a page of memory, or a stripe of Lustre.
+Alignment = Literal[4096, 1048576]
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """As how many processes an extraction runs, and what its file is aligned to, in bytes."""
+
+    extract_tasks: Threads = 1
+    extract_alignment: Alignment = 4096
+
 
 VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 

@@ -45,7 +45,7 @@ def watched(job: Callable[[], int]) -> int:
     parent = os.getpid()
     child = os.fork()
     if child == 0:
-        _end_with(parent)
+        end_with(parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return job()
     status, usage = _awaited(child)
@@ -58,7 +58,7 @@ def watched(job: Callable[[], int]) -> int:
     return code
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Let this process be killed when ``parent`` ends."""
     import ctypes
 
@@ -103,7 +103,8 @@ def _say(ended_by: signal.Signals, peak: int) -> None:
         line = f"ended by {ended_by.name}: {CRASHES[ended_by]}; run again with --debug to see where"
     else:
         return
-    record_failure(sys.argv[1:], line)
+    if record_failure(sys.argv[1:], line, 128 + ended_by):
+        return
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     _write(f"error: {(words or ['zslpipe'])[0]}: {line}")
 

@@ -106,14 +106,15 @@ class Resources:
     # Features
 
     def extraction(self, wildcards: Any, attempt: int) -> int:
-        """Return MB of an extraction by one process: it does not grow with the dataset."""
+        """Return MB of an extraction, of all its tasks: it does not grow with the dataset."""
         entry = self.extractors.entries[wildcards.extractor]
         width, share = self._width(wildcards.dataset, wildcards.extractor), _share(entry["size"])
         block = _megabytes(BLOCK * width * (2 * entry["grid"] ** 2 + 4))
         at_once = entry.get("batch_size", SCORED_AT_ONCE)
         network = NETWORK + at_once * SCORED_IMAGE * share if self.on_cpu else 0
         readers = READER * max(1, self._readers(self.compute["extract_threads"]))
-        return math.ceil(self._torch + network + BLOCKS * block + readers) * attempt
+        each = math.ceil(self._torch + network + BLOCKS * block + readers)
+        return each * int(self.compute["extract_tasks"]) * attempt
 
     def extraction_minutes(self, wildcards: Any, attempt: int) -> int:
         """Return the minutes of an extraction, which grow with the dataset and the picture."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from zslpipe.machine.ranges import Device, FileName, OneOrMore, Seed, Threads
+from zslpipe.machine.ranges import Alignment, Device, FileName, OneOrMore, Seed, Threads
 from zslpipe.study.section_types import (
     Apart,
     Candidates,
@@ -181,7 +181,11 @@ class Compute:
     image_threads: Threads = 8
     """threads and reading processes of a training from images"""
     extract_threads: Threads = 8
-    """threads and decoding processes of an extraction"""
+    """threads and decoding processes of an extraction; under SLURM of each of its tasks"""
+    extract_tasks: Threads = 1
+    """processes of an extraction, one a GPU, on this machine or by srun on several"""
+    extract_alignment: Alignment = 4096
+    """bytes that the parts of a feature file begin at multiples of; 1048576 for Lustre"""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,19 @@ class Study:
         return 0 if self.compute["device"] == "cpu" else 1
 
     @property
+    def extract_gpu(self) -> int:
+        """Cards that an extraction asks for: one a task."""
+        return self.gpu * int(self.compute["extract_tasks"])
+
+    @property
+    def launcher(self) -> str | None:
+        """What starts the tasks of an extraction under SLURM, None where it is one: the executor
+        then starts the job's command itself, and not as a step of one task (``mpi`` is its name for
+        that).
+        """
+        return "srun" if int(self.compute["extract_tasks"]) > 1 else None
+
+    @property
     def compute_json(self) -> str:
         """How jobs compute, as JSON: given to them in the command, which reruns nothing when it
         changes.

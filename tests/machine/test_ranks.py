@@ -1,0 +1,149 @@
+"""Which rank a process is, how a launcher starts ranks, and what it says of their ends."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from zslpipe.machine import ranks
+from zslpipe.machine.errors import InputError
+from zslpipe.machine.failures import record_failure
+from zslpipe.machine.files import work_folder
+from zslpipe.machine.interruption import Interrupted
+from zslpipe.machine.ranks import Rank, failure_note, launch, own_rank
+
+# A rank that does what its number is told to: end with a code, by a signal, or not at all.
+RANK = """
+import os, signal, sys, time
+what = sys.argv[1:][int(os.environ["ZSLPIPE_RANK"])]
+if what == "wait":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+    time.sleep(60)
+if what == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+print(os.environ["ZSLPIPE_RUN"], os.environ["ZSLPIPE_RANKS"], flush=True)
+sys.exit(int(what))
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_slurm(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "ZSLPIPE_RANK", "ZSLPIPE_RUN")):
+            monkeypatch.delenv(name)
+
+
+def run(output: Path, *ends: str) -> None:
+    launch([sys.executable, "-c", RANK, *ends], len(ends), 1, output)
+
+
+def test_a_rank_is_told_by_its_launcher_or_by_a_step_of_slurm():
+    assert own_rank({}) is None
+    told = {"ZSLPIPE_RANK": "2", "ZSLPIPE_RANKS": "3", "ZSLPIPE_RUN": "x"}
+    assert own_rank(told) == Rank(2, 3, "x", shares=True)
+    job = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_NTASKS": "4"}
+    assert own_rank(job) is None  # the batch script of a job of four tasks
+    assert own_rank({**job, "SLURM_STEP_ID": "4294967291"}) is None
+    assert own_rank({**job, "SLURM_STEP_ID": "0"}) == Rank(1, 4, "7.0.0")
+    again = {**job, "SLURM_STEP_ID": "0", "SLURM_RESTART_COUNT": "2"}
+    assert own_rank(again) == Rank(1, 4, "7.0.2")
+    # The step in which the workflow runs a job of one task.
+    assert own_rank({**job, "SLURM_STEP_ID": "0", "SLURM_NTASKS": "1"}) is None
+
+
+def test_ranks_of_one_machine_share_its_threads_and_those_of_slurm_have_their_own():
+    assert [Rank(0, count, "x", shares=True).threads(8) for count in (1, 3, 20)] == [8, 2, 1]
+    assert Rank(0, 4, "x").threads(8) == 8
+
+
+def test_a_launcher_names_the_run_and_ends_when_all_have(tmp_path, capfd):
+    run(tmp_path / "x.h5", "0", "0", "0")
+    lines = capfd.readouterr().out.split()
+    assert len(set(lines[::2])) == 1 and lines[1::2] == ["3"] * 3
+    run(tmp_path / "x.h5", "0", "0")
+    assert capfd.readouterr().out.split()[0] not in lines
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "line"),
+    [
+        (("wait", "killed", "0"), "rank 1 of 3: ended by SIGKILL. The others have stopped"),
+        (("wait", "0", "3"), "rank 2 of 3: ended with exit code 3. The others have stopped"),
+        (("137", "wait"), "rank 0 of 2: ended by SIGKILL. The others have stopped"),
+    ],
+)
+def test_where_one_rank_fails_all_stop_and_it_is_named(tmp_path, ends, line):
+    with pytest.raises(InputError, match=f"^{line}; what is done is kept"):
+        run(tmp_path / "x.h5", *ends)
+
+
+def test_a_rank_that_was_told_to_stop_stops_all(tmp_path):
+    with pytest.raises(Interrupted, match="the same command goes on from what is done"):
+        run(tmp_path / "x.h5", "wait", "75")
+
+
+def test_a_launcher_that_is_told_to_stop_tells_its_ranks(tmp_path, monkeypatch):
+    looked = []
+
+    def told(ranks, request):
+        looked.append(True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait(ranks, request)
+
+    wait, before = ranks._wait, signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ranks, "_wait", told)
+    try:
+        with pytest.raises(Interrupted):
+            run(tmp_path / "x.h5", "wait", "wait")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert looked == [True]
+
+
+def test_a_rank_leaves_why_it_ends_to_its_launcher(tmp_path, monkeypatch):
+    output = tmp_path / "x.h5"
+    arguments = ["extract", "--output", str(output)]
+    assert not record_failure(arguments, "no room", 1)  # nobody's rank says it itself
+    monkeypatch.setenv("ZSLPIPE_RUN", "x")
+    monkeypatch.setenv("ZSLPIPE_RANK", "1")
+    monkeypatch.setenv("ZSLPIPE_RANKS", "2")
+    assert record_failure(arguments, "no room", 1)
+    note = failure_note(output, 1)
+    assert json.loads(note.read_text()) == {"code": 1, "message": "no room"}
+    notes = ranks._notes(output, 2)
+    assert notes == {1: (1, "no room")} and not work_folder(output).exists()
+    with pytest.raises(InputError, match=r"^rank 1 of 2: no room. The others"):
+        ranks._tell([75, 1], notes, 2, False)
+    # What rank 0 says is said of the whole; srun has one code for all.
+    with pytest.raises(InputError, match=r"^four images are broken$"):
+        ranks._tell([1, 75], {0: (1, "four images are broken"), 1: (75, "told")}, 2, False)
+    with pytest.raises(InputError, match=r"^rank 3 of 4: killed"):
+        ranks._tell([137], {3: (137, "killed"), 1: (75, "told to stop")}, 4, False)
+    with pytest.raises(InputError, match=r"^srun: ended with exit code 1"):
+        ranks._tell([1], {}, 4, False)
+    with pytest.raises(Interrupted, match=r"^told to stop; 2 of 7$"):
+        ranks._tell([75], {0: (75, "told to stop; 2 of 7")}, 4, False)
+
+
+def test_in_a_job_of_slurm_the_command_is_srun_s(tmp_path, monkeypatch):
+    started = []
+
+    class Ended:
+        returncode = 0
+
+        def poll(self) -> int:
+            return 0
+
+    def start(command, variables):
+        started.append((list(command), sorted(variables)))
+        return Ended()
+
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(ranks, "_start", start)
+    launch(["python", "x"], 4, 16, tmp_path / "x.h5", with_gpu=True)
+    words = "srun --ntasks=4 --cpus-per-task=16 --kill-on-bad-exit=1 --overlap --gpus-per-task=1"
+    assert started == [([*words.split(), "python", "x"], ["ZSLPIPE_RUN"])]
