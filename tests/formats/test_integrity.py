@@ -40,7 +40,7 @@ def told(value: object) -> object:
         return {key: told(one) for key, one in value.items()}
     if isinstance(value, FeatureFile):
         value.check(True)
-        return told([value.attributes, value.pooled, value.regions])
+        return told([value.attributes, *map(np.asarray, value.rows.values())])
     fields = getattr(value, "__dataclass_fields__", None)
     return value if fields is None else [told(getattr(value, name)) for name in fields]
 

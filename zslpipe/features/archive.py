@@ -87,7 +87,7 @@ def _add_array(group: zarr.Group, file: FeatureFile, name: str) -> list[int]:
     """Add the features ``name`` of a file, each block checked on the way; return the blocks'
     checksums.
     """
-    rows = file.rows_of(name)
+    rows = file.rows[name]
     array = group.create_array(
         name,
         shape=rows.shape,
@@ -100,7 +100,7 @@ def _add_array(group: zarr.Group, file: FeatureFile, name: str) -> list[int]:
     checksums = []
     for start in _starts(len(rows), f"pack {name}"):
         file.check_rows(name, np.array([start]))
-        block = np.array(rows[start : start + BLOCK])
+        block = rows[start : start + BLOCK]
         array[start : start + BLOCK] = block
         checksums.append(zlib.crc32(block.tobytes()))
     return checksums

@@ -46,7 +46,7 @@ class EarlierFile:
         self.rows: dict[int, int] = {}
         if file.digests is None:
             return
-        digests = np.asarray(file.digests).tolist()
+        digests = file.digests[:].tolist()
         for rows in batches(len(digests), batch_size):
             if len(rows) == batch_size:
                 self.rows.update((digests[row], row) for row in rows)

@@ -1,4 +1,4 @@
-"""The one on-disk layout of features: an ordinary HDF5 file, read through a memory map.
+"""The one on-disk layout of features: an ordinary HDF5 file, its rows read at their place.
 
 ``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled``
 (n, d) float32, their mean over the grid; a file without images' regions has only ``/pooled``.
@@ -26,6 +26,7 @@ import numpy as np
 
 from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.hdf5 import all_attributes, dataset, read_hdf5, read_stamped
+from zslpipe.formats.rows import Rows
 from zslpipe.formats.slabs import Slab, add_contiguous, check_room, check_slab, slabs_in, write_at
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
@@ -80,7 +81,7 @@ def locate_slabs(path: Path) -> dict[str, Slab]:
 
 def _slabs(file: h5py.File) -> dict[str, Slab]:
     """Return the contiguous datasets of an open file by name; raises InputError for one that cannot
-    be read through a memory map, or holds no features.
+    be read at its place, or holds no features.
     """
     for name, (axes, types) in SLABS.items():
         if name in file:
@@ -128,8 +129,9 @@ def complete(path: Path, slabs: Mapping[str, Slab], checksums: Sequence[Sequence
 
 class FeatureFile:
     """A complete feature file, open for reading; ``regions``, ``pooled`` and ``digests`` (of the
-    images' contents) are memory maps (None where absent), ``contents`` changes with them: the
-    checksums of the blocks, or the time of modification where the file holds none.
+    images' contents) are its rows on the disk (None where absent), ``rows`` all of them by the name
+    of their dataset, ``contents`` changes with them: the checksums of the blocks, or the time of
+    modification where the file holds none.
 
     Raises InputError where the file is absent, damaged or not complete.
     """
@@ -138,9 +140,9 @@ class FeatureFile:
         self.path = path
         self.slabs, self.checksums, self.attributes = read_stamped(path, _read, KIND, WRITER)
         self.contents = self.checksums.ravel().tolist() or [path.stat().st_mtime_ns]
-        self.regions = self._rows_where_there("regions")
-        self.pooled = self._rows_where_there("pooled")
-        self.digests = self._rows_where_there("contents")
+        self.rows = {name: slab.rows(path, BLOCK) for name, slab in self.slabs.items()}
+        self.regions, self.pooled = self.rows.get("regions"), self.rows.get("pooled")
+        self.digests = self.rows.get("contents")
         self._sound: set[tuple[int, int]] = set()
 
     def check(self, pooled: bool, rows: np.ndarray | None = None) -> None:
@@ -151,36 +153,26 @@ class FeatureFile:
         """Raise InputError where the blocks of ``rows`` (all, without) of a dataset are not what
         was written; a block is looked at once. What has no checksums passes.
         """
-        images = self.slabs[name].shape[0]
+        images = len(self.rows[name])
         touched = range(count_blocks(images)) if rows is None else np.unique(rows // BLOCK).tolist()
         # One column a slab; files of earlier versions have one for all of them together.
-        apart = self.checksums.shape[1:] == (len(self.slabs),)
-        column = sorted(self.slabs).index(name) if apart else 0
-        checked = [name] if apart else sorted(self.slabs)
-        maps = [self.rows_of(one) for one in checked]
+        apart = self.checksums.shape[1:] == (len(self.rows),)
+        column = sorted(self.rows).index(name) if apart else 0
+        checked = [name] if apart else sorted(self.rows)
         for block in touched if self.checksums.size else ():
             if (block, column) in self._sound:
                 continue
-            start, last = block * BLOCK, min((block + 1) * BLOCK, images) - 1
             checksum = 0
-            for values in maps:  # straight from the page cache: a copy takes twice as long
-                checksum = zlib.crc32(values[start : last + 1].data, checksum)
+            for one in checked:
+                checksum = self.rows[one].checksum(block, checksum)
             if checksum != self.checksums[block].flat[column]:
+                start, last = block * BLOCK, min((block + 1) * BLOCK, images) - 1
                 raise InputError(
                     f"{self.path}: {name} of the images {start} to {last} are not what was "
                     "written (CRC-32): damaged, or changed in place; delete it and run again: "
                     f"{WRITER} makes it again"
                 )
             self._sound.add((block, column))
-
-    def _rows_where_there(self, name: str) -> np.memmap | None:
-        """Return a dataset of the file, None where there is none."""
-        return self.rows_of(name) if name in self.slabs else None
-
-    def rows_of(self, name: str) -> np.memmap:
-        """Return a dataset of the file by its name, one of ``slabs``."""
-        slab = self.slabs[name]
-        return np.memmap(self.path, slab.dtype, "r", slab.offset, slab.shape)
 
     @property
     def centres(self) -> CellCentres | None:
@@ -190,7 +182,7 @@ class FeatureFile:
         first, step = self.attributes["cell_first"], self.attributes["cell_step"]
         return CellCentres(float(first), float(step))
 
-    def maps(self, pooled: bool) -> np.memmap:
+    def maps(self, pooled: bool) -> Rows:
         """Return the pooled (n, d) or the region (n, r, d) features; raises InputError where the
         file has none.
         """

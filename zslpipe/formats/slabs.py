@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from zslpipe.formats.rows import Rows, in_one_file
 from zslpipe.machine.errors import InputError
 
 # Bytes beside the features, at most (ours): names, attributes, checksums.
@@ -34,6 +35,11 @@ class Slab:
         """Return the offset and the bytes of ``rows`` rows at most (None: all) from ``start``."""
         kept = self.shape[0] - start if rows is None else min(rows, self.shape[0] - start)
         return self.offset + start * self.row_bytes, kept * self.row_bytes
+
+    def rows(self, path: Path, block: int) -> Rows:
+        """Return the rows as they lie in the file ``path``, in blocks of ``block``."""
+        opener = in_one_file(path, self.offset, block * self.row_bytes)
+        return Rows(path, self.shape, self.dtype, block, opener)
 
 
 def add_contiguous(file: h5py.File, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
@@ -105,6 +111,6 @@ def check_slab(found: h5py.Dataset, where: str, axes: str, types: Sequence[str])
     if found.chunks is not None:
         how = found.compression or "in chunks"
         raise InputError(
-            f"{where} is stored {how}, and features are read through a memory map; write it "
+            f"{where} is stored {how}, and features are read at their place; write it "
             "without chunks and compression"
         )

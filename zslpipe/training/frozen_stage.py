@@ -18,7 +18,7 @@ from zslpipe.training.contract import TrainingData
 
 logger = logging.getLogger(__name__)
 
-# What a method gets back: arrays of all its training images, read through memory maps.
+# What a method gets back: rows of all its training images on the disk.
 StoredStage = FeatureFile
 
 
