@@ -149,6 +149,7 @@ def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
         "threads": 2,
         "extract_threads": 8,
         "image_threads": 8,
+        "storage": "hdf5",
     }
     assert config["datasets"]["birds"]["source"] == {
         "features": "res101.mat",

@@ -171,7 +171,7 @@ def reversed_keys(value: object) -> object:
 def test_where_and_how_it_runs(checkout: Checkout) -> None:
     (checkout.folder / "elsewhere").mkdir()
     threads = "threads: 2, extract_threads: 3, image_threads: 2"
-    changes = f"compute={{device: auto, {threads}, checkpoint_seconds: 5}}"
+    changes = f"compute={{device: auto, {threads}, checkpoint_seconds: 5, storage: zarr}}"
     assert (
         checkout.planned("--config", f"set=data_root=./elsewhere/../elsewhere {changes}") == NOTHING
     )

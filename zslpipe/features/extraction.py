@@ -37,6 +37,7 @@ from zslpipe.features.earlier import (
 from zslpipe.features.images import ImageFiles
 from zslpipe.features.mapper import Mapped, batch_loader, block_arrays, known, map_batch
 from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.formats.features import Storage
 from zslpipe.formats.hdf5 import centre_attributes
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.devices import Compute, device_of
@@ -95,7 +96,7 @@ def extract_features(
     device = device_of(compute)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
     workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)
-    extract(index, image_root, extractor, output, device, workers)
+    extract(index, image_root, extractor, output, device, workers, compute.storage)
 
 
 def extract(
@@ -105,6 +106,7 @@ def extract(
     output: Path,
     device: torch.device,
     workers: int,
+    storage: Storage = "hdf5",
 ) -> None:
     """Write the region and pooled features of all images of ``index`` to ``output`` (layout:
     :mod:`zslpipe.formats.features`).
@@ -127,7 +129,7 @@ def extract(
         "contents": ((len(images),), "uint64"),
     }
     with held_folder(work_folder(output)):
-        writer = BlockWriter(work_folder(output), shapes, attributes)
+        writer = BlockWriter(work_folder(output), shapes, attributes, storage)
         drop_changed(writer, images, workers)
         earlier = open_earlier(output, attributes)
         with torch.inference_mode():

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from zslpipe.formats import features
-from zslpipe.formats.slabs import Slab, checksum_at
+from zslpipe.formats.features import Storage
+from zslpipe.formats.rows import Rows
+from zslpipe.formats.shards import put_in_place
+from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import named, written_whole
 from zslpipe.provenance import settings_hash
 
@@ -21,9 +24,10 @@ class BlockWriter:
     """Writes blocks of rows into the slabs of a file under construction and keeps a journal of the
     blocks that are safe.
 
-    ``folder`` holds ``features.h5`` and ``journal``: first the stamp (what is being written), then
-    a line ``block checksum ...`` a block, written only when the block's bytes are on the disk. One
-    process at a time may use it (:func:`zslpipe.machine.files.held_folder`).
+    ``folder`` holds ``features.h5``, with storage "zarr" ``features.zarr``, and ``journal``: first
+    the stamp (what is being written), then a line ``block checksum ...`` a block, written only when
+    the block's bytes are on the disk. One process at a time may use it
+    (:func:`zslpipe.machine.files.held_folder`).
     """
 
     def __init__(
@@ -31,11 +35,14 @@ class BlockWriter:
         folder: Path,
         shapes: Mapping[str, tuple[tuple[int, ...], str]],
         attributes: Mapping[str, object],
+        storage: Storage = "hdf5",
     ):
         self.folder, self.path, self.journal = folder, folder / "features.h5", folder / "journal"
         folder.mkdir(parents=True, exist_ok=True)
         self.done: dict[int, list[int]] = {}
         described = {**attributes, **shapes, "layout": LAYOUT}
+        if storage != "hdf5":
+            described["storage"] = storage
         for name in UNSTAMPED:
             described.pop(name, None)
         stamp = settings_hash({name: str(value) for name, value in described.items()})
@@ -46,7 +53,7 @@ class BlockWriter:
             # The old journal goes first: a kill in between must not leave it beside a file of
             # another stamp.
             self.journal.unlink(missing_ok=True)
-            self.slabs = features.create_slabs(self.path, shapes, attributes)
+            self.slabs = features.create_slabs(self.path, shapes, attributes, storage)
         lines = [stamp, *(_line(block, checksums) for block, checksums in self.done.items())]
         with written_whole(self.journal) as temporary:
             temporary.write_text("\n".join(lines) + "\n")
@@ -60,17 +67,28 @@ class BlockWriter:
         blocks: dict[int, list[int]] = {}
         for line in self.journal.read_text().split("\n")[1:-1]:
             block = int(line.split()[0])
-            slabs = [self.slabs[name] for name in sorted(self.slabs)]
-            stored = [_checksum(self.path, [slab], block) for slab in slabs]
+            stored = self._checksums(block)
             if line == _line(block, stored):
                 blocks[block] = stored
         return blocks
 
+    def _checksums(self, block: int) -> list[int]:
+        """Return the CRC-32 of a block's bytes as they are on the disk, slab after slab; none where
+        they are cut off.
+        """
+        try:
+            return [self._rows(name).checksum(block) for name in sorted(self.slabs)]
+        except InputError:
+            return []
+
+    def _rows(self, name: str) -> Rows:
+        """Return the rows of a slab as they are on the disk."""
+        return self.slabs[name].rows(self.path, features.BLOCK)
+
     def contents(self, block: int) -> list[int]:
         """Return the digests of a written block's images."""
-        slab, start = self.slabs["contents"], block * features.BLOCK
-        held = np.memmap(self.path, slab.dtype, "r", slab.offset, slab.shape)
-        digests: list[int] = held[start : start + features.BLOCK].tolist()
+        start = block * features.BLOCK
+        digests: list[int] = self._rows("contents")[start : start + features.BLOCK].tolist()
         return digests
 
     def drop(self, block: int) -> None:
@@ -100,6 +118,7 @@ class BlockWriter:
             )
         features.complete(self.path, self.slabs, [self.done[block] for block in sorted(self.done)])
         output.parent.mkdir(parents=True, exist_ok=True)
+        put_in_place(features.store_beside(self.path), features.store_beside(output))
         self.path.replace(output)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -107,8 +126,3 @@ class BlockWriter:
 def _line(block: int, checksums: Iterable[int]) -> str:
     """Return a block's line of the journal."""
     return " ".join([str(block), *(f"{checksum:08x}" for checksum in checksums)])
-
-
-def _checksum(path: Path, slabs: Iterable[Slab], block: int) -> int:
-    """Return the CRC-32 of a block's bytes as they are in the file, slab after slab."""
-    return checksum_at(path, [slab.place(block * features.BLOCK, features.BLOCK) for slab in slabs])

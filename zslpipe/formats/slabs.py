@@ -3,7 +3,6 @@
 import math
 import os
 import shutil
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,10 @@ class Slab:
         """Return the offset and the bytes of ``rows`` rows at most (None: all) from ``start``."""
         kept = self.shape[0] - start if rows is None else min(rows, self.shape[0] - start)
         return self.offset + start * self.row_bytes, kept * self.row_bytes
+
+    def write(self, path: Path, data: bytes, start: int) -> None:
+        """Write rows from ``start`` on into the file ``path`` and make them safe."""
+        write_at(path, data, self.place(start)[0])
 
     def rows(self, path: Path, block: int) -> Rows:
         """Return the rows as they lie in the file ``path``, in blocks of ``block``."""
@@ -78,15 +81,6 @@ def write_at(path: Path, data: bytes, offset: int) -> None:
         while written < len(data):
             written += os.pwrite(file.fileno(), memoryview(data)[written:], offset + written)
         os.fdatasync(file.fileno())
-
-
-def checksum_at(path: Path, places: Iterable[tuple[int, int]]) -> int:
-    """Return the CRC-32 of parts (offset, bytes) of a file, one after the other."""
-    checksum = 0
-    with path.open("rb") as file:
-        for offset, count in places:
-            checksum = zlib.crc32(os.pread(file.fileno(), count, offset), checksum)
-    return checksum
 
 
 def check_room(path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import torch
@@ -21,6 +22,7 @@ class Compute:
     compile: bool = False
     checkpoint_seconds: NonNegativeFloat = 60.0
     threads: Threads = 2
+    storage: Literal["hdf5", "zarr"] = "hdf5"
 
 
 def device_of(compute: Compute) -> torch.device:

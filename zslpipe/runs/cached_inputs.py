@@ -109,13 +109,14 @@ class CachedInputs:
         """Return the features of the images ``rows`` from the disk: for a CPU in float32, for a GPU
         in the file's type and in memory that it copies from while it computes.
         """
-        for_gpu = self.device.type == "cuda"
         self.file.check(self.pooled, rows.numpy())
+        if self.device.type != "cuda":
+            # The cast from float16 is torch's: numpy's is nine times slower on a CPU.
+            return torch.from_numpy(self.rows.take(rows.numpy())).float()
         dtype = TORCH_TYPES[self.rows.dtype.name]
-        read = torch.empty((len(rows), *self.shape), dtype=dtype, pin_memory=for_gpu)
+        read = torch.empty((len(rows), *self.shape), dtype=dtype, pin_memory=True)
         self.rows.read(rows.numpy(), read.numpy())
-        # The cast from float16 is torch's: numpy's is nine times slower on a CPU.
-        return read if for_gpu else read.float()
+        return read
 
     def _on_device(self, read: Tensor) -> Tensor:
         """Return what was read, float32 on the device."""

@@ -182,6 +182,8 @@ class Compute:
     """threads and reading processes of a training from images"""
     extract_threads: Threads = 8
     """threads and decoding processes of an extraction"""
+    storage: Literal["hdf5", "zarr"] = "hdf5"
+    """where extractions put features: in the HDF5 file, or a zarr store beside it; both are read"""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def _finished(path: Path, stamp: str) -> StoredStage | None:
     """Return a finished file, None where it is of another stamp or damaged."""
     try:
         finished = FeatureFile(path)
-        for name in finished.slabs:
+        for name in finished.rows:
             finished.check(name == "pooled")
     except InputError as error:
         logger.info("made again: %s", error)
