@@ -8,7 +8,11 @@ from zslpipe.provenance import PACKAGE
 # The file that a module lays out stands first in its docstring.
 LAID_OUT = re.compile(r"``([\w.]+)``: ")
 # What the others, without a name of their own, lay out.
-OTHERS = {"features": "features/{extractor}.h5", "image_list": "{irrelevant}.h5"}
+OTHERS = {
+    "features": "features/{extractor}.h5",
+    "image_list": "{irrelevant}.h5",
+    "zarr_store": "features/{extractor}.zarr",
+}
 INTRODUCTION = """\
 # Files
 

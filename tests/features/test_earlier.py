@@ -1,8 +1,10 @@
 """An extraction that takes known rows from an earlier file gives the bytes of one from nothing."""
 
+import itertools
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -11,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.made_up.feature_bytes import STORAGES, all_bytes, flip, place_of
 from tests.made_up.miniature import miniature_index
 from zslpipe.features import extraction, mapper
 from zslpipe.features.earlier import kept_aside
@@ -63,13 +66,16 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, output: Path, boxes: np.ndarray | None = None, **changes) -> Path:
+def run(
+    folder: Path, output: Path, boxes: np.ndarray | None = None, storage: str = "hdf5", **changes
+) -> Path:
     paths = tuple(sorted(path.name for path in (folder / "images").glob("*.png")))
     index = replace(miniature_index(np.random.default_rng(0)), paths=paths, boxes=boxes)
     weights = str(folder / "weights.pt")
     extractor = Extractor("small", "demo", weights, 112, 7, features_version=1, batch_size=BATCH)
     extractor = replace(extractor, **changes)
-    extraction.extract(index, folder / "images", extractor, output, CPU, workers=0)
+    writer = partial(BlockWriter, storage=storage)
+    extraction.extract(index, folder / "images", extractor, output, CPU, 0, writer=writer)
     return output
 
 
@@ -112,17 +118,21 @@ CHANGES: list[tuple[Callable[[Path], None], list[int]]] = [
 ]
 
 
+@pytest.mark.parametrize(("earlier", "storage"), list(itertools.product(STORAGES, STORAGES)))
 @pytest.mark.parametrize(("change", "sizes"), CHANGES)
-def test_the_bytes_are_those_of_an_extraction_from_nothing(folder, change, sizes, computed):
-    output = run(folder, folder / "kept/small.h5")
+def test_the_bytes_are_those_of_an_extraction_from_nothing(
+    folder, change, sizes, computed, earlier, storage
+):
+    output = run(folder, folder / "kept/small.h5", storage=earlier)
     output.rename(kept_aside(output))
     change(folder)
     computed.clear()
-    run(folder, output)
+    run(folder, output, storage=storage)
     assert computed == sizes
-    fresh = run(folder, folder / "fresh/small.h5")
-    assert output.read_bytes() == fresh.read_bytes()
-    assert [path.name for path in output.parent.iterdir()] == ["small.h5"]
+    fresh = run(folder, folder / "fresh/small.h5", storage=storage)
+    assert all_bytes(output) == all_bytes(fresh)
+    kept = ["small.h5"] if storage == "hdf5" else ["small.h5", "small.zarr"]
+    assert sorted(path.name for path in output.parent.iterdir()) == kept
 
 
 def test_the_file_itself_is_the_earlier_one_where_none_is_kept_aside(folder, computed):
@@ -137,8 +147,8 @@ def test_contents_are_digests_of_the_files_bytes_and_boxes(folder):
     boxes[4] = 0, 0, 50, 60
     names = [f"images/{number:02d}0.png" for number in range(IMAGES)]
     data = [(folder / name).read_bytes() for name in names]
-    plain = FeatureFile(run(folder, folder / "plain.h5")).digests
-    boxed = FeatureFile(run(folder, folder / "boxed.h5", boxes)).digests
+    plain = FeatureFile(run(folder, folder / "plain.h5")).digests[:]
+    boxed = FeatureFile(run(folder, folder / "boxed.h5", boxes)).digests[:]
     assert plain.dtype == boxed.dtype == np.uint64
     assert plain.tolist() == [content_digest(one) for one in data]
     both = zip(data, boxes, strict=True)
@@ -177,15 +187,15 @@ def test_nothing_is_taken_from_a_file_of_another_library(folder, computed):
     assert sum(computed) == IMAGES
 
 
-def test_a_damaged_block_is_computed(folder, computed):
-    output = run(folder, folder / "small.h5")
-    whole, file = output.read_bytes(), FeatureFile(output)
-    place = file.slabs["regions"].offset + 9 * file.slabs["regions"].row_bytes  # in block 1
-    output.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_damaged_block_is_computed(folder, computed, storage):
+    output = run(folder, folder / "small.h5", storage=storage)
+    whole, file = all_bytes(output), FeatureFile(output)
+    flip(*place_of(output, file.slabs["regions"], 9))  # in block 1
     computed.clear()
-    run(folder, output)
+    run(folder, output, storage=storage)
     assert computed == [4, 4, 2]
-    assert output.read_bytes() == whole
+    assert all_bytes(output) == whole
 
 
 def test_an_unreadable_earlier_file_is_as_good_as_none(folder, computed):
@@ -208,16 +218,17 @@ def test_the_earlier_file_stays_until_the_new_one_is_complete(folder, computed):
     assert not kept_aside(output).exists()
 
 
+@pytest.mark.parametrize("storage", STORAGES)
 def test_images_replaced_while_an_extraction_lay_still_are_computed_again(
-    folder, computed, monkeypatch
+    folder, computed, monkeypatch, storage
 ):
     """A killed extraction has written blocks of what the files held then."""
     with monkeypatch.context() as patch:
         patch.setattr(BlockWriter, "finish", lambda self, output: None)
-        run(folder, folder / "small.h5")
+        run(folder, folder / "small.h5", storage=storage)
     replaced(folder)
     computed.clear()
-    run(folder, folder / "small.h5")
+    run(folder, folder / "small.h5", storage=storage)
     assert computed == [4, 4]  # the block of image 5
-    fresh = run(folder, folder / "fresh/small.h5")
-    assert (folder / "small.h5").read_bytes() == fresh.read_bytes()
+    fresh = run(folder, folder / "fresh/small.h5", storage=storage)
+    assert all_bytes(folder / "small.h5") == all_bytes(fresh)

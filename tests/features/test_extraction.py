@@ -27,6 +27,7 @@ from zslpipe.formats import features
 from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.index import Index, images_hash
+from zslpipe.machine.devices import Compute
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.interruption import InterruptedExtraction
 from zslpipe.networks.demo_network import DemoNetwork
@@ -113,7 +114,7 @@ def test_features_are_the_networks_map_of_each_image(images, complete):
 def test_pooled_is_the_mean_over_regions(complete):
     stored = FeatureFile(complete)
     np.testing.assert_allclose(
-        stored.pooled, stored.regions.astype(np.float64).mean(1), rtol=0, atol=2e-5
+        stored.pooled, stored.regions[:].astype(np.float64).mean(1), rtol=0, atol=2e-5
     )
     assert np.abs(stored.pooled).max() > 0.05
 
@@ -182,6 +183,24 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(images, complete, tmp_
     run(images, output)
     assert written == [2]
     assert output.read_bytes() == complete.read_bytes()
+
+
+@pytest.mark.parametrize("storage", ["hdf5", "zarr"])
+def test_features_lie_where_compute_says(images, complete, tmp_path, storage):
+    index = index_of([f"{number}.png" for number in range(IMAGES)])
+    settings = {"name": "small", "backbone": "demo", "size": 112, "grid": 7, "batch_size": 3}
+    extraction.extract_features(
+        {**settings, "features_version": 1},
+        index,
+        images,
+        images / "weights.pt",
+        tmp_path / "small.h5",
+        Compute(device="cpu", threads=1, storage=storage),
+    )
+    assert (tmp_path / "small.zarr").is_dir() == (storage == "zarr")
+    found, expected = FeatureFile(tmp_path / "small.h5"), FeatureFile(complete)
+    assert found.contents == expected.contents
+    assert np.array_equal(found.regions, expected.regions)
 
 
 def test_two_outputs_of_one_extractor_share_nothing(images, complete, tmp_path, monkeypatch):

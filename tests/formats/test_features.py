@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.made_up.feature_bytes import STORAGES, all_bytes, flip, place_of
 from zslpipe.formats import block_writer, features
 from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.features import FeatureFile
@@ -34,16 +35,23 @@ def blocks_of(writer: BlockWriter, blocks: list[int]) -> None:
         writer.write(block, {name: array[rows] for name, array in ARRAYS.items()})
 
 
+@pytest.fixture(params=STORAGES)
+def storage(request) -> str:
+    """Return where features are stored: every test that asks holds for both."""
+    return request.param
+
+
 @pytest.fixture
-def complete(tmp_path) -> Path:
+def complete(tmp_path, storage) -> Path:
     """Return the feature file of ARRAYS."""
-    writer = BlockWriter(tmp_path / "complete", SHAPES, {"extractor": "x"})
+    writer = BlockWriter(tmp_path / "complete", SHAPES, {"extractor": "x"}, storage=storage)
     blocks_of(writer, [0, 1, 2])
     writer.finish(tmp_path / "complete.h5")
     return tmp_path / "complete.h5"
 
 
-def test_h5py_reads_what_the_memory_map_reads(complete):
+@pytest.mark.parametrize("storage", ["hdf5"], indirect=True)
+def test_h5py_reads_what_is_read_here(complete):
     stored = FeatureFile(complete)
     with h5py.File(complete) as file:
         for name, mapped in (("regions", stored.regions), ("pooled", stored.pooled)):
@@ -70,14 +78,11 @@ def test_inputs_from_memory_and_from_the_disk_are_the_same_rows(complete, monkey
         assert np.array_equal(taken.numpy(), expected[rows.numpy()].astype(np.float32))
 
 
-def test_a_block_whose_bytes_were_damaged_is_done_again(tmp_path):
-    writer = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"})
+def test_a_block_whose_bytes_were_damaged_is_done_again(tmp_path, storage):
+    writer = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"}, storage=storage)
     blocks_of(writer, [0, 1, 2])
-    slab = writer.slabs["regions"]
-    with writer.path.open("r+b") as file:  # one byte of the second block
-        file.seek(slab.offset + 5 * slab.row_bytes)
-        file.write(b"\xff")
-    again = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"})
+    flip(*place_of(writer.path, writer.slabs["regions"], 5))  # in the second block
+    again = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"}, storage=storage)
     assert sorted(again.done) == [0, 2]
     blocks_of(again, [1])
     again.finish(tmp_path / "x.h5")
@@ -86,22 +91,35 @@ def test_a_block_whose_bytes_were_damaged_is_done_again(tmp_path):
     assert np.array_equal(stored.pooled, ARRAYS["pooled"].astype(np.float32))
 
 
-def test_a_damaged_line_of_the_journal_costs_one_block(tmp_path):
-    writer = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"})
+def test_a_damaged_line_of_the_journal_costs_one_block(tmp_path, storage):
+    writer = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"}, storage=storage)
     blocks_of(writer, [0, 1])
     lines = writer.journal.read_text().splitlines()
     lines[1] = lines[1][:-1] + ("0" if lines[1][-1] != "0" else "1")
     writer.journal.write_text("\n".join(lines) + "\n2 00")  # and a last line that a kill cut off
-    assert sorted(BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"}).done) == [1]
+    assert sorted(
+        BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"}, storage=storage).done
+    ) == [1]
 
 
-def test_blocks_of_other_settings_are_not_taken_over(tmp_path):
-    blocks_of(BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 224}), [0, 1])
-    assert BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 448}).done == {}
+def test_blocks_of_other_settings_are_not_taken_over(tmp_path, storage):
+    blocks_of(
+        BlockWriter(tmp_path / "work", SHAPES, small, storage=storage),
+        [0, 1],
+    )
+    assert (
+        BlockWriter(
+            tmp_path / "work", SHAPES, {"extractor": "x", "size": 448}, storage=storage
+        ).done
+        == {}
+    )
 
 
-def test_a_journal_never_lies_beside_a_file_of_another_stamp(tmp_path, monkeypatch):
-    blocks_of(BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 224}), [0, 1])
+def test_a_journal_never_lies_beside_a_file_of_another_stamp(tmp_path, monkeypatch, storage):
+    blocks_of(
+        BlockWriter(tmp_path / "work", SHAPES, small, storage=storage),
+        [0, 1],
+    )
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -109,36 +127,35 @@ def test_a_journal_never_lies_beside_a_file_of_another_stamp(tmp_path, monkeypat
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         # after the new file, before its journal
         patch.setattr(block_writer, "written_whole", killed)
-        BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 448})
-    again = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x", "size": 224})
+        BlockWriter(tmp_path / "work", SHAPES, large, storage=storage)
+    again = BlockWriter(tmp_path / "work", SHAPES, small, storage=storage)
     assert again.done == {}
     blocks_of(again, [0, 1, 2])
     again.finish(tmp_path / "x.h5")
     assert FeatureFile(tmp_path / "x.h5").attributes["size"] == 224
 
 
-def test_a_file_with_a_block_that_was_never_written_is_not_finished(tmp_path):
-    writer = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"})
+def test_a_file_with_a_block_that_was_never_written_is_not_finished(tmp_path, storage):
+    writer = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"}, storage=storage)
     blocks_of(writer, [0, 2])
     with pytest.raises(RuntimeError, match="1 blocks were not written, first block 1"):
         writer.finish(tmp_path / "x.h5")
     assert not (tmp_path / "x.h5").exists()
 
 
-def test_the_order_and_time_of_writing_leave_no_trace(tmp_path):
+def test_the_order_and_time_of_writing_leave_no_trace(tmp_path, storage):
     contents = []
     for name, order in (("a", [0, 1, 2]), ("b", [2, 0, 1])):
-        writer = BlockWriter(tmp_path / name, SHAPES, {"extractor": "x"})
+        writer = BlockWriter(tmp_path / name, SHAPES, {"extractor": "x"}, storage=storage)
         blocks_of(writer, order)
         writer.finish(tmp_path / f"{name}.h5")
-        contents.append((tmp_path / f"{name}.h5").read_bytes())
+        contents.append(all_bytes(tmp_path / f"{name}.h5"))
+    assert len(contents[0]) == (1 if storage == "hdf5" else 12)
     assert contents[0] == contents[1]
     with h5py.File(
         tmp_path / "a.h5"
     ) as file:  # a time in a header would differ from second to second
-        assert [
-            h5py.h5g.get_objinfo(file[name].id).mtime for name in ("regions", "pooled", "checksums")
-        ] == [0, 0, 0]
+        assert {h5py.h5g.get_objinfo(file[name].id).mtime for name in file} == {0}
 
 
 def test_a_file_that_is_not_stamped_complete_is_refused(complete, tmp_path):
@@ -157,10 +174,12 @@ def test_a_file_that_was_cut_off_is_refused(complete, tmp_path, kept):
         FeatureFile(tmp_path / "x.h5")
 
 
-def test_a_missing_file_and_missing_features_are_refused(tmp_path):
+def test_a_missing_file_and_missing_features_are_refused(tmp_path, storage):
     with pytest.raises(InputError, match=r"x\.h5: no such file; the rule 'extract' .* writes it"):
         FeatureFile(tmp_path / "x.h5")
-    writer = BlockWriter(tmp_path / "work", {"pooled": SHAPES["pooled"]}, {"extractor": "x"})
+    writer = BlockWriter(
+        tmp_path / "work", {"pooled": SHAPES["pooled"]}, {"extractor": "x"}, storage=storage
+    )
     for block in range(3):
         writer.write(block, {"pooled": ARRAYS["pooled"][block * BLOCK : (block + 1) * BLOCK]})
     writer.finish(tmp_path / "x.h5")

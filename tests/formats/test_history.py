@@ -37,6 +37,7 @@ def test_history_columns_are_the_union_of_all_rows(tmp_path):
             "loss",
             "ce",
             "circle",
+            "waiting",
             "seconds",
         ]
         found = list(reader)
@@ -46,4 +47,4 @@ def test_history_columns_are_the_union_of_all_rows(tmp_path):
 
 def test_history_of_a_closed_form_is_its_header(tmp_path):
     write_history([], tmp_path / "history.csv")
-    assert (tmp_path / "history.csv").read_text() == "phase,stage,epoch,step,loss,seconds\n"
+    assert (tmp_path / "history.csv").read_text() == "phase,stage,epoch,step,loss,waiting,seconds\n"

@@ -1,6 +1,7 @@
 """A flipped byte anywhere in a file of the chain is refused in one line, or changes nothing."""
 
 import zlib
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -10,10 +11,11 @@ import torch
 from torch import nn
 
 from tests.formats.test_hdf5 import FILES
+from tests.made_up.feature_bytes import STORAGES, flip, place_of
 from tests.made_up.miniature import write_miniature
 from zslpipe.formats import features
 from zslpipe.formats.block_writer import BlockWriter
-from zslpipe.formats.features import FeatureFile, write_pooled_features
+from zslpipe.formats.features import FeatureFile, Storage, write_pooled_features
 from zslpipe.formats.hdf5 import sealed
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.seals import MARK, check_seal, is_sealed, seal
@@ -40,18 +42,18 @@ def told(value: object) -> object:
         return {key: told(one) for key, one in value.items()}
     if isinstance(value, FeatureFile):
         value.check(True)
-        return told([value.attributes, value.pooled, value.regions])
+        return told([value.attributes, *map(np.asarray, value.rows.values())])
     fields = getattr(value, "__dataclass_fields__", None)
     return value if fields is None else [told(getattr(value, name)) for name in fields]
 
 
-def write_regions(path: Path) -> None:
+def write_regions(path: Path, storage: Storage = "hdf5") -> None:
     """Write a feature file as an extraction does: three blocks, the last one short."""
     random = np.random.default_rng(0)
     arrays = {"regions": random.random((600, 4, 3)), "pooled": random.random((600, 3))}
     shapes = {"regions": ((600, 4, 3), "float16"), "pooled": ((600, 3), "float32")}
     stamps = {"extractor": "x", "mean": np.float32([0.1, 0.2, 0.3]), "cell_first": 0.25}
-    writer = BlockWriter(path.parent / ".x.work", shapes, stamps)
+    writer = BlockWriter(path.parent / ".x.work", shapes, stamps, storage=storage)
     for block in range(3):
         rows = slice(block * 256, (block + 1) * 256)
         writer.write(block, {name: values[rows] for name, values in arrays.items()})
@@ -61,7 +63,7 @@ def write_regions(path: Path) -> None:
 def read_all_features(path: Path) -> FeatureFile:
     """Return a feature file whose every block was looked at."""
     file = FeatureFile(path)
-    for name in file.slabs:
+    for name in file.rows:
         file.check(name == "pooled")
     return file
 
@@ -81,6 +83,7 @@ def read_weights(path: Path) -> object:
 # Beside those of FILES.
 FURTHER = {
     "regions": (write_regions, read_all_features),
+    "beside a store": (partial(write_regions, storage="zarr"), read_all_features),
     "weights": (write_weights, read_weights),
 }
 KINDS = {name: (file[0], file[1]) for name, file in FILES.items()} | FURTHER
@@ -123,16 +126,15 @@ def test_a_flipped_byte_is_one_line_or_changes_nothing(tmp_path, kind, has_seal)
 
 @pytest.mark.parametrize("pooled", [True, False])
 @pytest.mark.parametrize("share", [0.5, 0.0])
-def test_a_damaged_block_is_met_by_whoever_touches_it(tmp_path, monkeypatch, share, pooled):
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_damaged_block_is_met_by_whoever_touches_it(
+    tmp_path, monkeypatch, storage, share, pooled
+):
     monkeypatch.setattr("zslpipe.runs.cached_inputs.SHARE_OF_FREE_MEMORY", share)
     path = tmp_path / "x.h5"
-    write_regions(path)
-    slab = FeatureFile(path).slabs["pooled" if pooled else "regions"]
-    with path.open("r+b") as file:  # a byte of image 300, in the second block
-        file.seek(slab.offset + 300 * slab.row_bytes + 5)
-        byte = file.read(1)
-        file.seek(-1, 1)
-        file.write(bytes([byte[0] ^ 1]))
+    write_regions(path, storage)
+    file, offset = place_of(path, FeatureFile(path).slabs["pooled" if pooled else "regions"], 300)
+    flip(file, offset + 5)  # in the second block
     message = r"images 256 to 511 are not what was written .* the rule 'extract'"
     if share:
         with pytest.raises(InputError, match=message):
@@ -146,9 +148,10 @@ def test_a_damaged_block_is_met_by_whoever_touches_it(tmp_path, monkeypatch, sha
     CachedInputs(FeatureFile(path), not pooled, CPU).take(torch.arange(600))
 
 
-def test_a_block_is_read_once_for_its_checksum(tmp_path, monkeypatch):
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_block_is_read_once_for_its_checksum(tmp_path, monkeypatch, storage):
     monkeypatch.setattr("zslpipe.runs.cached_inputs.SHARE_OF_FREE_MEMORY", 0.0)
-    write_regions(tmp_path / "x.h5")
+    write_regions(tmp_path / "x.h5", storage)
     lengths, real = [], zlib.crc32
 
     def counted(data, value=0):

@@ -119,9 +119,7 @@ def test_what_ranks_write_side_by_side_is_one_file(tmp_path, small):
     stored = FeatureFile(tmp_path / "many.h5")
     for name in ("regions", "pooled", "contents"):
         stored.check_rows(name)
-        assert np.array_equal(
-            stored.rows_of(name), np.concatenate([arrays[name] for arrays in small])
-        )
+        assert np.array_equal(stored.rows[name], np.concatenate([arrays[name] for arrays in small]))
 
 
 def test_a_block_that_another_overwrote_is_found_and_made_again(tmp_path, small):

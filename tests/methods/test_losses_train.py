@@ -206,7 +206,7 @@ def test_every_named_loss_of_every_method_is_met_here():
     met: dict[str, set[str]] = {name: set() for name in CASES}
     for name, loss in LOSSES:
         met[name].add(loss)
-    beside = {"phase", "stage", "epoch", "step", "loss", "seconds"}
+    beside = {"phase", "stage", "epoch", "step", "loss", "waiting", "seconds"}
     for name, losses in met.items():
         named = set()
         for row in trained(name).data.run.history:

@@ -312,9 +312,9 @@ def test_the_stored_first_stage_is_that_of_the_network(tmp_path):
     inputs, data = problem(tmp_path)
     stored = stored_first_stage(model, data)
     whole, regions = model.first_stage(inputs.values)
-    torch.testing.assert_close(torch.from_numpy(stored.pooled.copy()), whole)
+    torch.testing.assert_close(torch.from_numpy(stored.pooled[:]), whole)
     torch.testing.assert_close(
-        torch.from_numpy(stored.regions.copy()).float(), regions, rtol=1e-3, atol=1e-3
+        torch.from_numpy(stored.regions[:]).float(), regions, rtol=1e-3, atol=1e-3
     )
     assert inputs.read == (torch.arange(len(LABELS)) + 2).tolist()
 
@@ -322,7 +322,7 @@ def test_the_stored_first_stage_is_that_of_the_network(tmp_path):
 def test_a_damaged_first_stage_is_made_anew(tmp_path):
     _, data = problem(tmp_path, "one")
     stored = stored_first_stage(fresh(), data)
-    whole = stored.regions.copy()
+    whole = stored.regions[:]
     with stored.path.open("r+b") as file:
         file.seek(stored.slabs["regions"].offset + 10)
         file.write(b"\x01\x02")
@@ -331,14 +331,14 @@ def test_a_damaged_first_stage_is_made_anew(tmp_path):
 
 def test_a_finished_first_stage_is_used_again_and_another_stamps_made_anew(tmp_path):
     inputs, data = problem(tmp_path, "one")
-    first = stored_first_stage(fresh(), data).pooled.copy()
+    first = stored_first_stage(fresh(), data).pooled[:]
     inputs.read.clear()
     assert (stored_first_stage(fresh(), data).pooled == first).all()
     assert inputs.read == []
     inputs.values = inputs.values.flip(0)
     other = replace(data, run=replace(data.run, stamp="two"))
     torch.testing.assert_close(
-        torch.from_numpy(stored_first_stage(fresh(), other).pooled[::-1].copy()),
+        torch.from_numpy(stored_first_stage(fresh(), other).pooled[::-1]),
         torch.tensor(first),
     )
     assert len(inputs.read) == len(LABELS)
@@ -560,7 +560,7 @@ def test_an_interrupted_first_stage_is_completed(tmp_path):
     handle.remove()
     assert passed == [1, 1]  # the second block's image: its view and itself
     whole, regions = model.first_stage(values)
-    torch.testing.assert_close(torch.from_numpy(stored.pooled.copy()), whole, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(torch.from_numpy(stored.pooled[:]), whole, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
-        torch.from_numpy(stored.regions.copy()).float(), regions, rtol=1e-3, atol=1e-3
+        torch.from_numpy(stored.regions[:]).float(), regions, rtol=1e-3, atol=1e-3
     )

@@ -254,6 +254,7 @@ def test_the_best_number_of_epochs_is_chosen_and_the_trials_are_in_the_history(p
             "loss",
             "validation_H",
             "gain",
+            "waiting",
             "seconds",
         ]
 

@@ -131,7 +131,8 @@ def chosen_by(
     run = run_of(folder, checkpoint_seconds)
     config, chosen = choose(module, Config(), candidates, "H", given.problem, given.inputs, run)
     model = train_model(module, config, given.problem, given.inputs, replace(run, history=[]))
-    history = [{key: row[key] for key in row if key != "seconds"} for row in run.history]
+    times = ("waiting", "seconds")
+    history = [{key: row[key] for key in row if key not in times} for row in run.history]
     return Outcome(config, chosen, history, model.state_dict())
 
 

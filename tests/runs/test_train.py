@@ -167,17 +167,20 @@ def test_the_history_has_a_row_for_each_epoch(runs):
             "loss",
             "cross_entropy",
             "calibration",
+            "waiting",
             "seconds",
         ]
         rows = list(reader)
     epochs = [(row["phase"], row["epoch"], row["step"]) for row in rows]
     assert epochs == [("train", str(epoch), "7") for epoch in (1, 2, 3)]  # 60 images by 8
     for row in rows:
+        assert 0.0 <= float(row["waiting"]) <= 1.0
         assert float(row["loss"]) == pytest.approx(
             float(row["cross_entropy"]) + float(row["calibration"])
         )
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
-    assert (runs["eszsl"] / "history.csv").read_text() == "phase,stage,epoch,step,loss,seconds\n"
+    only = "phase,stage,epoch,step,loss,waiting,seconds\n"
+    assert (runs["eszsl"] / "history.csv").read_text() == only
 
 
 def test_the_same_seed_gives_the_same_scores_and_another_seed_others(runs, paths, tmp_path):

@@ -151,6 +151,7 @@ def test_defaults_come_from_the_schema_and_leave_the_given_alone() -> None:
         "extract_tasks": 1,
         "extract_alignment": 4096,
         "image_threads": 8,
+        "storage": "hdf5",
     }
     assert config["datasets"]["birds"]["source"] == {
         "features": "res101.mat",

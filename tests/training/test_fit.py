@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -68,10 +69,10 @@ def weight_bytes(model: nn.Module) -> bytes:
     return b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
 
 
-def without_seconds(history: list[dict]) -> list[dict]:
+def without_times(history: list[dict]) -> list[dict]:
     kept = [dict(row) for row in history]
     for row in kept:
-        del row["seconds"]
+        del row["seconds"], row["waiting"]
     return kept
 
 
@@ -88,7 +89,7 @@ def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path, killed_at):
     assert weight_bytes(resumed) == weight_bytes(expected)
     # Only what was missing is done: the step of the kill and all after it.
     assert resumed.losses == 2 * EPOCHS * STEPS - (killed_at - 1)
-    assert without_seconds(again.run.history) == without_seconds(whole.run.history)
+    assert without_times(again.run.history) == without_times(whole.run.history)
     assert len(again.run.history) == 2 * EPOCHS
 
 
@@ -162,6 +163,48 @@ def test_each_step_is_the_optimisers_on_the_sum_of_terms(tmp_path):
         assert row["size"] == pytest.approx(size, abs=1e-6)
         assert row["loss"] == pytest.approx(cross_entropy + size, abs=1e-6)
     assert len({tuple(torch.cat(epoch).tolist()) for epoch in drawn}) == 2 * EPOCHS
+
+
+class Clock:
+    """Inputs that take 3 s a batch by a clock that nothing else moves but the steps, of 7 s."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        taken = Held.take
+
+        def slow(inputs: Held, rows: Tensor) -> Tensor:
+            self.now += 3.0
+            return taken(inputs, rows)
+
+        monkeypatch.setattr(Held, "take", slow)
+
+    def step(self, model: Net, batch: Batch) -> dict[str, Tensor]:
+        self.now += 7.0
+        return Net.loss(model, batch)
+
+
+@pytest.mark.parametrize("stop", [None, 2, STEPS])
+def test_the_share_of_an_epoch_that_waits_for_batches_is_in_the_history(
+    tmp_path, monkeypatch, stop
+):
+    clock = Clock(monkeypatch)
+    for attempt in (stop, None):
+        data, model = data_of(tmp_path), Net(0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+
+        def loss(batch: Batch, model: Net = model, attempt: int | None = attempt):
+            terms = clock.step(model, batch)
+            if model.losses == attempt:
+                raise KeyboardInterrupt
+            return terms
+
+        try:
+            fit(model, data, batches, Objective(loss, optimizer), 2)
+        except KeyboardInterrupt:
+            assert attempt is not None
+    assert [row["waiting"] for row in data.run.history] == [0.3, 0.3]
+    assert [row["seconds"] for row in data.run.history] == [10.0 * STEPS] * 2
 
 
 def test_a_figure_after_each_epoch_joins_the_history(tmp_path):

@@ -172,7 +172,7 @@ def reversed_keys(value: object) -> object:
 def test_where_and_how_it_runs(checkout: Checkout) -> None:
     (checkout.folder / "elsewhere").mkdir()
     threads = "threads: 2, extract_threads: 3, image_threads: 2"
-    tasks = "extract_tasks: 4, extract_alignment: 1048576"
+    tasks = "extract_tasks: 4, extract_alignment: 1048576, storage: zarr"
     changes = f"compute={{device: auto, {threads}, {tasks}, checkpoint_seconds: 5}}"
     assert (
         checkout.planned("--config", f"set=data_root=./elsewhere/../elsewhere {changes}") == NOTHING

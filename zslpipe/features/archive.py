@@ -17,7 +17,6 @@ one block.
 """
 
 import hashlib
-import json
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -28,8 +27,9 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from zslpipe.formats.features import BLOCK, FeatureFile
+from zslpipe.formats.features import BLOCK, FeatureFile, store_beside
 from zslpipe.formats.slabs import Slab
+from zslpipe.formats.zarr_store import plain
 from zslpipe.machine.errors import InputError, one_line
 from zslpipe.machine.files import temporary_name, written_whole
 from zslpipe.machine.progress import counted
@@ -45,14 +45,19 @@ DAMAGE = (KeyError, ValueError, TypeError, RuntimeError, AttributeError, OSError
 def pack(features: Path, archive: Path) -> None:
     """Write a complete feature file as a zarr archive, whole or not at all.
 
-    Raises InputError where something lies at ``archive`` already, or where the file is damaged.
+    Raises InputError where something lies at ``archive`` already, where the file is damaged, or
+    where its features lie in a zarr store.
     """
     _check_free(archive, "archive")
     file = FeatureFile(features)
+    slabs = {name: slab for name, slab in file.slabs.items() if isinstance(slab, Slab)}
+    if not slabs:
+        store = store_beside(features)
+        raise InputError(f"{features}: its features lie in a zarr store already; copy {store} too")
     archive.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(archive)
     try:
-        _write_archive(file, temporary)
+        _write_archive(file, slabs, temporary)
         _check_free(archive, "archive")
         temporary.rename(archive)
     finally:
@@ -65,19 +70,19 @@ def _check_free(path: Path, kind: str) -> None:
         raise InputError(f"{path} exists already; delete it or name another {kind}")
 
 
-def _write_archive(file: FeatureFile, folder: Path) -> None:
-    """Write the archive of an open feature file."""
+def _write_archive(file: FeatureFile, slabs: Mapping[str, Slab], folder: Path) -> None:
+    """Write the archive of an open feature file, where its ``slabs`` lie."""
     group = zarr.open_group(folder, mode="w")
-    checksums = [_add_array(group, file, name) for name in sorted(file.slabs)]
+    checksums = [_add_array(group, file, name) for name in sorted(slabs)]
     group.create_array("checksums", data=np.array(checksums, np.uint32).T)
-    rest = b"".join(_between(file.path, file.slabs))
+    rest = b"".join(_between(file.path, slabs))
     group.create_array("rest", data=np.frombuffer(rest, np.uint8))
     told: dict[str, Any] = {
         "layout": LAYOUT,
         "bytes": file.path.stat().st_size,
         "sha256": _sha256(file.path),
-        "offsets": {name: slab.offset for name, slab in file.slabs.items()},
-        "attributes": {name: _plain(value) for name, value in file.attributes.items()},
+        "offsets": {name: slab.offset for name, slab in slabs.items()},
+        "attributes": {name: plain(value) for name, value in file.attributes.items()},
         "complete": True,
     }
     group.attrs.update(told)
@@ -87,7 +92,7 @@ def _add_array(group: zarr.Group, file: FeatureFile, name: str) -> list[int]:
     """Add the features ``name`` of a file, each block checked on the way; return the blocks'
     checksums.
     """
-    rows = file.rows_of(name)
+    rows = file.rows[name]
     array = group.create_array(
         name,
         shape=rows.shape,
@@ -100,7 +105,7 @@ def _add_array(group: zarr.Group, file: FeatureFile, name: str) -> list[int]:
     checksums = []
     for start in _starts(len(rows), f"pack {name}"):
         file.check_rows(name, np.array([start]))
-        block = np.array(rows[start : start + BLOCK])
+        block = rows[start : start + BLOCK]
         array[start : start + BLOCK] = block
         checksums.append(zlib.crc32(block.tobytes()))
     return checksums
@@ -125,16 +130,6 @@ def _sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """Return an HDF5 attribute, whoever wrote it, as JSON can hold it: as text where it cannot."""
-    plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-    try:
-        json.dumps(plain)
-    except (TypeError, ValueError):
-        return str(plain)
-    return plain
 
 
 def unpack(archive: Path, features: Path) -> None:

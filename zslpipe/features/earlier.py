@@ -47,7 +47,7 @@ class EarlierFile:
         self.rows: dict[int, int] = {}
         if file.digests is None:
             return
-        digests = np.asarray(file.digests).tolist()
+        digests = file.digests[:].tolist()
         for rows in batches(len(digests), batch_size):
             if len(rows) == batch_size:
                 self.rows.update((digests[row], row) for row in rows)
@@ -55,7 +55,7 @@ class EarlierFile:
     def _is_intact(self, block: int) -> bool:
         """Return whether a block's bytes have the checksum that was written with them."""
         try:
-            for name in self.file.slabs:
+            for name in self.file.rows:
                 self.file.check_rows(name, np.array([block * features.BLOCK]))
         except InputError:
             return False
@@ -108,7 +108,7 @@ def open_earlier(output: Path, attributes: Mapping[str, Any]) -> EarlierFile | N
         if not path.is_file():
             continue
         try:
-            file = FeatureFile(path)
+            file = FeatureFile(path, features.store_beside(output))
         except InputError as error:
             logger.info("nothing is taken from the earlier features: %s", error)
             continue

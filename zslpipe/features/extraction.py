@@ -103,7 +103,7 @@ def extract_features(
     device = device_of(compute, rank.count if rank.shares else 1)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
     workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)
-    writer = partial(BlockWriter, alignment=alignment)
+    writer = partial(BlockWriter, alignment=alignment, storage=compute.storage)
     extract(index, image_root, extractor, output, device, workers, rank, writer)
 
 

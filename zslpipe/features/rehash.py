@@ -37,7 +37,7 @@ def rehash(features: Path, index: Index, image_root: Path) -> str:
     found = _digests(index, image_root)
     missing = [path for path, digest in zip(index.paths, found, strict=True) if digest == 0]
     differ = []
-    for path, now, then in zip(index.paths, found, file.digests.tolist(), strict=True):
+    for path, now, then in zip(index.paths, found, file.digests[:].tolist(), strict=True):
         if now not in (0, then):
             differ.append(path)
     if not missing and not differ:

@@ -23,7 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from zslpipe.formats import features
-from zslpipe.formats.slabs import PAGE, checksum_at, rows_together, write_at
+from zslpipe.formats.features import Storage
+from zslpipe.formats.rows import Rows
+from zslpipe.formats.shards import put_in_place
+from zslpipe.formats.slabs import PAGE, Slab, rows_together
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import named, written_whole
 from zslpipe.machine.ranks import ALONE, Rank
@@ -39,12 +42,13 @@ class BlockWriter:
     """Writes blocks of rows into the slabs of a file under construction and keeps a journal of the
     blocks that are safe.
 
-    ``folder`` holds ``features.h5`` and ``journal`` (of rank n ``journal.n``): first the stamp
-    (what is being written), then a line a block, ``block checksum ... digest ...``, written only
-    when the block's bytes are on the disk; of two lines of a block the later counts. One run at a
-    time may use it (:func:`zslpipe.machine.files.held_folder`); rank 0 is first, and is the only
-    one that knows which blocks are ``done``. A file that was begun with another ``alignment`` is
-    continued as it lies.
+    ``folder`` holds ``features.h5``, with storage "zarr" ``features.zarr`` too, and ``journal`` (of
+    rank n ``journal.n``): first the stamp (what is being written), then a line a block, ``block
+    checksum ... digest ...``, written only when the block's bytes are on the disk; of two lines of
+    a block the later counts. One run at a time may use it
+    (:func:`zslpipe.machine.files.held_folder`); rank 0 is first, and is the only one that knows
+    which blocks are ``done``. A file that was begun with another ``alignment`` is continued as it
+    lies.
 
     Raises InputError where what another rank is to write has another stamp than rank 0's.
     """
@@ -56,6 +60,7 @@ class BlockWriter:
         attributes: Mapping[str, object],
         rank: Rank = ALONE,
         alignment: int = PAGE,
+        storage: Storage = "hdf5",
     ):
         self.folder, self.path, self.rank = folder, folder / "features.h5", rank
         self.journal = self._journal(rank.number)
@@ -63,14 +68,20 @@ class BlockWriter:
         self.done: dict[int, list[int]] = {}
         self._digests: dict[int, np.ndarray] = {}
         described = {**attributes, **shapes, "layout": LAYOUT}
+        if storage != "hdf5":
+            described["storage"] = storage
         for name in UNSTAMPED:
             described.pop(name, None)
         stamp = settings_hash({name: str(value) for name, value in described.items()})
         if rank.number:
             self._join(stamp)
         else:
-            self._begin(stamp, shapes, attributes, alignment)
-        placed = [slab for name, slab in self.slabs.items() if name != features.WRITTEN_LAST]
+            self._begin(stamp, shapes, attributes, storage, alignment)
+        placed = [
+            slab
+            for name, slab in self.slabs.items()
+            if isinstance(slab, Slab) and not features.is_written_last(name, slab)
+        ]
         self.together = rows_together(placed, features.BLOCK, alignment)
 
     def _journal(self, number: int) -> Path:
@@ -92,6 +103,7 @@ class BlockWriter:
         stamp: str,
         shapes: Mapping[str, tuple[tuple[int, ...], str]],
         attributes: Mapping[str, object],
+        storage: Storage,
         alignment: int,
     ) -> None:
         """Continue what is there under this stamp or begin anew; leave one journal with all of it,
@@ -107,7 +119,7 @@ class BlockWriter:
             # another stamp.
             for journal in (self.journal, *others):
                 journal.unlink(missing_ok=True)
-            self.slabs = features.create_slabs(self.path, shapes, attributes, alignment)
+            self.slabs = features.create_slabs(self.path, shapes, attributes, storage, alignment)
         lines = [stamp, *(self._line(block) for block in self.done)]
         with written_whole(self.journal) as temporary:
             temporary.write_text("\n".join(lines) + "\n")
@@ -133,17 +145,23 @@ class BlockWriter:
                 self.done[block] = checksums
 
     def _checksums(self, block: int) -> list[int]:
-        """Return the checksums of a block's bytes as they are now, in the alphabet's order of the
-        slabs.
+        """Return the CRC-32 of a block's bytes as they are on the disk, slab after slab; none where
+        they are cut off.
         """
-        found = []
-        for name in sorted(self.slabs):
-            place = self.slabs[name].place(block * features.BLOCK, features.BLOCK)
-            if name == features.WRITTEN_LAST:
-                found.append(features.checksum_of_digests(self._digests[block]))
-            else:
-                found.append(checksum_at(self.path, [place]))
-        return found
+        try:
+            return [self._checksum(name, block) for name in sorted(self.slabs)]
+        except InputError:
+            return []
+
+    def _checksum(self, name: str, block: int) -> int:
+        """Return the CRC-32 of a block's rows of a slab, of one that is written last in advance."""
+        if features.is_written_last(name, self.slabs[name]):
+            return features.checksum_of_digests(self._digests[block])
+        return self._rows(name).checksum(block)
+
+    def _rows(self, name: str) -> Rows:
+        """Return the rows of a slab as they are on the disk."""
+        return self.slabs[name].rows(self.path, features.BLOCK)
 
     def contents(self, block: int) -> list[int]:
         """Return the digests of a written block's images."""
@@ -192,13 +210,14 @@ class BlockWriter:
                 f"{self.path}: {len(missing)} blocks were not written, first block {missing[0]}"
             )
         blocks = sorted(self.done)
-        if features.WRITTEN_LAST in self.slabs:
+        last = self.slabs.get(features.WRITTEN_LAST)
+        if isinstance(last, Slab):
             digests = np.concatenate([self._digests[block] for block in blocks])
-            offset = self.slabs[features.WRITTEN_LAST].offset
             with named(self.path):
-                write_at(self.path, digests.tobytes(), offset)
+                last.write(self.path, digests.tobytes(), 0)
         features.complete(self.path, self.slabs, [self.done[block] for block in blocks])
         output.parent.mkdir(parents=True, exist_ok=True)
+        put_in_place(features.store_beside(self.path), features.store_beside(output))
         self.path.replace(output)
         shutil.rmtree(self.folder, ignore_errors=True)
 

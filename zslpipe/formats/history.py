@@ -1,5 +1,6 @@
 """``history.csv``: what a training went through, one row an epoch, a column each of phase, stage,
-epoch, step, loss, what else rows hold, seconds. Imports no torch.
+epoch, step, loss, what else rows hold, waiting (the share of the seconds in which no step was taken
+for want of a batch; absent in files of earlier versions), seconds. Imports no torch.
 """
 
 import csv
@@ -10,7 +11,7 @@ from typing import Any
 
 from zslpipe.machine.files import read_complete, written_whole
 
-FIRST, LAST = ("phase", "stage", "epoch", "step", "loss"), "seconds"
+FIRST, LAST = ("phase", "stage", "epoch", "step", "loss"), ("waiting", "seconds")
 NEEDED = ("epoch", "loss", "phase")
 
 
@@ -19,7 +20,7 @@ def write_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     only the header without epochs.
     """
     further = dict.fromkeys(itertools.chain(*history))
-    columns = [*FIRST, *(name for name in further if name not in (*FIRST, LAST)), LAST]
+    columns = [*FIRST, *(name for name in further if name not in FIRST + LAST), *LAST]
     with (
         written_whole(path) as temporary,
         temporary.open("w", newline="", encoding="utf8") as file,

@@ -3,7 +3,6 @@
 import math
 import os
 import shutil
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from zslpipe.formats.rows import Rows, in_one_file
 from zslpipe.machine.errors import InputError
 
 # Bytes beside the features, at most (ours): names, attributes, checksums; and how many parts of a
@@ -38,6 +38,15 @@ class Slab:
         """Return the offset and the bytes of ``rows`` rows at most (None: all) from ``start``."""
         kept = self.shape[0] - start if rows is None else min(rows, self.shape[0] - start)
         return self.offset + start * self.row_bytes, kept * self.row_bytes
+
+    def write(self, path: Path, data: bytes, start: int) -> None:
+        """Write rows from ``start`` on into the file ``path`` and make them safe."""
+        write_at(path, data, self.place(start)[0])
+
+    def rows(self, path: Path, block: int) -> Rows:
+        """Return the rows as they lie in the file ``path``, in blocks of ``block``."""
+        opener = in_one_file(path, self.offset, block * self.row_bytes)
+        return Rows(path, self.shape, self.dtype, block, opener)
 
 
 def rows_together(slabs: Iterable[Slab], rows: int, alignment: int = PAGE) -> int:
@@ -92,15 +101,6 @@ def write_at(path: Path, data: bytes, offset: int) -> None:
         os.fdatasync(file.fileno())
 
 
-def checksum_at(path: Path, places: Iterable[tuple[int, int]]) -> int:
-    """Return the CRC-32 of parts (offset, bytes) of a file, one after the other."""
-    checksum = 0
-    with path.open("rb") as file:
-        for offset, count in places:
-            checksum = zlib.crc32(os.pread(file.fileno(), count, offset), checksum)
-    return checksum
-
-
 def check_room(
     path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]], alignment: int
 ) -> None:
@@ -125,6 +125,6 @@ def check_slab(found: h5py.Dataset, where: str, axes: str, types: Sequence[str])
     if found.chunks is not None:
         how = found.compression or "in chunks"
         raise InputError(
-            f"{where} is stored {how}, and features are read through a memory map; write it "
+            f"{where} is stored {how}, and features are read at their place; write it "
             "without chunks and compression"
         )

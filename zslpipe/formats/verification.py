@@ -123,7 +123,7 @@ def _read_index(path: Path) -> None:
 def _read_features(path: Path) -> None:
     """Look at every block of a feature file."""
     file = FeatureFile(path)
-    for name in file.slabs:
+    for name in file.rows:
         file.check_rows(name)
 
 

@@ -191,7 +191,7 @@ def pooled_inputs(model: Model, data: TrainingData) -> TrainingData:
     size = (len(data.rows), next(model.projection.parameters()).shape[1])
     shapes: dict[str, tuple[tuple[int, ...], str]] = {"pooled": (size, "float32")}
     kept = stored(lambda images: [model.pooled(images)], data, shapes, data.inputs.at_once)
-    values = torch.from_numpy(kept.maps(pooled=True).copy()).to(data.run.device)
+    values = torch.from_numpy(kept.maps(pooled=True)[:]).to(data.run.device)
     run = replace(data.run, after_epoch=None)
     return replace(data, inputs=Held(values), rows=torch.arange(len(values)), run=run)
 

@@ -9,6 +9,7 @@ and the length of its side, in cells. Axes beyond those of :mod:`zslpipe.trainin
 """
 
 import math
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -36,6 +37,15 @@ CORRECTION = 0.1
 BLOCK = 256
 # Deviation of an ideal map's Gaussian, as a share of the map's side (ours).
 BLOB = 0.1
+
+
+@runtime_checkable
+class RegionsInParts(Protocol):
+    """Regions (n, r, d) of which a slice is an array: an array, or rows on the disk."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
 
 
 class ChannelAttention(nn.Module):
@@ -133,15 +143,16 @@ def channel_peaks(regions: Float[Tensor, "n r d"]) -> Float[Tensor, "n d 2"]:
     return torch.where(varies, peaks, means)
 
 
-def channel_clusters(regions: np.ndarray, seed: int) -> Int[Tensor, " d"]:
+def channel_clusters(regions: RegionsInParts, seed: int) -> Int[Tensor, " d"]:
     """Return the k-means cluster of each channel as described by its peaks in all images: 0 is the
     one higher up.
 
-    ``regions`` (n, r, d) may be a memory map: it is read in blocks.
+    ``regions`` (n, r, d) may lie on the disk: they are read in blocks.
     """
     found = []
-    for block in np.array_split(regions, -(-len(regions) // BLOCK)):
-        found.append(channel_peaks(torch.from_numpy(np.array(block)).float()))
+    for start in range(0, len(regions), BLOCK):
+        block = regions[start : start + BLOCK]
+        found.append(channel_peaks(torch.from_numpy(block).float()))
     peaks = torch.cat(found)
     described = peaks.transpose(0, 1).flatten(1).numpy()
     numbers = KMeans(2, n_init=10, random_state=seed).fit_predict(described)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from zslpipe.formats.index import Index
 from zslpipe.machine.devices import free_memory
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import file_hash
+from zslpipe.runs.reading_ahead import ahead
 
 logger = logging.getLogger(__name__)
 
@@ -65,16 +65,16 @@ class CachedInputs:
     at_once = 256  # ours: 100 MB of 7x7 regions
 
     def __init__(self, file: FeatureFile, pooled: bool, device: torch.device):
-        self.file, self.pooled, self.map = file, pooled, file.maps(pooled)
+        self.file, self.pooled, self.rows = file, pooled, file.maps(pooled)
         self.device = device
-        self.shape = self.map.shape[1:]
+        self.shape = self.rows.shape[1:]
         self.held = self._hold() if self._fits(file.path.name) else None
 
     def _fits(self, name: str) -> bool:
         """Return whether the features fit into half of the device's free memory; the log says where
         batches come from.
         """
-        size, free = self.map.nbytes, free_memory(self.device)
+        size, free = self.rows.nbytes, free_memory(self.device)
         fits = size <= SHARE_OF_FREE_MEMORY * free
         memory = "GPU memory" if self.device.type == "cuda" else "RAM"
         logger.info(
@@ -82,19 +82,18 @@ class CachedInputs:
             name,
             size / 2**30,
             free / 2**30,
-            memory if fits else "the disk, through a memory map",
+            memory if fits else "the disk",
         )
         return fits
 
     def _hold(self) -> Tensor:
         """Return all features on the device, in the file's type."""
-        dtype = TORCH_TYPES[self.map.dtype.name]
+        dtype = TORCH_TYPES[self.rows.dtype.name]
         self.file.check(self.pooled)
-        held = torch.empty(self.map.shape, dtype=dtype, device=self.device)
+        held = torch.empty(self.rows.shape, dtype=dtype, device=self.device)
         # Block by block: a GPU's copy does not pass through a second one in RAM.
         for start in range(0, len(held), BLOCK):
-            block = np.array(self.map[start : start + BLOCK])
-            held[start : start + BLOCK] = torch.from_numpy(block)
+            held[start : start + BLOCK] = torch.from_numpy(self.rows[start : start + BLOCK])
         return held
 
     def take(self, rows: Tensor) -> Tensor:
@@ -104,14 +103,31 @@ class CachedInputs:
         if self.held is not None:
             # Plain indexing of float16 rows takes 1.6 times as long on a CPU.
             return self.held.index_select(0, rows.to(self.device)).float()
+        return self._on_device(self._read(rows))
+
+    def _read(self, rows: Tensor) -> Tensor:
+        """Return the features of the images ``rows`` from the disk: for a CPU in float32, for a GPU
+        in the file's type and in memory that it copies from while it computes.
+        """
         self.file.check(self.pooled, rows.numpy())
-        # The cast from float16 is torch's: numpy's is nine times slower on a CPU.
-        return torch.from_numpy(self.map[rows.numpy()]).to(self.device, non_blocking=True).float()
+        if self.device.type != "cuda":
+            # The cast from float16 is torch's: numpy's is nine times slower on a CPU.
+            return torch.from_numpy(self.rows.take(rows.numpy())).float()
+        dtype = TORCH_TYPES[self.rows.dtype.name]
+        read = torch.empty((len(rows), *self.shape), dtype=dtype, pin_memory=True)
+        self.rows.read(rows.numpy(), read.numpy())
+        return read
+
+    def _on_device(self, read: Tensor) -> Tensor:
+        """Return what was read, float32 on the device."""
+        return read.to(self.device, non_blocking=True).float()
 
     def stream(
         self, batches: Sequence[Tensor], generator: torch.Generator | None = None, start: int = 0
     ) -> Iterator[Tensor]:
-        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on; features are never
-        augmented.
+        """Yield ``take(rows)`` for each of ``batches`` from number ``start`` on, read ahead where
+        they come from the disk; features are never augmented.
         """
-        return (self.take(rows) for rows in batches[start:])
+        if self.held is not None:
+            return (self.take(rows) for rows in batches[start:])
+        return (self._on_device(read) for read in ahead(self._read, batches[start:]))

@@ -186,6 +186,8 @@ class Compute:
     """processes of an extraction, one a GPU, on this machine or by srun on several"""
     extract_alignment: Alignment = 4096
     """bytes that the parts of a feature file begin at multiples of; 1048576 for Lustre"""
+    storage: Literal["hdf5", "zarr"] = "hdf5"
+    """where extractions put features: in the HDF5 file, or a zarr store beside it; both are read"""
 
 
 @dataclass(frozen=True)

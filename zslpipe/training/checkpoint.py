@@ -17,6 +17,9 @@ from zslpipe.training.optimisers import Schedule
 
 logger = logging.getLogger(__name__)
 
+# Seconds that an epoch takes at least (ours): a clock may see none.
+SHORTEST = 1e-9
+
 
 @dataclass(eq=False)
 class TrainingState:
@@ -24,8 +27,9 @@ class TrainingState:
     random numbers.
 
     ``epoch``: how many are done. Of the one under way: ``step``, how many of its batches are done,
-    the ``seconds`` that they took, and ``sums``, of every loss term its sum and over how many steps
-    (an objective is not met at each of them). ``history``: the run's, one row an epoch.
+    the ``seconds`` that they took, of these the seconds ``waited`` for batches, and ``sums``, of
+    every loss term its sum and over how many steps (an objective is not met at each of them).
+    ``history``: the run's, one row an epoch.
     """
 
     model: nn.Module
@@ -35,7 +39,29 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
+    waited: float = 0.0
     sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def row(self, phase: str, stage: str) -> dict[str, Any]:
+        """Return the history's row of the epoch that ends: the mean of every loss term, and times;
+        ``waiting`` is the share of the seconds in which no step was taken for want of a batch.
+        """
+        means = {name: total / count for name, (total, count) in self.sums.items()}
+        return {
+            "phase": phase,
+            "stage": stage,
+            "epoch": self.epoch + 1,
+            "step": self.step,
+            "loss": sum(means.values()),
+            **means,
+            "waiting": round(self.waited / max(self.seconds, SHORTEST), 4),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def next_epoch(self) -> None:
+        """Begin an epoch: nothing of it is done."""
+        self.epoch += 1
+        self.step, self.seconds, self.waited, self.sums = 0, 0.0, 0.0, {}
 
 
 def save_checkpoint(path: Path, state: TrainingState, run: TrainingRun) -> None:
@@ -51,6 +77,7 @@ def save_checkpoint(path: Path, state: TrainingState, run: TrainingRun) -> None:
         "epoch": state.epoch,
         "step": state.step,
         "seconds": state.seconds,
+        "waited": state.waited,
         "sums": state.sums,
         "history": state.history,
         "random": torch.get_rng_state(),
@@ -90,7 +117,7 @@ def load_checkpoint(path: Path, state: TrainingState, run: TrainingRun) -> None:
         if schedule is not None:
             schedule.load_state_dict(values)
     state.epoch, state.step = saved["epoch"], saved["step"]
-    state.seconds, state.sums = saved["seconds"], saved["sums"]
+    state.seconds, state.waited, state.sums = saved["seconds"], saved["waited"], saved["sums"]
     state.history[:] = saved["history"]
     torch.set_rng_state(saved["random"].cpu())
     if saved["random_gpu"] is not None:

@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -138,13 +137,23 @@ class _Loop:
             leave=False,
             disable=None,
         ) as bar:
-            for batch in batches:
+            for batch in self._waited_for(batches):
                 yield batch
                 bar.update()
                 lines.tell(self.state.step)
                 self._keep()
                 if time.monotonic() - self.reported >= REPORT_SECONDS:
                     self._report(count)
+
+    def _waited_for(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield the batches and add up how long each was waited for."""
+        while True:
+            asked = time.monotonic()
+            batch = next(batches, None)
+            self.state.waited += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch
 
     def update(self, batch: Batch) -> None:
         """Take one step on ``batch``: every objective whose turn it is."""
@@ -199,15 +208,14 @@ class _Loop:
         self._collect()
         self._complete_groups()
         self._count_seconds()
-        row = self._history_row()
+        row = self.state.row(self.run.phase, self.stage)
         for objective in self.objectives:
             step_schedule(objective.schedule, row["loss"])
         if self.run.after_epoch is not None:
             row |= self._measured(self.run.after_epoch)
         self.state.history.append(row)
         logger.info("%s", " ".join(map(_shown, row, row.values())))
-        self.state.epoch += 1
-        self.state.step, self.state.seconds, self.state.sums = 0, 0.0, {}
+        self.state.next_epoch()
         self.started = time.monotonic()
         due = time.monotonic() - self.saved >= self.run.checkpoint_seconds
         self._save_if(due or self.state.epoch == self.epochs)
@@ -233,19 +241,6 @@ class _Loop:
             if left:
                 factor = objective.accumulate / left
                 take_step(objective.optimizer, objective.largest_gradient, factor)
-
-    def _history_row(self) -> dict[str, Any]:
-        """Return the history's row of the epoch that ends: the mean of every loss term."""
-        means = {name: total / count for name, (total, count) in self.state.sums.items()}
-        return {
-            "phase": self.run.phase,
-            "stage": self.stage,
-            "epoch": self.state.epoch + 1,
-            "step": self.state.step,
-            "loss": sum(means.values()),
-            **means,
-            "seconds": round(self.state.seconds, 3),
-        }
 
     def _count_seconds(self) -> None:
         """Add the time since this was last done to the epoch's seconds."""

@@ -18,7 +18,7 @@ from zslpipe.training.contract import TrainingData
 
 logger = logging.getLogger(__name__)
 
-# What a method gets back: arrays of all its training images, read through memory maps.
+# What a method gets back: rows of all its training images on the disk.
 StoredStage = FeatureFile
 
 
@@ -53,7 +53,7 @@ def _finished(path: Path, stamp: str) -> StoredStage | None:
     """Return a finished file, None where it is of another stamp or damaged."""
     try:
         finished = FeatureFile(path)
-        for name in finished.slabs:
+        for name in finished.rows:
             finished.check(name == "pooled")
     except InputError as error:
         logger.info("made again: %s", error)

@@ -22,7 +22,7 @@ from zslpipe.reports.figures.style import (
     write_title,
 )
 
-NOT_TERMS = ("phase", "stage", "epoch", "step", "seconds")
+NOT_TERMS = ("phase", "stage", "epoch", "step", "waiting", "seconds")
 # Drawn in the panel of the loss that was minimised: of images that the training was not shown.
 HELD_OUT = "validation_loss"
 Series = list[tuple[float, float]]
