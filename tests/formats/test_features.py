@@ -22,6 +22,7 @@ ARRAYS = {
     "pooled": np.arange(30.0).reshape(10, 3),
 }
 SHAPES = {"regions": ((10, 4, 3), "float16"), "pooled": ((10, 3), "float32")}
+SMALL, LARGE = {"extractor": "x", "size": 224}, {"extractor": "x", "size": 448}
 
 
 @pytest.fixture(autouse=True)
@@ -97,29 +98,17 @@ def test_a_damaged_line_of_the_journal_costs_one_block(tmp_path, storage):
     lines = writer.journal.read_text().splitlines()
     lines[1] = lines[1][:-1] + ("0" if lines[1][-1] != "0" else "1")
     writer.journal.write_text("\n".join(lines) + "\n2 00")  # and a last line that a kill cut off
-    assert sorted(
-        BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"}, storage=storage).done
-    ) == [1]
+    again = BlockWriter(tmp_path / "work", SHAPES, {"extractor": "x"}, storage=storage)
+    assert sorted(again.done) == [1]
 
 
 def test_blocks_of_other_settings_are_not_taken_over(tmp_path, storage):
-    blocks_of(
-        BlockWriter(tmp_path / "work", SHAPES, small, storage=storage),
-        [0, 1],
-    )
-    assert (
-        BlockWriter(
-            tmp_path / "work", SHAPES, {"extractor": "x", "size": 448}, storage=storage
-        ).done
-        == {}
-    )
+    blocks_of(BlockWriter(tmp_path / "work", SHAPES, SMALL, storage=storage), [0, 1])
+    assert BlockWriter(tmp_path / "work", SHAPES, LARGE, storage=storage).done == {}
 
 
 def test_a_journal_never_lies_beside_a_file_of_another_stamp(tmp_path, monkeypatch, storage):
-    blocks_of(
-        BlockWriter(tmp_path / "work", SHAPES, small, storage=storage),
-        [0, 1],
-    )
+    blocks_of(BlockWriter(tmp_path / "work", SHAPES, SMALL, storage=storage), [0, 1])
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -127,8 +116,8 @@ def test_a_journal_never_lies_beside_a_file_of_another_stamp(tmp_path, monkeypat
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         # after the new file, before its journal
         patch.setattr(block_writer, "written_whole", killed)
-        BlockWriter(tmp_path / "work", SHAPES, large, storage=storage)
-    again = BlockWriter(tmp_path / "work", SHAPES, small, storage=storage)
+        BlockWriter(tmp_path / "work", SHAPES, LARGE, storage=storage)
+    again = BlockWriter(tmp_path / "work", SHAPES, SMALL, storage=storage)
     assert again.done == {}
     blocks_of(again, [0, 1, 2])
     again.finish(tmp_path / "x.h5")
