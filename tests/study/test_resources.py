@@ -13,7 +13,7 @@ from tests.made_up.places import ROOT
 from zslpipe.datasets.adapters import demo
 from zslpipe.datasets.creatures import ATTRIBUTES
 from zslpipe.study import extents
-from zslpipe.study.extents import UNKNOWN, Extent, extent_of
+from zslpipe.study.expected_counts import UNKNOWN, Counts, counts_of
 from zslpipe.study.study import Study
 
 
@@ -34,22 +34,22 @@ def study(device: str = "cpu", images: int = 50) -> Study:
 def test_the_demo_is_known_before_it_is_drawn():
     classes = len(demo.FAMILIES) * len(demo.HABITATS)
     assert (classes, len(ATTRIBUTES)) == (extents.DEMO_CLASSES, extents.DEMO_ATTRIBUTES)
-    found = extent_of("creatures", study().config["datasets"]["creatures"])
-    assert found == Extent(classes * 50, classes, len(ATTRIBUTES))
+    found = counts_of("creatures", study().config["datasets"]["creatures"])
+    assert found == Counts(classes * 50, classes, len(ATTRIBUTES))
 
 
 def test_sizes_are_the_index_s_or_the_published_ones(tmp_path):
     entry = {"adapter": "xlsa17", "source": {"known_as": "CUB"}}
-    assert extent_of("birds", entry) == Extent(11788, 200, 312)
-    assert extent_of("birds", {**entry, "source": {}, "settings_of": "SUN"}).classes == 717
-    fashion = extent_of("DeepFashion", {**entry, "source": {}})
-    assert fashion == Extent(204_885 + 84_337, 46, 1000)
-    assert extent_of("mine", {**entry, "source": {}}) == UNKNOWN
+    assert counts_of("birds", entry) == Counts(11788, 200, 312)
+    assert counts_of("birds", {**entry, "source": {}, "settings_of": "SUN"}).classes == 717
+    fashion = counts_of("DeepFashion", {**entry, "source": {}})
+    assert fashion == Counts(204_885 + 84_337, 46, 1000)
+    assert counts_of("mine", {**entry, "source": {}}) == UNKNOWN
     (tmp_path / "results" / "birds").mkdir(parents=True)
     write_miniature(tmp_path / "results" / "birds")
-    assert extent_of("birds", entry) == Extent(6 * 14 + 2 * 4, 8, 5)
+    assert counts_of("birds", entry) == Counts(6 * 14 + 2 * 4, 8, 5)
     (tmp_path / "results" / "birds" / "index.h5").write_bytes(b"cut off")
-    assert extent_of("birds", entry) == Extent(11788, 200, 312)
+    assert counts_of("birds", entry) == Counts(11788, 200, 312)
 
 
 def test_regions_in_memory_are_asked_for_twice():

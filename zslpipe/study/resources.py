@@ -16,7 +16,7 @@ import h5py
 
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
-from zslpipe.study.extents import Extent, extent_of
+from zslpipe.study.expected_counts import Counts, counts_of
 from zslpipe.study.extractors import Extractors
 from zslpipe.study.networks import map_width
 from zslpipe.study.paths import PATHS
@@ -158,7 +158,7 @@ class Resources:
         """Return MB of a process that computes, before it has read anything."""
         return TORCH if self.on_cpu else TORCH + CUDA
 
-    def _from_cache(self, run: Run, images: Extent) -> float:
+    def _from_cache(self, run: Run, images: Counts) -> float:
         """Return MB of cached features and of a head that trains on them. A job holds what fits
         into half of its free memory (runs.cached_inputs), so that it asks for twice what it holds.
         """
@@ -191,9 +191,9 @@ class Resources:
         """Return how many processes read images for a job: half of its threads on a CPU."""
         return threads // 2 if self.on_cpu else threads
 
-    def _images(self, dataset: str) -> Extent:
+    def _images(self, dataset: str) -> Counts:
         """Return the extent of a dataset."""
-        return extent_of(dataset, self.datasets.entries[dataset])
+        return counts_of(dataset, self.datasets.entries[dataset])
 
     def _width(self, dataset: str, extractor: str) -> int:
         """Return d of an extractor's features: as their file says where it is there."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 
-from zslpipe.formats.published_sizes import DEEPFASHION, EXPECTED
+from zslpipe.formats.extents import published_extent
 from zslpipe.study.paths import PATHS
 
 # Of the demo (datasets.adapters.demo draws 40 classes by 34 attributes; a test holds it in step).
@@ -18,7 +18,7 @@ DEMO_CLASSES, DEMO_ATTRIBUTES = 40, 34
 
 
 @dataclass(frozen=True)
-class Extent:
+class Counts:
     """Numbers of a dataset's images, classes and attributes."""
 
     images: int
@@ -28,11 +28,11 @@ class Extent:
 
 # Ours, of a dataset that nothing is known of before its index is there: larger than all of the
 # field's but DeepFashion.
-UNKNOWN = Extent(images=50_000, classes=1000, attributes=1000)
+UNKNOWN = Counts(images=50_000, classes=1000, attributes=1000)
 
 
-def extent_of(dataset: str, entry: Mapping[str, Any]) -> Extent:
-    """Return the extent of a dataset's section: its index's where that is there, else what its
+def counts_of(dataset: str, entry: Mapping[str, Any]) -> Counts:
+    """Return the counts of a dataset's section: its index's where that is there, else what its
     settings or published sizes say, else UNKNOWN.
     """
     index = Path(PATHS.index.format(dataset=dataset))
@@ -42,32 +42,26 @@ def extent_of(dataset: str, entry: Mapping[str, Any]) -> Extent:
             return found
     source = entry["source"]
     if entry["adapter"] == "demo":
-        return Extent(DEMO_CLASSES * source["images_per_class"], DEMO_CLASSES, DEMO_ATTRIBUTES)
+        return Counts(DEMO_CLASSES * source["images_per_class"], DEMO_CLASSES, DEMO_ATTRIBUTES)
     names = (source.get("known_as"), entry.get("settings_of"), dataset)
     known = [_published(str(name)) for name in names]
     return next(filter(None, known), UNKNOWN)
 
 
 @cache
-def _of_index(path: Path, modified: int) -> Extent | None:
-    """Return the extent that an index.h5 has, as of its time of modification; None where it cannot
+def _of_index(path: Path, modified: int) -> Counts | None:
+    """Return the counts that an index.h5 has, as of its time of modification; None where it cannot
     be read: whose job that is says why.
     """
     try:
         with h5py.File(path, "r") as file:
             names = ("images/label", "classes/name", "attributes/name")
-            return Extent(*(file[name].shape[0] for name in names))
+            return Counts(*(file[name].shape[0] for name in names))
     except (OSError, KeyError):
         return None
 
 
-def _published(name: str) -> Extent | None:
-    """Return the published extent of one of the field's datasets, None for another name."""
-    if name == "DeepFashion":
-        images = DEEPFASHION["trainval"] + DEEPFASHION["test"]
-        classes = DEEPFASHION["seen"] + DEEPFASHION["unseen"]
-        return Extent(images, classes, DEEPFASHION["attributes"])
-    if name not in EXPECTED:
-        return None
-    sizes = EXPECTED[name]
-    return Extent(sizes.images, sizes.seen + sizes.unseen, sizes.attributes)
+def _published(name: str) -> Counts | None:
+    """Return the published counts of one of the field's datasets, None for another name."""
+    found = published_extent(name)
+    return None if found is None else Counts(found.images, found.classes, found.attributes)
