@@ -12,7 +12,7 @@ from tests.made_up.miniature import write_miniature
 from tests.made_up.places import ROOT
 from zslpipe.datasets.adapters import demo
 from zslpipe.datasets.creatures import ATTRIBUTES
-from zslpipe.study import extents
+from zslpipe.study import expected_counts
 from zslpipe.study.expected_counts import UNKNOWN, Counts, counts_of
 from zslpipe.study.study import Study
 
@@ -33,7 +33,7 @@ def study(device: str = "cpu", images: int = 50) -> Study:
 
 def test_the_demo_is_known_before_it_is_drawn():
     classes = len(demo.FAMILIES) * len(demo.HABITATS)
-    assert (classes, len(ATTRIBUTES)) == (extents.DEMO_CLASSES, extents.DEMO_ATTRIBUTES)
+    assert (classes, len(ATTRIBUTES)) == (expected_counts.DEMO_CLASSES, extents.DEMO_ATTRIBUTES)
     found = counts_of("creatures", study().config["datasets"]["creatures"])
     assert found == Counts(classes * 50, classes, len(ATTRIBUTES))
 

@@ -192,7 +192,7 @@ class Resources:
         return threads // 2 if self.on_cpu else threads
 
     def _images(self, dataset: str) -> Counts:
-        """Return the extent of a dataset."""
+        """Return the counts of a dataset."""
         return counts_of(dataset, self.datasets.entries[dataset])
 
     def _width(self, dataset: str, extractor: str) -> int:
