@@ -33,7 +33,10 @@ def study(device: str = "cpu", images: int = 50) -> Study:
 
 def test_the_demo_is_known_before_it_is_drawn():
     classes = len(demo.FAMILIES) * len(demo.HABITATS)
-    assert (classes, len(ATTRIBUTES)) == (expected_counts.DEMO_CLASSES, extents.DEMO_ATTRIBUTES)
+    assert (classes, len(ATTRIBUTES)) == (
+        expected_counts.DEMO_CLASSES,
+        expected_counts.DEMO_ATTRIBUTES,
+    )
     found = counts_of("creatures", study().config["datasets"]["creatures"])
     assert found == Counts(classes * 50, classes, len(ATTRIBUTES))
 
