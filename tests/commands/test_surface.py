@@ -47,7 +47,7 @@ SURFACE = {
     "losses": "--output! histories...",
     "curves": "--runs --output! metrics...",
     "calibration": "--runs --output! metrics...",
-    "confusion": "--runs --output! matrices...",
+    "confusion": "--runs --class --output! matrices...",
     "maps": f"--attention! --run --index! {IMAGES} --output!",
     "parts": f"--attention! --run --index! {IMAGES} --output!",
     "channels": f"--attention! --run --index! {IMAGES} --output!",

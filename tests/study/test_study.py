@@ -100,6 +100,12 @@ def test_an_image_folder_is_one_word_of_the_command() -> None:
     assert made.datasets.image_option("creatures") == ""
 
 
+def test_the_class_of_the_confusions_is_an_option_of_one_word() -> None:
+    assert study().datasets.confused_option("birds") == ""
+    named = study("datasets.birds.confused_class='great owl'")
+    assert named.datasets.confused_option("birds") == "--class 'great owl'"
+
+
 def test_attributes_that_grad_cam_takes_away_are_options_of_one_word_each() -> None:
     made = study("datasets.birds.removed_attributes=['is black', timid]")
     assert made.datasets.removed_option("birds") == "--without 'is black' --without timid"

@@ -148,5 +148,7 @@ rule confusion:
         stem=f"{paths.dataset_figure}confusion",
         code=code_hash("zslpipe.commands.reports:draw_confusion"),
         runs=study.results.confusion_asked,
+        chosen=lambda wildcards: study.datasets.confused_option(wildcards.dataset),
     shell:
-        "python -m zslpipe confusion --runs {params.runs:q} --output {params.stem} {input}"
+        "python -m zslpipe confusion --runs {params.runs:q} {params.chosen}"
+        " --output {params.stem} {input}"

@@ -151,9 +151,16 @@ def draw_calibration(asked: list[str] | None, output: Path, metrics: tuple[Path,
 
 @click.command("confusion")
 @runs_option
+@click.option(
+    "--class",
+    "class_name",
+    help="Unseen class to show; default the one of the median confusion.",
+)
 @_figure_option
 @click.argument("matrices", nargs=-1, required=True, type=INPUT_FILE)
-def draw_confusion(asked: list[str] | None, output: Path, matrices: tuple[Path, ...]) -> None:
+def draw_confusion(
+    asked: list[str] | None, class_name: str | None, output: Path, matrices: tuple[Path, ...]
+) -> None:
     """Draw where the images of an unseen class go.
 
     MATRICES are the files scores.h5 of a dataset's methods.
@@ -162,7 +169,7 @@ def draw_confusion(asked: list[str] | None, output: Path, matrices: tuple[Path, 
     from zslpipe.reports.figures.confusions import confusions
 
     check_hashes(matrices, asked)
-    confusions(matrices, output)
+    confusions(matrices, output, class_name=class_name)
 
 
 @click.command("maps")

@@ -182,6 +182,11 @@ class Datasets:
         names = self.entries[dataset]["removed_attributes"]
         return " ".join(f"--without {shlex.quote(name)}" for name in names)
 
+    def confused_option(self, dataset: str) -> str:
+        """Return ``--class NAME`` for the unseen class that the figure of confusions is about."""
+        name = self.entries[dataset].get("confused_class")
+        return f"--class {shlex.quote(name)}" if name else ""
+
     # Task-irrelevant images
 
     def irrelevant_of(self, dataset: str) -> str | None:

@@ -8,9 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import h5py
-
-from zslpipe.formats.extents import published_extent
 from zslpipe.study.paths import PATHS
 
 # Of the demo (datasets.adapters.demo draws 40 classes by 34 attributes; a test holds it in step).
@@ -53,6 +50,8 @@ def _of_index(path: Path, modified: int) -> Counts | None:
     """Return the counts that an index.h5 has, as of its time of modification; None where it cannot
     be read: whose job that is says why.
     """
+    import h5py  # a tenth of a second, which a study without an index need not wait for
+
     try:
         with h5py.File(path, "r") as file:
             names = ("images/label", "classes/name", "attributes/name")
@@ -63,5 +62,7 @@ def _of_index(path: Path, modified: int) -> Counts | None:
 
 def _published(name: str) -> Counts | None:
     """Return the published counts of one of the field's datasets, None for another name."""
+    from zslpipe.formats.extents import published_extent  # h5py, a tenth of a second to import
+
     found = published_extent(name)
     return None if found is None else Counts(found.images, found.classes, found.attributes)

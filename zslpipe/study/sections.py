@@ -57,6 +57,8 @@ class Dataset:
     """start from the settings that each paper publishes for this dataset"""
     removed_attributes: Annotated[tuple[Text, ...], Different] = ()
     """by name, what Grad-CAM takes away from a crafted network's rules; default two a class"""
+    confused_class: Text | None = None
+    """unseen class that the figure of confusions is about; default that of the median confusion"""
 
 
 @dataclass(frozen=True)

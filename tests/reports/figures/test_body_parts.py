@@ -253,6 +253,16 @@ def test_confusions_of_two_methods(tmp_path):
     ] == [*("wren", "Sooty gull", "crow", "any other")]
 
 
+def test_confusions_of_a_class_that_is_named(tmp_path):
+    scores = scores_file(tmp_path / "a.h5", OWLS + WRENS + TITS)
+    stem = tmp_path / "confusion"
+    found = titles(is_drawn(confusions([scores], stem, class_name="Owl"), 800))
+    assert any("images of unseen class owl predicted as" in text for text in found)
+    assert any(text.startswith("an unseen class that the configuration names") for text in found)
+    with pytest.raises(InputError, match=r"no unseen class is called 'crow'; .*owl"):
+        confusions([scores], stem, class_name="crow")
+
+
 def test_bad_confusions_are_refused(tmp_path):
     good = scores_file(tmp_path / "good.h5", OWLS + WRENS + TITS)
     with pytest.raises(InputError, match=r"no scores\.h5 given"):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from zslpipe.formats.scores import ScoreMatrix, read_scores
 from zslpipe.machine.errors import InputError
+from zslpipe.names import KnownNames
 from zslpipe.reports.figures.style import (
     COLOURS,
     STYLE,
@@ -21,29 +22,32 @@ from zslpipe.reports.figures.style import (
 )
 
 HATCHES = ("", "///", "...")  # the next round through the colours
-KEY = (
-    "the unseen class that is predicted as seen classes as often as the median unseen class;"
-    " first seed"
-)
+MEDIAN = "the unseen class that is predicted as seen classes as often as the median unseen class;"
+NAMED = "an unseen class that the configuration names;"
 SIMILAR = 3  # RSAN, fig. 6: seen classes beside the class itself
 
 
-def confusions(scores: Sequence[Path], output_stem: Path, note: str = "") -> tuple[Path, Path]:
+def confusions(
+    scores: Sequence[Path], output_stem: Path, note: str = "", class_name: str | None = None
+) -> tuple[Path, Path]:
     """Draw what the test images of one unseen class are predicted as, from scores.h5 of one
     dataset; return the paths of both files.
 
     ``note`` stands above. A colour for each method, variant and rebalancing, from the first file
-    given of it (the first seed). The class is that of the median confusion (``median_class``), so
-    neither the methods' best nor their worst; bars: the shares of its images predicted as itself,
-    as the three seen classes that most are predicted as by all methods together, as any other
-    class. Raises InputError for no file, for several datasets, and for files of other classes or
-    images.
+    given of it (the first seed). The class is ``class_name`` or that of the median confusion
+    (``median_class``), so neither the methods' best nor their worst; bars: the shares of its images
+    predicted as itself, as the three seen classes that most are predicted as by all methods
+    together, as any other class. Raises InputError for no file, for several datasets, for files of
+    other classes or images, and for a class that is not unseen or has no test images.
     """
     found = _read(scores)
     matrix = next(iter(found.values()))
     shares = {name: predicted_shares(other) for name, other in found.items()}
     mean = np.mean(list(shares.values()), axis=0)
     chosen = median_class(mean, matrix.seen)
+    key = MEDIAN
+    if class_name is not None:
+        chosen, key = _named(class_name, matrix), NAMED
     groups = [chosen, *most_taken_for(mean[chosen], matrix.seen)]
     bars = {}
     for name, table in shares.items():
@@ -55,7 +59,20 @@ def confusions(scores: Sequence[Path], output_stem: Path, note: str = "") -> tup
     images = int((matrix.labels["test_unseen"] == chosen).sum())
     title = f"{shortened(matrix.dataset)}: {images} images of unseen class {names[0]} predicted as"
     title = "\n".join(filter(None, [note, title]))
-    return _draw(bars, [*titles, "any other\nclass"], title, output_stem)
+    return _draw(bars, [*titles, "any other\nclass"], title, f"{key} first seed", output_stem)
+
+
+def _named(class_name: str, matrix: ScoreMatrix) -> int:
+    """Return the number of the unseen class of that name; InputError where there is none, or it has
+    no images.
+    """
+    unseen = [name for number, name in enumerate(matrix.classes) if not matrix.seen[number]]
+    where = f"{matrix.dataset}: confused_class"
+    name = unseen[KnownNames(unseen).position(class_name, where, "unseen class")]
+    number = matrix.classes.index(name)
+    if number not in matrix.labels["test_unseen"]:
+        raise InputError(f"{where}: {name!r} has no test images; name another unseen class")
+    return number
 
 
 def _read(scores: Sequence[Path]) -> dict[str, ScoreMatrix]:
@@ -124,9 +141,13 @@ def most_taken_for(shares: np.ndarray, seen: np.ndarray) -> list[int]:
 
 
 def _draw(
-    bars: Mapping[str, Sequence[float]], titles: Sequence[str], title: str, output_stem: Path
+    bars: Mapping[str, Sequence[float]],
+    titles: Sequence[str],
+    title: str,
+    key: str,
+    output_stem: Path,
 ) -> tuple[Path, Path]:
-    """Draw groups of bars, one a method in each group, their per cent above them."""
+    """Draw groups of bars, one a method in each group, their per cent above them, ``key`` below."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.6), layout="constrained")
         axes = figure.subplots()
@@ -143,7 +164,7 @@ def _draw(
         axes.set_xticks(range(len(titles)), titles)
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("images (%)")
-        axes.set_xlabel(KEY, fontsize=7.5, color="#555555")
+        axes.set_xlabel(key, fontsize=7.5, color="#555555")
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
         figure.legend(loc="outside right center", fontsize=8)
         return save_figure(figure, output_stem)
