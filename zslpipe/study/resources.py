@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.expected_counts import Counts, counts_of
@@ -205,6 +203,8 @@ class Resources:
 @cache
 def _stored_width(path: Path, modified: int) -> int | None:
     """Return d of a feature file as of its time of modification, None where it cannot be read."""
+    import h5py  # a tenth of a second, which a study without features need not wait for
+
     try:
         with h5py.File(path, "r") as file:
             return int(file["pooled"].shape[-1])
