@@ -42,7 +42,8 @@ def test_a_plan_has_the_jobs_that_snakemake_plans(checkout, capsys, monkeypatch)
     # 40 classes, two pictures each; 49 regions of 192 numbers
     assert told["notes"] == ["demo: 80 images, 40 classes (its settings)"]
     features = next(row for row in told["files"] if row["title"] == "features demo_7x7")
-    assert features["bytes"] == pytest.approx(80 * (49 * 192 * 2 + 192 * 4 + 8), rel=0.02)
+    values = 80 * (49 * 192 * 2 + 192 * 4 + 8)
+    assert values < features["bytes"] < values + 60_000  # names, attributes, whole pages
     assert "train dazle" in told["unmeasured"]
     assert not (checkout.folder / "results").exists()
 

@@ -18,7 +18,7 @@ all          1
 [Thu Nov 26 10:49:10 2026]
 rule train:
     input: results/d/index.h5, results/d/features/e.h5
-    output: results/d/runs/m/v/seed1/weights.pt, results/d/runs/m/v/seed1/scores.h5
+    output: results/d/runs/m/v/seed1/weights.pt (update), results/d/runs/m/v/seed1/scores.h5
     jobid: 43
     benchmark: results/benchmarks/train/d/m/v/seed1.tsv
     reason: Missing output files: results/d/runs/m/v/seed1/scores.h5

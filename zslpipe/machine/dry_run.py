@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.workflow_log import STARTED
+from zslpipe.machine.workflow_log import STARTED, listed_files
 
 NAMED = re.compile(r"^    (\w+): (.*)$")
 # What Snakemake says before the words of an error.
@@ -79,19 +79,14 @@ def _job(rule: str, fields: Mapping[str, str]) -> DueJob:
     resources = _pairs(fields.get("resources", ""))
     return DueJob(
         rule=rule,
-        inputs=_listed(fields.get("input", "")),
-        outputs=_listed(fields["output"]),
+        inputs=listed_files(fields.get("input", "")),
+        outputs=listed_files(fields["output"]),
         wildcards=_pairs(fields.get("wildcards", "")),
         benchmark=fields.get("benchmark", ""),
         threads=int(fields.get("threads", "1")),
         mem_mb=int(resources.get("mem_mb", "0")),
         gpu=int(resources.get("gpu", "0")),
     )
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    """Return the files of a line."""
-    return tuple(part for part in text.split(", ") if part)
 
 
 def _pairs(text: str) -> dict[str, str]:

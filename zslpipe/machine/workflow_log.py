@@ -26,6 +26,8 @@ ERROR = re.compile(r"^Error in (?:rule|group) (\w+):?$")
 FIELD = re.compile(r"^    (jobid|output|threads): (.*)$")
 PROVIDED = re.compile(r"^Provided (?:cores|remote nodes): (\d+)")
 PLANNED = re.compile(r"^(\w+) +(\d+)$")
+# What Snakemake says of a file behind its path: "results/x/weights.pt (update)".
+REMARK = re.compile(r" \((?:update|before update|temp|pipe|cached)\)$")
 HOST = re.compile(r"^  Host: (\S+)")
 ENDED = "Complete log(s):"
 # A job of another machine has a Snakemake of its own, whose log is none of a run.
@@ -68,6 +70,11 @@ class RunLog:
     def waiting(self, rule: str) -> int:
         """Return how many jobs of a rule have not started."""
         return max(0, self.planned[rule] - sum(job.rule == rule for job in self.jobs))
+
+
+def listed_files(text: str) -> tuple[str, ...]:
+    """Return the files of a line in which Snakemake lists inputs or outputs."""
+    return tuple(REMARK.sub("", part) for part in text.split(", ") if part)
 
 
 def newest_log(checkout: Path) -> RunLog | None:
@@ -123,7 +130,7 @@ def _enter(jobs: dict[int, Job], rule: str, fields: Mapping[str, str], moment: f
         if number in jobs:
             jobs[number] = replace(jobs[number], state=FAILED, ended=moment)
         return
-    output = fields.get("output", "").split(", ")[0]
+    output = next(iter(listed_files(fields.get("output", ""))), "")
     jobs[number] = Job(number, rule, moment, output=output, threads=int(fields.get("threads", 1)))
 
 

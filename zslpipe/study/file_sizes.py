@@ -10,6 +10,9 @@ from zslpipe.study.targets import PICTURED_IMAGES
 
 # Head of an HDF5 file, of its names and attributes (measured on the demo).
 HEAD = 13_000
+# Parts of a feature file that begin at a multiple of the alignment (counted in one: four datasets,
+# and HDF5's own records of them).
+ALIGNED_PARTS = 9
 # A picture of the demo (measured: 2000 are 62.9 MB).
 PICTURE = 31_430
 # An image's row of index.h5 beside its parts: path, label, number in its splits; and a part's x, y.
@@ -76,7 +79,8 @@ class FileSizes:
         if entry["backbone"] == "stored":
             return images * 4 * width + HEAD
         cells = int(entry["grid"]) ** 2
-        return images * (2 * cells * width + 4 * width + 8) + HEAD
+        alignment = int(self.study.compute["extract_alignment"])
+        return images * (2 * cells * width + 4 * width + 8) + HEAD + ALIGNED_PARTS * alignment
 
     def _scores(self, file: Made) -> int:
         """Return the bytes of float32 scores against all classes, labels and rows."""

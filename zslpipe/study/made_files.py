@@ -11,7 +11,9 @@ from zslpipe.study.paths import PATHS, SEED
 
 # Patterns that are no file, or whose files have the patterns of a run too.
 NO_FILES = (
-    *("dataset", "run", "ensemble", "imported", "rebalanced_ensemble", "rates"),
+    *("dataset", "run", "ensemble", "ensemble_scores", "ensemble_metrics", "rates"),
+    *("imported", "imported_scores", "imported_metrics"),
+    *("rebalanced_ensemble", "rebalanced_ensemble_metrics"),
     *("tables", "benchmarks", "studies", "study"),
 )
 STEMS = ("figure", "dataset_figure", "ranking_figure")
