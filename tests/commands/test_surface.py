@@ -43,7 +43,6 @@ SURFACE = {
     "tables": "--runs --output! metrics...",
     "ranking": "--runs --output! --figure! metrics...",
     "localization-tables": "--output! localizations...",
-    "partial-tables": "--output! --given!",
     "losses": "--output! histories...",
     "curves": "--runs --output! metrics...",
     "calibration": "--runs --output! metrics...",
@@ -53,6 +52,7 @@ SURFACE = {
     "channels": f"--attention! --run --index! {IMAGES} --output!",
     "predictions": f"--scores! --rebalanced! --runs --index! {IMAGES} --output!",
     "grad-cam-figure": f"--gradcam! --run --index! {IMAGES} --output!",
+    "partial-tables": "--output! --given!",
     "report": "--configuration! --images! --data-root=data --benchmarks! --studies! --output! "
     "files...",
     "study-table": "--layout! --runs --output! metrics...?",

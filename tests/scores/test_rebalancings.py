@@ -72,3 +72,26 @@ def test_other_files_redo_the_kinds_that_read_them(folder, tmp_path, name, redon
     assert rebalanced(folder) == 0
     after = written(folder)
     assert {kind for kind in KINDS if after[kind] != before[kind]} == redone
+
+
+def test_a_kind_that_refuses_costs_no_other(folder, caplog):
+    rebalanced(folder)
+    kinds = {"cosmo": {}, "calibrated_stacking": {"factor": 0.7}, "oracle": {}}
+    before = {kind: seen(folder, kind) for kind in kinds}
+    kept = written(folder)
+    (folder / "oracle" / "metrics.json").unlink()
+    given = ["--scores", f"{folder}/scores.h5", "--output", str(folder)]
+    assert main(["rebalance-run", "--kinds", canonical(kinds), *given]) == 1
+    (line,) = [line for line in caplog.messages if line.startswith("error: ")]
+    assert line.endswith("rebalancing 'cosmo' needs validation.h5 of the same run, none is given")
+    after = written(folder)
+    assert [kind for kind in kinds if after[kind] != kept[kind]] == ["calibrated_stacking"]
+    assert (folder / "oracle" / "metrics.json").is_file()
+    # what was made or found current is told by the record's time
+    changed = [kind for kind in kinds if seen(folder, kind) != before[kind]]
+    assert changed == ["calibrated_stacking", "oracle"]
+
+
+def seen(folder, kind) -> int:
+    """Return when a kind was last made or found current."""
+    return (folder / kind / ".rebalanced.json").stat().st_mtime_ns

@@ -1,6 +1,7 @@
 """What a failed run has made, and why the rest is missing, from a made-up graph of jobs."""
 
 import json
+import os
 import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -101,6 +102,28 @@ def test_each_missing_row_has_its_reason(study, tmp_path):
     assert one.endswith("train failed: no reason recorded, see its lines in the log")
     one, two = Partial(study, graph, {trained(graph, 1)}, time.time() + 1).missing()
     assert two.endswith(f"train of {folder(2)}/weights.pt was not run to its end")
+
+
+def test_a_rebalancing_made_before_its_job_failed_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kinds = ["none", "oracle", "cosmo", "calibrated_stacking"]
+    given = yaml.safe_load(CONFIG)
+    eszsl = given["eszsl"] | {"rebalancing": kinds}
+    study = Study(given | {"methods": ["eszsl"], "seeds": [0], "eszsl": eszsl})
+    graph, paths = graph_of(study, {0}), [f"{folder(0)}/{kind}/metrics.json" for kind in kinds[1:]]
+    job = Job("rebalance", tuple(paths))
+    graph.jobs.append(job)
+    made(tmp_path, [0])
+    for kind, time_of in (("oracle", 2000), ("cosmo", 500)):  # cosmo's is of an earlier run
+        record = tmp_path / folder(0) / kind / ".rebalanced.json"
+        record.parent.mkdir()
+        record.touch()
+        os.utime(record, (time_of, time_of))
+    partial = Partial(study, graph, {job}, 1000)
+    assert partial.made(study.results.tabled) == [f"{folder(0)}/metrics.json", paths[0]]
+    assert [line.split(":")[0].split(", ")[-1] for line in partial.missing()] == kinds[2:]
+    # a job that is to be run yet has made nothing
+    assert Partial(study, graph, set(), 1000).made(paths) == []
 
 
 def test_nothing_is_said_where_no_table_was_asked_for_or_no_row_is_missing(study, tmp_path):

@@ -16,6 +16,7 @@ from zslpipe.commands import (
     datasets,
     features,
     page,
+    partial,
     people,
     planning,
     prediction,
@@ -36,7 +37,17 @@ logger = logging.getLogger("zslpipe")
 
 # Heading -> modules whose commands stand under it: the workflow's in the order of its stages.
 SECTIONS = {
-    "Steps of the workflow": (datasets, features, runs, scores, together, reports, page, studies),
+    "Steps of the workflow": (
+        datasets,
+        features,
+        runs,
+        scores,
+        together,
+        reports,
+        partial,
+        page,
+        studies,
+    ),
     "For people": (people, planning, prediction, weights),
 }
 

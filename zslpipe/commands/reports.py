@@ -1,6 +1,5 @@
 """Tables and figures."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -80,28 +79,6 @@ def make_localization_tables(output: Path, localizations: tuple[Path, ...]) -> N
     from zslpipe.reports.tables.localization import write_localization_tables
 
     write_localization_tables(localizations, output)
-
-
-@click.command("partial-tables")
-@_tables_option
-@click.option(
-    "--given", type=INPUT_FILE, required=True, help="JSON: what is there and what is missing."
-)
-def make_partial_tables(output: Path, given: Path) -> None:
-    """Write and show what a failed run has made.
-
-    The table of the results that are there, the missing ones with their reasons, and figures, all
-    marked partial.
-    """
-    from zslpipe.reports.partial import write_partial_report, write_partial_tables
-    from zslpipe.scores.reevaluation import bring_up_to_date
-
-    contents = json.loads(given.read_text(encoding="utf-8"))
-    measured = [Path(path) for path in contents["metrics"]]
-    matrices = [path.with_name("scores.h5") for path in measured if path.name == "metrics.json"]
-    bring_up_to_date(matrices)
-    click.echo(write_partial_tables(contents, output).read_text(encoding="utf-8"))
-    write_partial_report(contents, output)
 
 
 @click.command("losses")

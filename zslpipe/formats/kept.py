@@ -13,6 +13,9 @@ from typing import Any
 from zslpipe.machine.files import written_whole
 from zslpipe.provenance import file_hash
 
+# The record of a rebalancing, beside its scores.
+REBALANCED = ".rebalanced.json"
+
 
 def is_kept(record: Path, stamp: str, files: list[Path]) -> bool:
     """Return whether ``record`` says that the ``files`` were made of what ``stamp`` is

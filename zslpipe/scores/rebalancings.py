@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zslpipe.formats.kept import REBALANCED as RECORD
 from zslpipe.formats.kept import is_kept, write_record
+from zslpipe.machine.errors import InputError
 from zslpipe.provenance import code_hash, file_hash, settings_hash
 from zslpipe.scores.evaluation import write_metrics
 from zslpipe.scores.rebalancing import rebalance, settings_of
@@ -23,18 +25,40 @@ def rebalance_run(
     irrelevant: Path | None,
 ) -> None:
     """Write ``{kind}/scores.h5`` and ``{kind}/metrics.json`` in ``folder`` for each of ``kinds``
-    (kind -> its settings); InputError as :func:`zslpipe.scores.rebalancing.rebalance`.
+    (kind -> its settings); after all, InputError as :func:`zslpipe.scores.rebalancing.rebalance`
+    for those that could not be made.
+
+    The time of ``{kind}/.rebalanced.json`` says when the kind was last made or found current.
     """
     code = code_hash("zslpipe.scores.rebalancing")
     given = {"validation": validation, "irrelevant": irrelevant}
+    refused = []
     for kind, settings in kinds.items():
-        output, record = folder / kind / "scores.h5", folder / kind / ".rebalanced.json"
-        read = [scores, *[given[name] for name in settings_of(kind, settings).needs()]]
-        hashes = [file_hash(path) for path in read if path is not None]
-        stamp = settings_hash([code, kind, settings, hashes])
-        if is_kept(record, stamp, [output]):
-            logger.info("%s: there already, of the same scores and settings", output)
-        else:
-            rebalance(kind, scores, output, validation, irrelevant, settings)
-            write_record(record, stamp, [output])
-        write_metrics(output, folder / kind / "metrics.json")
+        try:
+            _bring_up_to_date(code, kind, settings, scores, folder / kind, given)
+        except InputError as error:
+            refused.append(str(error))
+    if refused:
+        raise InputError("; ".join(dict.fromkeys(refused)))
+
+
+def _bring_up_to_date(
+    code: str,
+    kind: str,
+    settings: Mapping[str, Any],
+    scores: Path,
+    folder: Path,
+    given: Mapping[str, Path | None],
+) -> None:
+    """Write a kind's scores unless they are current, and evaluate them."""
+    output, record = folder / "scores.h5", folder / RECORD
+    read = [scores, *[given[name] for name in settings_of(kind, settings).needs()]]
+    hashes = [file_hash(path) for path in read if path is not None]
+    stamp = settings_hash([code, kind, settings, hashes])
+    if is_kept(record, stamp, [output]):
+        logger.info("%s: there already, of the same scores and settings", output)
+        record.touch()
+    else:
+        rebalance(kind, scores, output, given["validation"], given["irrelevant"], settings)
+        write_record(record, stamp, [output])
+    write_metrics(output, folder / "metrics.json")

@@ -152,6 +152,13 @@ class Datasets:
         read = folder and dataset not in self.rendered
         return f"--images {shlex.quote(folder)}" if read else ""
 
+    def pictures(self, dataset: str) -> str:
+        """Return the folder of a dataset's images."""
+        folder = self.entries[dataset]["source"].get("images")
+        if folder and dataset not in self.rendered:
+            return str(Path(self.config["data_root"]) / folder)
+        return PATHS.images.format(dataset=dataset)
+
     def images(self, dataset: str) -> dict[str, Any]:
         """Return the slice that a dataset's images depend on: not its splits or attributes, and of
         an adapter's code only what draws the demo.

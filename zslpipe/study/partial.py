@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from zslpipe.formats.figures import SCREEN
+from zslpipe.formats.kept import REBALANCED
 from zslpipe.machine.failures import FOLDER, failures_since
 from zslpipe.study.paths import PATHS
 from zslpipe.study.refused_submissions import refused_submissions
@@ -59,14 +60,16 @@ class Partial:
         started: float,
         log: Sequence[str] = (),
     ):
-        self.study, self.graph, self.failed = study, graph, failed
+        self.study, self.graph, self.failed, self.started = study, graph, failed, started
         # what a job says itself tells more than how it ended
         self.reasons = {**_endings(log), **refused_submissions(log), **failures_since(started)}
         self.makers = {str(path): job for job in graph.jobs for path in job.output}
 
     def made(self, paths: Iterable[str]) -> list[str]:
-        """Return those of ``paths`` that are there and are not to be made again."""
-        return [path for path in paths if not self._is_due(path) and Path(path).is_file()]
+        """Return those of ``paths`` that are there and are not to be made again, or that can be
+        evaluated from what a job has made before it failed.
+        """
+        return [path for path in paths if self._is_made(path)]
 
     def missing(self) -> list[str]:
         """Return a line for each row of the table and seed that is missing, with its reason."""
@@ -104,7 +107,36 @@ class Partial:
             "curves": curves,
             "confusions": confusions,
             "figures": self.made(figures),
+            "waiting": [self._waiting(dataset) for dataset in self.study.datasets.entries],
         }
+
+    def _waiting(self, dataset: str) -> dict[str, Any]:
+        """Return what can be drawn (kind, path without ending, files) and measured (attention.h5)
+        of a dataset's runs, whose jobs wait for runs that failed.
+        """
+        figures, attention = [], []
+        for drawn in self.study.figures.of_datasets:
+            for one in drawn.figures:
+                whole = len(self.made(one.files)) == len(one.files)
+                if one.dataset == dataset and self._is_due(one.screen) and whole:
+                    figures.append([one.kind, one.stem, list(one.files)])
+        for located in self.study.localizations.of_datasets:
+            for looked, file in zip(located.attention, located.files, strict=True):
+                if located.dataset == dataset and self._is_due(file):
+                    attention += self.made([looked])
+        told = {"figures": figures, "attention": attention}
+        index = PATHS.index.format(dataset=dataset)
+        return {**told, "index": index, "images": self.study.datasets.pictures(dataset)}
+
+    def _is_made(self, path: str) -> bool:
+        """Return whether a file is there, or a rebalancing that this run has made although its job
+        failed at another one.
+        """
+        if not self._is_due(path):
+            return Path(path).is_file()
+        record = Path(path).with_name(REBALANCED)
+        failed = self.makers[path] in self.failed
+        return failed and record.is_file() and record.stat().st_mtime >= self.started
 
     def _is_due(self, path: str) -> bool:
         """Return whether a file's job had to run in this run and has not ended well."""

@@ -1,0 +1,87 @@
+"""The table and the figures of a run that failed."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from zslpipe.commands.inputs import INPUT_FILE, OUTPUT_FOLDER, output_option
+
+
+@click.command("partial-tables")
+@output_option(OUTPUT_FOLDER, help="Folder of the tables.")
+@click.option(
+    "--given", type=INPUT_FILE, required=True, help="JSON: what is there and what is missing."
+)
+def make_partial_tables(output: Path, given: Path) -> None:
+    """Write and show what a failed run has made.
+
+    The table of the results that are there, the missing ones with their reasons, and figures, all
+    marked partial.
+    """
+    from zslpipe.reports.partial import write_partial_report, write_partial_tables
+
+    contents = json.loads(given.read_text(encoding="utf-8"))
+    # What jobs make is not made here: a later run would take it for theirs.
+    with TemporaryDirectory() as room:
+        contents |= _evaluated(contents, Path(room))
+        click.echo(write_partial_tables(contents, output).read_text(encoding="utf-8"))
+        contents["localizations"] += _localized(contents["waiting"], Path(room))
+        contents["figures"] += _drawn(contents["waiting"], output.with_name("figures"))
+        write_partial_report(contents, output)
+
+
+def _evaluated(contents: Mapping[str, Any], room: Path) -> dict[str, Any]:
+    """Return ``metrics`` and ``curves``, evaluated by the present code: where a metrics.json is
+    missing beside its scores, one in the folder ``room``.
+    """
+    from zslpipe.scores.evaluation import write_metrics
+    from zslpipe.scores.reevaluation import bring_up_to_date
+
+    measured = [Path(path) for path in contents["metrics"]]
+    there = [path for path in measured if path.is_file() and path.name == "metrics.json"]
+    bring_up_to_date([path.with_name("scores.h5") for path in there])
+    made = {}
+    for number, path in enumerate(measured):
+        if not path.is_file():
+            made[str(path)] = str(room / f"{number}.json")
+            write_metrics(path.with_name("scores.h5"), Path(made[str(path)]))
+    curves = {name: _named(paths, made) for name, paths in contents["curves"].items()}
+    return {"metrics": _named(contents["metrics"], made), "curves": curves}
+
+
+def _named(paths: Iterable[str], made: Mapping[str, str]) -> list[str]:
+    """Return paths, those that are ``made`` elsewhere by their place there."""
+    return [made.get(path, path) for path in paths]
+
+
+def _localized(waiting: Iterable[Mapping[str, Any]], room: Path) -> list[str]:
+    """Return the localisations, in ``room``, of the runs whose dataset's job waits for others."""
+    from zslpipe.maps.localization import localize
+
+    found: list[str] = []
+    for one in waiting:
+        for attention in one["attention"]:
+            found.append(str(room / f"{len(found)}.localization.json"))
+            localize(Path(attention), Path(one["index"]), Path(one["images"]), Path(found[-1]))
+    return found
+
+
+def _drawn(waiting: Iterable[Mapping[str, Any]], folder: Path) -> list[str]:
+    """Return the figures, partial.* in ``folder``, of the runs whose dataset's job waits for
+    others.
+    """
+    from zslpipe.formats.figures import SCREEN
+    from zslpipe.reports.figures.runs import draw
+
+    found = []
+    for one in waiting:
+        for kind, stem, files in one["figures"]:
+            place = folder / f"partial.{Path(stem).name}"
+            paths = [Path(path) for path in files]
+            draw(kind, paths, Path(one["index"]), Path(one["images"]), place)
+            found.append(f"{place}.{SCREEN}")
+    return found
