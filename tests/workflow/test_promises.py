@@ -209,7 +209,7 @@ def test_what_is_only_said_and_where_a_job_runs(checkout: Checkout) -> None:
         checkout.append(f"zslpipe/machine/{module}.py", "\nADDED = 1\n")
     checkout.append("zslpipe/provenance.py", "\nADDED = 1\n")
     checkout.replace("zslpipe/training/checkpoint.py", "starting afresh", "beginning afresh")
-    checkout.replace("zslpipe/runs/train.py", "chosen on the validation classes", "the choice")
+    checkout.replace("zslpipe/runs/train.py", "chosen on the validation classes: ", "the choice: ")
     checkout.replace(
         "zslpipe/methods/dazle.py", "DAZLE needs word vectors", "DAZLE cannot do without words"
     )
