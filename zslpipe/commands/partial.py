@@ -1,7 +1,9 @@
 """The table and the figures of a run that failed."""
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,6 +11,9 @@ from typing import Any
 import click
 
 from zslpipe.commands.inputs import INPUT_FILE, OUTPUT_FOLDER, output_option
+from zslpipe.machine.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("partial-tables")
@@ -65,8 +70,10 @@ def _localized(waiting: Iterable[Mapping[str, Any]], room: Path) -> list[str]:
     found: list[str] = []
     for one in waiting:
         for attention in one["attention"]:
-            found.append(str(room / f"{len(found)}.localization.json"))
-            localize(Path(attention), Path(one["index"]), Path(one["images"]), Path(found[-1]))
+            place = room / f"{len(found)}.localization.json"
+            with _refused_files():
+                localize(Path(attention), Path(one["index"]), Path(one["images"]), place)
+                found.append(str(place))
     return found
 
 
@@ -82,6 +89,16 @@ def _drawn(waiting: Iterable[Mapping[str, Any]], folder: Path) -> list[str]:
         for kind, stem, files in one["figures"]:
             place = folder / f"partial.{Path(stem).name}"
             paths = [Path(path) for path in files]
-            draw(kind, paths, Path(one["index"]), Path(one["images"]), place)
-            found.append(f"{place}.{SCREEN}")
+            with _refused_files():
+                draw(kind, paths, Path(one["index"]), Path(one["images"]), place)
+                found.append(f"{place}.{SCREEN}")
     return found
+
+
+@contextmanager
+def _refused_files() -> Iterator[None]:
+    """Tell of a file that cannot be shown, maybe the one that the run failed at: all others are."""
+    try:
+        yield
+    except InputError as error:
+        logger.warning("left out: %s", error)
