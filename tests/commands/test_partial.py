@@ -28,6 +28,7 @@ def contents(folder: Path) -> dict[str, object]:
     }
     return {
         "metrics": [metrics],
+        "unfinished": [metrics],
         "expected": 2,
         "missing": ["demo, other / default, seed 0: train failed: no space left"],
         "localizations": [],

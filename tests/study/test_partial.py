@@ -126,6 +126,23 @@ def test_a_rebalancing_made_before_its_job_failed_is_there(tmp_path, monkeypatch
     assert Partial(study, graph, set(), 1000).made(paths) == []
 
 
+def test_the_best_epoch_of_a_run_that_ended_is_there(tmp_path, monkeypatch):
+    """Its job waits until all results of the dataset and seed are evaluated."""
+    monkeypatch.chdir(tmp_path)
+    given = yaml.safe_load(CONFIG)
+    eszsl = given["eszsl"] | {"track": "test"}
+    study = Study(given | {"methods": ["eszsl"], "seeds": [0, 1], "eszsl": eszsl})
+    graph = graph_of(study, {0})
+    made(tmp_path, [0, 1])
+    best = [f"{folder(seed)}/best_on_test.json" for seed in (0, 1)]
+    for seed in (0, 1):
+        (tmp_path / folder(seed) / "history.csv").touch()
+        graph.jobs.append(Job("best_on_test", (best[seed],)))
+    contents = Partial(study, graph, set(), time.time()).contents()
+    assert contents["metrics"] == [f"{folder(0)}/metrics.json", best[0]]
+    assert contents["unfinished"] == best[:1]
+
+
 def test_nothing_is_said_where_no_table_was_asked_for_or_no_row_is_missing(study, tmp_path):
     made(tmp_path, [0, 1, 2])
     everything = graph_of(study, {0, 1, 2})

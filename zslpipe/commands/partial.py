@@ -40,20 +40,22 @@ def make_partial_tables(output: Path, given: Path) -> None:
 
 
 def _evaluated(contents: Mapping[str, Any], room: Path) -> dict[str, Any]:
-    """Return ``metrics`` and ``curves``, evaluated by the present code: where a metrics.json is
-    missing beside its scores, one in the folder ``room``.
+    """Return ``metrics`` and ``curves``, evaluated by the present code: in the folder ``room`` what
+    is ``unfinished``.
     """
+    from zslpipe.scores.best_epoch import write_best_epoch
     from zslpipe.scores.evaluation import write_metrics
     from zslpipe.scores.reevaluation import bring_up_to_date
 
-    measured = [Path(path) for path in contents["metrics"]]
-    there = [path for path in measured if path.is_file() and path.name == "metrics.json"]
-    bring_up_to_date([path.with_name("scores.h5") for path in there])
+    there = [Path(path) for path in contents["metrics"] if path not in contents["unfinished"]]
+    bring_up_to_date([one.with_name("scores.h5") for one in there if one.name == "metrics.json"])
     made = {}
-    for number, path in enumerate(measured):
-        if not path.is_file():
-            made[str(path)] = str(room / f"{number}.json")
-            write_metrics(path.with_name("scores.h5"), Path(made[str(path)]))
+    for number, path in enumerate(contents["unfinished"]):
+        made[path], folder = str(room / f"{number}.json"), Path(path).parent
+        if Path(path).name == "metrics.json":
+            write_metrics(folder / "scores.h5", Path(made[path]))
+        else:
+            write_best_epoch(folder / "metrics.json", folder / "history.csv", Path(made[path]))
     curves = {name: _named(paths, made) for name, paths in contents["curves"].items()}
     return {"metrics": _named(contents["metrics"], made), "curves": curves}
 

@@ -67,7 +67,7 @@ class Partial:
 
     def made(self, paths: Iterable[str]) -> list[str]:
         """Return those of ``paths`` that are there and are not to be made again, or that can be
-        evaluated from what a job has made before it failed.
+        made at once of what is there.
         """
         return [path for path in paths if self._is_made(path)]
 
@@ -99,8 +99,10 @@ class Partial:
         for dataset in self.study.datasets.entries:
             curves[dataset] = self.made(self.study.results.metrics_of_first_seed(dataset))
             confusions[dataset] = self.made(self.study.results.scores_of_first_seed(dataset))
+        tabled = self.made(self.study.results.tabled)
         return {
-            "metrics": self.made(self.study.results.tabled),
+            "metrics": tabled,
+            "unfinished": [path for path in tabled if self._is_due(path)],
             "expected": len(self.study.results.tabled),
             "missing": self.missing(),
             "localizations": self.made(self.study.targets.localizations()),
@@ -129,11 +131,16 @@ class Partial:
         return {**told, "index": index, "images": self.study.datasets.pictures(dataset)}
 
     def _is_made(self, path: str) -> bool:
-        """Return whether a file is there, or a rebalancing that this run has made although its job
-        failed at another one.
+        """Return whether a file is there; a rebalancing whose job failed at another one; the best
+        epoch of a run that ended, whose job waits for all results of the dataset.
         """
         if not self._is_due(path):
             return Path(path).is_file()
+        if path.endswith("/best_on_test.json"):
+            folder = Path(path).parent
+            return all(
+                self._is_made(f"{folder}/{name}") for name in ("metrics.json", "history.csv")
+            )
         record = Path(path).with_name(REBALANCED)
         failed = self.makers[path] in self.failed
         return failed and record.is_file() and record.stat().st_mtime >= self.started
