@@ -50,6 +50,9 @@ def test_a_rank_is_told_by_its_launcher_or_by_a_step_of_slurm():
     assert own_rank({**job, "SLURM_STEP_ID": "0"}) == Rank(1, 4, "7.0.0")
     again = {**job, "SLURM_STEP_ID": "0", "SLURM_RESTART_COUNT": "2"}
     assert own_rank(again) == Rank(1, 4, "7.0.2")
+    # Snakemake's executor in a job keeps the number of restarts from its steps: the launcher's name
+    # is another one each time.
+    assert own_rank({**job, "SLURM_STEP_ID": "0", "ZSLPIPE_RUN": "x"}) == Rank(1, 4, "x")
     # The step in which the workflow runs a job of one task.
     assert own_rank({**job, "SLURM_STEP_ID": "0", "SLURM_NTASKS": "1"}) is None
 
@@ -113,7 +116,8 @@ def test_a_rank_leaves_why_it_ends_to_its_launcher(tmp_path, monkeypatch):
     monkeypatch.setenv("ZSLPIPE_RANKS", "2")
     assert record_failure(arguments, "no room", 1)
     note = failure_note(output, 1)
-    assert json.loads(note.read_text()) == {"code": 1, "message": "no room"}
+    told = {"code": 1, "message": "no room", "refused": False}
+    assert json.loads(note.read_text()) == told
     notes = ranks._notes(output, 2)
     assert notes == {1: (1, "no room")} and not work_folder(output).exists()
     with pytest.raises(InputError, match=r"^rank 1 of 2: no room. The others"):

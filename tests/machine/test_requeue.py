@@ -111,6 +111,12 @@ def test_nobody_elses_job_is_touched(slurm):
     assert slurm.asked == []
 
 
+def test_a_rank_that_its_launcher_stops_leaves_it_to_that(slurm):
+    """Another one was killed, say: the job has failed, and has no claim to a new start."""
+    assert requeued(True, slurm.environment | {"ZSLPIPE_RUN": "x"}) == ""
+    assert slurm.asked == []
+
+
 def test_a_slurm_that_does_not_answer_is_told(slurm, monkeypatch):
     slurm.shows(fails=1)
     head = "SLURM job 7 is not requeued: "

@@ -63,7 +63,7 @@ ALONE = Rank()
 
 def own_rank(environment: Mapping[str, str]) -> Rank | None:
     """Return which rank this process is, None where it is none: by a launcher's variables, or those
-    of a step of SLURM with several tasks.
+    of a step of SLURM with several tasks, whose run a launcher may have named.
     """
     if NUMBER in environment:
         number, count = int(environment[NUMBER]), int(environment[COUNT])
@@ -71,9 +71,11 @@ def own_rank(environment: Mapping[str, str]) -> Rank | None:
     step, tasks = environment.get("SLURM_STEP_ID", ""), environment.get("SLURM_NTASKS", "1")
     if not step.isdigit() or int(step) >= SPECIAL_STEPS or int(tasks) < 2:
         return None
-    # A job that was put back into the queue counts its steps from 0 again.
+    # A job that was put back into the queue counts its steps from 0 again, and where Snakemake runs
+    # in it (the executor slurm-jobstep) a step is not told how often.
     of_slurm = (environment["SLURM_JOB_ID"], step, environment.get("SLURM_RESTART_COUNT", "0"))
-    return Rank(int(environment["SLURM_PROCID"]), int(tasks), ".".join(of_slurm))
+    run = environment.get(RUN, ".".join(of_slurm))
+    return Rank(int(environment["SLURM_PROCID"]), int(tasks), run)
 
 
 def has_launcher(environment: Mapping[str, str]) -> bool:

@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Mapping
 from datetime import datetime
 
+from zslpipe.machine.ranks import has_launcher
+
 # Set by the Snakefile in jobs that its executor has submitted: nobody else's job, in whose script
 # Snakemake runs, is started again behind its owner's back.
 OURS = "ZSLPIPE_REQUEUE"
@@ -23,13 +25,14 @@ PATIENCE = 20  # seconds for SLURM to answer (ours): KillWait is 30 s as a rule
 
 def requeued(kept: bool, environment: Mapping[str, str]) -> str:
     """Ask SLURM to start this process's job again where it submitted it and is not ending it for
-    good; return what to say of it, "" where the process is in no such job.
+    good; return what to say of it, "" where the process is in no such job, or one of its ranks:
+    what stopped a rank, a fault of another one too, its launcher knows.
 
     ``kept``: whether there is something to go on from. Without that a job that has reached its time
     limit would reach it again: it fails, and the next attempt has more time.
     """
     job = environment.get("SLURM_JOB_ID", "")
-    if not job or environment.get(OURS) != "1":
+    if not job or environment.get(OURS) != "1" or has_launcher(environment):
         return ""
     told = _asked("show", "job", "--oneliner", job)
     if told.returncode != 0:
