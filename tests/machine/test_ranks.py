@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from zslpipe.machine import ranks
-from zslpipe.machine.errors import InputError
+from zslpipe.machine.errors import InputError, NotNowError
 from zslpipe.machine.failures import record_failure
 from zslpipe.machine.files import work_folder
 from zslpipe.machine.interruption import Interrupted
-from zslpipe.machine.ranks import Rank, failure_note, launch, own_rank
+from zslpipe.machine.ranks import Note, Rank, failure_note, launch, own_rank
 
 # A rank that does what its number is told to: end with a code, by a signal, or not at all.
 RANK = """
@@ -119,18 +119,24 @@ def test_a_rank_leaves_why_it_ends_to_its_launcher(tmp_path, monkeypatch):
     told = {"code": 1, "message": "no room", "refused": False}
     assert json.loads(note.read_text()) == told
     notes = ranks._notes(output, 2)
-    assert notes == {1: (1, "no room")} and not work_folder(output).exists()
-    with pytest.raises(InputError, match=r"^rank 1 of 2: no room. The others"):
+    assert notes == {1: Note(1, "no room", False)} and not work_folder(output).exists()
+    # A rank that dies may go well another time; what refuses an input is not tried again.
+    with pytest.raises(NotNowError, match=r"^rank 1 of 2: no room. The others"):
         ranks._tell([75, 1], notes, 2, False)
+    with pytest.raises(InputError, match=r"^rank 1 of 2: no room") as refused:
+        ranks._tell([75, 1], {1: Note(1, "no room", True)}, 2, False)
+    assert not isinstance(refused.value, NotNowError)
     # What rank 0 says is said of the whole; srun has one code for all.
     with pytest.raises(InputError, match=r"^four images are broken$"):
-        ranks._tell([1, 75], {0: (1, "four images are broken"), 1: (75, "told")}, 2, False)
+        broken = Note(1, "four images are broken", True)
+        ranks._tell([1, 75], {0: broken, 1: Note(75, "told", False)}, 2, False)
     with pytest.raises(InputError, match=r"^rank 3 of 4: killed"):
-        ranks._tell([137], {3: (137, "killed"), 1: (75, "told to stop")}, 4, False)
+        told = {3: Note(137, "killed", False), 1: Note(75, "told to stop", False)}
+        ranks._tell([137], told, 4, False)
     with pytest.raises(InputError, match=r"^srun: ended with exit code 1"):
         ranks._tell([1], {}, 4, False)
     with pytest.raises(Interrupted, match=r"^told to stop; 2 of 7$"):
-        ranks._tell([75], {0: (75, "told to stop; 2 of 7")}, 4, False)
+        ranks._tell([75], {0: Note(75, "told to stop; 2 of 7", False)}, 4, False)
 
 
 def test_in_a_job_of_slurm_the_command_is_srun_s(tmp_path, monkeypatch):

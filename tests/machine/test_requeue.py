@@ -139,13 +139,17 @@ sys.exit(watched(job))
 """
 
 
+# Ends at the first signal and hears of no further one, as jobs do.
+ENDING = "signal.signal(15, lambda *given: (signal.signal(15, signal.SIG_IGN), sys.exit({})))"
+
+
 @pytest.mark.parametrize(
     ("handler", "code", "said"),
     [
-        ("signal.signal(15, lambda *given: sys.exit(75))", 75, "it goes on where it stopped"),
-        ("signal.signal(15, lambda *given: sys.exit(143))", 143, "it begins again"),
+        (ENDING.format(75), 75, "it goes on where it stopped"),
+        (ENDING.format(143), 143, "it begins again"),
         ("pass", 143, "it begins again"),  # before anything hears the signal
-        ("signal.signal(15, lambda *given: sys.exit(1))", 1, ""),  # it ended by itself
+        (ENDING.format(1), 1, ""),  # it ended by itself
     ],
 )
 def test_whoever_watches_the_job_asks_when_the_job_has_ended(slurm, handler, code, said):

@@ -164,7 +164,7 @@ def _send(ranks: Sequence[subprocess.Popen[bytes]], number: signal.Signals) -> N
 
 
 @dataclass(frozen=True)
-class _Note:
+class Note:
     """The exit code and word of a rank; ``refused``: trying again does not mend it."""
 
     code: int
@@ -172,21 +172,21 @@ class _Note:
     refused: bool
 
 
-def _notes(output: Path, count: int) -> dict[int, _Note]:
+def _notes(output: Path, count: int) -> dict[int, Note]:
     """Return what each rank that left a note said, and remove them."""
     found = {}
     for number in range(count):
         note = failure_note(output, number)
         with suppress(FileNotFoundError):
             told = json.loads(note.read_text(encoding="utf-8"))
-            found[number] = _Note(int(told["code"]), str(told["message"]), bool(told["refused"]))
+            found[number] = Note(int(told["code"]), str(told["message"]), bool(told["refused"]))
             note.unlink()
     with suppress(OSError):  # there are blocks in it, or it is not there
         work_folder(output).rmdir()
     return found
 
 
-def _tell(codes: Sequence[int], notes: Mapping[int, _Note], count: int, told_to_stop: bool) -> None:
+def _tell(codes: Sequence[int], notes: Mapping[int, Note], count: int, told_to_stop: bool) -> None:
     """Raise what the exit codes of the ranks, or the one of srun, and their words stand for; of
     several faults that of the first rank.
     """
