@@ -9,7 +9,8 @@ import pytest
 from tests.made_up.miniature import write_miniature
 from tests.made_up.specification import SPEC
 from zslpipe.commands.cli import main
-from zslpipe.provenance import canonical
+from zslpipe.provenance import canonical, code_hash
+from zslpipe.runs import kept
 
 RUN = SPEC | {
     "method": "eszsl",
@@ -94,3 +95,22 @@ def test_a_refused_input_leaves_all_as_it_is(paths):
     paths["features"].write_bytes(content)
     assert train(paths) == 0
     assert written(paths) == before
+
+
+def test_other_code_of_the_validation_scores_makes_them_again(paths, monkeypatch):
+    train(paths)
+    folder = paths["index"].with_name("run")
+    given = [f"--{name}={paths[name]}" for name in ("index", "features")]
+    command = ["validate", "--weights", str(folder / "weights.pt"), "--seed=0", *given]
+    command += ["--output", str(folder / "validation.h5"), "--threads", "1"]
+    command += ["--compute", '{"device": "cpu"}']
+
+    def made() -> int:
+        assert main(command) == 0
+        return (folder / "validation.h5").stat().st_mtime_ns
+
+    first = made()
+    assert made() == first
+    edited = {"zslpipe.runs.rebalancing_inputs": "edited"}
+    monkeypatch.setattr(kept, "code_hash", lambda entry: edited.get(entry, code_hash(entry)))
+    assert made() != first

@@ -69,7 +69,7 @@ def train(
     check_inputs(spec, index, words, features, folder, trunk)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
     record, made = output / ".trained.json", [output / name for name in TRAINED]
-    stamp = made_of(spec, seed, inputs, words, output, chosen, folder)
+    stamp = made_of(spec, seed, inputs, words, output, chosen, folder, "zslpipe.runs.train")
     if is_kept(record, stamp, made):
         logger.info("%s: trained already, of the same settings, code and inputs", output)
     else:
@@ -156,7 +156,8 @@ def validate(
     check_inputs(spec, index, words, features, folder, trunk)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
     record = output.with_name(".validation.json")
-    stamp = made_of(spec, seed, inputs, words, output, chosen, folder, [weights])
+    made_by = "zslpipe.runs.rebalancing_inputs"
+    stamp = made_of(spec, seed, inputs, words, output, chosen, folder, made_by, [weights])
     if is_kept(record, stamp, [output]):
         logger.info("%s: there already, of the same settings, code and inputs", output)
         return

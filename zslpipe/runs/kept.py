@@ -6,7 +6,7 @@ from typing import Any
 
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
-from zslpipe.provenance import file_hash, settings_hash
+from zslpipe.provenance import code_hash, file_hash, settings_hash
 from zslpipe.runs.models import RunInputs
 from zslpipe.runs.train import prepare_run
 
@@ -19,17 +19,18 @@ def made_of(
     output: Path,
     compute: Compute,
     images: Path,
+    made_by: str,
     further: Iterable[Path] = (),
 ) -> str:
-    """Return a hash of all that the training of ``output`` depends on: settings, code, inputs, word
-    vectors and ``further`` files, and of a run from images path, size and time of each below the
-    folder ``images``.
+    """Return a hash of all that the training of ``output`` depends on: settings, code (the module
+    ``made_by`` and what it calls), inputs, word vectors and ``further`` files, and of a run from
+    images path, size and time of each below the folder ``images``.
     """
     words, _ = read_words(words_path)
     stamp = prepare_run(spec, seed, run_inputs, words, output, compute).stamp
     read = run_inputs.index.paths if spec["input"] == "images" else ()
     hashes = [file_hash(path) for path in further]
-    return settings_hash([stamp, *hashes, *_seen(images, read)])
+    return settings_hash([stamp, code_hash(made_by), *hashes, *_seen(images, read)])
 
 
 def _seen(root: Path, paths: Iterable[str]) -> list[list[str | int]]:
