@@ -18,6 +18,7 @@ def contents(folder: Path) -> dict[str, Any]:
     """Return what is there of a run whose metrics.json a failed job took with it."""
     scores, history = folder / RUN / "scores.h5", folder / RUN / "history.csv"
     write_scores(scores, made_up(0, SEEN, CLASSES))
+    write_metrics(scores, folder / RUN / ".metrics.json")
     write_history([{"phase": "train", "epoch": 1, "step": 1, "loss": 2.0, "seconds": 1.0}], history)
     metrics = str(folder / RUN / "metrics.json")
     losses = ["losses", "results/figures/demo.made_up.default.losses", [str(history)]]

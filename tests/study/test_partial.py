@@ -115,7 +115,7 @@ def test_a_rebalancing_made_before_its_job_failed_is_there(tmp_path, monkeypatch
     graph.jobs.append(job)
     made(tmp_path, [0])
     for kind, time_of in (("oracle", 2000), ("cosmo", 500)):  # cosmo's is of an earlier run
-        record = tmp_path / folder(0) / kind / ".rebalanced.json"
+        record = tmp_path / folder(0) / kind / ".metrics.json"
         record.parent.mkdir()
         record.touch()
         os.utime(record, (time_of, time_of))

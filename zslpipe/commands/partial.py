@@ -43,18 +43,19 @@ def _evaluated(contents: Mapping[str, Any], room: Path) -> dict[str, Any]:
     """Return ``metrics`` and ``curves``, evaluated by the present code: in the folder ``room`` what
     is ``unfinished``.
     """
+    from zslpipe.formats.kept import MADE_ALL_THE_SAME
     from zslpipe.scores.best_epoch import write_best_epoch
-    from zslpipe.scores.evaluation import write_metrics
     from zslpipe.scores.reevaluation import bring_up_to_date
 
     there = [Path(path) for path in contents["metrics"] if path not in contents["unfinished"]]
     bring_up_to_date([one.with_name("scores.h5") for one in there if one.name == "metrics.json"])
     made = {}
     for number, path in enumerate(contents["unfinished"]):
-        made[path], folder = str(room / f"{number}.json"), Path(path).parent
+        folder = Path(path).parent
         if Path(path).name == "metrics.json":
-            write_metrics(folder / "scores.h5", Path(made[path]))
+            made[path] = str(folder / MADE_ALL_THE_SAME)
         else:
+            made[path] = str(room / f"{number}.json")
             write_best_epoch(folder / "metrics.json", folder / "history.csv", Path(made[path]))
     curves = {name: _named(paths, made) for name, paths in contents["curves"].items()}
     return {"metrics": _named(contents["metrics"], made), "curves": curves}

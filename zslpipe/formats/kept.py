@@ -13,8 +13,9 @@ from typing import Any
 from zslpipe.machine.files import written_whole
 from zslpipe.provenance import file_hash
 
-# The record of a rebalancing, beside its scores.
-REBALANCED = ".rebalanced.json"
+# The metrics.json of a rebalancing whose job failed at another one: Snakemake takes back what a
+# failed job has written, and the partial table shows these.
+MADE_ALL_THE_SAME = ".metrics.json"
 
 
 def is_kept(record: Path, stamp: str, files: list[Path]) -> bool:

@@ -3,12 +3,12 @@ same settings stays as it is.
 """
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zslpipe.formats.kept import REBALANCED as RECORD
-from zslpipe.formats.kept import is_kept, write_record
+from zslpipe.formats.kept import MADE_ALL_THE_SAME, is_kept, write_record
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import code_hash, file_hash, settings_hash
 from zslpipe.scores.evaluation import write_metrics
@@ -28,16 +28,21 @@ def rebalance_run(
     (kind -> its settings); after all, InputError as :func:`zslpipe.scores.rebalancing.rebalance`
     for those that could not be made.
 
-    The time of ``{kind}/.rebalanced.json`` says when the kind was last made or found current.
+    Then the others' figures lie in ``{kind}/.metrics.json`` as well.
     """
     code = code_hash("zslpipe.scores.rebalancing")
     given = {"validation": validation, "irrelevant": irrelevant}
-    refused = []
+    made, refused = [], []
     for kind, settings in kinds.items():
         try:
             _bring_up_to_date(code, kind, settings, scores, folder / kind, given)
+            made.append(folder / kind)
         except InputError as error:
             refused.append(str(error))
+    for path in made:
+        (path / MADE_ALL_THE_SAME).unlink(missing_ok=True)
+        if refused:
+            shutil.copyfile(path / "metrics.json", path / MADE_ALL_THE_SAME)
     if refused:
         raise InputError("; ".join(dict.fromkeys(refused)))
 
@@ -51,13 +56,12 @@ def _bring_up_to_date(
     given: Mapping[str, Path | None],
 ) -> None:
     """Write a kind's scores unless they are current, and evaluate them."""
-    output, record = folder / "scores.h5", folder / RECORD
+    output, record = folder / "scores.h5", folder / ".rebalanced.json"
     read = [scores, *[given[name] for name in settings_of(kind, settings).needs()]]
     hashes = [file_hash(path) for path in read if path is not None]
     stamp = settings_hash([code, kind, settings, hashes])
     if is_kept(record, stamp, [output]):
         logger.info("%s: there already, of the same scores and settings", output)
-        record.touch()
     else:
         rebalance(kind, scores, output, given["validation"], given["irrelevant"], settings)
         write_record(record, stamp, [output])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from zslpipe.formats.figures import SCREEN
-from zslpipe.formats.kept import REBALANCED
+from zslpipe.formats.kept import MADE_ALL_THE_SAME
 from zslpipe.machine.failures import FOLDER, failures_since
 from zslpipe.study.paths import PATHS
 from zslpipe.study.refused_submissions import refused_submissions
@@ -141,7 +141,7 @@ class Partial:
             return all(
                 self._is_made(f"{folder}/{name}") for name in ("metrics.json", "history.csv")
             )
-        record = Path(path).with_name(REBALANCED)
+        record = Path(path).with_name(MADE_ALL_THE_SAME)
         failed = self.makers[path] in self.failed
         return failed and record.is_file() and record.stat().st_mtime >= self.started
 
