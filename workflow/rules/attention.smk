@@ -59,7 +59,7 @@ for located in study.localizations.of_datasets:
             mem_mb=8000,
             runtime=60,
         params:
-            images=study.datasets.image_option(located.dataset),
+            images=lambda wildcards, located=located: study.datasets.image_option(located.dataset),
             code=code_hash("zslpipe.commands.together:localize_runs"),
             runs=located.asked,
         shell:

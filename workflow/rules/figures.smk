@@ -27,7 +27,7 @@ for drawn in study.figures.of_datasets:
             mem_mb=4000,
             runtime=60,
         params:
-            images=study.datasets.image_option(drawn.dataset),
+            images=lambda wildcards, drawn=drawn: study.datasets.image_option(drawn.dataset),
             code=code_hash("zslpipe.commands.together:draw_figures"),
             figures=drawn.told,
         shell:
