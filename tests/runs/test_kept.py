@@ -11,6 +11,7 @@ from tests.made_up.specification import SPEC
 from zslpipe.commands.cli import main
 from zslpipe.provenance import canonical, code_hash
 from zslpipe.runs import kept
+from zslpipe.scores import evaluation
 
 RUN = SPEC | {
     "method": "eszsl",
@@ -114,3 +115,22 @@ def test_other_code_of_the_validation_scores_makes_them_again(paths, monkeypatch
     edited = {"zslpipe.runs.rebalancing_inputs": "edited"}
     monkeypatch.setattr(kept, "code_hash", lambda entry: edited.get(entry, code_hash(entry)))
     assert made() != first
+
+
+def test_a_training_whose_evaluation_dies_is_not_lost(paths, monkeypatch, caplog):
+    folder = paths["index"].with_name("run")
+    with monkeypatch.context() as dying:
+        dying.setattr(evaluation, "write_metrics", dies)
+        assert train(paths) == 1
+    for name in MADE:  # as Snakemake does with what a failed job has written
+        (folder / name).unlink()
+    caplog.set_level("INFO")
+    assert train(paths) == 0
+    assert "trained before and not scored to the end: only scored now" in caplog.messages
+    assert all((folder / name).is_file() for name in (*MADE, "metrics.json"))
+    assert not folder.with_name(".run.work").exists()
+
+
+def dies(*_: object) -> None:
+    """Fail as an evaluation that finds no room on its disk."""
+    raise OSError(28, "No space left on device")

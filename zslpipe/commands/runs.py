@@ -70,12 +70,16 @@ def train(
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
     record, made = output / ".trained.json", [output / name for name in TRAINED]
     stamp = made_of(spec, seed, inputs, words, output, chosen, folder, "zslpipe.runs.train")
+
+    def finish() -> None:
+        write_record(record, stamp, made)
+        write_metrics(output / "scores.h5", output / "metrics.json")
+
     if is_kept(record, stamp, made):
         logger.info("%s: trained already, of the same settings, code and inputs", output)
+        write_metrics(output / "scores.h5", output / "metrics.json")
     else:
-        run_method(spec, seed, inputs, words, output, chosen)
-        write_record(record, stamp, made)
-    write_metrics(output / "scores.h5", output / "metrics.json")
+        run_method(spec, seed, inputs, words, output, chosen, finish)
 
 
 @click.command("attend")

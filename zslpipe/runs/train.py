@@ -5,7 +5,7 @@ scores are one job.
 import importlib
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,10 @@ from zslpipe.training.contract import Classes, Model, TrainingRun
 logger = logging.getLogger(__name__)
 
 
+def _nothing() -> None:
+    """Do nothing with what a training has written."""
+
+
 def run_method(
     spec: Mapping[str, Any],
     seed: int,
@@ -41,17 +45,21 @@ def run_method(
     words_path: Path | None,
     output: Path,
     compute: Compute,
+    finish: Callable[[], None] = _nothing,
 ) -> None:
     """Train and score one run; ``spec`` is a :class:`zslpipe.study.config.Run` as a dict,
     ``output`` the folder of the seed.
 
     Writes ``weights.pt``, ``history.csv`` and ``scores.h5``. State to resume from lies in ``.{seed
-    folder}.work`` until all is written; a training that has ended there is not trained again.
+    folder}.work`` until all is written and ``finish`` has done what the job does with it; a
+    training that has ended there is not trained again.
     Raises InputError for what does not fit and where another process trains the same, Interrupted
     after SIGTERM.
     """
     with held_folder(work_folder(output)):
-        _train_and_score(spec, seed, run_inputs, words_path, output, compute)
+        folder = _train_and_score(spec, seed, run_inputs, words_path, output, compute)
+        finish()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _train_and_score(
@@ -61,8 +69,8 @@ def _train_and_score(
     words_path: Path | None,
     output: Path,
     compute: Compute,
-) -> None:
-    """Do what :func:`run_method` promises, its work folder held."""
+) -> Path:
+    """Do what :func:`run_method` promises, its work folder held, and return that."""
     words, words_source = read_words(words_path)
     module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
     config = configured(module, spec)
@@ -88,7 +96,7 @@ def _train_and_score(
         write_progress(run.folder, {"phase": "scoring"})
         matrix = score_matrix(model, run_inputs, problem, spec, seed, words_source, chosen)
         write_scores(output / "scores.h5", matrix)
-    shutil.rmtree(run.folder, ignore_errors=True)
+    return run.folder
 
 
 def _trained(
