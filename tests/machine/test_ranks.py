@@ -120,23 +120,31 @@ def test_a_rank_leaves_why_it_ends_to_its_launcher(tmp_path, monkeypatch):
     assert json.loads(note.read_text()) == told
     notes = ranks._notes(output, 2)
     assert notes == {1: Note(1, "no room", False)} and not work_folder(output).exists()
-    # A rank that dies may go well another time; what refuses an input is not tried again.
-    with pytest.raises(NotNowError, match=r"^rank 1 of 2: no room. The others"):
-        ranks._tell([75, 1], notes, 2, False)
-    with pytest.raises(InputError, match=r"^rank 1 of 2: no room") as refused:
-        ranks._tell([75, 1], {1: Note(1, "no room", True)}, 2, False)
-    assert not isinstance(refused.value, NotNowError)
+
+
+def test_what_ranks_leave_is_what_their_launcher_tells():
+    """Whether trying again may mend it, too."""
+
+    def told(codes: list[int], **notes: tuple[int, str, bool]) -> Exception:
+        read = {int(number[1:]): Note(*note) for number, note in notes.items()}
+        with pytest.raises((InputError, Interrupted)) as raised:
+            ranks._tell(codes, read, 4 if len(codes) == 1 else len(codes), False)
+        return raised.value
+
+    stopped = (75, "told to stop; 2 of 7", False)
+    one = told([75, 1], r1=(1, "no room", False), r0=stopped)
+    assert type(one) is NotNowError and str(one).startswith("rank 1 of 2: no room. The others")
+    refused = told([75, 1], r1=(1, "broken", True), r0=stopped)
+    assert type(refused) is InputError and str(refused).startswith("rank 1 of 2: broken. The")
     # What rank 0 says is said of the whole; srun has one code for all.
-    with pytest.raises(InputError, match=r"^four images are broken$"):
-        broken = Note(1, "four images are broken", True)
-        ranks._tell([1, 75], {0: broken, 1: Note(75, "told", False)}, 2, False)
-    with pytest.raises(InputError, match=r"^rank 3 of 4: killed"):
-        told = {3: Note(137, "killed", False), 1: Note(75, "told to stop", False)}
-        ranks._tell([137], told, 4, False)
-    with pytest.raises(InputError, match=r"^srun: ended with exit code 1"):
-        ranks._tell([1], {}, 4, False)
-    with pytest.raises(Interrupted, match=r"^told to stop; 2 of 7$"):
-        ranks._tell([75], {0: Note(75, "told to stop; 2 of 7", False)}, 4, False)
+    first = told([1, 75], r0=(1, "four images are broken", True), r1=stopped)
+    assert type(first) is InputError and str(first) == "four images are broken"
+    by_srun = told([137], r3=(137, "killed", False), r1=stopped)
+    assert type(by_srun) is NotNowError and str(by_srun).startswith("rank 3 of 4: killed")
+    alone = told([1])
+    assert type(alone) is NotNowError and str(alone).startswith("srun: ended with exit code 1")
+    stop = told([75], r0=stopped)
+    assert type(stop) is Interrupted and str(stop) == "told to stop; 2 of 7"
 
 
 def test_in_a_job_of_slurm_the_command_is_srun_s(tmp_path, monkeypatch):
