@@ -117,14 +117,14 @@ for made in study.rebalancings.together:
         conda:
             "../../envs/numpy.yaml"
         resources:
-            mem_mb=8000,
+            mem_mb=study.resources.scores,
             runtime=60,
         params:
             kinds=made.settings,
             needed=made.options,
             code=code_hash("zslpipe.commands.together:rebalance_run", without=EVALUATION),
             run=study.results.asked,
-            folder=paths.run,
+            folder=subpath(input.scores, parent=True),
         shell:
             "python -m zslpipe rebalance-run --kinds {params.kinds:q} --scores {input.scores}"
             " {params.needed} --run {params.run:q} --output {params.folder}"
@@ -153,7 +153,7 @@ rule rebalance_for_study:
         needed=study.rebalancings.options,
         code=code_hash("zslpipe.commands.together:rebalance_run", without=EVALUATION),
         run=study.results.asked,
-        folder=paths.run,
+        folder=subpath(input.scores, parent=True),
     shell:
         "python -m zslpipe rebalance-run --kinds {params.kinds:q} --scores {input.scores}"
         " {params.needed} --run {params.run:q} --output {params.folder}"
