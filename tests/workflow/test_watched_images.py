@@ -89,11 +89,11 @@ def test_hidden_files_and_other_folders_are_not_watched(checkout: Checkout) -> N
 def test_an_image_replaced_in_place(checkout: Checkout) -> None:
     picture(checkout.folder.parent / "data/pictures/class 1/070.png", 200)
     assert checkout.planned(FEATURES, INDEX, IRRELEVANT) == CHANGED
-    before = FeatureFile(checkout.folder / FEATURES).pooled
+    before = FeatureFile(checkout.folder / FEATURES).pooled[:]
     said = checkout.snakemake("--cores", "1", FEATURES)
     # Of 36 images in batches of 4, one batch is not known.
     assert "32 of 36 images are taken from the earlier features" in said
-    after = FeatureFile(checkout.folder / FEATURES).pooled
+    after = FeatureFile(checkout.folder / FEATURES).pooled[:]
     assert np.flatnonzero((before != after).any(axis=1)).tolist() == [7]
     assert not list((checkout.folder / FEATURES).parent.glob(".*"))
     assert checkout.planned(FEATURES, INDEX) == set()
