@@ -38,13 +38,19 @@ def test_a_profile_is_read_and_runs_nothing_again(
 ) -> None:
     assert checkout.planned("--workflow-profile", name) == set()
     # jobs of a machine that may use less than a rule asks for ask for that
-    said = checkout.snakemake(
-        "--dry-run", "--forceall", "--workflow-profile", name, "--config", "set=compute.device=auto"
-    )
-    asked = [line for line in said.splitlines() if " resources: " in line]
-    memory = [int(found) for found in re.findall(r" mem_mb=(\d+)", "\n".join(asked))]
-    assert max(memory) == min(int(resources.get("mem_mb", 10**6)), 32000)
+    changed = ("--config", "set=compute.device=auto")
+    asked = memory(checkout, *changed)
+    assert memory(checkout, "--workflow-profile", name, *changed) == asked
+    limited = memory(checkout, "--workflow-profile", name, "--resources", "mem_mb=4000", *changed)
+    assert limited == 4000 < asked
     assert of(name)["resources"] == {key: int(value) for key, value in resources.items()}
+
+
+def memory(checkout: Checkout, *options: str) -> int:
+    """Return the largest memory that a job asks for."""
+    said = checkout.snakemake("--dry-run", "--forceall", *options)
+    asked = [line for line in said.splitlines() if " resources: " in line]
+    return max(int(found) for found in re.findall(r" mem_mb=(\d+)", "\n".join(asked)))
 
 
 def test_what_one_rule_asks_for_is_changed_on_the_command_line(checkout: Checkout) -> None:

@@ -19,6 +19,7 @@ def trained(jobs: set[str]) -> set[str]:
 
 def test_a_study_of_runs_that_are_there_trains_nothing(finished: Checkout) -> None:
     assert finished.planned("study_dazle_table2") == {
+        "evaluate_study dazle_table2",
         "tabulate_study dazle_table2",
         "study_dazle_table2",
     }
