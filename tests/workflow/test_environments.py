@@ -22,6 +22,7 @@ NAME_OF_IMPORT = {
     "sklearn": "scikit-learn",
     "PIL": "pillow",
     "yaml": "pyyaml",
+    "google_crc32c": "google-crc32c",
     "pydantic_core": "pydantic",
 }
 # Rooms whose every module runs in the numpy environment.
