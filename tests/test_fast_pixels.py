@@ -10,6 +10,7 @@ import simplejpeg
 from PIL import Image
 
 import zslpipe.pictures as pictures
+from tests.made_up.places import DATA
 from zslpipe.pictures import FAULTS, decode, decode_pixels
 
 SIZES = ((1, 1), (7, 9), (16, 16), (33, 50), (70, 41))
@@ -122,6 +123,20 @@ def test_damaged_files_end_as_with_pillow() -> None:
         refused += isinstance(expected, str)
         assert outcome(data, decode_pixels) == expected
     assert 50 < refused < 350
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not there")
+@pytest.mark.parametrize("folder", ["cub127/images", "imagenet_samples"])
+def test_photographs_have_pillows_pixels(folder) -> None:
+    """Of the files of the field's datasets every tenth; all of them are plain."""
+    files = sorted((DATA / folder).rglob("*.jp*g"))[::10]
+    assert len(files) >= 100
+    for path in files:
+        data = path.read_bytes()
+        pixels = pictures._plain_jpeg(data)
+        assert pixels is not None and np.array_equal(pixels, np.asarray(decode(data))), path
 
 
 def test_an_empty_file_is_refused() -> None:

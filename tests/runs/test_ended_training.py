@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.made_up.miniature import write_miniature
-from tests.made_up.places import ROOT
+from tests.made_up.places import SCRIPT
 from tests.made_up.specification import SPEC
 from zslpipe.formats.scores import read_scores
 from zslpipe.machine.devices import Compute
@@ -79,15 +79,8 @@ def killed(folder: Path, output: Path, name: str) -> None:
     """Run this file as a program that is killed while it scores; the outputs are then deleted, as
     Snakemake does.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "tests.runs.test_ended_training",
-        str(folder),
-        str(output),
-        name,
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, __file__, str(folder), str(output), name]
+    done = subprocess.run(command, capture_output=True, text=True, env=SCRIPT, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     for made in MADE:
         (output / made).unlink(missing_ok=True)

@@ -141,7 +141,7 @@ def _run(arguments: list[str] | None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
-    except (Exception, KeyboardInterrupt, Stopped) as error:  # noqa: BLE001 (the one door: all is told here)
+    except (Exception, KeyboardInterrupt, Stopped) as error:  # noqa: BLE001 (the one door)
         return _end(error, told["debug"])
     return 0
 
