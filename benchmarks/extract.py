@@ -121,11 +121,17 @@ def forms_of(
     index = index_of(write_images(folder, count))
     images = ImageFiles(folder, index.paths, None, size)
     output, device = folder / "features.h5", torch.device("cpu")
+
+    def whole() -> None:
+        """Extract everything: of an earlier file the rows would be taken over."""
+        output.unlink(missing_ok=True)
+        extract(index, folder, extractor, output, device, workers)
+
     return {
         "bare, eager NCHW": lambda: forward(eager, ready),
         "bare, folded channels-last": lambda: forward(quick, channels_last),
         "reading": lambda: read(images),
-        "extraction": lambda: extract(index, folder, extractor, output, device, workers),
+        "extraction": whole,
         "start": lambda: folded(build_trunk(network, weights)),
     }
 
