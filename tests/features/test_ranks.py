@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -255,6 +256,23 @@ def test_a_lost_rank_costs_its_blocks_and_any_number_goes_on(
     assert output.read_bytes() == alone
 
 
+def test_a_rank_that_takes_longer_than_the_others_is_waited_for(
+    place, alone, tmp_path, monkeypatch
+):
+    """It says that it lives long before it has done its part."""
+    output, write = tmp_path / "small.h5", BlockWriter.write
+
+    def slow(self, block, arrays):
+        time.sleep(1.5 if self.rank.number else 0.0)
+        write(self, block, arrays)
+
+    monkeypatch.setattr(BlockWriter, "write", slow)
+    monkeypatch.setattr(ranks_module, "SILENCE_SECONDS", 2.5)
+    monkeypatch.setattr(ranks_module, "REPORT_SECONDS", 0.1)
+    assert as_ranks(place, output, 2) == [None, None]
+    assert output.read_bytes() == alone
+
+
 def test_broken_images_of_all_ranks_are_named_in_one_line(place, blocks, tmp_path):
     images, output = tmp_path / "images", tmp_path / "small.h5"
     shutil.copytree(place / "images", images)
@@ -432,6 +450,18 @@ def test_a_rank_of_another_run_does_not_begin_and_one_that_lost_its_run_knows(
         assert leader.is_on() and not other.is_on()
         with pytest.raises(InputError, match="rank 0 of 2 has said nothing"):
             other.missing()
+
+
+def test_a_rank_writes_no_block_of_a_run_that_is_not_its_own(tmp_path):
+    written = []
+    writer = SimpleNamespace(folder=tmp_path, write=lambda block, arrays: written.append(block))
+    with Team(tmp_path, Rank(1, 2, "old")) as team:
+        (tmp_path / "go.json").write_text(json.dumps({"run": "old", "missing": [0, 1, 2, 3]}))
+        assert extraction._write_blocks(iter([(1, {}, [])]), writer, team) == {}
+        (tmp_path / "go.json").write_text(json.dumps({"run": "new", "missing": [0, 2, 3]}))
+        with pytest.raises(InputError, match="another run writes here; see which one goes on"):
+            extraction._write_blocks(iter([(3, {}, [])]), writer, team)
+    assert (written, team.blocks) == ([1], 1)
 
 
 def test_rank_0_tells_the_sum_of_all(tmp_path, monkeypatch):

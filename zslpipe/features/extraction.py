@@ -127,7 +127,10 @@ def extract(
     if not image_root.is_dir():
         raise InputError(f"{image_root}: no such folder of images; give another as images")
     with Team(work_folder(output), rank) as team:
-        missing = team.missing() if rank.number else []
+        missing: list[int] = []
+        if rank.number:
+            missing = team.missing()
+            team.begin()
         extractor = replace(extractor, dtype="float32") if device.type == "cpu" else extractor
         trunk = build_trunk(extractor.backbone, extractor.weights, extractor.layer)
         attributes = feature_stamps(extractor, trunk, index)
