@@ -13,6 +13,7 @@ from tests.made_up.feature_bytes import all_bytes
 from zslpipe.features.archive import pack
 from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.features import FeatureFile
+from zslpipe.formats.shards import put_in_place
 from zslpipe.formats.verification import verify
 from zslpipe.machine.errors import InputError
 
@@ -167,6 +168,21 @@ def test_a_kill_between_sealing_and_moving_costs_nothing(tmp_path, monkeypatch):
     writer.finish(tmp_path / "x.h5")
     whole = written(tmp_path / "whole" / "x.h5", "zarr")
     assert all_bytes(tmp_path / "x.h5") == all_bytes(whole)
+
+
+def test_a_kill_between_moving_the_store_and_its_file_is_made_good(tmp_path, monkeypatch):
+    def moved_and_killed(*places: Path) -> None:
+        put_in_place(*places)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("zslpipe.formats.block_writer.put_in_place", moved_and_killed)
+        written(tmp_path / "x.h5", "zarr")
+    assert (tmp_path / "x.zarr").is_dir() and not (tmp_path / "x.h5").exists()
+    written(tmp_path / "x.h5", "zarr")
+    whole = written(tmp_path / "whole" / "x.h5", "zarr")
+    assert all_bytes(tmp_path / "x.h5") == all_bytes(whole)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["whole", "x.h5", "x.zarr"]
 
 
 def test_blocks_of_one_storage_are_not_taken_over_by_the_other(tmp_path):

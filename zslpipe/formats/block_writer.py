@@ -111,7 +111,9 @@ class BlockWriter:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         others = sorted(self.folder.glob("journal.*[0-9]"))
-        if _stamp(self.journal) == stamp and self.path.is_file():
+        # Killed while it moved both to their place, a run has moved the store alone.
+        whole = storage == "hdf5" or features.store_beside(self.path).is_dir()
+        if whole and _stamp(self.journal) == stamp and self.path.is_file():
             self.slabs = features.locate_slabs(self.path)
             self._unite([self.journal, *others], stamp)
         else:
