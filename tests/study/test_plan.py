@@ -157,6 +157,7 @@ def test_published_sizes_are_those_of_the_papers() -> None:
     fashion = published_extent("DeepFashion")
     assert fashion is not None
     assert (fashion.images, fashion.classes) == (204_885 + 84_337, 46)
+    assert (fashion.validation, fashion.seen) == (6, 30 + 6)  # "30 (6) / 10"
     assert published_extent("cub127") is None
 
 

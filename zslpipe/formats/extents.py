@@ -4,11 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zslpipe.formats.index import SPLITS, Index
-from zslpipe.formats.published_sizes import DEEPFASHION, EXPECTED
-
-# DeepFashion's test images divide into seen and unseen ones as nobody publishes: in halves here
-# (ours; what is counted from it are all of them).
-DEEPFASHION_VALIDATION = 7
+from zslpipe.formats.published_sizes import DEEPFASHION, DEEPFASHION_VALIDATION, EXPECTED
 
 
 @dataclass(frozen=True)
@@ -56,6 +52,7 @@ def published_extent(name: str) -> Extent | None:
     images of validation classes are as many as their share of the seen classes.
     """
     if name == "DeepFashion":
+        # Nobody publishes how they divide: halves (ours; what is counted from them is their sum).
         tested = DEEPFASHION["test"] // 2
         sizes = {"test_seen": DEEPFASHION["test"] - tested, "test_unseen": tested}
         sizes |= {name: DEEPFASHION[name] for name in ("trainval", "seen", "unseen", "attributes")}

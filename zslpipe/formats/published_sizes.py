@@ -40,7 +40,9 @@ STANDARD = {
     "AWA2": (30337, 6985),
     "aPY": (12695, 2644),
 }
-# DAZLE, table 1, which does not say how the test images divide into seen and unseen ones.
+# DAZLE, table 1, which does not say how the test images divide into seen and unseen ones; of the
+# seen classes DEEPFASHION_VALIDATION are for validation.
+DEEPFASHION_VALIDATION = 6
 DEEPFASHION = {"seen": 36, "unseen": 10, "attributes": 1000, "trainval": 204_885, "test": 84_337}
 
 OTHER_SIZES = "a split of other sizes than are published"

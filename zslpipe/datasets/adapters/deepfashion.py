@@ -21,6 +21,7 @@ from zslpipe.datasets.reading import attributes, copies, image_files, splits
 from zslpipe.datasets.reading.text_files import existing_file, optional_path
 from zslpipe.formats.index import OWN_SPLIT, PROPOSED_SPLIT, Index, write_index
 from zslpipe.formats.published_sizes import DEEPFASHION as EXPECTED
+from zslpipe.formats.published_sizes import DEEPFASHION_VALIDATION
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import FileName, Seed
 from zslpipe.settings import as_plain, parse_settings
@@ -43,7 +44,6 @@ UNSEEN_CATEGORIES = {
     42: "Jumpsuit",
     48: "Romper",
 }
-VALIDATION_CLASSES = 6  # paper, table 1, of the 36 seen ones; it does not name them
 # list_attr_cloth.txt's column attribute_type, from 1.
 KINDS = ("texture", "fabric", "shape", "part", "style")
 
@@ -82,7 +82,8 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     trains = _partition(existing_file(data_root, chosen.partition, where), paths)
     numbers = _divided(trains, unseen[labels])
     class_list = optional_path(data_root, chosen.validation_classes)
-    count = VALIDATION_CLASSES if chosen.unseen_classes is None else None
+    # The paper does not name them.
+    count = DEEPFASHION_VALIDATION if chosen.unseen_classes is None else None
     validation, note = splits.set_aside(
         labels, numbers["trainval"], names, class_list, count, chosen.seed, where=where
     )
