@@ -11,5 +11,7 @@ def rule_names(begun: str, names: Sequence[str]) -> list[str]:
     found: list[str] = []
     for number, name in enumerate(names, 1):
         word = f"{begun}_" + re.sub(r"\W", "_", name, flags=re.ASCII)
-        found.append(word if word not in found else f"{word}_{number}")
+        while word in found:
+            word = f"{word}_{number}"
+        found.append(word)
     return found
