@@ -4,7 +4,6 @@ import itertools
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -74,8 +73,7 @@ def run(
     weights = str(folder / "weights.pt")
     extractor = Extractor("small", "demo", weights, 112, 7, features_version=1, batch_size=BATCH)
     extractor = replace(extractor, **changes)
-    writer = partial(BlockWriter, storage=storage)
-    extraction.extract(index, folder / "images", extractor, output, CPU, 0, writer=writer)
+    extraction.extract(index, folder / "images", extractor, output, CPU, 0, storage=storage)
     return output
 
 

@@ -195,7 +195,8 @@ def test_features_lie_where_compute_says(images, complete, tmp_path, storage):
         images,
         images / "weights.pt",
         tmp_path / "small.h5",
-        Compute(device="cpu", threads=1, storage=storage),
+        Compute(device="cpu", threads=1),
+        storage=storage,
     )
     assert (tmp_path / "small.zarr").is_dir() == (storage == "zarr")
     found, expected = FeatureFile(tmp_path / "small.h5"), FeatureFile(complete)

@@ -20,6 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.made_up.feature_bytes import all_bytes
 from tests.made_up.places import SCRIPT
 from zslpipe.features import extraction, extraction_progress, mapper
 from zslpipe.features import ranks as ranks_module
@@ -140,20 +141,24 @@ def extractor(place: Path) -> Extractor:
 
 
 def extract(
-    place: Path, output: Path, rank: Rank = ALONE, images: Path | None = None
+    place: Path,
+    output: Path,
+    rank: Rank = ALONE,
+    images: Path | None = None,
+    storage: str = "hdf5",
 ) -> str | None:
     """Extract as one rank of a run; return what it is refused with."""
     listed = read_irrelevant_images(place / "list.h5")
-    images = images or place / "images"
+    given = (listed, images or place / "images", extractor(place), output, CPU)
     try:
-        extraction.extract(listed, images, extractor(place), output, CPU, workers=0, rank=rank)
+        extraction.extract(*given, workers=0, rank=rank, storage=storage)
     except InputError as error:
         return str(error)
     return None
 
 
 def as_ranks(
-    place: Path, output: Path, ranks: int, images: Path | None = None
+    place: Path, output: Path, ranks: int, images: Path | None = None, storage: str = "hdf5"
 ) -> list[str | int | None]:
     """Extract as so many processes; return what each is refused with, or its exit code."""
     run, context = uuid.uuid4().hex, multiprocessing.get_context("fork")
@@ -163,7 +168,7 @@ def as_ranks(
         rank = Rank(number, ranks, run)
 
         def work(rank=rank, pipe=theirs) -> None:
-            pipe.send(extract(place, output, rank, images))
+            pipe.send(extract(place, output, rank, images, storage))
 
         processes.append(context.Process(target=work))
         processes[-1].start()
@@ -228,6 +233,18 @@ def test_any_number_of_ranks_gives_the_bytes_of_one(place, alone, blocks, tmp_pa
     assert blocks.pairs() == sorted((block % ranks, block) for block in range(7))
     assert output.read_bytes() == alone
     assert [path.name for path in tmp_path.iterdir()] == ["small.h5"]
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_fill_one_store_with_the_bytes_of_one_process(place, blocks, tmp_path, ranks):
+    one, many = tmp_path / "one" / "small.h5", tmp_path / "many" / "small.h5"
+    assert extract(place, one, storage="zarr") is None
+    blocks.path.unlink()
+    assert as_ranks(place, many, ranks, storage="zarr") == [None] * ranks
+    assert blocks.pairs() == sorted((block % ranks, block) for block in range(7))
+    assert all_bytes(many) == all_bytes(one)
+    assert len(all_bytes(one)) > 3 * 7  # a shard a block of each array
+    assert sorted(path.name for path in many.parent.iterdir()) == ["small.h5", "small.zarr"]
 
 
 @pytest.mark.parametrize(("ranks", "lost", "then"), [(3, 1, 2), (3, 0, 4), (2, 1, 1), (1, 0, 3)])

@@ -10,7 +10,7 @@ from tests.made_up.places import PACKAGE
 from zslpipe.commands.specification import Spec
 from zslpipe.features.extractor import Extractor
 from zslpipe.machine.devices import Compute
-from zslpipe.machine.ranges import AnyNumber, Tasks, schema_of
+from zslpipe.machine.ranges import AnyNumber, Extraction, schema_of
 from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import adapter, parse_settings
 from zslpipe.study.declarations import adapter_names, method_names, read_method, read_settings
@@ -28,7 +28,7 @@ def declared() -> dict[str, type]:
         "study.sections.Variants": Variants,
         "study.study_sections.PaperStudy": PaperStudy,
         "machine.devices.Compute": Compute,
-        "machine.ranges.Tasks": Tasks,
+        "machine.ranges.Extraction": Extraction,
         "commands.specification.Spec": Spec,
         "features.extractor.Extractor": Extractor,
     }
@@ -87,7 +87,7 @@ def test_every_class_that_settings_are_read_into_is_looked_at() -> None:
         "Variants",
         "PaperStudy",
         "Compute",
-        "Tasks",
+        "Extraction",
         "Extractor",
         "Spec",
     }

@@ -17,6 +17,7 @@ from zslpipe.commands.inputs import (
     compute_of,
     compute_options,
     data_root_option,
+    extraction_of,
     extractor_of,
     image_folder,
     image_options,
@@ -24,7 +25,6 @@ from zslpipe.commands.inputs import (
     indices_option,
     output_option,
     settings_option,
-    tasks_of,
 )
 from zslpipe.machine.errors import InputError
 
@@ -151,17 +151,17 @@ def _launched(compute: Mapping[str, Any], threads: int, output: Path) -> bool:
     """
     from zslpipe.machine.ranks import launch, own_rank
 
-    tasks = tasks_of(compute)
-    if tasks.extract_tasks == 1 or own_rank(os.environ) is not None:
+    tasks = extraction_of(compute).extract_tasks
+    if tasks == 1 or own_rank(os.environ) is not None:
         return False
     device = str(compute.get("device", "auto"))
     if device.startswith("cuda:"):
         raise InputError(
-            f"--compute: device {device!r} names one GPU for {tasks.extract_tasks} tasks, of which "
+            f"--compute: device {device!r} names one GPU for {tasks} tasks, of which "
             "each takes one; write cuda, or extract_tasks: 1"
         )
     command = [sys.executable, "-m", "zslpipe", *sys.argv[1:]]
-    launch(command, tasks.extract_tasks, threads, output, with_gpu=device != "cpu")
+    launch(command, tasks, threads, output, with_gpu=device != "cpu")
     return True
 
 
@@ -182,8 +182,9 @@ def _extract(
     if rank.number:
         logging.getLogger("zslpipe").setLevel(logging.WARNING)
     where = compute_of(compute, rank.threads(threads))
-    alignment = tasks_of(compute).extract_alignment
-    extract_features(chosen, listed, folder, weights, output, where, rank, alignment)
+    given = extraction_of(compute)
+    laid_out = given.extract_alignment, given.storage
+    extract_features(chosen, listed, folder, weights, output, where, rank, *laid_out)
 
 
 def _chosen(

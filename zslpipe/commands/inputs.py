@@ -14,7 +14,7 @@ from zslpipe.machine.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from zslpipe.machine.devices import Compute
-    from zslpipe.machine.ranges import Tasks
+    from zslpipe.machine.ranges import Extraction
     from zslpipe.runs.models import RunInputs
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -27,8 +27,8 @@ ANY_PATH = click.Path(path_type=Path)
 
 # As the ranges of a configuration (machine.ranges Seed and Threads, which cost their import).
 LARGEST_SEED, MOST_THREADS = 2**32 - 1, 1024
-# Of --compute what an extraction as several processes reads (machine.ranges Tasks).
-TASKS = ("extract_tasks", "extract_alignment")
+# Of --compute what an extraction alone reads (machine.ranges Extraction).
+OF_EXTRACTIONS = ("extract_tasks", "extract_alignment", "storage")
 # Characters of a wrong value that a message repeats (ours: a line of a terminal holds them).
 SHOWN = 60
 
@@ -185,20 +185,20 @@ def compute_of(compute: Mapping[str, Any], threads: int) -> "Compute":
     from zslpipe.settings import parse_settings
 
     # The workflow's: a job is told by --threads, an extraction how its extractor computes.
-    of_the_workflow = ("threads", "extract_threads", "image_threads", "extractors", *TASKS)
+    of_the_workflow = ("threads", "extract_threads", "image_threads", "extractors", *OF_EXTRACTIONS)
     given = {name: value for name, value in compute.items() if name not in of_the_workflow}
     return parse_settings(Compute, {**given, "threads": threads}, "--compute")
 
 
-def tasks_of(compute: Mapping[str, Any]) -> "Tasks":
-    """Return as how many tasks ``--compute`` says that an extraction runs; InputError for a value
-    of the wrong type.
+def extraction_of(compute: Mapping[str, Any]) -> "Extraction":
+    """Return as how many processes ``--compute`` says that an extraction runs, and where its
+    features lie; InputError for a value of the wrong type.
     """
-    from zslpipe.machine.ranges import Tasks
+    from zslpipe.machine.ranges import Extraction
     from zslpipe.settings import parse_settings
 
-    given = {name: value for name, value in compute.items() if name in TASKS}
-    return parse_settings(Tasks, given, "--compute")
+    given = {name: value for name, value in compute.items() if name in OF_EXTRACTIONS}
+    return parse_settings(Extraction, given, "--compute")
 
 
 def extractor_of(compute: Mapping[str, Any], name: str) -> Mapping[str, Any]:

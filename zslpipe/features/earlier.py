@@ -79,12 +79,8 @@ class EarlierFile:
 
 def batches(images: int, size: int) -> list[list[int]]:
     """Return the numbers of all images in batches of ``size`` that cross no block."""
-    return [rows for block in range(blocks(images)) for rows in block_batches(block, images, size)]
-
-
-def blocks(images: int) -> int:
-    """Return how many blocks ``images`` fill, the last one perhaps in part."""
-    return -(-images // features.BLOCK)
+    every = range(features.count_blocks(images))
+    return list(itertools.chain(*(block_batches(block, images, size) for block in every)))
 
 
 def rows_of(listed: Iterable[int], images: int) -> list[int]:

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ import torch
 from zslpipe.features.earlier import (
     EarlierFile,
     Work,
-    blocks,
     drop_changed,
     kept_aside,
     open_earlier,
@@ -37,16 +36,14 @@ from zslpipe.features.images import ImageFiles
 from zslpipe.features.mapper import Mapped, batch_loader, block_arrays, known, map_batch
 from zslpipe.features.ranks import Team, share
 from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.formats.features import count_blocks
 from zslpipe.formats.index import Index
 from zslpipe.formats.slabs import PAGE
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
-from zslpipe.machine.interruption import (
-    InterruptedExtraction,
-    StopRequest,
-    stop_requests,
-)
+from zslpipe.machine.interruption import InterruptedExtraction, StopRequest, stop_requests
+from zslpipe.machine.ranges import Storage
 from zslpipe.machine.ranks import ALONE, Rank
 from zslpipe.networks.backbones import Trunk, build_trunk, folded
 from zslpipe.settings import parse_settings
@@ -55,21 +52,6 @@ logger = logging.getLogger(__name__)
 
 # Bounds the memory between mapper and writer (ours): two blocks wait while one is written.
 WAITING_BLOCKS = 2
-
-
-class WriterClass(Protocol):
-    """What makes the writer of a run: :class:`BlockWriter`, or one of another layout. Where
-    ``rank`` is not 0 it joins what rank 0 has begun.
-    """
-
-    def __call__(
-        self,
-        folder: Path,
-        shapes: Mapping[str, tuple[tuple[int, ...], str]],
-        attributes: Mapping[str, object],
-        rank: Rank,
-    ) -> BlockWriter:
-        """Return the writer of one rank."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +74,7 @@ def extract_features(
     compute: Compute,
     rank: Rank = ALONE,
     alignment: int = PAGE,
+    storage: Storage = "hdf5",
 ) -> None:
     """Fill ``output`` by the extractor ``settings`` of the configuration (with its ``name``);
     ``weights`` is a file's path, None where the settings name weights of the library.
@@ -103,8 +86,7 @@ def extract_features(
     device = device_of(compute, rank.count if rank.shares else 1)
     # On a CPU half of the cores decode and all compute: decoding is a small part of the work there.
     workers = compute.threads if device.type == "cuda" else max(1, compute.threads // 2)
-    writer = partial(BlockWriter, alignment=alignment, storage=compute.storage)
-    extract(index, image_root, extractor, output, device, workers, rank, writer)
+    extract(index, image_root, extractor, output, device, workers, rank, alignment, storage)
 
 
 def extract(
@@ -115,10 +97,12 @@ def extract(
     device: torch.device,
     workers: int,
     rank: Rank = ALONE,
-    writer: WriterClass = BlockWriter,
+    alignment: int = PAGE,
+    storage: Storage = "hdf5",
 ) -> None:
     """Write the region and pooled features of all images of ``index`` to ``output`` (layout:
-    :mod:`zslpipe.formats.features`), or, as one of several ranks, a part of them.
+    :mod:`zslpipe.formats.features`), or, as one of several ranks, a part of them; its parts begin
+    at multiples of ``alignment`` bytes.
 
     Raises InputError where images are broken or missing (all of them named; nothing is written as
     complete; blocks already done are kept), where the network's map is not ``grid`` x ``grid`` at
@@ -143,7 +127,7 @@ def extract(
             "contents": ((len(images),), "uint64"),
         }
         job = Job(trunk, images, extractor, device, workers)
-        make = partial(writer, team.folder, shapes, attributes, rank)
+        make = partial(BlockWriter, team.folder, shapes, attributes, rank, alignment, storage)
         if rank.number:
             _run(job, make(), open_earlier(output, attributes), team, missing)
         else:
@@ -162,7 +146,7 @@ def _lead(
         team.begin()
         writer = make()
         drop_changed(writer, job.images, job.workers)
-        count = blocks(len(job.images))
+        count = count_blocks(len(job.images))
         missing = [block for block in range(count) if block not in writer.done]
         if writer.done:
             logger.info("resuming: %d of %d blocks are done", len(writer.done), count)
@@ -199,9 +183,10 @@ def _run(
         elif ended:
             ended = team.wait(request, told.tell)
         if request.made and not (ended and not broken):
-            written = blocks(total) - len(missing) + team.blocks + team.others("blocks")
+            count = count_blocks(total)
+            written = count - len(missing) + team.blocks + team.others("blocks")
             raise InterruptedExtraction(
-                f"extraction {job.extractor.name}: told to stop; {written} of {blocks(total)} "
+                f"extraction {job.extractor.name}: told to stop; {written} of {count} "
                 "blocks are written and the same command goes on from there"
             )
     return {**broken, **team.broken}

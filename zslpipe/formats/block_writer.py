@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from zslpipe.formats import features
-from zslpipe.formats.features import Storage
 from zslpipe.formats.rows import Rows
 from zslpipe.formats.shards import put_in_place
 from zslpipe.formats.slabs import PAGE, Slab, rows_together
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import named, written_whole
+from zslpipe.machine.ranges import Storage
 from zslpipe.machine.ranks import ALONE, Rank
 from zslpipe.provenance import settings_hash
 

@@ -25,7 +25,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
@@ -45,6 +45,7 @@ from zslpipe.formats.slabs import (
 )
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
+from zslpipe.machine.ranges import Storage
 from zslpipe.machine.seals import seal
 
 # Images in a block, the unit of resuming (ours: some seconds of work, 50 MB at 7x7x2048).
@@ -59,9 +60,7 @@ SLABS = {
 # Eight bytes an image, of which a block fills half a page: in the file written at the end, by one
 # process.
 WRITTEN_LAST = "contents"
-# Where features lie: in the file itself, or in a zarr store beside it, which the file tells by the
-# attribute ARRAYS.
-Storage = Literal["hdf5", "zarr"]
+# The attribute by which a file tells that its features lie in a zarr store beside it.
 ARRAYS = "arrays"
 # What lies where, by name.
 Slabs = dict[str, Slab | ShardedArray]

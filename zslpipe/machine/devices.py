@@ -3,7 +3,6 @@
 import os
 import platform
 from dataclasses import dataclass
-from typing import Literal
 
 import psutil
 import torch
@@ -23,7 +22,6 @@ class Compute:
     compile: bool = False
     checkpoint_seconds: NonNegativeFloat = 60.0
     threads: Threads = 2
-    storage: Literal["hdf5", "zarr"] = "hdf5"
 
 
 def device_of(compute: Compute, ranks: int = 1) -> torch.device:

@@ -37,14 +37,19 @@ Threads = Annotated[int, Field(ge=1, le=1024)]
 
 # What the parts of a feature file begin at multiples of: a page of memory, or a stripe of Lustre.
 Alignment = Literal[4096, 1048576]
+# Where features lie: in the feature file itself, or in a zarr store beside it.
+Storage = Literal["hdf5", "zarr"]
 
 
 @dataclass(frozen=True)
-class Tasks:
-    """As how many processes an extraction runs, and what its file is aligned to, in bytes."""
+class Extraction:
+    """As how many processes an extraction runs, what its file is aligned to, in bytes, and where
+    features lie; none of it belongs to what they are.
+    """
 
     extract_tasks: Threads = 1
     extract_alignment: Alignment = 4096
+    storage: Storage = "hdf5"
 
 
 VARIABLE = re.compile(r"\$(\w+|\{\w+\})")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from zslpipe.machine.ranges import Alignment, Device, FileName, OneOrMore, Seed, Threads
+from zslpipe.machine.ranges import Alignment, Device, FileName, OneOrMore, Seed, Storage, Threads
 from zslpipe.study.section_types import (
     Apart,
     Candidates,
@@ -188,7 +188,7 @@ class Compute:
     """processes of an extraction, one a GPU, on this machine or by srun on several"""
     extract_alignment: Alignment = 4096
     """bytes that the parts of a feature file begin at multiples of; 1048576 for Lustre"""
-    storage: Literal["hdf5", "zarr"] = "hdf5"
+    storage: Storage = "hdf5"
     """where extractions put features: in the HDF5 file, or a zarr store beside it; both are read"""
 
 
