@@ -3,14 +3,17 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from tests.made_up.miniature import write_miniature
 from tests.made_up.specification import SPEC
 from zslpipe.commands.cli import main
+from zslpipe.machine.devices import Compute
 from zslpipe.provenance import canonical, code_hash
-from zslpipe.runs import kept
+from zslpipe.runs import made_of
 from zslpipe.scores import evaluation
 
 RUN = SPEC | {
@@ -113,8 +116,29 @@ def test_other_code_of_the_validation_scores_makes_them_again(paths, monkeypatch
     first = made()
     assert made() == first
     edited = {"zslpipe.runs.rebalancing_inputs": "edited"}
-    monkeypatch.setattr(kept, "code_hash", lambda entry: edited.get(entry, code_hash(entry)))
+    monkeypatch.setattr(made_of, "code_hash", lambda entry: edited.get(entry, code_hash(entry)))
     assert made() != first
+
+
+def test_images_and_further_files_are_part_of_what_a_training_is_made_of(tmp_path):
+    image, further = tmp_path / "a.png", tmp_path / "weights.pt"
+    image.write_bytes(b"picture")
+    further.write_bytes(b"weights")
+    index = SimpleNamespace(paths=("a.png",))
+    inputs = SimpleNamespace(index=index, device=torch.device("cpu"), identity="x")
+
+    def stamp(kind: str, *files: Path) -> str:
+        given = (RUN | {"input": kind}, 0, inputs, None, tmp_path / "run", Compute("cpu"))
+        return made_of.made_of(*given, tmp_path, "zslpipe.runs.train", files)
+
+    first = {kind: stamp(kind, further) for kind in ("images", "pooled")}
+    assert first == {kind: stamp(kind, further) for kind in first}
+    os.utime(image, (1, 1))
+    assert stamp("images", further) != first["images"]
+    assert stamp("pooled", further) == first["pooled"]  # images that it does not read
+    assert stamp("pooled") != first["pooled"]
+    further.write_bytes(b"others")
+    assert stamp("pooled", further) != first["pooled"]
 
 
 def test_a_training_whose_evaluation_dies_is_not_lost(paths, monkeypatch, caplog):

@@ -59,7 +59,7 @@ def train(
     is only evaluated.
     """
     from zslpipe.formats.kept import is_kept, write_record
-    from zslpipe.runs.kept import made_of
+    from zslpipe.runs.made_of import made_of
     from zslpipe.runs.readiness import check_inputs
     from zslpipe.runs.train import run_method
     from zslpipe.scores.evaluation import write_metrics
@@ -150,7 +150,7 @@ def validate(
     settings, code and inputs that lie there already stay.
     """
     from zslpipe.formats.kept import is_kept, write_record
-    from zslpipe.runs.kept import made_of
+    from zslpipe.runs.made_of import made_of
     from zslpipe.runs.readiness import check_inputs
     from zslpipe.runs.rebalancing_inputs import write_validation_scores
     from zslpipe.runs.weights import read_asked_spec

@@ -12,7 +12,7 @@ from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import is_weights_file
 
 if TYPE_CHECKING:
-    from zslpipe.networks.library_weights import Kept
+    from zslpipe.networks.library_weights import Cached
 
 
 @click.command("fetch-weights")
@@ -45,9 +45,9 @@ def _looked_at(backbone: str, weights: str, layer: str | None, check: bool) -> s
     """Fetch what is missing of a network, unless it is only to be checked, and say what is there;
     return why it is still missing, "" where it is not.
     """
-    from zslpipe.networks.library_weights import fetch, kept
+    from zslpipe.networks.library_weights import cached, fetch
 
-    found, state, fault = kept(backbone, weights), "there", ""
+    found, state, fault = cached(backbone, weights), "there", ""
     if found.path is None and check:
         fault = "run zslpipe fetch-weights where there is a network"
     elif found.path is None:
@@ -56,7 +56,7 @@ def _looked_at(backbone: str, weights: str, layer: str | None, check: bool) -> s
             fetch(backbone, weights, layer)
         except InputError as error:
             fault = str(error)
-        found, state = kept(backbone, weights), "fetched"
+        found, state = cached(backbone, weights), "fetched"
     click.echo(f"{backbone} {weights}: {state if found.path else 'missing'}{_size(found)}")
     return fault
 
@@ -83,7 +83,7 @@ def _wanted(configuration: Path) -> dict[tuple[str, str], str | None]:
     return found
 
 
-def _size(found: "Kept") -> str:
-    """Return the size of what is kept or missing, and its file, for a line."""
+def _size(found: "Cached") -> str:
+    """Return the size of what is there or missing, and its file, for a line."""
     size = "" if found.size is None else f", {found.size / 1e6:.1f} MB"
     return f"{size}, {found.path}" if found.path else size

@@ -25,7 +25,7 @@ MEGABYTE = 10**6  # bytes; torchvision's _file_size counts in MB
 
 
 @dataclass(frozen=True)
-class Kept:
+class Cached:
     """What a cache has of a network's weights: their file, None where it is missing, and its size
     in bytes, where it is missing what the library says, None where it says nothing.
     """
@@ -34,21 +34,21 @@ class Kept:
     size: int | None
 
 
-def kept(backbone: str, weights: str) -> Kept:
+def cached(backbone: str, weights: str) -> Cached:
     """Return what the caches have of the ``weights`` that a library has of a network.
 
     ``backbone``: a torchvision classifier or ``timm/NAME``. Asks nobody on the internet. Of what a
     library does not know there is nothing.
     """
     if backbone.startswith("timm/"):
-        return _kept_of_timm(backbone.removeprefix("timm/"))
+        return _cached_of_timm(backbone.removeprefix("timm/"))
     if backbone not in models.list_models(module=models):
-        return Kept(None, None)
+        return Cached(None, None)
     offered = models.get_model_weights(backbone).__members__.get(weights)
     if offered is None:
-        return Kept(None, None)
+        return Cached(None, None)
     found = _checkpoint(offered.url)
-    return found if found.path else Kept(None, round(offered.meta["_file_size"] * MEGABYTE))
+    return found if found.path else Cached(None, round(offered.meta["_file_size"] * MEGABYTE))
 
 
 def fetch(backbone: str, weights: str, layer: str | None) -> None:
@@ -66,25 +66,25 @@ def cache_folders() -> tuple[Path, Path]:
     return Path(torch.hub.get_dir()) / "checkpoints", Path(HF_HUB_CACHE)
 
 
-def _kept_of_timm(name: str) -> Kept:
+def _cached_of_timm(name: str) -> Cached:
     """Return what the caches have of a timm network."""
     source = timm.get_pretrained_cfg(name)
     if source is None or not source.hf_hub_id:
-        return _checkpoint(str(source.url)) if source and source.url else Kept(None, None)
+        return _checkpoint(str(source.url)) if source and source.url else Cached(None, None)
     named = (source.hf_hub_filename,) if source.hf_hub_filename else ON_THE_HUB
     repository, _, revision = source.hf_hub_id.partition("@")
     for file in named:
         found = try_to_load_from_cache(repository, file, HF_HUB_CACHE, revision or None)
         if isinstance(found, str):  # else None, or a mark that the repository has no such file
             return _file(Path(found))
-    return Kept(None, None)
+    return Cached(None, None)
 
 
-def _checkpoint(address: str) -> Kept:
+def _checkpoint(address: str) -> Cached:
     """Return what torch's cache has of a file that is fetched from ``address``."""
     return _file(cache_folders()[0] / Path(urlparse(address).path).name)
 
 
-def _file(path: Path) -> Kept:
-    """Return a file as kept, where it is there."""
-    return Kept(path, path.stat().st_size) if path.is_file() else Kept(None, None)
+def _file(path: Path) -> Cached:
+    """Return a file of a cache, where it is there."""
+    return Cached(path, path.stat().st_size) if path.is_file() else Cached(None, None)

@@ -29,7 +29,7 @@ STOPPED_SCORING = "told to stop while scoring, trained to the end"
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class EndedTraining:
     """What a training ended with: the model's tensors, its method's Config with what was
     ``chosen``, and the rows of its history.
     """
@@ -56,7 +56,7 @@ def keep_training(run: TrainingRun, model: Model, config: Any, chosen: Mapping[s
         seal(temporary)
 
 
-def kept_training(run: TrainingRun, module: ModuleType) -> Kept | None:
+def kept_training(run: TrainingRun, module: ModuleType) -> EndedTraining | None:
     """Return what an earlier process's training of the same stamp ended with; None where there is
     none, or it is damaged.
     """
@@ -73,13 +73,15 @@ def kept_training(run: TrainingRun, module: ModuleType) -> Kept | None:
         return None
     logger.info("trained before and not scored to the end: only scored now")
     config = module.Config(**saved["config"])
-    return Kept(saved["state"], config, saved["chosen"], saved["history"])
+    return EndedTraining(saved["state"], config, saved["chosen"], saved["history"])
 
 
-def restored(kept: Kept, module: ModuleType, problem: Problem, run_inputs: RunInputs) -> Model:
+def restored(
+    ended: EndedTraining, module: ModuleType, problem: Problem, run_inputs: RunInputs
+) -> Model:
     """Return the trained model on the run's device."""
-    model = build_model(module, kept.config, problem.classes, run_inputs)
-    model.load_state_dict(dict(kept.state))
+    model = build_model(module, ended.config, problem.classes, run_inputs)
+    model.load_state_dict(dict(ended.state))
     return model
 
 

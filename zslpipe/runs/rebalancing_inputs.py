@@ -57,13 +57,13 @@ def _train_for_validation(
     problem = validation_problem(run_inputs.index, classes, seed)
     run = prepare_run(spec, seed, run_inputs, words, output, compute)
     run = replace(run, phase="validation")
-    kept = kept_training(run, module)
-    if kept is None:
+    ended = kept_training(run, module)
+    if ended is None:
         config = read_config(weights, module)
         model = train_model(module, config, problem, run_inputs, run)
         keep_training(run, model, config, {})
     else:
-        model = restored(kept, module, problem, run_inputs)
+        model = restored(ended, module, problem, run_inputs)
     with ended_by_stop(STOPPED_SCORING):
         write_progress(run.folder, {"phase": "scoring"})
         write_scores(output, score_matrix(model, run_inputs, problem, spec, seed, words_source, {}))

@@ -77,17 +77,14 @@ def _train_and_score(
     classes = classes_of(run_inputs.index, spec["semantics"], spec["normalisation"], words)
     run = prepare_run(spec, seed, run_inputs, words, output, compute)
     problem = whole_problem(run_inputs.index, classes)
-    kept = kept_training(run, module)
-    if kept is None:
+    ended = kept_training(run, module)
+    if ended is None:
         model, config, chosen = _trained(module, config, spec, problem, run_inputs, run)
         keep_training(run, model, config, chosen)
     else:
-        model, config, chosen = (
-            restored(kept, module, problem, run_inputs),
-            kept.config,
-            kept.chosen,
-        )
-        run.history[:] = kept.history
+        model = restored(ended, module, problem, run_inputs)
+        config, chosen = ended.config, ended.chosen
+        run.history[:] = ended.history
     with ended_by_stop(STOPPED_SCORING):
         output.mkdir(parents=True, exist_ok=True)
         described = {**spec, "seed": seed}

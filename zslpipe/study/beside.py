@@ -5,4 +5,4 @@ hash that runs a job again: a changed evaluation must cost no training.
 # Figures of merit, which the rule ``evaluate`` brings up to date; whether the job needs to begin.
 EVALUATION = ("zslpipe.scores.evaluation", "zslpipe.formats.kept")
 # And whether a training can.
-BESIDE = (*EVALUATION, "zslpipe.runs.readiness", "zslpipe.runs.kept")
+BESIDE = (*EVALUATION, "zslpipe.runs.readiness", "zslpipe.runs.made_of")
