@@ -92,6 +92,14 @@ def test_a_gpu_of_a_number_that_is_not_there_is_one_line(monkeypatch):
         device_of(Compute(device="cuda:2"))
 
 
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_ranks_of_one_machine_need_a_gpu_each(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InputError, match=r"^compute\.extract_tasks is 3 .* shows 2 GPU, .*: 2$"):
+        device_of(Compute(device=device, threads=1), ranks=3)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_asked_for_and_missing_is_one_line():
     with pytest.raises(

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 import torch
 from jaxtyping import TypeCheckError
@@ -142,6 +143,23 @@ def test_k_means_separates_channels_by_their_peaks_and_numbers_them_from_above(s
         x, y = (middle + torch.randint(-1, 2, (8, 2), generator=generator)).T
         image[7 * y + x, torch.arange(8)] = 1.0
     assert channel_clusters(regions.half().numpy(), seed).tolist() == below.long().tolist()
+
+
+def test_every_image_is_read_once_for_the_clusters_of_channels():
+    read = []
+
+    class Rows:
+        def __len__(self) -> int:
+            return 600
+
+        def __getitem__(self, rows: slice) -> np.ndarray:
+            numbers = np.arange(600)[rows]
+            read.extend(numbers.tolist())
+            values = np.random.default_rng(numbers).random((len(numbers), 4, 3))
+            return values.astype(np.float16)
+
+    channel_clusters(Rows(), 0)
+    assert read == list(range(600))
 
 
 def test_soft_peaks_are_mean_positions():

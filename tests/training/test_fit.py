@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.made_up.places import SCRIPT
+from zslpipe.machine.interruption import Interrupted
 from zslpipe.training.contract import Batch, Classes, TrainingData, TrainingRun
 from zslpipe.training.fit import NonFiniteLossError, Objective, fit
 from zslpipe.training.held import Held
@@ -222,6 +223,25 @@ def test_a_figure_after_each_epoch_joins_the_history(tmp_path):
     assert [row["figure"] for row in data.run.history] == [10.0, 20.0, 30.0]
     assert modes == [False] * EPOCHS
     assert not model.training
+
+
+def test_a_stop_ends_a_measurement_at_once(tmp_path):
+    data, measured = data_of(tmp_path), []
+
+    def figure(model: nn.Module, epochs: int) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        measured.append(epochs)
+        return {}
+
+    data.run.after_epoch = figure
+    model, before = Net(), signal.getsignal(signal.SIGTERM)
+    objective = Objective(model.loss, torch.optim.SGD(model.parameters(), lr=0.1))
+    try:
+        with pytest.raises(Interrupted, match="train: told to stop while epoch 1 was measured"):
+            fit(model, data, batches, objective, EPOCHS)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert measured == []
 
 
 def test_what_a_measurement_draws_changes_no_weight(tmp_path):
