@@ -14,7 +14,7 @@ from tests.made_up.miniature import CLASSES, SEEN
 from tests.made_up.pictured import METHODS, train, write_pictured
 from zslpipe.commands.cli import main
 from zslpipe.datasets.words import write_words
-from zslpipe.formats.index import Index, read_index
+from zslpipe.formats.index import Index
 from zslpipe.formats.words import read_word_settings, read_words
 from zslpipe.machine.errors import InputError
 from zslpipe.runs.prediction import Predictor
@@ -60,16 +60,6 @@ def fixed(dataset: Path) -> Path:
 @pytest.fixture(scope="module")
 def refined(dataset: Path) -> Path:
     return train(dataset, "dazle")
-
-
-@pytest.fixture(scope="module")
-def index(dataset: Path) -> Index:
-    return read_index(dataset / "index.h5")
-
-
-@pytest.fixture(scope="module")
-def images(dataset: Path, index: Index) -> list[Path]:
-    return [dataset / "images" / name for name in index.paths]
 
 
 def vectors_of(data: Path) -> dict[str, np.ndarray]:

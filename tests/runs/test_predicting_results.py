@@ -15,7 +15,7 @@ import torch
 from tests.made_up.miniature import CLASSES, SEEN
 from tests.made_up.pictured import METHODS, train, write_pictured
 from zslpipe.commands.cli import main
-from zslpipe.formats.index import Index, read_index
+from zslpipe.formats.index import Index
 from zslpipe.formats.scores import (
     SPLITS,
     IrrelevantScores,
@@ -69,16 +69,6 @@ def write_rest(seed: Path, number: int) -> None:
         unit="logits", run=matrix.run,
     )  # fmt: skip
     write_irrelevant(seed / "irrelevant.h5", irrelevant)
-
-
-@pytest.fixture(scope="module")
-def index(dataset: Path) -> Index:
-    return read_index(dataset / "index.h5")
-
-
-@pytest.fixture(scope="module")
-def images(dataset: Path, index: Index) -> list[Path]:
-    return [dataset / "images" / name for name in index.paths]
 
 
 def opened(folder: Path) -> Predictor:

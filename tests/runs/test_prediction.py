@@ -17,7 +17,7 @@ from tests.made_up.miniature import CLASSES, SEEN
 from tests.made_up.pictured import METHODS, train, write_pictured
 from zslpipe.features.images import read_image, square
 from zslpipe.formats.features import FeatureFile
-from zslpipe.formats.index import Index, read_index
+from zslpipe.formats.index import Index
 from zslpipe.formats.scores import SPLITS, read_scores, write_scores
 from zslpipe.machine.errors import InputError
 from zslpipe.runs.deciding import attribute_terms
@@ -41,16 +41,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(dataset: Path) -> dict[str, Path]:
     """The folder of a seed of every method; dazle's has a validation.h5."""
     return {method: train(dataset, method, method == "dazle") for method in METHODS}
-
-
-@pytest.fixture(scope="module")
-def index(dataset: Path) -> Index:
-    return read_index(dataset / "index.h5")
-
-
-@pytest.fixture(scope="module")
-def images(dataset: Path, index: Index) -> list[Path]:
-    return [dataset / "images" / name for name in index.paths]
 
 
 def opened(folder: Path) -> Predictor:
