@@ -1,6 +1,6 @@
 """``history.csv``: what a training went through, one row an epoch, a column each of phase, stage,
-epoch, step, loss, what else rows hold, waiting (the share of the seconds in which no step was taken
-for want of a batch; absent in files of earlier versions), seconds. Imports no torch.
+epoch, step, loss, what else rows hold, waiting (the share of the seconds in which no further step
+was begun for want of a batch; absent in files of earlier versions), seconds. Imports no torch.
 """
 
 import csv

@@ -134,6 +134,7 @@ def in_one_file(path: Path, offset: int, block_bytes: int) -> Opener:
 
     @contextmanager
     def opened(blocks: Iterable[int]) -> Iterator[Places]:
+        """Say where ``blocks`` begin in the file, which is open already."""
         yield {block: (file, offset + block * block_bytes) for block in blocks}
 
     weakref.finalize(opened, os.close, file)

@@ -93,6 +93,7 @@ class ShardedArray:
 
         @contextmanager
         def opened(blocks: Sequence[int]) -> Iterator[Places]:
+            """Open the shards of ``blocks`` until the block is left."""
             files: dict[int, int] = {}
             try:
                 for block in blocks:

@@ -44,7 +44,8 @@ class TrainingState:
 
     def row(self, phase: str, stage: str) -> dict[str, Any]:
         """Return the history's row of the epoch that ends: the mean of every loss term, and times;
-        ``waiting`` is the share of the seconds in which no step was taken for want of a batch.
+        ``waiting`` is the share of the seconds in which no further step was begun for want of a
+        batch (a GPU may still be busy with earlier ones).
         """
         means = {name: total / count for name, (total, count) in self.sums.items()}
         return {
