@@ -8,14 +8,13 @@ printed. A GPU is used by the benchmarks that have something to measure there.
 import ast
 import logging
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
-import torch
 
+from zslpipe.machine.hardware import machine_kind
 from zslpipe.provenance import library_versions
 
 HERE = Path(__file__).parent
@@ -25,22 +24,12 @@ MORE = {"extract.py": [[], ["--network", "mobilenet_v2", "--images", "512"]]}
 logger = logging.getLogger(__name__)
 
 
-def processor() -> str:
-    """Return the model of the processor."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf8").splitlines() if told.is_file() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
-
-
 def machine() -> str:
     """Return the machine, the versions and how busy it was, as a list in Markdown."""
     memory = psutil.virtual_memory().total / 2**30
-    card = torch.cuda.get_device_name() if torch.cuda.is_available() else "none: not measured"
     versions = library_versions()
     told = [
-        f"processor: {processor()}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB memory",
-        f"GPU: {card}",
+        f"{machine_kind()}, {memory:.0f} GiB memory",
         "versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
         f"load at the start: {os.getloadavg()[0]:.1f}",
     ]

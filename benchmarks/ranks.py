@@ -1,11 +1,12 @@
 """Extraction by one, two and four processes: images a second of the whole command, and whether the
 files are equal.
 
-Run: python benchmarks/ranks.py IMAGES WEIGHTS [--network mobilenet_v2 --count 1000 --size 224
+Run: python benchmarks/ranks.py [IMAGES WEIGHTS --network mobilenet_v2 --count 1000 --size 224
 --grid 7 --rounds 1 --ranks 1 2 4]. IMAGES is a folder of pictures, of which the first of the
-alphabet are taken. Numbers of ranks take turns; each process has one thread, so that two cores are
-full with two. Wall clock and CPU time of all processes; each process starts Python and torch, which
-the last column leaves out (the command over no more than one image, by CPU time, a rank).
+alphabet are taken; without it JPEGs of 500 x 375 are rendered in a temporary folder. Without
+WEIGHTS they are random. Numbers of ranks take turns; each process has one thread, so that two cores
+are full with two. Wall clock and CPU time of all processes; each process starts Python and torch,
+which the last column leaves out (the command over no more than one image, by CPU time, a rank).
 """
 
 import argparse
@@ -19,14 +20,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from extract import write_images
+
 from zslpipe.formats.image_list import write_image_list
 
 
 def parse() -> argparse.Namespace:
     """Return what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("images", type=Path)
-    parser.add_argument("weights", type=Path)
+    parser.add_argument("images", type=Path, nargs="?")
+    parser.add_argument("weights", type=Path, nargs="?")
     parser.add_argument("--network", default="mobilenet_v2")
     for name, default in (("count", 1000), ("size", 224), ("grid", 7), ("rounds", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -35,11 +38,15 @@ def parse() -> argparse.Namespace:
 
 
 def extract(given: argparse.Namespace, images: Path, output: Path, ranks: int) -> tuple[float, ...]:
-    """Run the command; return seconds of wall clock and of processors."""
+    """Run the command over the list ``images``; return seconds of wall clock and of processors."""
     settings = {"name": "x", "backbone": given.network, "size": given.size, "grid": given.grid}
     compute = {"device": "cpu", "extract_tasks": ranks}
     words = [sys.executable, "-m", "zslpipe", "extract-irrelevant", "--index", str(images)]
-    words += ["--images", str(given.images.absolute()), "--weights", str(given.weights.absolute())]
+    words += ["--images", str(given.images.absolute())]
+    if given.weights is None:
+        settings["weights"] = "random"
+    else:
+        words += ["--weights", str(given.weights.absolute())]
     words += ["--settings", json.dumps({**settings, "features_version": 1})]
     words += ["--compute", json.dumps(compute), "--threads", str(ranks), "--output", str(output)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -53,10 +60,14 @@ def extract(given: argparse.Namespace, images: Path, output: Path, ranks: int) -
 def main() -> None:
     """Measure and print a line a run."""
     given = parse()
-    found = sorted(given.images.rglob("*.jpg"))[: given.count]
-    names = [path.relative_to(given.images).as_posix() for path in found]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if given.images is None:
+            given.images = folder / "images"
+            given.images.mkdir()
+            write_images(given.images, given.count)
+        found = sorted(given.images.rglob("*.jpg"))[: given.count]
+        names = [path.relative_to(given.images).as_posix() for path in found]
         write_image_list(folder / "all.h5", "measured", {}, names)
         write_image_list(folder / "one.h5", "measured", {}, names[:1])
         _, begin = extract(given, folder / "one.h5", folder / "x.h5", 1)
