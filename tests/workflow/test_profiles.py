@@ -65,6 +65,26 @@ def test_what_one_rule_asks_for_is_changed_on_the_command_line(checkout: Checkou
     found = re.findall(r"^ *rule (\w+):\n(?: .*\n)*? +resources: (.*)$", said, re.MULTILINE)
     assert {rule for rule, asked in found if "slurm_partition=gpu" in asked} == {"train"}
     assert all("mem_mb=4000," in asked for rule, asked in found if rule == "train")
+    # a list of one's own stands in the place of the profile's
+    assert "turn=1" not in said
+    assert "turn=1" in checkout.snakemake("--dry-run", "--forceall", *profile)
+
+
+def test_the_documentation_names_every_rule_that_asks_for_a_gpu() -> None:
+    asking: set[str] = set()
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for text in re.split(r"^(?=rule |use rule )", path.read_text("utf8"), flags=re.MULTILINE):
+            head = re.match(r"rule (\w+):|use rule (\w+) as (\w+) with:", text)
+            if head and (re.search(r"^ +gpu=study\.", text, re.MULTILINE) or head[2] in asking):
+                asking.add(head[1] or head[3])
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf8")
+    sentence = page[page.index("Rules that ask for a GPU are") :].split("A partition")[0]
+    assert set(re.findall(r"`(\w+)`", sentence)) == asking
+
+
+def test_turns_are_taken_by_rules_that_share_a_submission() -> None:
+    grouped = {pair.split("=")[0] for pair in of("slurm")["groups"]}
+    assert set(of("slurm")["set-resources"]) == {f"{rule}:turn=1" for rule in grouped}
 
 
 def test_with_apptainer_jobs_run_in_the_image_and_nothing_runs_again(checkout: Checkout) -> None:
