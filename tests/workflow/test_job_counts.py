@@ -89,18 +89,34 @@ def test_a_full_study(tmp_path: Path) -> None:
     sent = sum(jobs.get(rule, 0) for rule in SENT)
     assert submissions(jobs) <= 1500
     assert jobs["total"] - sent <= 1500
+    told = (ROOT / "docs/cluster.md").read_text(encoding="utf8").split("## How many jobs")[1]
+    counted = f"{submissions(jobs)} submissions\n({sent:,} jobs) and {jobs['total'] - sent} jobs"
+    assert counted in told
 
 
 def test_rules_that_are_sent() -> None:
     """Every rule says whether it runs where Snakemake runs; those that do not are SENT."""
-    found = []
+    assert set(rules_sent()) == set(SENT)
+
+
+def test_what_is_sent_asks_for_more_at_each_attempt() -> None:
+    """Memory and time are functions of the attempt, as docs/cluster.md says."""
+    for name, body in rules_sent().items():
+        if body.startswith("rule "):
+            assert re.search(r"^        mem_mb=[a-z]", body, re.MULTILINE), name
+            assert re.search(r"^        runtime=[a-z]", body, re.MULTILINE), name
+
+
+def rules_sent() -> dict[str, str]:
+    """Return rule -> text of the rules that do not run where Snakemake runs."""
+    found: dict[str, str] = {}
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         text = path.read_text(encoding="utf8")
         rules = re.split(r"^(?=rule |use rule |for )", text, flags=re.MULTILINE)
         bodies = {head.group(1): body for body in rules if (head := re.match(r"rule (\w+):", body))}
-        found += [name for name, body in bodies.items() if "localrule: True" not in body]
+        found |= {name: body for name, body in bodies.items() if "localrule: True" not in body}
         for body in rules:
             derived = re.match(r"use rule (\w+) as (\w+) with:", body)
             if derived and derived[1] in found:
-                found.append(derived[2])
-    assert set(found) == set(SENT)
+                found[derived[2]] = body
+    return found

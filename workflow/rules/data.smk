@@ -15,8 +15,8 @@ rule render:
         "../../envs/numpy.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),
         code=lambda wildcards: study.datasets.code(wildcards.dataset),
@@ -35,7 +35,7 @@ rule index:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=study.resources.reading,
-        runtime=20,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),
         code=lambda wildcards: study.datasets.code(wildcards.dataset),
@@ -85,7 +85,7 @@ rule words:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=study.resources.word_vectors,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=lambda wildcards: canonical(study.config["words"][wildcards.words]),
         code=lambda wildcards: code_hash("zslpipe.commands.datasets:write_words")

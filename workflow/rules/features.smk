@@ -61,7 +61,7 @@ rule pretrain:
     resources:
         gpu=study.gpu,
         mem_mb=study.resources.pretraining,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     shell:
         "python -m zslpipe pretrain --images {input.images} --output {output} --threads {threads}"
         " --compute {study.compute_json:q}"
@@ -122,7 +122,7 @@ rule store:
         "../../envs/numpy.yaml"
     resources:
         mem_mb=study.resources.reading,
-        runtime=20,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         settings=lambda wildcards: canonical(study.datasets.source(wildcards.dataset)),
         code=lambda wildcards: code_hash("zslpipe.commands.features:store")

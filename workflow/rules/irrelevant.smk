@@ -107,7 +107,7 @@ rule extract_irrelevant:
         tasks=study.compute["extract_tasks"],
         mpi=study.launcher,
         mem_mb=study.resources.extraction,
-        runtime=120,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         settings=lambda wildcards: canonical(study.extractors.settings(wildcards.extractor)),
         images=lambda wildcards: study.datasets.irrelevant_images(wildcards.dataset),
