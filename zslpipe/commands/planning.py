@@ -1,12 +1,10 @@
 """What a configuration will make and take, told before anything runs."""
 
 import json
-import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +136,9 @@ def _extent(study: "Study", dataset: str) -> "Extent":
 
 
 def _irrelevant(study: "Study", name: str) -> int:
-    """Return how many task-irrelevant images a set has, 0 where its folder is not there yet."""
+    """Return how many task-irrelevant images a set has, 0 where they cannot be counted, which is
+    said.
+    """
     from zslpipe.datasets.extents import count_irrelevant
 
     rendered = study.config["irrelevant"][name].get("rendered")
@@ -147,7 +147,8 @@ def _irrelevant(study: "Study", name: str) -> int:
         return int(source["auxiliary_classes"] * source["auxiliary_images_per_class"])
     try:
         return count_irrelevant(study.datasets.irrelevant_settings(name), Path(study.data_root))
-    except InputError:
+    except InputError as error:
+        click.echo(f"task-irrelevant images {name!r} count as none: {error}", err=True)
         return 0
 
 
@@ -156,6 +157,7 @@ def _calibrate(
 ) -> None:
     """Measure what is not known yet, and keep it; what cannot be measured is said and left out."""
     from zslpipe.formats.rates import write_rates
+    from zslpipe.machine.quiet import quiet
     from zslpipe.study.plan import wanted
 
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +169,7 @@ def _calibrate(
                 if one.dataset and one.dataset not in pictures:
                     pictures[one.dataset] = _pictures(study, one.dataset, Path(folder))
                 try:
-                    with _silent():
+                    with quiet():
                         numbers = _measured(one, pictures.get(one.dataset))
                 except InputError as error:
                     failed.add(one.key)
@@ -176,16 +178,6 @@ def _calibrate(
                 measured.rates.setdefault(measured.kind, {})[one.key] = numbers
                 write_rates(Path(study.paths.rates), measured.rates)
             sizes, measured = _known(study, jobs, sizes)  # widths of features, told by extractors
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Leave out what trainings say that are only rehearsed."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _pictures(study: "Study", dataset: str, folder: Path) -> "Pictures":

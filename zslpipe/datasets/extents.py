@@ -1,9 +1,7 @@
 """How large a configured dataset is, before its index.h5 is there, and some of its pictures."""
 
-import logging
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from zslpipe.datasets.irrelevant_images import write_irrelevant_images
 from zslpipe.formats.extents import Extent, extent_of
 from zslpipe.formats.image_list import read_irrelevant_images
 from zslpipe.formats.index import Index, read_index
+from zslpipe.machine.quiet import quiet
 from zslpipe.settings import parse_settings
 
 # Pictures that a calibration decodes (ours: a second's work).
@@ -41,21 +40,11 @@ def extent_of_source(
 
 def _read(dataset: str, adapter: Any, settings: Mapping[str, Any], data_root: Path) -> Index:
     """Return the index that an adapter makes of a user's files; nothing is left behind."""
-    with tempfile.TemporaryDirectory() as folder, _silent():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         output = Path(folder) / dataset / "index.h5"
         output.parent.mkdir()
         adapter.write(settings, output, data_root)
         return read_index(output)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Leave out what a job will say again."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _drawn_extent(settings: demo.Settings) -> Extent:
@@ -87,7 +76,7 @@ def count_irrelevant(settings: Mapping[str, Any], data_root: Path) -> int:
     """Return how many task-irrelevant images a set of the user's has; InputError as the job that
     lists them raises it.
     """
-    with tempfile.TemporaryDirectory() as folder, _silent():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         output = Path(folder) / "irrelevant.h5"
         write_irrelevant_images(settings, output, data_root)
         return len(read_irrelevant_images(output).paths)
