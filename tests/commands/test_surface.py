@@ -28,7 +28,6 @@ SURFACE = {
     "validate": f"{READ} {RUN} --words --output! {COMPUTE}",
     "score-irrelevant": f"{READ} --irrelevant! {RUN} --words --output! {COMPUTE}",
     "grad-cam": f"{READ} {RUN} --without --output! --count=6 {COMPUTE}",
-    "localize": f"--attention! --run --index! {IMAGES} --output!",
     "import-scores": "--name! --kind=scores --unit= --index! --indices --irrelevant --seed=0 "
     "--called= --told={} --run --output! --metrics scores",
     "ensemble": "--name! --kind! --validation --experts=False --runs --output! "

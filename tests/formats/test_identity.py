@@ -233,8 +233,9 @@ def test_every_command_that_reads_a_run_compares_it(tmp_path, caplog):
     commands = [
         ["evaluate", "--scores", one["scores"], "--run", other, *output],
         ["rebalance", "--kind", "oracle", "--scores", one["scores"], "--run", other, *output],
+        ["rebalance-run", "--kinds", "{}", "--scores", one["scores"], "--run", other, *output],
         ["grad-cam-figure", "--gradcam", one["gradcam"], *looked],
-        *([name, "--attention", one["attention"], *looked] for name in ("localize", "maps")),
+        ["maps", "--attention", one["attention"], *looked],
         *([name, "--attention", one["attention"], *looked] for name in ("parts", "channels")),
     ]
     for command in commands:
@@ -244,9 +245,13 @@ def test_every_command_that_reads_a_run_compares_it(tmp_path, caplog):
     hashes = json.dumps(["0" * 16, "0" * 16])
     two = [one["scores"], one["scores"]]
     predictions = ["--scores", one["scores"], "--rebalanced", one["scores"]]
+    drawn = json.dumps([["maps", f"{tmp_path}/maps", [one["attention"]], ["0" * 16]]])
     for command in [
         ["ensemble", "--name", "e", "--kind", "scores", "--runs", hashes, *output, *two],
         ["confusion", "--runs", hashes, *output, *two],
+        ["reevaluate", "--runs", hashes, *output, *two],
+        ["localize-runs", "--runs", hashes, "--index", one["index"], *[one["attention"]] * 2],
+        ["figures", "--figures", drawn, "--index", one["index"]],
         ["predictions", *predictions, "--index", one["index"], "--runs", hashes, *output],
     ]:
         caplog.clear()

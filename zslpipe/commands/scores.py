@@ -1,4 +1,4 @@
-"""What is made of score matrices and of attention maps."""
+"""What is made of score matrices."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +11,7 @@ from zslpipe.commands.inputs import (
     INPUT_FILE,
     OUTPUT_FILE,
     JsonObject,
-    attention_option,
     check_index,
-    image_folder,
-    image_options,
     index_option,
     indices_option,
     output_option,
@@ -30,31 +27,6 @@ _metrics_option = click.option(
 scores_option = click.option(
     "--scores", type=INPUT_FILE, required=True, help="scores.h5, of the command train."
 )
-
-
-@click.command("localize")
-@attention_option
-@run_option
-@index_option
-@image_options
-@output_option(OUTPUT_FILE, help="localization.json to write.")
-def localize(
-    attention: Path,
-    asked: dict[str, Any] | None,
-    index: Path,
-    images: Path | None,
-    data_root: Path,
-    output: Path,
-) -> None:
-    """Measure how often attention meets the right part.
-
-    Counts the peaks of maps that lie on the annotated part that the attribute is about.
-    """
-    from zslpipe.formats.identity import check_run_file
-    from zslpipe.maps.localization import localize as run
-
-    check_run_file(attention, asked)
-    run(attention, index, image_folder(data_root, images, index), output)
 
 
 @click.command("import-scores")

@@ -1,5 +1,5 @@
-"""What jobs of the workflow make together that people make one by one: rebalancings of a run,
-evaluations, localisations and figures of a dataset.
+"""What jobs of the workflow make together: rebalancings of a run, evaluations, localisations and
+figures of a dataset.
 """
 
 import json
@@ -84,9 +84,10 @@ def localize_runs(
     data_root: Path,
     attentions: tuple[Path, ...],
 ) -> None:
-    """Measure how often the attention of several runs meets the right part.
+    """Measure how often the attention of runs meets the right part.
 
-    ATTENTIONS are files attention.h5 of a dataset; each gets a localization.json beside it.
+    Counts the peaks of maps that lie on the annotated part that the attribute is about. ATTENTIONS
+    are files attention.h5 of a dataset; each gets a localization.json beside it.
     """
     from zslpipe.formats.identity import check_hashes
     from zslpipe.maps.localization import localize

@@ -38,7 +38,7 @@ def read_localization(path: Path) -> Mapping[str, Any]:
     """Read localization.json; InputError where it is absent, not JSON, or lacks what it has to say,
     as one of another version may.
     """
-    return read_complete(path, _read, "localization.json", "the rule 'localize'")
+    return read_complete(path, _read, "localization.json", "the rule 'localize_DATASET'")
 
 
 def _read(path: Path) -> Mapping[str, Any]:

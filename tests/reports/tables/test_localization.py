@@ -114,7 +114,7 @@ def test_bad_results_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"1\.json: the same result and seed 4 as .*0\.json"):
         write_localization_tables(paths, tmp_path / "tables")
     with pytest.raises(
-        InputError, match=r"absent\.json: no such file; the rule 'localize' writes it"
+        InputError, match=r"absent\.json: no such file; the rule 'localize_DATASET' writes it"
     ):
         read_localization(tmp_path / "absent.json")
     paths[0].write_text("{")
