@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zslpipe.provenance import canonical, settings_hash
+from zslpipe.study.alike import alike
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Result, Results
 
@@ -44,20 +45,13 @@ class Ensembles:
         """What the configuration asks for: a rule for ensembles with the same further files on the
         same datasets.
         """
-        of_dataset: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        wanted = []
         for result in self.results.all:
             name = result.path.split("/")[0]
             if name in self.results.ensembles:
-                key = (self._further(result), result.dataset)
-                of_dataset.setdefault(key, []).append(name)
-        alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
-        for (further, dataset), names in of_dataset.items():
-            alike.setdefault((further, tuple(names)), []).append(dataset)
-        found = []
-        for number, ((further, members), datasets) in enumerate(alike.items(), 1):
-            rule = "ensemble" if number == 1 else f"ensemble_{number}"
-            found.append(Averaged(rule, further, tuple(datasets), members))
-        return found
+                wanted.append((self._further(result), result.dataset, name))
+        rules = alike("ensemble", wanted)
+        return [Averaged(one.name, one.asked, one.datasets, one.members) for one in rules]
 
     def _further(self, result: Result) -> tuple[str, ...]:
         """Return the files that the rebalancings of an ensemble need beside its scores."""
@@ -70,6 +64,7 @@ class Ensembles:
         """
 
         def files(wildcards: Any) -> dict[str, list[str]]:
+            """Return the files by name: members, validation, {further file}_of_members."""
             found = self.member_scores(wildcards)
             for file in further:
                 beside = self._of_members(wildcards, f"{PATHS.run}/{file}.h5")["members"]

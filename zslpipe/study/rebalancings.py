@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zslpipe.provenance import canonical
+from zslpipe.study.alike import alike
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Results
 
@@ -54,18 +55,14 @@ class Rebalancings:
         """What the configuration asks for: a rule for results with the same kinds on the same
         datasets, but for ensembles of what is rebalanced already.
         """
-        of_dataset: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        wanted = []
         for result in self.results.all:
             kinds = tuple(kind for kind in result.rebalancing if kind != "none")
             if kinds and result.path.split("/")[0] not in self.results.rebalanced_first:
-                of_dataset.setdefault((kinds, result.dataset), []).append(result.path)
-        alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
-        for (kinds, dataset), paths in of_dataset.items():
-            alike.setdefault((kinds, tuple(paths)), []).append(dataset)
+                wanted.append((kinds, result.dataset, result.path))
         found = []
-        for number, ((kinds, members), datasets) in enumerate(alike.items(), 1):
-            name = "rebalance" if number == 1 else f"rebalance_{number}"
-            found.append(Together(self.results, kinds, name, tuple(datasets), members))
+        for one in alike("rebalance", wanted):
+            found.append(Together(self.results, one.asked, one.name, one.datasets, one.members))
         return found
 
     # What studies ask for beside: a kind alone
