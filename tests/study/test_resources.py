@@ -135,6 +135,39 @@ def test_time_is_a_method_s_kind_times_the_attempt(demo_study):
     assert found.extraction_minutes(wildcards, 2) == 2 * found.extraction_minutes(wildcards, 1)
 
 
+def test_memory_is_times_the_attempt_in_every_job(demo_study):
+    found = demo_study.resources
+    cached, network = of("dazle/default", "demo"), of("rsan/default", "demo")
+    features = SimpleNamespace(dataset="demo", extractor="demo_7x7")
+    asked = [
+        (found.training, cached),
+        (found.training, network),
+        (found.irrelevant, of("crafting/default", "demo")),
+        (found.extraction, features),
+        (found.pretraining, features),
+        (found.reading, features),
+        (found.scores, cached),
+    ]
+    for ask, wildcards in asked:
+        assert [ask(wildcards, attempt) for attempt in (2, 3)] == [
+            2 * ask(wildcards, 1),
+            3 * ask(wildcards, 1),
+        ], ask
+
+
+def test_an_extraction_asks_for_the_memory_of_all_its_tasks():
+    wildcards = SimpleNamespace(dataset="creatures", extractor="fine")
+    four = Study(given("compute.device=cpu compute.extract_tasks=4")).resources
+    one = Study(given("compute.device=cpu")).resources
+    assert four.extraction(wildcards, 1) == 4 * one.extraction(wildcards, 1)
+
+
+def test_score_matrices_are_held_eight_times_in_float64(demo_study):
+    images = 40 * demo_study.config["datasets"]["demo"]["source"]["images_per_class"]
+    expected = (350 + 300) + 8 * images * 40 * 8 / 1e6
+    assert demo_study.resources.scores(of("dazle/default", "demo"), 1) == math.ceil(expected)
+
+
 def test_what_is_read_decides_of_jobs_without_torch(tmp_path):
     (tmp_path / "words.txt").write_bytes(bytes(50_000_000))
     config = given("data_root=. words.drawn={'kind':'glove','file':'words.txt'}")

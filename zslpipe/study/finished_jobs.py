@@ -70,14 +70,14 @@ def _scale(job: DueJob, study: Study, checkout: Path, stem: str) -> float | None
             continue
         seed = stem.removeprefix("seed") if SEED_FILE.fullmatch(stem) else file.of["seed"]
         scores = checkout / run_folder({**file.of, "seed": seed}) / "scores.h5"
-        run = _run_of(study, file)
+        run = configured_run(study, file)
         if run is None or not scores.is_file():
             return 1.0
         return epochs_ratio(run, _stored_run(scores))
     return 1.0
 
 
-def _run_of(study: Study, file: Made) -> Run | None:
+def configured_run(study: Study, file: Made) -> Run | None:
     """Return the run of a file, None of an ensemble."""
     method, variant = file.of["run"].split("/")
     return study.runs.known.get((file.dataset, method, variant))

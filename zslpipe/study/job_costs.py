@@ -10,7 +10,7 @@ from zslpipe.machine.dry_run import DueJob
 from zslpipe.machine.stopwatch import Taken
 from zslpipe.study.config import Run
 from zslpipe.study.declarations import read_method
-from zslpipe.study.finished_jobs import finished
+from zslpipe.study.finished_jobs import configured_run, finished
 from zslpipe.study.known_sizes import KnownSizes
 from zslpipe.study.made_files import Made, made
 from zslpipe.study.measurements import START, Measured, of_extractor, of_run, taken
@@ -80,16 +80,11 @@ class JobCosts:
         means of others.
         """
         if file.kind in ("validation", "irrelevant"):
-            return self._run(file) is not None
+            return configured_run(self.study, file) is not None
         if file.kind == "features":
             return file.of["extractor"] in self.study.extractors.computed
         heavy = ("irrelevant_features", "weights", "attention", "gradcam", "backbone", "images")
         return file.kind in heavy
-
-    def _run(self, file: Made) -> Run | None:
-        """Return the run of a file, None of an ensemble."""
-        method, variant = file.of["run"].split("/")
-        return self.study.runs.known.get((file.dataset, method, variant))
 
     def _title(self, job: DueJob, heavy: list[Made]) -> tuple[str, str]:
         """Return what a job is called and its dataset; light ones by their rule alone."""
@@ -110,7 +105,7 @@ class JobCosts:
             return self._extraction(file)
         if file.kind in ("backbone", "images"):
             return self._of_demo(file), ""
-        run = self._run(file)
+        run = configured_run(self.study, file)
         if file.kind == "gradcam" or run is None:
             return Taken(SECONDS_OF_GRADCAM, SECONDS_OF_GRADCAM), ""
         numbers, machine = self.numbers(run)

@@ -11,7 +11,7 @@ from zslpipe.machine.dry_run import DueJob
 from zslpipe.machine.hardware import has_card
 from zslpipe.machine.stopwatch import Taken
 from zslpipe.study.file_sizes import FileSizes
-from zslpipe.study.job_costs import CALIBRATED, JobCost, JobCosts
+from zslpipe.study.job_costs import JobCost, JobCosts
 from zslpipe.study.known_sizes import KnownSizes
 from zslpipe.study.made_files import made
 from zslpipe.study.measurements import (
@@ -245,8 +245,3 @@ def largest(plan: Plan) -> JobRow | None:
     """Return the kind of jobs that costs most, None where nothing is due or known."""
     known = [row for row in plan.jobs if row.taken is not None]
     return max(known, key=lambda row: row.taken.core if row.taken else 0.0, default=None)
-
-
-def is_estimate(plan: Plan) -> bool:
-    """Return whether some number of the plan is a calibration's."""
-    return any(CALIBRATED in row.source for row in plan.jobs)

@@ -2,7 +2,9 @@
 both times the attempt. Imports no torch.
 
 Memory is in MB, as ``mem_mb`` is. A constant is measured as the peak of a job's processes together
-(``max_rss`` of results/benchmarks, which counts shared pages twice) where it says so.
+(``max_rss`` of results/benchmarks, which counts shared pages twice) where it says so: once, on two
+cores. A test holds the sums of the demo's jobs to such peaks; of other networks and sizes no
+command here measures again.
 """
 
 import math
@@ -56,7 +58,8 @@ BLOCKS, BLOCK = 4, 256
 
 # Minutes, ours: heads take minutes, networks a GPU's hours; what is cut off goes on.
 HEAD_MINUTES, NETWORK_MINUTES, SCORING_MINUTES = 240, 1440, 60
-# Images that an extraction passes in a minute on two processors at 448 px (measured: ResNet-101).
+# Images that an extraction passes in a minute on two processors at 448 px (measured: ResNet-101,
+# as benchmarks/extract.py --size 448 does).
 IMAGES_A_MINUTE, EXTRACTION_MINUTES, LONGEST = 60, 120, 2880
 
 
