@@ -24,8 +24,8 @@ def alike(begun: str, wanted: Iterable[tuple[tuple[str, ...], str, str]]) -> lis
     for asked, dataset, member in wanted:
         of_dataset.setdefault((asked, dataset), []).append(member)
     rules: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
-    for (asked, dataset), members in of_dataset.items():
-        rules.setdefault((asked, tuple(members)), []).append(dataset)
+    for (asked, dataset), found_there in of_dataset.items():
+        rules.setdefault((asked, tuple(found_there)), []).append(dataset)
     found = []
     for number, ((asked, members), datasets) in enumerate(rules.items(), 1):
         name = begun if number == 1 else f"{begun}_{number}"
