@@ -1,4 +1,4 @@
-"""Decoding of plain JPEG files: as jobs read them against Pillow alone, which gives the same pixels.
+"""Decoding of plain JPEG files: as jobs read them against Pillow alone, with equal pixels.
 
 Run: python benchmarks/decoding.py [IMAGES --count 40 --rounds 9]. IMAGES is a folder of JPEG files,
 of which the first of the alphabet are taken; without it JPEGs of 500 x 375 are rendered. Files are
