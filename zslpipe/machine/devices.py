@@ -26,7 +26,7 @@ class Compute:
 
 
 def device_of(compute: Compute, ranks: int = 1) -> torch.device:
-    """Return the device of a job, set its threads and let it keep the memory that it frees; ``auto``
+    """Return the device of a job, set its threads and let it keep what memory it frees; ``auto``
     takes a GPU where there is one.
 
     Of several GPUs a job takes the first that no other job holds, unless a scheduler assigned one
