@@ -5,8 +5,10 @@ Run: python benchmarks/dazle_step.py [--rounds 5]. CUB's shape: 49 regions x 204
 200 classes, 300-d word vectors; a step takes 50 images, an evaluation 256, as jobs score. One
 thread of the CPU; freed memory is kept, as in a job (zslpipe.machine.libraries), by all forms. The
 forms take turns in one run; CPU time, medians. Memory: growth of the peak resident size over a
-call, each form in a process of its own. The last lines tell the limit: the evaluation takes at least its product of all
-regions with (3a, d) rows, at the rate of this machine's product of square matrices.
+call, each form in a process of its own. The last lines tell the evaluation's limit: its product of
+all regions with (3a, d) rows, at the rate of this machine's product of square matrices. The plain
+form has two products of that size instead of three, and pays for them by a tensor of 650 MB: 1.4 to
+1.8 times is what it can be beaten by where products run at one rate.
 """
 
 import argparse
@@ -35,7 +37,6 @@ IMAGES, REGIONS, WIDTH, ATTRIBUTES, CLASSES, WORD_WIDTH = 50, 49, 2048, 312, 200
 EVALUATED = 256  # images at once: runs.cached_inputs
 SQUARE = 2048  # side of the matrices whose product says the machine's rate
 AIM, FLOOR = 4.5, 3.5  # ours: targets of the step
-EVALUATION_AIM, EVALUATION_FLOOR = 3.0, 2.5  # ours
 LIMIT_AIM = 0.9  # ours: share of the time that is its matrix product
 MEMORY_AIM, MEMORY_FLOOR = 10, 8  # ours: the plain form's memory over the package's
 
@@ -226,7 +227,6 @@ def main() -> None:
     report(STEPS, arguments.rounds, IMAGES)
     print(f"aim {AIM}, floor {FLOOR} in time; {MEMORY_AIM} and {MEMORY_FLOOR} in memory")
     evaluations = report(EVALUATIONS, arguments.rounds, EVALUATED)
-    print(f"aim {EVALUATION_AIM}, floor {EVALUATION_FLOOR} in time")
     report_limit(evaluations, arguments.rounds)
 
 

@@ -64,10 +64,8 @@ def section(script: Path) -> str:
 def main() -> None:
     """Run every benchmark and write the page."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    head = (
-        "# Performance\n\nWritten by `make bench`; ratios hold better than times, and times only "
-    )
-    head += "where the load at the start was low.\n\n"
+    head = "# Performance\n\nWritten by `make bench`. Ratios hold better than times, which mean "
+    head += "something where the load at the start was low.\n\n"
     head += machine()
     scripts = [path for path in sorted(HERE.glob("*.py")) if path.name != Path(__file__).name]
     sections = [section(script) for script in scripts]
