@@ -2,6 +2,9 @@
 
 A fully connected layer (AlexNet's fc7 is torchvision's ``classifier.5``) describes the whole image
 by one vector: a map of 1 x 1, which has pooled features and no regions.
+
+torchvision is imported where a network is built: it takes as long as torch itself to import, and
+most jobs read features and build none.
 """
 
 import hashlib
@@ -15,8 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.optimization import fuse
-from torchvision import models
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, nearest, one_line
@@ -77,6 +78,8 @@ class Trunk(nn.Module):
         name: str = "the network",
     ):
         super().__init__()
+        from torchvision.models.feature_extraction import create_feature_extractor
+
         self.name, self.layer = name, layer
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1))
@@ -186,6 +189,8 @@ def _downloads(backbone: str, weights: str | None) -> Iterator[None]:
 
 def _torchvision_network(name: str, weights: str | None) -> nn.Module:
     """Return a torchvision classifier; raises InputError for an unknown network or weights."""
+    from torchvision import models
+
     known = models.list_models(module=models)
     if name not in known:
         raise InputError(
