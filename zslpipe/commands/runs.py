@@ -27,7 +27,7 @@ from zslpipe.commands.specification import check_spec, spec_option
 
 logger = logging.getLogger(__name__)
 # What a training leaves, in the folder of its seed.
-TRAINED = ("weights.pt", "history.csv", "scores.h5")
+LEFT = ("weights.pt", "history.csv", "scores.h5")
 
 
 @click.command("train")
@@ -58,7 +58,7 @@ def train(
     checkpoint with the same command; what it has made already of the same settings, code and inputs
     is only evaluated.
     """
-    from zslpipe.formats.kept import is_kept, write_record
+    from zslpipe.formats.kept import TRAINED, is_kept, write_record
     from zslpipe.runs.made_of import made_of
     from zslpipe.runs.readiness import check_inputs
     from zslpipe.runs.train import run_method
@@ -68,7 +68,7 @@ def train(
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     check_inputs(spec, index, words, features, folder, trunk)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
-    record, made = output / ".trained.json", [output / name for name in TRAINED]
+    record, made = output / TRAINED, [output / name for name in LEFT]
     stamp = made_of(spec, seed, inputs, words, output, chosen, folder, "zslpipe.runs.train")
 
     def finish() -> None:

@@ -19,6 +19,8 @@ from zslpipe.provenance import bytes_hash, file_hash
 logger = logging.getLogger(__name__)
 
 TABLE = ".csv"
+# The record of a training, in the folder of its seed.
+TRAINED = ".trained.json"
 # The metrics.json of a rebalancing whose job failed at another one: Snakemake takes back what a
 # failed job has written, and the partial table shows these.
 MADE_ALL_THE_SAME = ".metrics.json"
@@ -64,6 +66,20 @@ def _is_as_it_was(path: Path, told: Mapping[str, Any]) -> bool:
         temporary.write_bytes(text.encode())
     logger.info("%s: written again as it was", path)
     return True
+
+
+def check_recorded(path: Path, record: Path) -> None:
+    """Raise ValueError where a record beside a file tells of other bytes than it has; a file of
+    which none tells is not checked.
+    """
+    try:
+        hashed = json.loads(record.read_text(encoding="utf-8"))["files"][path.name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    found = file_hash(path)
+    if found != hashed:
+        told = f"SHA-256 {found}, {record.name} says {hashed}"
+        raise ValueError(f"its bytes are not those that were written: {told}")
 
 
 def write_record(record: Path, stamp: str, files: list[Path]) -> None:
