@@ -83,12 +83,14 @@ def encoder_stamp(encoder: str, weights: Path | None) -> dict[str, str]:
         folder = _sentence_folder(encoder)
         libraries = _versions(encoder, "sentence-transformers", "transformers")
         return {"encoder": f"{SENTENCES}{folder.name}", **libraries, "weights": _files_hash(folder)}
-    path = _pair_weights(encoder, weights)
-    return {
-        "encoder": encoder,
-        "open_clip": version("open_clip_torch"),
-        "weights": _files_hash(path),
-    }
+    loaded = _files_hash(_pair_weights(encoder, weights))
+    return {"encoder": encoder, **_versions(encoder, "open_clip_torch"), "weights": loaded}
+
+
+def _versions(encoder: str, *packages: str) -> dict[str, str]:
+    """Return the versions of an encoder's libraries; InputError where one is not installed."""
+    with _loading(encoder):
+        return {package: version(package) for package in packages}
 
 
 def _loaded(encoder: str, weights: Path | None, device: torch.device, batch_size: int) -> Encode:
@@ -136,7 +138,7 @@ def _sentence_encoder(encoder: str, device: torch.device, batch_size: int) -> En
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model = SentenceTransformer(
             str(folder),
             device=str(device),
