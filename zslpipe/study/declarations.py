@@ -28,7 +28,12 @@ EPOCHS = "epochs"  # it trains in epochs, Config.epochs of them in its last stag
 ATTENTION = "attention"  # Model.attention: maps of attributes
 PART_ATTENTION = "part_attention"  # Model.part_attention: maps of parts that it finds itself
 ATTRIBUTE_SCORES = "attribute_scores"  # Model.attribute_scores
-DECLARABLE = (WORDS, EPOCHS, ATTENTION, PART_ATTENTION, ATTRIBUTE_SCORES)
+SAME_SPACE = "same_space"  # class vectors lie in the space of its features: as wide as they
+UNTRAINED = "untrained"  # it trains nothing: the model is what it is built from
+DECLARABLE = (
+    *(WORDS, EPOCHS, ATTENTION, PART_ATTENTION, ATTRIBUTE_SCORES),
+    *(SAME_SPACE, UNTRAINED),
+)
 # Modules whose names a class of settings may use.
 TYPES = ("collections.abc", "dataclasses", "pydantic", "typing", "zslpipe.machine.ranges")
 
