@@ -20,6 +20,7 @@ SURFACE = {
     "words": "--index! --indices --settings! --data-root=data --output!",
     "list-irrelevant": "--settings! --data-root=data --output!",
     "pretrain": f"--images! --output! {COMPUTE}",
+    "pretrain-pair": f"--images! --captions! --backbone! --output! {COMPUTE}",
     "extract": f"--index! --indices {EXTRACTION}",
     "extract-irrelevant": f"--index! {EXTRACTION}",
     "store": "--index! --indices --settings! --data-root=data --output!",

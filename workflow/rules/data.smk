@@ -7,6 +7,7 @@ rule render:
         index=paths.index,
         images=directory(paths.images),
         auxiliary=directory(paths.auxiliary),
+        captions=paths.captions,
     benchmark:
         paths.measured("render", "{dataset}")
     wildcard_constraints:

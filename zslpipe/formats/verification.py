@@ -21,7 +21,7 @@ from zslpipe.formats.words import read_words
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete
 from zslpipe.machine.progress import counted
-from zslpipe.machine.seals import check_seal, check_zip, is_sealed
+from zslpipe.machine.seals import check_seal, check_zip, is_sealed, writer_of
 
 # Endings of the files that jobs hand on; pictures, tables and reports are made of them.
 ENDINGS = (".h5", ".pt", ".json", ".csv")
@@ -136,8 +136,7 @@ def check_weights_file(path: Path) -> None:
     """Raise InputError where a file of weights that was written here is damaged: its seal, and the
     checksums inside the zip file.
     """
-    writer = "the rule 'pretrain'" if path.name == "backbone.pt" else "training the run"
-    read_complete(path, _check_weights, "file of weights", writer)
+    read_complete(path, _check_weights, "file of weights", writer_of(path))
 
 
 def _check_weights(path: Path) -> None:

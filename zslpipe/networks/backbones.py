@@ -22,6 +22,7 @@ from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, nearest, one_line
 from zslpipe.machine.ranges import WEIGHT_FILES, is_weights_file
 from zslpipe.networks.demo_network import DemoNetwork
+from zslpipe.networks.demo_pair import PairImageTower
 from zslpipe.networks.imagenet import DEVIATION, MEAN
 from zslpipe.networks.weight_files import read_weights
 
@@ -54,6 +55,8 @@ LAST_MAP = {
     "vgg": "features",
     "wide_resnet": "layer4",
 }
+# The same of the demo's own networks.
+OWN_MAPS = {"demo": "features", "demo_pair": "projection"}
 
 
 class Trunk(nn.Module):
@@ -118,9 +121,9 @@ def _channels_first(features: Tensor) -> Tensor:
 def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
     """Return a backbone in evaluation mode, cut at ``layer`` (None: its last convolutional map).
 
-    ``backbone``: ``demo``, a torchvision classifier, or ``timm/NAME``. ``weights``: a state-dict
-    file, a torchvision weights name such as ``IMAGENET1K_V2`` (downloaded by torchvision),
-    ``pretrained`` for timm, or ``random`` (always the same).
+    ``backbone``: ``demo``, ``demo_pair``, a torchvision classifier, or ``timm/NAME``. ``weights``:
+    a state-dict file, a torchvision weights name such as ``IMAGENET1K_V2`` (downloaded by
+    torchvision), ``pretrained`` for timm, or ``random`` (always the same).
 
     Raises InputError for an unknown name, a weights file that does not fit, or an unknown layer.
     """
@@ -158,10 +161,11 @@ def _network(backbone: str, named: str | None) -> nn.Module:
     """Return the whole network with a library's weights, or random ones, always the same."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(RANDOM_SEED)
-        if backbone == "demo":
+        if backbone in OWN_MAPS:
             if named is not None:
-                raise InputError(f"weights {named!r} of backbone 'demo': no file of weights (.pt)")
-            return DemoNetwork(classes=1)
+                fault = "no file of weights (.pt)"
+                raise InputError(f"weights {named!r} of backbone {backbone!r}: {fault}")
+            return DemoNetwork(classes=1) if backbone == "demo" else PairImageTower()
         if backbone.startswith("timm/"):
             return _timm_network(backbone.removeprefix("timm/"), named)
         return _torchvision_network(backbone, named)
@@ -255,8 +259,8 @@ def last_map(backbone: str, network: nn.Module) -> str:
 
     Raises InputError where neither says.
     """
-    if backbone == "demo":
-        return "features"
+    if backbone in OWN_MAPS:
+        return OWN_MAPS[backbone]
     if backbone.startswith("timm/"):
         stages = getattr(network, "feature_info", None) or [{}]
         named: str | None = stages[-1].get("module")

@@ -22,6 +22,7 @@ SMALL = {
     "metrics.json": 23_000,
     "inspect.png": 1_100_000,
     "backbone.pt": 3_370_000,
+    "pair.pt": 3_430_000,
     "gradcam.h5": 200_000,
     "maps.webp": 150_000,
     "maps.pdf": 400_000,

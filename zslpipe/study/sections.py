@@ -66,7 +66,7 @@ class Extractor:
     """A network over images at one size, and the grid of regions that it is cut to."""
 
     backbone: Text
-    """demo, a torchvision classifier, or timm/NAME; stored = pooled features of the dataset"""
+    """demo, demo_pair, a torchvision classifier, timm/NAME; stored = the dataset's pooled ones"""
     size: Annotated[int, Field(ge=32, le=4096)]
     """pixels a side"""
     grid: PositiveInt
