@@ -27,6 +27,8 @@ class Paths:
     inspection: str = "results/{dataset}/inspect.txt"
     sample: str = "results/{dataset}/inspect.png"
     words: str = "results/{dataset}/words/{words}.h5"
+    texts: str = "results/{dataset}/texts/{texts}.h5"
+    pair: str = "results/{dataset}/pair.pt"
     backbone: str = "results/{dataset}/backbone.pt"
     backbone_settings: str = "results/{dataset}/backbone.json"
     features: str = "results/{dataset}/features/{extractor}.h5"
