@@ -47,6 +47,7 @@ def train(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     words: Path | None,
     output: Path,
     compute: dict[str, Any],
@@ -66,8 +67,8 @@ def train(
 
     check_spec(spec)
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
-    check_inputs(spec, index, words, features, folder, trunk)
-    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
+    check_inputs(spec, index, words, features, folder, trunk, texts)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
     record, made = output / ".trained.json", [output / name for name in TRAINED]
     stamp = made_of(spec, seed, inputs, words, output, chosen, folder, "zslpipe.runs.train")
 
@@ -100,6 +101,7 @@ def attend(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     words: Path | None,
     output: Path,
     count: int,
@@ -116,7 +118,7 @@ def attend(
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
-    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
     with reported(output, "attention maps"):
         run(weights, inputs, words, seed, output, count)
 
@@ -138,6 +140,7 @@ def validate(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     words: Path | None,
     output: Path,
     compute: dict[str, Any],
@@ -157,8 +160,8 @@ def validate(
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
-    check_inputs(spec, index, words, features, folder, trunk)
-    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
+    check_inputs(spec, index, words, features, folder, trunk, texts)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
     record = output.with_name(".validation.json")
     made_by = "zslpipe.runs.rebalancing_inputs"
     stamp = made_of(spec, seed, inputs, words, output, chosen, folder, made_by, [weights])
@@ -193,6 +196,7 @@ def score_irrelevant(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     words: Path | None,
     output: Path,
     compute: dict[str, Any],
@@ -212,7 +216,7 @@ def score_irrelevant(
     listed = (irrelevant, features, folder, network, chosen, read_irrelevant_images)
     inputs = open_run_inputs(spec, *listed)
     with reported(output, "scores of task-irrelevant images"):
-        write_irrelevant_scores(weights, index, inputs, words, seed, output)
+        write_irrelevant_scores(weights, index, inputs, words, seed, output, texts)
 
 
 @click.command("grad-cam")
@@ -238,6 +242,7 @@ def grad_cam(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     without: tuple[str, ...],
     output: Path,
     count: int,
@@ -254,6 +259,6 @@ def grad_cam(
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
-    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
     with reported(output, "Grad-CAM"):
         write_grad_cam(weights, inputs, seed, output, count, without)

@@ -17,6 +17,7 @@ from zslpipe.formats.index import check_index, read_index
 from zslpipe.formats.localization import read_localization
 from zslpipe.formats.metrics import read_metrics
 from zslpipe.formats.scores import read_irrelevant, read_scores
+from zslpipe.formats.texts import read_class_texts
 from zslpipe.formats.words import read_words
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete
@@ -106,6 +107,7 @@ def _reader(path: Path) -> Callable[[Path], object]:
     by_folder: dict[str, Callable[[Path], object]] = {
         "features": _read_features,
         "words": read_words,
+        "texts": read_class_texts,
         "irrelevant": read_irrelevant_images,
     }
     if path.name in by_name:

@@ -81,6 +81,13 @@ class MethodSource:
         """Return whether the method shows where it looks: maps of attributes, or of parts."""
         return self.has_attention or self.has_part_attention
 
+    @property
+    def knows_attributes(self) -> bool:
+        """Return whether each number of a class vector is an attribute to the method, with a word
+        vector, a map or a score.
+        """
+        return self.uses_words or self.has_attention or self.has_attribute_scores
+
     def defaults(self, settings_of: str | None) -> dict[str, Any]:
         """Return the settings that the method starts from: those published for a dataset, or else
         its own.

@@ -40,7 +40,7 @@ class Intermediates:
         inputs = self.runs.inputs(_wildcards(run.dataset, f"{run.method}/{run.variant}", seed))
         trained = PATHS.backbone.format(dataset=run.dataset)
         trunk = self.extractors.weights_file(run.dataset, run.extractor)
-        found = [inputs[name] for name in ("words", "features") if name in inputs]
+        found = [inputs[name] for name in ("words", "texts", "features") if name in inputs]
         return found + [path for path in trunk if path == trained]
 
     def _left_by(self, run: Run) -> list[str]:

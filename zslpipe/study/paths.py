@@ -28,6 +28,8 @@ class Paths:
     sample: str = "results/{dataset}/inspect.png"
     words: str = "results/{dataset}/words/{words}.h5"
     captions: str = "results/{dataset}/captions.csv"
+    texts: str = "results/{dataset}/texts/{texts}.h5"
+    pair: str = "results/{dataset}/pair.pt"
     pair: str = "results/{dataset}/pair.pt"
     backbone: str = "results/{dataset}/backbone.pt"
     backbone_settings: str = "results/{dataset}/backbone.json"

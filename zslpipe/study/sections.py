@@ -28,6 +28,7 @@ from zslpipe.study.section_types import (
     Others,
     Rebalancings,
     RebalancingWithSettings,
+    Semantics,
     Text,
     VariantName,
 )
@@ -47,8 +48,8 @@ class Dataset:
     """only these of the methods; default all"""
     words: str | None = None
     """which source of word vectors"""
-    semantics: Text = "att"
-    """kind of class vectors: att, original_att, sent_att ..."""
+    semantics: Semantics = "att"
+    """kind of class vectors: att, original_att, sent_att ..., or {text: NAME} of texts"""
     normalisation: Normalisation = "unit"
     """of the class vectors"""
     irrelevant: str | None = None
@@ -200,7 +201,7 @@ class RunSection:
     """what the method reads, where it can read several; default the first of its INPUT"""
     extractor: str | None = None
     """instead of the dataset's first that fits; of a method that reads images, its network"""
-    semantics: Text | None = None
+    semantics: Semantics | None = None
     """instead of the dataset's"""
     normalisation: Normalisation | None = None
     """instead of the dataset's"""
@@ -248,6 +249,8 @@ class Configuration:
     """one training per seed; tables show mean and spread"""
     words: Annotated[Mapping[Name, Mapping[str, Any]], Apart] = field(default_factory=dict)
     """sources of word vectors by name"""
+    texts: Annotated[Mapping[Name, Mapping[str, Any]], Apart] = field(default_factory=dict)
+    """texts of classes by name, of which a text encoder makes class vectors"""
     irrelevant: Annotated[Mapping[Name, Irrelevant], Apart] = field(default_factory=dict)
     """sets of task-irrelevant images by name"""
     ensembles: Annotated[Mapping[EnsembleName, Ensemble], Apart] = field(default_factory=dict)
