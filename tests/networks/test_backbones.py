@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from zslpipe.machine.errors import InputError
 from zslpipe.networks.backbones import Trunk, build_trunk, folded, last_map, state_hash
@@ -79,7 +80,8 @@ def test_the_last_map_is_what_the_classifier_averages():
     torch.manual_seed(0)
     network = models.get_model("resnet18").eval()
     images = torch.randn(2, 3, 64, 64)
-    trunk = Trunk(network, "layer4").eval()
+    body = create_feature_extractor(network, {"layer4": "map"})
+    trunk = Trunk(body, "layer4").eval()
     with torch.inference_mode():
         expected = network(images)
         found = network.fc(trunk(images).mean((2, 3)))

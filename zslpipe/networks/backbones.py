@@ -6,28 +6,22 @@ by one vector: a map of 1 x 1, which has pooled features and no regions.
 
 import hashlib
 import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.optimization import fuse
-from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, nearest, one_line
-from zslpipe.machine.ranges import WEIGHT_FILES, is_weights_file
-from zslpipe.networks.demo_network import DemoNetwork
-from zslpipe.networks.demo_pair import PairImageTower
+from zslpipe.machine.ranges import is_weights_file
 from zslpipe.networks.imagenet import DEVIATION, MEAN
+from zslpipe.networks.library_networks import normalisation, whole_network
 from zslpipe.networks.weight_files import read_weights
 
-# Seed of random weights (ours): an extraction that is resumed needs the network it began with.
-RANDOM_SEED = 0
 # What torch.fx calls the constants in a network's code (maxvit, swinv2): no file of weights holds
 # them.
 OF_TRACING = "_tensor_constant"
@@ -63,8 +57,9 @@ class Trunk(nn.Module):
     """A network up to one layer: (b, 3, h, w) normalised images to (b, d, grid, grid) features, of
     a layer of vectors (b, d, 1, 1). A layer may have its channels last, (b, grid, grid, d).
 
-    ``mean`` and ``deviation``, (1, 3, 1, 1), are of the images that the network was trained on;
-    ``name`` is what messages call it. A pass raises InputError where the layer gives no map, and
+    ``body`` takes images and gives {"map": what the layer gives}; ``mean`` and ``deviation``,
+    (1, 3, 1, 1), are of the images that the network was trained on; ``name`` is what messages call
+    it. A pass raises InputError where the layer gives no map, and
     where the network takes no images of this size.
     """
 
@@ -73,17 +68,16 @@ class Trunk(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        body: nn.Module,
         layer: str,
         mean: Sequence[float] = MEAN,
         deviation: Sequence[float] = DEVIATION,
         name: str = "the network",
     ):
         super().__init__()
-        self.name, self.layer = name, layer
+        self.body, self.name, self.layer = body, name, layer
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1))
-        self.body = create_feature_extractor(network, {layer: "map"}, suppress_diff_warning=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the map of the layer."""
@@ -128,7 +122,7 @@ def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
     Raises InputError for an unknown name, a weights file that does not fit, or an unknown layer.
     """
     named = None if is_weights_file(weights) or weights == "random" else weights
-    network = _network(backbone, named)
+    network = whole_network(backbone, named)
     layer = layer or last_map(backbone, network)
     trunk = _cut(backbone, network, layer).eval()
     if is_weights_file(weights):
@@ -144,7 +138,8 @@ def _cut(backbone: str, network: nn.Module, layer: str) -> Trunk:
     """
     names = [name for name, _ in network.named_modules() if name]
     try:
-        return Trunk(network, layer, *_normalisation(backbone, network), backbone)
+        body = create_feature_extractor(network, {layer: "map"}, suppress_diff_warning=True)
+        return Trunk(body, layer, *normalisation(backbone, network), backbone)
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         # TraceError is a ValueError, as is what torchvision says of an unknown layer.
         if isinstance(error, ValueError) and layer not in names and "symbolic" not in str(error):
@@ -155,91 +150,6 @@ def _cut(backbone: str, network: nn.Module, layer: str) -> Trunk:
             f"backbone {backbone!r} cannot be cut at a layer: torch.fx does not follow its code "
             f"({one_line(error)}); take another backbone"
         ) from error
-
-
-def _network(backbone: str, named: str | None) -> nn.Module:
-    """Return the whole network with a library's weights, or random ones, always the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(RANDOM_SEED)
-        if backbone in OWN_MAPS:
-            if named is not None:
-                fault = "no file of weights (.pt)"
-                raise InputError(f"weights {named!r} of backbone {backbone!r}: {fault}")
-            return DemoNetwork(classes=1) if backbone == "demo" else PairImageTower()
-        if backbone.startswith("timm/"):
-            return _timm_network(backbone.removeprefix("timm/"), named)
-        return _torchvision_network(backbone, named)
-
-
-@contextmanager
-def _downloads(backbone: str, weights: str | None) -> Iterator[None]:
-    """Turn what a library raises where it cannot fetch weights into an InputError."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        # A disk that refuses, or an error of torch's that is not about weights.
-        refused = isinstance(error, OSError) and error.errno is not None
-        if weights is None or refused:
-            raise
-        raise InputError(
-            f"weights {weights!r} of {backbone} cannot be fetched ({one_line(error)}); run "
-            "'zslpipe fetch-weights' where there is a network, or give the extractor a file of "
-            "weights on this machine"
-        ) from error
-
-
-def _torchvision_network(name: str, weights: str | None) -> nn.Module:
-    """Return a torchvision classifier; raises InputError for an unknown network or weights."""
-    known = models.list_models(module=models)
-    if name not in known:
-        raise InputError(
-            f"no torchvision network {name!r}; {nearest(name, known)} (timm networks are written "
-            "timm/NAME)"
-        )
-    offered = models.get_model_weights(name).__members__
-    if weights is not None and weights not in offered:
-        known = f"a file ({', '.join(WEIGHT_FILES)}), random, nor one of {', '.join(offered)}"
-        raise InputError(f"weights {weights!r} of {name}: neither {known}")
-    with _downloads(name, weights), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # about weights drawn in later versions
-        network: nn.Module = models.get_model(name, weights=weights)
-    return network
-
-
-def _timm_network(name: str, weights: str | None) -> nn.Module:
-    """Return a timm network without its classifier; raises InputError for an unknown network or
-    weights, and for one that timm does not build without its classifier.
-    """
-    import timm
-
-    if not timm.is_model(name):
-        raise InputError(f"no timm network {name!r}; {nearest(name, timm.list_models())}")
-    if weights not in (None, "pretrained"):
-        known = f"a file ({', '.join(WEIGHT_FILES)}), random, nor 'pretrained'"
-        raise InputError(f"weights {weights!r} of timm/{name}: neither {known}")
-    with _downloads(f"timm/{name}", weights):
-        try:
-            network: nn.Module = timm.create_model(
-                name, pretrained=weights is not None, num_classes=0, global_pool=""
-            )
-        except (AssertionError, TypeError, ValueError) as error:
-            raise InputError(
-                f"backbone 'timm/{name}' cannot be had without its classifier "
-                f"({one_line(error)}); take another backbone"
-            ) from error
-    return network
-
-
-def _normalisation(backbone: str, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
-    """Return the channel means and deviations a network expects: timm's say theirs, the rest has
-    ImageNet's.
-    """
-    if not backbone.startswith("timm/"):
-        return MEAN, DEVIATION
-    from timm.data.config import resolve_model_data_config
-
-    settings = resolve_model_data_config(network)
-    return settings["mean"], settings["std"]
 
 
 def state_hash(trunk: Trunk) -> str:

@@ -30,7 +30,6 @@ class Paths:
     captions: str = "results/{dataset}/captions.csv"
     texts: str = "results/{dataset}/texts/{texts}.h5"
     pair: str = "results/{dataset}/pair.pt"
-    pair: str = "results/{dataset}/pair.pt"
     backbone: str = "results/{dataset}/backbone.pt"
     backbone_settings: str = "results/{dataset}/backbone.json"
     features: str = "results/{dataset}/features/{extractor}.h5"
