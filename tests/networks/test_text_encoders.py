@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from zslpipe.machine.errors import InputError
+from zslpipe.networks.demo_pair import TextTower
 from zslpipe.networks.text_encoders import encode_texts, encoder_stamp
+from zslpipe.provenance import file_hash
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 open_clip = pytest.importorskip("open_clip")
@@ -192,6 +194,21 @@ def test_a_vector_that_is_not_finite_is_refused(sentences, tmp_path):
     save_file(state, file, {"format": "pt"})
     with pytest.raises(InputError, match="nan or infinity for 'a bird with striped wings'"):
         encode_texts(TEXTS, f"sentence-transformers:{tmp_path / 'saved'}", None, CPU)
+
+
+def test_the_demo_s_tower_is_an_encoder(tmp_path):
+    tower = TextTower(("a", "red", "a red", "red bird"))
+    content = {"text": tower.state_dict(), "vocabulary": list(tower.number)}
+    torch.save(content, tmp_path / "pair.pt")
+    found = encode_texts(TEXTS, "demo", tmp_path / "pair.pt", CPU, batch_size=3)
+    with torch.no_grad():
+        np.testing.assert_array_equal(found, tower(TEXTS).numpy())
+    assert encoder_stamp("demo", tmp_path / "pair.pt") == {
+        "encoder": "demo",
+        "weights": file_hash(tmp_path / "pair.pt"),
+    }
+    with pytest.raises(InputError, match="encoder 'demo': has no weights; give the file of the"):
+        encode_texts(TEXTS, "demo", None, CPU)
 
 
 def test_a_missing_package_is_named(sentences, monkeypatch):

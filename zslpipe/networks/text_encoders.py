@@ -19,12 +19,14 @@ from safetensors import SafetensorError
 
 from zslpipe.machine.errors import InputError, nearest, one_line
 from zslpipe.machine.quiet import quiet
+from zslpipe.networks.demo_pair import read_text_tower
 from zslpipe.networks.weight_files import read_weights
 from zslpipe.provenance import file_hash, settings_hash
 
 SENTENCES = "sentence-transformers:"
 PAIRS = "open_clip/"
-KNOWN = f"{SENTENCES}FOLDER, {PAIRS}ARCHITECTURE"
+DEMO = "demo"
+KNOWN = f"{SENTENCES}FOLDER, {PAIRS}ARCHITECTURE or {DEMO}"
 BATCH = 32  # texts at once; sentence-transformers' own
 # What open_clip, and what sentence-transformers or transformers, write beside a model's weights.
 PAIR_CONFIG, SENTENCE_CONFIGS = "open_clip_config.json", ("modules.json", "config.json")
@@ -84,6 +86,8 @@ def encoder_stamp(encoder: str, weights: Path | None) -> dict[str, str]:
         libraries = _versions(encoder, "sentence-transformers", "transformers")
         return {"encoder": f"{SENTENCES}{folder.name}", **libraries, "weights": _files_hash(folder)}
     loaded = _files_hash(_pair_weights(encoder, weights))
+    if encoder == DEMO:
+        return {"encoder": encoder, "weights": loaded}
     return {"encoder": encoder, **_versions(encoder, "open_clip_torch"), "weights": loaded}
 
 
@@ -97,7 +101,10 @@ def _loaded(encoder: str, weights: Path | None, device: torch.device, batch_size
     """Return the function from a batch of texts to their vectors."""
     if encoder.startswith(SENTENCES):
         return _sentence_encoder(encoder, device, batch_size)
-    return _text_tower(encoder, _pair_weights(encoder, weights), device)
+    path = _pair_weights(encoder, weights)
+    return (
+        read_text_tower(path).to(device) if encoder == DEMO else _text_tower(encoder, path, device)
+    )
 
 
 @contextmanager
@@ -159,15 +166,15 @@ def _pair_weights(encoder: str, weights: Path | None) -> Path:
     """Return the weights of a text tower: a file, or a folder as open_clip saves one; InputError
     for an encoder or architecture that is not known, and where there are none.
     """
-    if not encoder.startswith(PAIRS):
+    if encoder != DEMO and not encoder.startswith(PAIRS):
         raise InputError(f"no text encoder {encoder!r}; write {KNOWN}")
     if weights is None or not weights.exists():
         said = "has no weights" if weights is None else f"weights {weights} do not exist"
-        raise InputError(
-            f"encoder {encoder!r}: {said}; give a checkpoint of open_clip or a folder with "
-            f"{PAIR_CONFIG}"
-        )
-    if weights.is_dir() and not (weights / PAIR_CONFIG).is_file():
+        wanted = f"a checkpoint of open_clip or a folder with {PAIR_CONFIG}"
+        if encoder == DEMO:
+            wanted = "the file of the demo's pair, of the rule 'pretrain_pair'"
+        raise InputError(f"encoder {encoder!r}: {said}; give {wanted}")
+    if encoder != DEMO and weights.is_dir() and not (weights / PAIR_CONFIG).is_file():
         raise InputError(
             f"encoder {encoder!r}: the folder {weights} holds no {PAIR_CONFIG}; name a folder that "
             "open_clip saved, or a checkpoint"
