@@ -241,10 +241,12 @@ def cached_weights(spec: Mapping[str, Any], data_root: Path, index: Path) -> Pat
     """Return the file of weights that a run's features are computed by (the demo's lies beside the
     index), None where there is none.
     """
+    from zslpipe.formats.identity import OWN_WEIGHTS
+
     cache = spec.get("cache") or {"backbone": "stored"}
     if cache["backbone"] == "stored":
         return None
-    own = index.parent / "backbone.pt"
+    own = index.parent / OWN_WEIGHTS.get(cache["backbone"], "")
     path = data_root / cache["weights"] if "weights" in cache else own
     return path if path.is_file() else None
 

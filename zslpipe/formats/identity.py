@@ -28,6 +28,8 @@ WRITERS = {
     "validation.h5": "the rule 'validate'",
 }
 TRAINED = "training the run"
+# Weights of the networks that the demo trains itself on the way, beside its index, by backbone.
+OWN_WEIGHTS = {"demo": "backbone.pt", "demo_pair": "pair.pt"}
 EXTRACT_AGAIN = (
     "put the right file there, or delete it and run again: the rule 'extract' (or 'store') makes it"
     " again"
@@ -159,8 +161,8 @@ def _stamps_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     if "name" in asked:
         stamps["extractor"] = asked["name"]
     if asked.get("backbone", "stored") != "stored":
-        # The demo's own network is trained on the way.
-        stamps["weights"] = Path(asked.get("weights", "backbone.pt")).name
+        own = OWN_WEIGHTS.get(asked["backbone"], "")
+        stamps["weights"] = Path(asked.get("weights", own)).name
         stamps["layer"] = asked.get("layer") or "last map"
         stamps["features_version"] = asked["features_version"]
     return stamps

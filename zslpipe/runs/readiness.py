@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from zslpipe.formats.features import FeatureFile
-from zslpipe.formats.identity import check_features, check_images, check_index_source
+from zslpipe.formats.identity import (
+    OWN_WEIGHTS,
+    check_features,
+    check_images,
+    check_index_source,
+)
 from zslpipe.formats.index import Index, read_index
 from zslpipe.formats.texts import with_texts
 from zslpipe.formats.verification import check_weights_file
@@ -37,7 +42,8 @@ def check_inputs(
     if words is not None:
         read_words(words)
     if trunk is not None:
-        _check_weights(trunk, trunk == index_path.parent / "backbone.pt")
+        beside = trunk.parent == index_path.parent
+        _check_weights(trunk, beside and trunk.name in OWN_WEIGHTS.values())
     if features is not None:
         _check_features(spec, index, features)
     elif spec["input"] == "images":

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zslpipe.formats.features import FeatureFile
-from zslpipe.formats.identity import check_run
+from zslpipe.formats.identity import OWN_WEIGHTS, check_run
 from zslpipe.formats.metrics import METRICS, read_metrics
 from zslpipe.formats.scores import read_scores
 from zslpipe.formats.words import read_word_settings, read_words
@@ -193,7 +193,7 @@ def _network(spec: Mapping[str, Any], dataset: Path, data_root: Path) -> tuple[T
     named = cache.get("weights", "")
     weights = named
     if not named:
-        weights = str(dataset / "backbone.pt")  # the demo's, trained on the way
+        weights = str(dataset / OWN_WEIGHTS[cache["backbone"]])  # trained on the way
     elif is_weights_file(named):
         weights = str(data_root / named)
     if is_weights_file(weights) and not Path(weights).is_file():

@@ -18,7 +18,7 @@ FEATURES_VERSION = 2
 # Settings of an extractor that say how it computes. They travel in the command; in the slice they
 # stand at these values, whatever a user writes, so that changing them runs nothing again.
 HOW = {"batch_size": 32, "dtype": "bfloat16"}
-# Networks that the demo trains itself, and the files of their weights.
+# Networks that the demo trains itself, and the files of their weights (formats.identity's).
 OWN = {"demo": PATHS.backbone, "demo_pair": PATHS.pair}
 
 
