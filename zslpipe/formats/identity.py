@@ -147,6 +147,8 @@ def check_features(
     ``weights``: hash of the network's weights file as it lies there now, "" where that is not
     known. Compared is what the file says: features of another program may say little.
     """
+    if "features_version" in stamps:  # an extraction's own: it says what is not the mean
+        stamps = {"pooled": "mean", **stamps}
     wanted = {**_stamps_of(asked or {}), "dataset": index.dataset, "weights_file": weights}
     shared = [name for name in wanted if "" not in (wanted[name], stamps.get(name, ""))]
     found = {name: np.asarray(stamps[name]).item() for name in shared}
@@ -162,6 +164,7 @@ def _stamps_of(asked: Mapping[str, Any]) -> dict[str, Any]:
         # The demo's own network is trained on the way.
         stamps["weights"] = Path(asked.get("weights", "backbone.pt")).name
         stamps["layer"] = asked.get("layer") or "last map"
+        stamps["pooled"] = asked.get("pooled", "mean")
         stamps["features_version"] = asked["features_version"]
     return stamps
 
