@@ -9,7 +9,7 @@ from torchvision import models
 
 from zslpipe.machine.errors import InputError
 from zslpipe.networks.backbones import build_trunk
-from zslpipe.study.networks import TABLE, TWINS, check_network, map_width
+from zslpipe.study.networks import TABLE, TWINS, check_folder, check_network, map_width
 
 
 def told(**extractor: object) -> str:
@@ -72,12 +72,12 @@ def test_a_network_that_there_is_not_is_told_with_the_nearest() -> None:
 
 def test_weights_that_there_are_not_are_told() -> None:
     assert told(backbone="resnet18", weights="imagenet1k_v1").endswith(
-        ".pkl), random, nor one of IMAGENET1K_V1, DEFAULT"
+        ".pkl), hf:FOLDER, random, nor one of IMAGENET1K_V1, DEFAULT"
     )
     assert "'model.onnx' of resnet18: neither a file (.pt" in told(
         backbone="resnet18", weights="model.onnx"
     )
-    assert told(backbone="demo", weights="IMAGENET1K_V1").endswith(".pkl), random")
+    assert told(backbone="demo", weights="IMAGENET1K_V1").endswith("hf:FOLDER, random")
     assert told(backbone="timm/resnet18", weights="true").endswith("or a tag of timm's")
 
 
@@ -156,3 +156,14 @@ def test_every_tag_of_timm_passes() -> None:
     known = {name.partition(".")[2] for name in timm.list_models(pretrained=True)}
     for tag in known - {""}:
         check_network(vit(weights=tag), "x")
+
+
+def test_a_folder_of_hugging_face_is_of_the_network_that_it_says() -> None:
+    check_network(vit(weights="hf:models/vit"), "x")
+    check_folder("timm/vit_base_patch16_224", {"architecture": "vit_base_patch16_224"}, "x")
+    check_folder("timm/vit_base_patch16_224.mae", {"architecture": "vit_base_patch16_224"}, "x")
+    check_folder("timm/vit_base_patch16_224", {}, "x")
+    with pytest.raises(InputError, match=r"^x\.weights: the folder's config.json says archite"):
+        check_folder("timm/vit_base_patch16_224", {"architecture": "vit_small_patch16_224"}, "x")
+    with pytest.raises(InputError, match="of the library transformers"):
+        check_folder("timm/vit_base_patch16_224", {"architectures": ["ViTModel"]}, "x")

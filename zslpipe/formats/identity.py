@@ -16,6 +16,7 @@ from zslpipe.formats.hdf5 import read_any_hdf5
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.formats.metrics import read_metrics
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.weight_names import OF_FOLDER
 from zslpipe.provenance import settings_hash
 
 # Differences that a message names (ours).
@@ -162,7 +163,9 @@ def _stamps_of(asked: Mapping[str, Any]) -> dict[str, Any]:
         stamps["extractor"] = asked["name"]
     if asked.get("backbone", "stored") != "stored":
         # The demo's own network is trained on the way.
-        stamps["weights"] = Path(asked.get("weights", "backbone.pt")).name
+        weights = asked.get("weights", "backbone.pt")
+        if not weights.startswith(OF_FOLDER):  # a folder's file has one of several names
+            stamps["weights"] = Path(weights).name
         stamps["layer"] = asked.get("layer") or "last map"
         stamps["pooled"] = asked.get("pooled", "mean")
         stamps["features_version"] = asked["features_version"]

@@ -18,9 +18,9 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, nearest, one_line
-from zslpipe.machine.ranges import is_weights_file
+from zslpipe.machine.weight_names import is_weights_file
 from zslpipe.networks.imagenet import DEVIATION, MEAN
-from zslpipe.networks.library_networks import normalisation, whole_network
+from zslpipe.networks.library_networks import converter, normalisation, whole_network
 from zslpipe.networks.token_maps import (
     Pooled,
     TokenMaps,
@@ -151,13 +151,15 @@ def build_trunk(
     size that is no multiple of the patches, and pooled features that a network does not have.
     """
     named = None if is_weights_file(weights) or weights == "random" else weights
-    trunk = _whole_or_cut(backbone, named, layer or None, size, pooled).eval()
+    trunk, network = _whole_or_cut(backbone, named, layer or None, size, pooled)
     if is_weights_file(weights):
         body = trunk.body.network if isinstance(trunk.body, TokenMaps) else trunk.body
         held = body.state_dict()
         expected = {name: held[name] for name in held if not name.startswith(OF_TRACING)}
-        body.load_state_dict(read_weights(Path(weights), expected, backbone), strict=False)
-    return trunk
+        convert = converter(backbone, network)
+        found = read_weights(Path(weights), expected, backbone, convert)
+        body.load_state_dict(found, strict=False)
+    return trunk.eval()
 
 
 def described_trunk(section: Mapping[str, Any], weights: str) -> Trunk:
@@ -165,13 +167,15 @@ def described_trunk(section: Mapping[str, Any], weights: str) -> Trunk:
     InputError as :func:`build_trunk`.
     """
     layer, pooled = section.get("layer"), section.get("pooled", "mean")
-    return build_trunk(section["backbone"], weights, layer, section["size"], pooled)
+    return build_trunk(section["backbone"], weights, layer, section.get("size"), pooled)
 
 
 def _whole_or_cut(
     backbone: str, named: str | None, layer: str | None, size: int | None, pooled: Pooled
-) -> Trunk:
-    """Return a network of tokens as timm reads its blocks, any other up to ``layer``."""
+) -> tuple[Trunk, nn.Module]:
+    """Return a network of tokens as timm reads its blocks, any other up to ``layer``, and the
+    library's network that it is cut from.
+    """
     is_timm = backbone.startswith("timm/")
     if pooled != "mean" and not is_timm:
         raise InputError(f"backbone {backbone!r}: pooled {pooled!r} is read of timm's networks")
@@ -181,9 +185,10 @@ def _whole_or_cut(
         network = whole_network(backbone, named, size, with_head=True)
         check_patches(network, backbone, size)
         body = token_maps(network, backbone, layer, pooled, normed=of_tokens)
-        return Trunk(body, layer or "last block", *normalisation(backbone, network), backbone)
+        normalised = normalisation(backbone, network)
+        return Trunk(body, layer or "last block", *normalised, backbone), network
     network = whole_network(backbone, named, size)
-    return _cut(backbone, network, layer or last_map(backbone, network), layer)
+    return _cut(backbone, network, layer or last_map(backbone, network), layer), network
 
 
 def _cut(backbone: str, network: nn.Module, node: str, layer: str | None) -> Trunk:

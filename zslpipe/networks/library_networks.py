@@ -2,6 +2,8 @@
 images are normalised by.
 """
 
+import inspect
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +14,9 @@ from torch import nn
 from torchvision import models
 
 from zslpipe.machine.errors import InputError, nearest, one_line
-from zslpipe.machine.ranges import WEIGHT_FILES
+from zslpipe.machine.weight_names import TOLD_FILES
 from zslpipe.networks.demo_network import DemoNetwork
+from zslpipe.networks.foreign_weights import Convert
 from zslpipe.networks.imagenet import DEVIATION, MEAN
 
 # Seed of random weights (ours): an extraction that is resumed needs the network it began with.
@@ -66,7 +69,7 @@ def _torchvision_network(name: str, weights: str | None) -> nn.Module:
         )
     offered = models.get_model_weights(name).__members__
     if weights is not None and weights not in offered:
-        known = f"a file ({', '.join(WEIGHT_FILES)}), random, nor one of {', '.join(offered)}"
+        known = f"{TOLD_FILES}, random, nor one of {', '.join(offered)}"
         raise InputError(f"weights {weights!r} of {name}: neither {known}")
     with _downloads(name, weights), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about weights drawn in later versions
@@ -103,6 +106,27 @@ def _timm_network(name: str, weights: str | None, size: int | None, with_head: b
     )
 
 
+def converter(backbone: str, network: nn.Module) -> Convert | None:
+    """Return how timm converts files of other tools (open_clip, DINOv2, BEiT ...) and of images of
+    another size to the names and shapes of a ``network`` of its own; None of others.
+    """
+    import timm
+
+    if not backbone.startswith("timm/"):
+        return None
+    name = backbone.removeprefix("timm/")
+    module = sys.modules[timm.models.model_entrypoint(name).__module__]
+    convert: Any = getattr(module, "checkpoint_filter_fn", None)
+    if convert is None:
+        return None
+    settings: dict[str, Any] = {}
+    if "adapt_layer_scale" in inspect.signature(convert).parameters:
+        settings["adapt_layer_scale"] = True  # as timm does for DeiT-III; others have no gamma
+    if "flexi" in name:  # as timm does (models.vision_transformer._create_vision_transformer)
+        settings |= {"interpolation": "bilinear", "antialias": False}
+    return lambda state: convert(dict(state), network, **settings)
+
+
 def _check_tag(name: str) -> None:
     """Raise InputError where timm has no weights by the tag in ``NAME.TAG``."""
     import timm
@@ -111,7 +135,7 @@ def _check_tag(name: str) -> None:
     known = timm.list_models(f"{network}.*", pretrained=True)
     tags = ", ".join(one.partition(".")[2] for one in known)
     if tag and name not in known:
-        others = f"a file ({', '.join(WEIGHT_FILES)}), random, pretrained"
+        others = f"{TOLD_FILES}, random, pretrained"
         raise InputError(f"weights {tag!r} of timm/{network}: neither {others}, nor one of {tags}")
 
 

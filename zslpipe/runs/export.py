@@ -30,7 +30,7 @@ from torch import Tensor
 
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete, written_whole
-from zslpipe.machine.ranges import is_weights_file
+from zslpipe.machine.weight_names import is_weights_file
 from zslpipe.networks.backbones import Trunk, described_trunk, state_hash
 from zslpipe.provenance import file_hash, library_versions
 from zslpipe.runs.probabilities import Probabilities

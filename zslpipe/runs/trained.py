@@ -19,7 +19,7 @@ from zslpipe.formats.metrics import METRICS, read_metrics
 from zslpipe.formats.scores import read_scores
 from zslpipe.formats.words import read_word_settings, read_words
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.ranges import is_weights_file
+from zslpipe.machine.weight_names import is_weights_file, weights_path
 from zslpipe.networks.backbones import Trunk, described_trunk, state_hash
 from zslpipe.runs.opening import open_index
 from zslpipe.runs.probabilities import Probabilities, temperature_of
@@ -190,7 +190,7 @@ def _network(spec: Mapping[str, Any], dataset: Path, data_root: Path) -> tuple[T
     if not named:
         weights = str(dataset / "backbone.pt")  # the demo's, trained on the way
     elif is_weights_file(named):
-        weights = str(data_root / named)
+        weights = str(weights_path(data_root, named))
     if is_weights_file(weights) and not Path(weights).is_file():
         fault = f"the weights of its extractor {cache['name']!r} are not there"
         raise InputError(f"{weights}: {fault}; say with --data-root where your data lie")

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.machine.ranges import WEIGHT_FILES, is_weights_file
+from zslpipe.machine.weight_names import TOLD_FILES, is_weights_file
 from zslpipe.provenance import PACKAGE
 
 TABLE = PACKAGE / "study" / "torchvision_networks.csv"
@@ -83,7 +83,7 @@ def check_network(extractor: Mapping[str, Any], where: str) -> None:
     is_file = is_weights_file(weights) or weights == "random"
     offered = _offered(backbone, where)
     if not (is_file or weights in offered or _is_tag(backbone, weights)):
-        known = f"a file ({', '.join(WEIGHT_FILES)}), random"
+        known = f"{TOLD_FILES}, random"
         named = f", nor one of {', '.join(offered)}" if offered else ""
         of_timm = " or a tag of timm's" if backbone.startswith("timm/") else ""
         told = f"{weights!r} of {backbone}: neither {known}{named}{of_timm}"
@@ -95,6 +95,20 @@ def check_network(extractor: Mapping[str, Any], where: str) -> None:
         )
     if backbone.startswith("timm/"):
         _check_patches(backbone.removeprefix("timm/"), extractor, where)
+
+
+def check_folder(backbone: str, said: Mapping[str, Any], where: str) -> None:
+    """Raise InputError where a folder of weights says, by what its config.json has (``said``), that
+    they are of another network, or of a library whose names nobody here knows.
+    """
+    name = backbone.removeprefix("timm/").partition(".")[0]
+    architecture = str(said.get("architecture", name))
+    if architecture.partition(".")[0] != name:
+        told = f"the folder's config.json says architecture {architecture!r}, not {name!r}"
+        raise InputError(f"{where}.weights: {told}; write backbone: timm/{architecture}")
+    if "transformers_version" in said or "architectures" in said:
+        told = "the folder is of the library transformers, whose names timm does not know"
+        raise InputError(f"{where}.weights: {told}; take the same network's folder of timm's")
 
 
 def _is_tag(backbone: str, weights: str) -> bool:
