@@ -7,9 +7,15 @@ import pytest
 import yaml
 
 from tests.made_up.configuration import given
+from tests.made_up.encoders import WIDTH, write_sentence_encoder
+from zslpipe.formats.extents import published_extent
 from zslpipe.machine.errors import InputError
 from zslpipe.study.config import load
+from zslpipe.study.file_sizes import HEAD, FileSizes
+from zslpipe.study.known_sizes import KnownSizes
+from zslpipe.study.measurements import of_run
 from zslpipe.study.study import Study
+from zslpipe.study.text_widths import text_width
 
 TEXTS = yaml.safe_load("""
 prompts: {encoder: open_clip/ViT-B-16, weights: clip.pt, templates: ["a photo of a {class}."]}
@@ -93,6 +99,67 @@ def test_what_is_wrong_is_one_line_with_its_place(told: str) -> None:
     with pytest.raises(InputError) as error:
         load(config)
     assert str(error.value).startswith(told) and "\n" not in str(error.value)
+
+
+def test_the_demo_s_encoder_knows_drawn_datasets_alone() -> None:
+    config = configured("datasets.birds.semantics={text: creatures}")
+    config["texts"] = {**TEXTS, "creatures": {"encoder": "demo", "templates": ["{class}"]}}
+    where = r"config, datasets\.birds\.semantics: the encoder demo knows the drawn datasets alone"
+    with pytest.raises(InputError, match=where):
+        load(config)
+    words = given("words.drawn={kind: text, encoder: demo} words.other={kind: text, encoder: demo}")
+    assert Study(words).runs.named("creatures", "dazle", "default").words == "drawn"
+    words["datasets"]["birds"]["methods"] = ["dazle"]
+    words["dazle"]["extractor"] = "coarse"
+    words["datasets"]["birds"]["source"]["images"] = "images"
+    with pytest.raises(InputError, match="knows the drawn datasets alone, and 'birds' is none"):
+        load(words)
+
+
+WIDTHS = {
+    "open_clip/ViT-B-16": 512,
+    "open_clip/ViT-L-14": 768,
+    "open_clip/ViT-bigG-14": 1280,
+    "open_clip/RN50": 1024,
+    "open_clip/RN50x4": 640,
+    "open_clip/RN101": 512,
+    "sentence-transformers:none": 512,
+}
+
+
+@pytest.mark.parametrize("encoder", WIDTHS)
+def test_lengths_of_vectors_before_they_are_made(encoder: str, tmp_path: Path) -> None:
+    assert text_width({"encoder": encoder}, tmp_path) == WIDTHS[encoder]
+    known = pytest.importorskip("open_clip").get_model_config(encoder.partition("/")[2])
+    assert known is None or known["embed_dim"] == WIDTHS[encoder]
+
+
+def test_lengths_that_an_encoder_s_own_files_tell(tmp_path: Path) -> None:
+    from zslpipe.networks.demo_pair import WIDTH as OF_PAIR
+
+    made = write_sentence_encoder(tmp_path / "tiny")
+    entry = {"encoder": "sentence-transformers:tiny"}
+    assert text_width(entry, tmp_path) == WIDTH
+    (made / "1_Pooling" / "config.json").write_text('{"word_embedding_dimension": 384}')
+    assert text_width(entry, tmp_path) == 384
+    (made / "1_Pooling" / "config.json").unlink()
+    assert text_width(entry, tmp_path) == WIDTH
+    assert text_width({"encoder": "demo"}, tmp_path) == OF_PAIR
+
+
+def test_a_plan_knows_the_length_of_a_run_s_class_vectors(tmp_path: Path) -> None:
+    config = configured("datasets.birds.methods=[] datasets.birds.extractors=[own]")
+    config["words"]["drawn"] = {"kind": "text", "encoder": "demo"}
+    study = Study(config)
+    extent = published_extent("CUB")
+    sizes = KnownSizes({"creatures": extent}, widths={"fine": 128, "coarse": 128})
+    run = study.runs.named("creatures", "eszsl", "default")
+    measured = of_run(study, sizes, run, validated=False)
+    assert measured.asked["extent"]["vectors"] == {"att": 312, "text/prompts": 512}
+    drawn = study.runs.named("creatures", "dazle", "default")
+    assert of_run(study, sizes, drawn, validated=False).asked["words"] == 64
+    path = "results/creatures/texts/prompts.h5"
+    assert FileSizes(study, sizes, {}).of(path) == 200 * (4 * 512 + 500) + HEAD
 
 
 @pytest.mark.parametrize("method", ["dazle", "rsan"])

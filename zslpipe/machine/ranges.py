@@ -83,6 +83,7 @@ FileName = Annotated[
 
 # A program that makes vectors of texts (zslpipe.networks.text_encoders).
 ENCODER = re.compile(r"sentence-transformers:(.+)|open_clip/.+|demo")
+SENTENCES = "sentence-transformers:"
 ENCODERS = ("sentence-transformers:models/all-MiniLM-L6-v2", "open_clip/ViT-B-16", "demo")
 
 

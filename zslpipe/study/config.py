@@ -28,7 +28,7 @@ from zslpipe.study.declarations import (
 from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, check_datasets_of, rows
-from zslpipe.study.names import check_names, check_reads_texts, check_semantics
+from zslpipe.study.names import check_encoder, check_names, check_reads_texts, check_semantics
 from zslpipe.study.section_types import WITH_SETTINGS
 from zslpipe.study.sections import Configuration
 from zslpipe.study.yaml_files import check_keys
@@ -276,4 +276,5 @@ def _words(config: Mapping[str, Any], dataset: str, row: Row) -> str | None:
             f"config, datasets.{dataset}: method {row.source.name!r} reads word vectors; "
             f"set 'words' to one of: {', '.join(config['words']) or '(none defined)'}"
         )
+    check_encoder(config, dataset, config["words"][words], f"{row.where}.words")
     return words

@@ -21,7 +21,7 @@ MEASURED, CALIBRATED, DEFAULT, UNKNOWN = "measured", "calibrated", "default", "u
 # Files of jobs that start torch.
 OF_TORCH = (
     *("features", "irrelevant_features", "weights", "validation", "irrelevant"),
-    *("attention", "gradcam", "backbone", "pair"),
+    *("attention", "gradcam", "backbone", "pair", "texts"),
 )
 # Of jobs that are heavy only on large data, without start (ours: measured on two cores of an EPYC).
 SECONDS_OF_A_FIGURE, SECONDS_OF_A_FILE, SECONDS_OF_GRADCAM = 2.2, 0.3, 5.0

@@ -53,6 +53,7 @@ def check_semantics(config: Mapping[str, Any], dataset: str, kind: str, where: s
     texts = text_name(kind)
     if texts is not None:
         _check_name(config, f"{where.removeprefix('config, ')}.semantics", "texts", texts)
+        check_encoder(config, dataset, config["texts"][texts], f"{where}.semantics")
         return
     adapter = config["datasets"][dataset]["adapter"]
     known = read_semantics(adapter)
@@ -61,6 +62,17 @@ def check_semantics(config: Mapping[str, Any], dataset: str, kind: str, where: s
             f"{where}.semantics: adapter {adapter!r} of dataset {dataset!r} has no class vectors "
             f"{kind!r}; {nearest(kind, known)}"
         )
+
+
+def check_encoder(
+    config: Mapping[str, Any], dataset: str, entry: Mapping[str, Any], where: str
+) -> None:
+    """Raise InputError where a section's encoder is the demo's pair and the dataset is none that is
+    drawn: it knows words of creatures alone.
+    """
+    if entry.get("encoder") == "demo" and config["datasets"][dataset]["adapter"] != "demo":
+        fault = f"the encoder demo knows the drawn datasets alone, and {dataset!r} is none"
+        raise InputError(f"{where}: {fault}; take one of sentence-transformers or open_clip")
 
 
 def check_reads_texts(row: Row, semantics: str) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zslpipe.machine.ranges import SENTENCES
 from zslpipe.names import text_name
 from zslpipe.provenance import canonical, code_hash
 from zslpipe.study.config import Run
 from zslpipe.study.datasets import folder_fingerprint
 from zslpipe.study.paths import PATHS, braced
 
-SENTENCES = "sentence-transformers:"
 DEMO = "demo"
 
 
