@@ -300,4 +300,5 @@ def test_cub_clip_plans_every_row_of_one_pair(tmp_path):
     assert "_clip_quickgelu_" in extractor["backbone"] and extractor["pooled"] == "head"
     for texts in config["texts"].values():
         assert texts["encoder"].endswith("-quickgelu")
+        assert texts["weights"] == extractor["weights"]
         assert all(template.count("{class}") == 1 for template in texts["templates"])
