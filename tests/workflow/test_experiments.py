@@ -115,6 +115,16 @@ def test_deepfashion_plans_every_row_of_the_ablation_table(tmp_path):
     assert jobs["train"] == 5 * (1 + 6 + 1)
 
 
+def test_the_study_of_texts_encodes_each_once(tmp_path):
+    jobs = planned_jobs(EXPERIMENTS / "cub_text.yaml", tmp_path, tmp_path)
+    assert (jobs["texts"], jobs["words"], jobs["encoded_words"], jobs["extract"]) == (4, 1, 1, 1)
+    assert jobs["train"] == 3 * ((1 + 4) + (1 + 2) + (1 + 1))
+    study = Study(experiment("cub_text"))
+    own, cub = experiment("cub_text")["datasets"]["CUB"], experiment("cub")["datasets"]["CUB"]
+    assert own["source"] == cub["source"]
+    assert study.runs.named("CUB", "mlis", "prompts").semantics == "text/prompts"
+
+
 OF_METHODS = ("mlis", "rsan", "sgma", "crafting")
 
 
