@@ -91,6 +91,16 @@ def test_the_folded_projection_is_that_of_standardised_features():
     torch.testing.assert_close(pooled @ weight.T + bias, wanted, rtol=1e-4, atol=1e-4)
 
 
+def test_a_feature_that_does_not_vary_is_not_blown_up():
+    pooled, _ = pairs()
+    pooled[:, 3] = 2.0
+    towers = demo_pair._Towers(pooled, ["head"])
+    weight, bias = towers.folded_projection()
+    others = pooled.std(0).mean()
+    torch.testing.assert_close(weight[:, 3], towers.projection.weight[:, 3] / (0.1 * others))
+    assert torch.isfinite(weight).all() and torch.isfinite(bias).all()
+
+
 @pytest.fixture
 def given(tmp_path):
     """Return a folder with pictures of two classes, their captions and a backbone."""

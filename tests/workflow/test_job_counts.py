@@ -17,16 +17,8 @@ from tests.made_up.places import ROOT
 PROFILE = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
 # Rules whose jobs are sent to a cluster; all others run where Snakemake runs.
 SENT = (
-    *(
-        "render",
-        "index",
-        "words",
-        "pretrain",
-        "pretrain_pair",
-        "extract",
-        "extract_irrelevant",
-        "store",
-    ),
+    *("render", "index", "words", "texts", "encoded_words", "pretrain", "pretrain_pair"),
+    *("extract", "extract_irrelevant", "store"),
     *("train", "train_end_to_end", "attend", "attend_end_to_end", "gradcam", "validate"),
     *("validate_end_to_end", "score_irrelevant", "score_irrelevant_end_to_end"),
 )

@@ -39,6 +39,8 @@ EPOCHS = 30  # ours: two seconds
 LEARNING_RATE = 1e-2  # ours: highest of the one-cycle schedule (Smith and Topin 2018)
 WEIGHT_DECAY = 0.05  # ours
 SEED = 0  # ours
+# Of the mean deviation (ours): features that hardly vary among few pictures are not blown up.
+SMALLEST_DEVIATION = 0.1
 # The temperature's inverse: where it begins, and what it is clipped to (paper, section 2.5).
 FIRST_SCALE, HIGHEST_SCALE = 1 / 0.07, 100.0
 
@@ -50,7 +52,8 @@ class _Towers(nn.Module):
 
     def __init__(self, pooled: Tensor, vocabulary: Sequence[str]):
         super().__init__()
-        self.mean, self.deviation = pooled.mean(0), pooled.std(0).clamp(min=1e-6)
+        self.mean, deviation = pooled.mean(0), pooled.std(0)
+        self.deviation = deviation.clamp(min=SMALLEST_DEVIATION * deviation.mean().item())
         self.projection = nn.Linear(pooled.shape[1], WIDTH)
         self.text = TextTower(vocabulary)
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))

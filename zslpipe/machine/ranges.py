@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, WithJsonSchema
 
+from zslpipe.machine.weight_names import OF_FOLDER
+
 # What every number has to fit into: networks compute in float32, whose normal numbers these are.
 SMALLEST, LARGEST = 2.0**-126, 2.0**128
 WHOLE = 2**63
@@ -57,7 +59,7 @@ VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 
 def _plain_path(text: str) -> str:
     """Return a file name; ValueError where only a shell would know which file is meant."""
-    if text.startswith("~"):
+    if text.removeprefix(OF_FOLDER).startswith("~"):
         raise ValueError(
             "begins with ~, which stands for your folder in data_root alone; "
             "write the whole path, or one relative to data_root"
@@ -209,13 +211,3 @@ def _told_number(schema: Mapping[str, Any]) -> str:
 def short(limit: float) -> str:
     """Return a limit without the point that a whole one has as a float."""
     return str(int(limit)) if float(limit).is_integer() else str(limit)
-
-
-# Endings of files of weights, of all tools (ours): what has none of them is a library's name of
-# weights.
-WEIGHT_FILES = (".pt", ".pth", ".pth.tar", ".tar", ".ckpt", ".bin", ".safetensors", ".pkl")
-
-
-def is_weights_file(weights: str) -> bool:
-    """Return whether ``weights`` names a file, not a library's weights."""
-    return weights.lower().endswith(WEIGHT_FILES)

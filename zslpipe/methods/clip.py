@@ -16,6 +16,8 @@ Deviations
     - The paper predicts among the classes of one test set; here candidates are all classes, seen
       and unseen, as for every method. No image of a seen class is trained on, but nobody knows
       which of them were among the pair's own images.
+    - Images are resized as for every extractor (antialiased bilinear); the paper's code resizes by
+      bicubic interpolation.
     - alpha is learned with the towers in the paper; here it is a setting, since the towers' files
       do not always hold it. Predictions do not depend on it; probabilities and what weighs classes
       by them (calibration, rebalancing, ensembles) do.

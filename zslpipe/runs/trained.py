@@ -19,9 +19,9 @@ from zslpipe.formats.metrics import METRICS, read_metrics
 from zslpipe.formats.scores import read_scores
 from zslpipe.formats.words import read_word_settings, read_words
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.ranges import is_weights_file
+from zslpipe.machine.weight_names import is_weights_file, weights_path
 from zslpipe.names import text_name
-from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
+from zslpipe.networks.backbones import Trunk, described_trunk, state_hash
 from zslpipe.runs.opening import open_index
 from zslpipe.runs.probabilities import Probabilities, temperature_of
 from zslpipe.runs.problems import classes_of
@@ -195,11 +195,11 @@ def _network(spec: Mapping[str, Any], dataset: Path, data_root: Path) -> tuple[T
     if not named:
         weights = str(dataset / OWN_WEIGHTS[cache["backbone"]])  # trained on the way
     elif is_weights_file(named):
-        weights = str(data_root / named)
+        weights = str(weights_path(data_root, named))
     if is_weights_file(weights) and not Path(weights).is_file():
         fault = f"the weights of its extractor {cache['name']!r} are not there"
         raise InputError(f"{weights}: {fault}; say with --data-root where your data lie")
-    trunk = build_trunk(cache["backbone"], weights, cache.get("layer"))
+    trunk = described_trunk(cache, weights)
     hashed = state_hash(trunk)
     _check_stamp(dataset / "features" / f"{cache['name']}.h5", hashed, weights)
     return trunk, hashed
@@ -224,8 +224,11 @@ def _shape(spec: Mapping[str, Any], trunk: Trunk | None) -> tuple[int, ...]:
     if trunk is None:
         return (3, size, size)
     with torch.inference_mode():
-        width, *sides = trunk(torch.zeros(1, 3, size, size)).shape[1:]
-    return (sides[0] * sides[1], width) if spec["input"] == "regions" else (width,)
+        maps, pooled = trunk.features(torch.zeros(1, 3, size, size))
+    width, *sides = maps.shape[1:]
+    if spec["input"] == "regions":
+        return (sides[0] * sides[1], width)
+    return (width if pooled is None else pooled.shape[1],)
 
 
 def _rebalancing(rebalanced: Path | None, spec: Mapping[str, Any]) -> tuple[str, LearnedChange]:

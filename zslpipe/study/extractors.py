@@ -3,13 +3,12 @@ torch.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.ranges import is_weights_file
+from zslpipe.machine.weight_names import is_weights_file, said_of_folder, weights_path
 from zslpipe.study.datasets import Datasets
-from zslpipe.study.networks import check_network
+from zslpipe.study.networks import check_folder, check_network
 from zslpipe.study.paths import PATHS, braced, is_pattern
 
 # Raised by hand when the features themselves change; hashing the code would cost GPU days at every
@@ -37,7 +36,10 @@ class Extractors:
             if "weights" not in entry and entry["backbone"] not in (*OWN, "stored"):
                 known = "a .pt file or the library's name (or random, to try things)"
                 raise InputError(f"extractor {name!r}: give 'weights': {known}")
-            check_network(entry, f"config, extractors.{name}")
+            where = f"config, extractors.{name}"
+            check_network(entry, where)
+            weights = entry.get("weights", "")
+            check_folder(entry["backbone"], said_of_folder(self.data_root, weights), where)
         for dataset, entry in datasets.entries.items():
             if not datasets.has_images(dataset):
                 self._refuse_computed(dataset, entry["extractors"])
@@ -104,4 +106,4 @@ class Extractors:
     def _user_file(self, entry: Mapping[str, Any]) -> list[str]:
         """Return the path of a weights file that the configuration names, none for a name."""
         weights = entry.get("weights", "")
-        return [str(Path(self.data_root) / weights)] if is_weights_file(weights) else []
+        return [str(weights_path(self.data_root, weights))] if is_weights_file(weights) else []

@@ -44,6 +44,7 @@ def of_extractor(study: Study, name: str) -> Measurement:
     asked |= _where(study, "extract_threads")
     datasets = study.datasets.entries.items()
     having = [dataset for dataset, entry in datasets if name in entry["extractors"]]
+    having += [run.dataset for run in study.runs.all.values() if run.extractor == name]
     return Measurement("extractor", name, asked, having[0] if having else "")
 
 

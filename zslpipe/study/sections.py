@@ -76,6 +76,9 @@ class Extractor:
     """a .pt file, the library's name of weights, or random; the demo trains its own"""
     layer: Text | None = None
     """node of the network; default its last convolutional map"""
+    pooled: Literal["mean", "class_token", "head"] = "mean"
+    """what describes the whole image: the mean over its regions, a timm network's class token, or
+    what it gives with its head (of CLIP's the space of images and texts)"""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """of the computation on a GPU; float16 is what is stored"""
     batch_size: Annotated[int, Field(ge=1, le=256)] = 32
