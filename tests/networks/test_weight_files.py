@@ -41,7 +41,7 @@ def test_constants_of_a_networks_code_are_not_asked_of_a_file(tmp_path, monkeypa
     torch.manual_seed(3)
     state = WithConstant().state_dict()
     torch.save(state, tmp_path / "weights.pt")
-    monkeypatch.setattr(backbones, "_network", lambda *_: WithConstant())
+    monkeypatch.setattr(backbones, "whole_network", lambda *_: WithConstant())
     body = build_trunk("made up", str(tmp_path / "weights.pt"), "second").body
     assert any(name.startswith("_tensor_constant") for name in body.state_dict())
     for name, value in state.items():

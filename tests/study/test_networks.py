@@ -1,20 +1,38 @@
 """Networks and names of weights are known before a job runs, without torch."""
 
 import csv
+from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torchvision import models
 
+from zslpipe.formats.identity import OWN_WEIGHTS
 from zslpipe.machine.errors import InputError
-from zslpipe.networks.backbones import build_trunk
-from zslpipe.study.networks import TABLE, check_network, map_width
+from zslpipe.machine.seals import WRITERS
+from zslpipe.networks.backbones import OWN_MAPS, build_trunk
+from zslpipe.study.extractors import OWN
+from zslpipe.study.networks import (
+    DEMO_WIDTHS,
+    TABLE,
+    TWINS,
+    check_folder,
+    check_network,
+    map_width,
+)
 
 
-def told(**extractor: str) -> str:
+def told(**extractor: object) -> str:
     with pytest.raises(InputError) as caught:
         check_network(extractor, "config, extractors.x")
     return str(caught.value)
+
+
+def test_the_demo_s_networks_are_known_wherever_they_are_named():
+    assert [Path(path).name for path in OWN.values()] == list(OWN_WEIGHTS.values())
+    assert list(OWN) == list(OWN_WEIGHTS) == list(DEMO_WIDTHS) == list(OWN_MAPS)
+    assert set(OWN_WEIGHTS.values()) == set(WRITERS)
 
 
 def test_the_table_is_torchvision_s() -> None:
@@ -33,7 +51,7 @@ ONE_OF_A_KIND = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["demo", *ONE_OF_A_KIND])
+@pytest.mark.parametrize("backbone", ["demo", "demo_pair", *ONE_OF_A_KIND])
 def test_the_width_of_a_map_is_known_without_its_network(backbone: str) -> None:
     trunk = build_trunk(backbone, "random")
     with torch.inference_mode():
@@ -71,26 +89,98 @@ def test_a_network_that_there_is_not_is_told_with_the_nearest() -> None:
 
 def test_weights_that_there_are_not_are_told() -> None:
     assert told(backbone="resnet18", weights="imagenet1k_v1").endswith(
-        ".pkl), random, nor one of IMAGENET1K_V1, DEFAULT"
+        ".pkl), hf:FOLDER, random, nor one of IMAGENET1K_V1, DEFAULT"
     )
     assert "'model.onnx' of resnet18: neither a file (.pt" in told(
         backbone="resnet18", weights="model.onnx"
     )
-    assert told(backbone="demo", weights="IMAGENET1K_V1").endswith(".pkl), random")
-    assert told(backbone="timm/resnet18", weights="true").endswith("nor one of pretrained")
+    assert told(backbone="demo", weights="IMAGENET1K_V1").endswith("hf:FOLDER, random")
+    assert told(backbone="timm/resnet18", weights="true").endswith("or a tag of timm's")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "backbone",
-    [
-        *("vit_b_32", "timm/vit_tiny_patch16_224", "timm/deit_tiny_patch16_224"),
-        *("timm/mixer_s32_224", "timm/resmlp_12_224", "timm/gmlp_ti16_224"),
-        *("timm/cait_xxs24_224", "timm/eva02_tiny_patch14_224", "timm/flexivit_small"),
-    ],
-)
-def test_a_network_of_tokens_is_refused_by_name_as_a_job_would(backbone: str) -> None:
-    assert "has tokens and no map" in told(backbone=backbone, weights="random")
+@pytest.mark.parametrize("backbone", ["vit_b_32", "vit_l_16"])
+def test_torchvision_s_transformers_are_refused_with_the_same_network_of_timm(backbone) -> None:
+    refusal = told(backbone=backbone, weights="random")
+    assert "has tokens and no map; take timm/vit_" in refusal
     with pytest.raises(InputError):
         trunk = build_trunk(backbone, "random")
         trunk(trunk.mean.new_zeros(2, 3, 224, 224))
+    assert timm.is_model(TWINS[backbone].removeprefix("timm/"))
+
+
+def test_twins_are_the_same_network() -> None:
+    """By their numbers of weights, without the classifier."""
+    for backbone in ("vit_b_16", "vit_b_32"):
+        with torch.device("meta"):
+            ours = models.get_model(backbone)
+            theirs = timm.create_model(TWINS[backbone].removeprefix("timm/"))
+        counts = [sum(value.numel() for value in one.parameters()) for one in (ours, theirs)]
+        assert counts[0] == counts[1]
+
+
+def vit(**settings: object) -> dict[str, object]:
+    known = {"backbone": "timm/vit_base_patch16_224", "weights": "random", "size": 224, "grid": 14}
+    return known | settings
+
+
+def test_the_grid_of_patches_is_known_without_the_network() -> None:
+    check_network(vit(), "x")
+    check_network(vit(size=448, grid=28), "x")
+    check_network(vit(layer="blocks.9"), "x")
+    check_network(vit(layer="patch_embed", grid=7), "x")
+    check_network(vit(backbone="timm/vit_small_patch14_dinov2", size=518, grid=37), "x")
+    check_network(vit(backbone="timm/vit_base_r26_s32_224", grid=7), "x")
+    check_network(vit(backbone="timm/swin_tiny_patch4_window7_224", grid=7), "x")
+    assert told(**vit(size=230)) == (
+        "config, extractors.x.size: 230 px are no multiple of vit_base_patch16_224's patches of 16 "
+        "px; write 224 or 240"
+    )
+    assert told(**vit(grid=7)) == (
+        "config, extractors.x.grid: vit_base_patch16_224 has 14 x 14 patches at 224 px, not 7 x 7; "
+        "write 14"
+    )
+
+
+def test_pooled_features_that_a_network_lacks_are_told() -> None:
+    check_network(vit(pooled="class_token"), "x")
+    check_network(vit(backbone="timm/resnet50", pooled="head"), "x")
+    of_timm = "config, extractors.x.pooled: 'head' is read of timm's networks, and this is "
+    assert told(backbone="resnet18", weights="random", pooled="head").startswith(of_timm)
+    assert told(backbone="stored", pooled="head").startswith(of_timm)
+    assert "has no class token; write head" in told(
+        **vit(backbone="timm/vit_base_patch16_siglip_224", pooled="class_token")
+    )
+
+
+def test_networks_said_to_lack_a_class_token_do() -> None:
+    for name in ("vit_base_patch16_siglip_224", "swin_tiny_patch4_window7_224", "mixer_s32_224"):
+        with torch.device("meta"):
+            network = timm.create_model(name)
+        assert getattr(network, "cls_token", None) is None
+    for name in timm.list_models("*patch*"):
+        assert not ("siglip" in name and "_cls" in name)
+
+
+def test_tags_of_timm_are_weights() -> None:
+    for weights in ("augreg_in21k_ft_in1k", "openai", "mae", "a1_in1k", "lvd142m"):
+        check_network(vit(weights=weights), "x")
+    for weights in ("true", "imagenet", "Pretrained", "IMAGENET1K_V1", "openia"):
+        assert told(**vit(weights=weights)).endswith("nor one of pretrained or a tag of timm's")
+
+
+def test_every_tag_of_timm_passes() -> None:
+    known = {name.partition(".")[2] for name in timm.list_models(pretrained=True)}
+    for tag in known - {""}:
+        check_network(vit(weights=tag), "x")
+
+
+def test_a_folder_of_hugging_face_is_of_the_network_that_it_says() -> None:
+    check_network(vit(weights="hf:models/vit"), "x")
+    check_folder("timm/vit_base_patch16_224", {"architecture": "vit_base_patch16_224"}, "x")
+    check_folder("timm/vit_base_patch16_224.mae", {"architecture": "vit_base_patch16_224"}, "x")
+    check_folder("timm/vit_base_patch16_224", {}, "x")
+    with pytest.raises(InputError, match=r"^x\.weights: the folder's config.json says archite"):
+        check_folder("timm/vit_base_patch16_224", {"architecture": "vit_small_patch16_224"}, "x")
+    with pytest.raises(InputError, match="of the library transformers"):
+        check_folder("timm/vit_base_patch16_224", {"architectures": ["ViTModel"]}, "x")

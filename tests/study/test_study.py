@@ -94,6 +94,29 @@ def test_weights_files_lie_under_the_data_folder_and_the_slice_names_them_as_wri
     assert "weights" not in made.extractors.settings("coarse")
 
 
+def test_a_folder_of_weights_is_asked_for_by_the_file_in_it(tmp_path) -> None:
+    (tmp_path / "vit").mkdir()
+    given = "extractors.named.weights='hf:vit' extractors.named.backbone=timm/test_vit"
+    given += f" extractors.named.layer=blocks.5 data_root={tmp_path}"
+    found = str(tmp_path / "vit" / "model.safetensors")
+    assert study(given).extractors.weights_file("birds", "named") == [found]
+    (tmp_path / "vit" / "pytorch_model.bin").touch()
+    found = str(tmp_path / "vit" / "pytorch_model.bin")
+    assert study(given).extractors.weights_file("birds", "named") == [found]
+    (tmp_path / "vit" / "config.json").write_text('{"architecture": "test_vit2"}')
+    with pytest.raises(InputError, match="says architecture 'test_vit2', not 'test_vit'"):
+        study(given)
+
+
+def test_pooled_features_are_told_where_they_are_not_the_mean() -> None:
+    given = "extractors.named.backbone=timm/test_vit extractors.named.weights=random"
+    for written in ("", " extractors.named.pooled=mean"):
+        made = study(given + written)
+        assert "pooled" not in made.extractors.settings("named")
+    made = study(f"{given} extractors.named.pooled=head")
+    assert made.extractors.settings("named")["pooled"] == "head"
+
+
 def test_an_image_folder_is_one_word_of_the_command() -> None:
     made = study("datasets.birds.source.images='my birds/images'")
     assert made.datasets.image_option("birds") == "--images 'my birds/images'"

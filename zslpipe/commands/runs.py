@@ -47,6 +47,7 @@ def train(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     words: Path | None,
     output: Path,
     compute: dict[str, Any],
@@ -66,8 +67,8 @@ def train(
 
     check_spec(spec)
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
-    check_inputs(spec, index, words, features, folder, trunk)
-    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
+    check_inputs(spec, index, words, features, folder, trunk, texts)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
     record, made = output / TRAINED, [output / name for name in LEFT]
     stamp = made_of(spec, seed, inputs, words, output, chosen, folder, "zslpipe.runs.train")
 
@@ -100,6 +101,7 @@ def attend(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     words: Path | None,
     output: Path,
     count: int,
@@ -119,7 +121,7 @@ def attend(
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
-    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
     stamp = looked_at(weights, inputs, words, folder, "zslpipe.runs.attention", [seed, count])
 
     def make() -> None:
@@ -146,6 +148,7 @@ def validate(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     words: Path | None,
     output: Path,
     compute: dict[str, Any],
@@ -165,8 +168,8 @@ def validate(
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
-    check_inputs(spec, index, words, features, folder, trunk)
-    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
+    check_inputs(spec, index, words, features, folder, trunk, texts)
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
     made_by = "zslpipe.runs.rebalancing_inputs"
     stamp = made_of(spec, seed, inputs, words, output, chosen, folder, made_by, [weights])
     given = (weights, inputs, words, seed, output, chosen)
@@ -197,6 +200,7 @@ def score_irrelevant(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     words: Path | None,
     output: Path,
     compute: dict[str, Any],
@@ -222,11 +226,12 @@ def score_irrelevant(
     listed = (irrelevant, features, folder, network, chosen, read_irrelevant_images)
     inputs = open_run_inputs(spec, *listed)
     made_by = "zslpipe.runs.rebalancing_inputs"
-    stamp = looked_at(weights, inputs, words, folder, made_by, [seed, file_hash(index)])
+    read = [file_hash(path) for path in (index, texts) if path is not None]
+    stamp = looked_at(weights, inputs, words, folder, made_by, [seed, *read])
 
     def make() -> None:
         with reported(output, "scores of task-irrelevant images"):
-            write_irrelevant_scores(weights, index, inputs, words, seed, output)
+            write_irrelevant_scores(weights, index, inputs, words, seed, output, texts)
 
     made_once(output, stamp, make)
 
@@ -254,6 +259,7 @@ def grad_cam(
     images: Path | None,
     data_root: Path,
     trunk: Path | None,
+    texts: Path | None,
     without: tuple[str, ...],
     output: Path,
     count: int,
@@ -273,8 +279,8 @@ def grad_cam(
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
-    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root)
-    told = [seed, count, *without]
+    inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
+    told: list[str | int] = [seed, count, *without]
     stamp = looked_at(weights, inputs, None, folder, "zslpipe.runs.gradcam", told)
 
     def make() -> None:

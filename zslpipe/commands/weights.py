@@ -9,7 +9,7 @@ import yaml
 
 from zslpipe.commands.inputs import INPUT_FILE
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.ranges import is_weights_file
+from zslpipe.machine.weight_names import is_weights_file
 
 if TYPE_CHECKING:
     from zslpipe.networks.library_weights import Cached

@@ -31,7 +31,7 @@ from zslpipe.features.earlier import (
     rows_of,
 )
 from zslpipe.features.extraction_progress import ExtractionProgress
-from zslpipe.features.extractor import Extractor, feature_stamps, map_width
+from zslpipe.features.extractor import Extractor, feature_stamps, widths
 from zslpipe.features.images import ImageFiles
 from zslpipe.features.mapper import Mapped, batch_loader, block_arrays, known, map_batch
 from zslpipe.features.ranks import Team, share
@@ -116,14 +116,17 @@ def extract(
             missing = team.missing()
             team.begin()
         extractor = replace(extractor, dtype="float32") if device.type == "cpu" else extractor
-        trunk = build_trunk(extractor.backbone, extractor.weights, extractor.layer)
+        trunk = build_trunk(
+            *(extractor.backbone, extractor.weights, extractor.layer),
+            *(extractor.size, extractor.pooled),
+        )
         attributes = feature_stamps(extractor, trunk, index)
         trunk = folded(trunk).to(device)
-        width = map_width(trunk, extractor, device)
+        width, whole = widths(trunk, extractor, device)
         images = ImageFiles(image_root, index.paths, index.boxes, extractor.size)
         shapes = {
             "regions": ((len(images), extractor.grid**2, width), "float16"),
-            "pooled": ((len(images), width), "float32"),
+            "pooled": ((len(images), whole), "float32"),
             "contents": ((len(images),), "uint64"),
         }
         job = Job(trunk, images, extractor, device, workers)

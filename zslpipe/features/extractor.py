@@ -15,6 +15,7 @@ from zslpipe.formats.index import Index, images_hash
 from zslpipe.machine.errors import InputError
 from zslpipe.networks.backbones import Trunk, state_hash
 from zslpipe.networks.receptive_fields import cell_centres
+from zslpipe.networks.token_maps import Pooled
 from zslpipe.provenance import file_hash
 
 
@@ -32,6 +33,7 @@ class Extractor:
     grid: PositiveInt
     features_version: PositiveInt
     layer: str | None = None
+    pooled: Pooled = "mean"
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     batch_size: PositiveInt = 32
 
@@ -53,6 +55,8 @@ def feature_stamps(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str
         "size": extractor.size,
         "grid": extractor.grid,
         "layer": extractor.layer or "last map",
+        # Of means nothing is said, as in files of before there were others.
+        **({} if extractor.pooled == "mean" else {"pooled": extractor.pooled}),
         "dtype": extractor.dtype,
         "batch_size": extractor.batch_size,
         "images_hash": images_hash(index),
@@ -66,10 +70,14 @@ def feature_stamps(extractor: Extractor, trunk: Trunk, index: Index) -> dict[str
     }
 
 
-def map_width(trunk: Trunk, extractor: Extractor, device: torch.device) -> int:
-    """Return d; raises InputError where the map is not grid x grid."""
+def widths(trunk: Trunk, extractor: Extractor, device: torch.device) -> tuple[int, int]:
+    """Return how many numbers a region and a whole image have; raises InputError where the map is
+    not grid x grid, or the whole image is no vector.
+    """
     with torch.inference_mode():
-        shape = trunk(torch.zeros(1, 3, extractor.size, extractor.size, device=device)).shape
+        image = torch.zeros(1, 3, extractor.size, extractor.size, device=device)
+        maps, pooled = trunk.features(image)
+    shape = maps.shape
     grid = extractor.grid
     if len(shape) != 4 or shape[2:] != (grid, grid):
         found = "x".join(map(str, shape[2:])) or "no"
@@ -79,4 +87,10 @@ def map_width(trunk: Trunk, extractor: Extractor, device: torch.device) -> int:
             f"extractor {extractor.name!r}: {network} has a {found} map{vector}, the configuration "
             f"says {grid}x{grid}; change its size, grid or layer"
         )
-    return int(shape[1])
+    if pooled is not None and (pooled.ndim != 2 or not pooled.numel()):
+        found = "x".join(map(str, pooled.shape[1:]))
+        raise InputError(
+            f"extractor {extractor.name!r}: pooled {extractor.pooled!r} of {extractor.backbone} is "
+            f"{found} numbers an image, not a vector; take another kind"
+        )
+    return shape[1], shape[1] if pooled is None else pooled.shape[1]

@@ -56,7 +56,9 @@ def batch_loader(
 
 @dataclass(frozen=True)
 class Mapped:
-    """What one batch gives: float16 regions and their float32 mean, on a device, and digests."""
+    """What one batch gives: float16 regions, and in float32 their mean or what else describes whole
+    images, on a device, and digests.
+    """
 
     regions: Tensor
     pooled: Tensor
@@ -69,19 +71,14 @@ def map_batch(
     """Send (b, 3, size, size) uint8 images through the network, by autocast to ``dtype`` where that
     is not float32.
     """
-    regions = _regions(trunk, pixels, dtype, device)
-    contents = np.array([int(digest, 16) for digest in digests], np.uint64)
-    return Mapped(regions.half(), regions.mean(1), contents)
-
-
-def _regions(trunk: Trunk, pixels: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return (b, grid * grid, d) float32 region features, on the device."""
     batch = normalise(pixels.to(device, non_blocking=True), trunk.mean, trunk.deviation)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        maps = trunk(batch)
+        maps, whole = trunk.features(batch)
     # A channels-last map is region-major in memory already: no transpose happens here.
-    regions: Tensor = maps.float().permute(0, 2, 3, 1).flatten(1, 2)
-    return regions
+    regions = maps.float().permute(0, 2, 3, 1).flatten(1, 2)
+    pooled = regions.mean(1) if whole is None else whole.float()
+    contents = np.array([int(digest, 16) for digest in digests], np.uint64)
+    return Mapped(regions.half(), pooled, contents)
 
 
 def known(arrays: Mapping[str, np.ndarray], device: torch.device) -> Mapped:

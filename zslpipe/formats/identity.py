@@ -16,6 +16,7 @@ from zslpipe.formats.hdf5 import read_any_hdf5
 from zslpipe.formats.index import Index, images_hash
 from zslpipe.formats.metrics import read_metrics
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.weight_names import OF_FOLDER
 from zslpipe.provenance import settings_hash
 
 # Differences that a message names (ours).
@@ -28,6 +29,8 @@ WRITERS = {
     "validation.h5": "the rule 'validate'",
 }
 TRAINED = "training the run"
+# Weights of the networks that the demo trains itself on the way, beside its index, by backbone.
+OWN_WEIGHTS = {"demo": "backbone.pt", "demo_pair": "pair.pt"}
 EXTRACT_AGAIN = (
     "put the right file there, or delete it and run again: the rule 'extract' (or 'store') makes it"
     " again"
@@ -147,6 +150,8 @@ def check_features(
     ``weights``: hash of the network's weights file as it lies there now, "" where that is not
     known. Compared is what the file says: features of another program may say little.
     """
+    if "features_version" in stamps:  # an extraction's own: it says what is not the mean
+        stamps = {"pooled": "mean", **stamps}
     wanted = {**_stamps_of(asked or {}), "dataset": index.dataset, "weights_file": weights}
     shared = [name for name in wanted if "" not in (wanted[name], stamps.get(name, ""))]
     found = {name: np.asarray(stamps[name]).item() for name in shared}
@@ -159,9 +164,11 @@ def _stamps_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     if "name" in asked:
         stamps["extractor"] = asked["name"]
     if asked.get("backbone", "stored") != "stored":
-        # The demo's own network is trained on the way.
-        stamps["weights"] = Path(asked.get("weights", "backbone.pt")).name
+        weights = asked.get("weights", OWN_WEIGHTS.get(asked["backbone"], ""))
+        if not weights.startswith(OF_FOLDER):  # a folder's file has one of several names
+            stamps["weights"] = Path(weights).name
         stamps["layer"] = asked.get("layer") or "last map"
+        stamps["pooled"] = asked.get("pooled", "mean")
         stamps["features_version"] = asked["features_version"]
     return stamps
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, WithJsonSchema
 
+from zslpipe.machine.weight_names import OF_FOLDER
+
 # What every number has to fit into: networks compute in float32, whose normal numbers these are.
 SMALLEST, LARGEST = 2.0**-126, 2.0**128
 WHOLE = 2**63
@@ -57,7 +59,7 @@ VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 
 def _plain_path(text: str) -> str:
     """Return a file name; ValueError where only a shell would know which file is meant."""
-    if text.startswith("~"):
+    if text.removeprefix(OF_FOLDER).startswith("~"):
         raise ValueError(
             "begins with ~, which stands for your folder in data_root alone; "
             "write the whole path, or one relative to data_root"
@@ -78,6 +80,64 @@ FileName = Annotated[
     AfterValidator(_plain_path),
     WithJsonSchema({"type": "string", "minLength": 1, "format": "path"}),
 ]
+
+# A program that makes vectors of texts (zslpipe.networks.text_encoders).
+ENCODER = re.compile(r"sentence-transformers:(.+)|open_clip/.+|demo")
+SENTENCES = "sentence-transformers:"
+ENCODERS = ("sentence-transformers:models/all-MiniLM-L6-v2", "open_clip/ViT-B-16", "demo")
+
+
+def _encoder(text: str) -> str:
+    """Return a text encoder; ValueError for a text that names none."""
+    found = ENCODER.fullmatch(text)
+    if not found:
+        raise ValueError(
+            "is no text encoder: write sentence-transformers:FOLDER, open_clip/ARCHITECTURE or demo"
+        )
+    if found[1]:
+        _plain_path(found[1])
+    return text
+
+
+TextEncoder = Annotated[
+    str,
+    AfterValidator(_encoder),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^({ENCODER.pattern})$", "examples": list(ENCODERS)}
+    ),
+]
+
+# What templates of texts are filled with.
+CLASS, ATTRIBUTE, ATTRIBUTES = "{class}", "{attribute}", "{attributes}"
+PLACE = re.compile(r"\{.*?\}")
+
+
+def _class_template(text: str) -> str:
+    """Return a template of a class's name; ValueError for another text."""
+    if set(PLACE.findall(text)) != {CLASS}:
+        raise ValueError(f"is no template: write {CLASS} where the class's name stands")
+    return text
+
+
+def _attribute_template(text: str) -> str:
+    """Return a template of one attribute; ValueError for another text."""
+    if set(PLACE.findall(text)) != {ATTRIBUTE}:
+        raise ValueError(f"is no template: write {ATTRIBUTE} where the attribute's words stand")
+    return text
+
+
+def _attributes_template(text: str) -> str:
+    """Return a template of the attributes that a class has; ValueError for another text."""
+    found = set(PLACE.findall(text))
+    if ATTRIBUTES not in found or found - {CLASS, ATTRIBUTES}:
+        fault = f"is no template: write {ATTRIBUTES} where the attributes stand"
+        raise ValueError(f"{fault}, and {CLASS} where the class's name does")
+    return text
+
+
+ClassTemplate = Annotated[str, AfterValidator(_class_template)]
+AttributeTemplate = Annotated[str, AfterValidator(_attribute_template)]
+AttributesTemplate = Annotated[str, AfterValidator(_attributes_template)]
 
 DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?")
 DEVICES = ("auto", "cpu", "cuda", "cuda:0")
@@ -151,13 +211,3 @@ def _told_number(schema: Mapping[str, Any]) -> str:
 def short(limit: float) -> str:
     """Return a limit without the point that a whole one has as a float."""
     return str(int(limit)) if float(limit).is_integer() else str(limit)
-
-
-# Endings of files of weights, of all tools (ours): what has none of them is a library's name of
-# weights.
-WEIGHT_FILES = (".pt", ".pth", ".pth.tar", ".tar", ".ckpt", ".bin", ".safetensors", ".pkl")
-
-
-def is_weights_file(weights: str) -> bool:
-    """Return whether ``weights`` names a file, not a library's weights."""
-    return weights.lower().endswith(WEIGHT_FILES)

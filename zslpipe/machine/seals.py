@@ -25,6 +25,8 @@ AT_ONCE = 1 << 20
 ZIP = b"PK\x03\x04"
 # Field of a JSON object.
 CHECKSUM = "crc32"
+# Who writes which files of weights, by their names; the others are those of runs.
+WRITERS = {"backbone.pt": "the rule 'pretrain'", "pair.pt": "the rule 'pretrain_pair'"}
 
 
 def seal(path: Path, without: Iterable[tuple[int, int]] = ()) -> None:
@@ -110,6 +112,11 @@ def check_zip(path: Path) -> None:
         raise ValueError(str(error)) from None
     if damaged is not None:
         raise ValueError(f"{damaged} in it is damaged: not what was written (CRC-32)")
+
+
+def writer_of(path: Path) -> str:
+    """Return who writes a file of weights here, as messages call it."""
+    return WRITERS.get(path.name, "training the run")
 
 
 def _parts(path: Path) -> tuple[int, bytes] | None:

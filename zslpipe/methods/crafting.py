@@ -94,7 +94,7 @@ class Model(nn.Module):
         self.trunk: nn.Module = nn.Identity()
         width = input_shape[0]
         if len(input_shape) == 3:
-            self.trunk = build_trunk(config.backbone, "random", config.layer or None)
+            self.trunk = build_trunk(config.backbone, "random", config.layer, input_shape[1])
             with torch.no_grad():
                 width = self.trunk(torch.zeros(1, *input_shape)).shape[1]
         self.projection: nn.Module = nn.Identity()

@@ -125,7 +125,7 @@ class Model(nn.Module):
         self.config = config
         self.trunk = None
         if len(input_shape) == 3:
-            self.trunk = build_trunk(config.backbone, "random", config.layer or None)
+            self.trunk = build_trunk(config.backbone, "random", config.layer, input_shape[1])
             with torch.no_grad():
                 input_shape = self._regions(torch.zeros(1, *input_shape)).shape[1:]
         regions, width = input_shape

@@ -119,7 +119,7 @@ class Model(nn.Module):
     def __init__(self, config: Config, classes: Classes, input_shape: tuple[int, ...]):
         super().__init__()
         self.config = config
-        trunk = build_trunk(config.backbone, "random", config.layer or None)
+        trunk = build_trunk(config.backbone, "random", config.layer, input_shape[1])
         self.trunk = trunk.requires_grad_(config.trunk_lr > 0)
         with torch.no_grad():
             width, self.cells = self.trunk(torch.zeros(1, *input_shape)).shape[1:3]

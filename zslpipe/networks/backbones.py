@@ -9,10 +9,9 @@ most jobs read features and build none.
 
 import hashlib
 import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +20,20 @@ from torch.fx.experimental.optimization import fuse
 
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, nearest, one_line
-from zslpipe.machine.ranges import WEIGHT_FILES, is_weights_file
-from zslpipe.networks.demo_network import DemoNetwork
+from zslpipe.machine.weight_names import is_weights_file
 from zslpipe.networks.imagenet import DEVIATION, MEAN
+from zslpipe.networks.library_networks import converter, normalisation, whole_network
+from zslpipe.networks.token_maps import (
+    Pooled,
+    TokenMaps,
+    block_names,
+    check_patches,
+    has_intermediates,
+    has_tokens,
+    token_maps,
+)
 from zslpipe.networks.weight_files import read_weights
 
-# Seed of random weights (ours): an extraction that is resumed needs the network it began with.
-RANDOM_SEED = 0
 # What torch.fx calls the constants in a network's code (maxvit, swinv2): no file of weights holds
 # them.
 OF_TRACING = "_tensor_constant"
@@ -55,14 +61,18 @@ LAST_MAP = {
     "vgg": "features",
     "wide_resnet": "layer4",
 }
+# The same of the demo's own networks.
+OWN_MAPS = {"demo": "features", "demo_pair": "projection"}
 
 
 class Trunk(nn.Module):
     """A network up to one layer: (b, 3, h, w) normalised images to (b, d, grid, grid) features, of
     a layer of vectors (b, d, 1, 1). A layer may have its channels last, (b, grid, grid, d).
 
-    ``mean`` and ``deviation``, (1, 3, 1, 1), are of the images that the network was trained on;
-    ``name`` is what messages call it. A pass raises InputError where the layer gives no map, and
+    ``body`` takes images and gives {"map": what the layer gives}, and "pooled" (b, p) where what
+    describes the whole image is not the mean of its map; ``mean`` and ``deviation``,
+    (1, 3, 1, 1), are of the images that the network was trained on; ``name`` is what messages call
+    it. A pass raises InputError where the layer gives no map, and
     where the network takes no images of this size.
     """
 
@@ -71,24 +81,27 @@ class Trunk(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        body: nn.Module,
         layer: str,
         mean: Sequence[float] = MEAN,
         deviation: Sequence[float] = DEVIATION,
         name: str = "the network",
     ):
         super().__init__()
-        from torchvision.models.feature_extraction import create_feature_extractor
-
-        self.name, self.layer = name, layer
+        self.body, self.name, self.layer = body, name, layer
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1))
-        self.body = create_feature_extractor(network, {layer: "map"}, suppress_diff_warning=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the map of the layer."""
+        return self.features(images)[0]
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the map of the layer and the pooled features (b, p), None where these are its
+        mean.
+        """
         try:
-            features: Tensor = self.body(images)["map"]
+            found: Mapping[str, Tensor] = self.body(images)
         except (AssertionError, RuntimeError) as error:
             no_size = isinstance(error, RuntimeError) and not ANOTHER_SIZE.search(str(error))
             if no_size or machine_fault(error):
@@ -98,14 +111,18 @@ class Trunk(nn.Module):
                 f"backbone {self.name!r} takes no images of {size} px ({one_line(error)}); change "
                 "the extractor's size"
             ) from error
+        return self._as_map(found["map"]), found.get("pooled")
+
+    def _as_map(self, features: Tensor) -> Tensor:
+        """Return what a layer gives as a map."""
         if features.ndim == 2:
             return features[:, :, None, None]
         if features.ndim != 4:
             found = "x".join(map(str, features.shape[1:]))
             raise InputError(
                 f"backbone {self.name!r}, layer {self.layer!r}: gives {found} numbers an image "
-                "(tokens), and only maps are read; name a layer with a map, or take a network that "
-                "has one: convolutions, or swin"
+                "(tokens); of timm's transformers leave 'layer' out or name a block such as "
+                "blocks.9, else name a layer with a map"
             )
         return _channels_first(features)
 
@@ -118,129 +135,94 @@ def _channels_first(features: Tensor) -> Tensor:
     return features.permute(0, 3, 1, 2) if second == third != last else features
 
 
-def build_trunk(backbone: str, weights: str, layer: str | None = None) -> Trunk:
-    """Return a backbone in evaluation mode, cut at ``layer`` (None: its last convolutional map).
+def build_trunk(
+    backbone: str,
+    weights: str,
+    layer: str | None = None,
+    size: int | None = None,
+    pooled: Pooled = "mean",
+) -> Trunk:
+    """Return a backbone in evaluation mode, cut at ``layer`` (None or "": its last convolutional
+    map, of a network of tokens its last block).
 
-    ``backbone``: ``demo``, a torchvision classifier, or ``timm/NAME``. ``weights``: a state-dict
-    file, a torchvision weights name such as ``IMAGENET1K_V2`` (downloaded by torchvision),
-    ``pretrained`` for timm, or ``random`` (always the same).
+    ``backbone``: ``demo``, ``demo_pair``, a torchvision classifier, or ``timm/NAME`` (also
+    ``NAME.TAG``).
+    ``weights``: a file, a torchvision weights name such as ``IMAGENET1K_V2`` (downloaded by
+    torchvision), ``pretrained`` for timm, or ``random`` (always the same). ``size``: of the images,
+    where position embeddings have to know it (None: the network's own). ``pooled``: what describes
+    the whole image (:mod:`zslpipe.networks.token_maps`).
 
-    Raises InputError for an unknown name, a weights file that does not fit, or an unknown layer.
+    Raises InputError for an unknown name, a weights file that does not fit, an unknown layer, a
+    size that is no multiple of the patches, and pooled features that a network does not have.
     """
     named = None if is_weights_file(weights) or weights == "random" else weights
-    network = _network(backbone, named)
-    layer = layer or last_map(backbone, network)
-    trunk = _cut(backbone, network, layer).eval()
+    trunk, network = _whole_or_cut(backbone, named, layer or None, size, pooled)
     if is_weights_file(weights):
-        held = trunk.body.state_dict()
+        body = trunk.body.network if isinstance(trunk.body, TokenMaps) else trunk.body
+        held = body.state_dict()
         expected = {name: held[name] for name in held if not name.startswith(OF_TRACING)}
-        trunk.body.load_state_dict(read_weights(Path(weights), expected, backbone), strict=False)
-    return trunk
+        convert = converter(backbone, network)
+        found = read_weights(Path(weights), expected, backbone, convert)
+        body.load_state_dict(found, strict=False)
+    return trunk.eval()
 
 
-def _cut(backbone: str, network: nn.Module, layer: str) -> Trunk:
-    """Return the network up to ``layer``; raises InputError where it has no such layer, and where
-    torch.fx, which cuts it, cannot follow its code.
+def described_trunk(section: Mapping[str, Any], weights: str) -> Trunk:
+    """Return the backbone that an extractor's section describes, with ``weights``; raises
+    InputError as :func:`build_trunk`.
     """
+    layer, pooled = section.get("layer"), section.get("pooled", "mean")
+    return build_trunk(section["backbone"], weights, layer, section.get("size"), pooled)
+
+
+def _whole_or_cut(
+    backbone: str, named: str | None, layer: str | None, size: int | None, pooled: Pooled
+) -> tuple[Trunk, nn.Module]:
+    """Return a network of tokens as timm reads its blocks, any other up to ``layer``, and the
+    library's network that it is cut from.
+    """
+    is_timm = backbone.startswith("timm/")
+    if pooled != "mean" and not is_timm:
+        raise InputError(f"backbone {backbone!r}: pooled {pooled!r} is read of timm's networks")
+    reads_block = layer is None or layer.startswith("blocks.")
+    of_tokens = is_timm and reads_block and has_tokens(backbone.removeprefix("timm/"))
+    if of_tokens or pooled != "mean":
+        network = whole_network(backbone, named, size, with_head=True)
+        check_patches(network, backbone, size)
+        body = token_maps(network, backbone, layer, pooled, normed=of_tokens)
+        normalised = normalisation(backbone, network)
+        return Trunk(body, layer or "last block", *normalised, backbone), network
+    network = whole_network(backbone, named, size)
+    return _cut(backbone, network, layer or last_map(backbone, network), layer), network
+
+
+def _cut(backbone: str, network: nn.Module, node: str, layer: str | None) -> Trunk:
+    """Return the network up to ``node``, which stands for ``layer``; raises InputError where it has
+    no such layer, and where neither torch.fx, which cuts it, can follow its code nor timm reads its
+    stages.
+    """
+    from torchvision.models.feature_extraction import create_feature_extractor
+
     names = [name for name, _ in network.named_modules() if name]
+    normalised = normalisation(backbone, network)
     try:
-        return Trunk(network, layer, *_normalisation(backbone, network), backbone)
+        body = create_feature_extractor(network, {node: "map"}, suppress_diff_warning=True)
+        return Trunk(body, node, *normalised, backbone)
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         # TraceError is a ValueError, as is what torchvision says of an unknown layer.
-        if isinstance(error, ValueError) and layer not in names and "symbolic" not in str(error):
+        if isinstance(error, ValueError) and node not in names and "symbolic" not in str(error):
             raise InputError(
-                f"backbone {backbone!r} has no layer {layer!r}; {nearest(layer, names)}"
+                f"backbone {backbone!r} has no layer {node!r}; {nearest(node, names)}"
             ) from None
+        if has_intermediates(network) and (layer is None or layer in block_names(network)):
+            return Trunk(
+                token_maps(network, backbone, layer, "mean", normed=False),
+                *(node, *normalised, backbone),
+            )
         raise InputError(
             f"backbone {backbone!r} cannot be cut at a layer: torch.fx does not follow its code "
             f"({one_line(error)}); take another backbone"
         ) from error
-
-
-def _network(backbone: str, named: str | None) -> nn.Module:
-    """Return the whole network with a library's weights, or random ones, always the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(RANDOM_SEED)
-        if backbone == "demo":
-            if named is not None:
-                raise InputError(f"weights {named!r} of backbone 'demo': no file of weights (.pt)")
-            return DemoNetwork(classes=1)
-        if backbone.startswith("timm/"):
-            return _timm_network(backbone.removeprefix("timm/"), named)
-        return _torchvision_network(backbone, named)
-
-
-@contextmanager
-def _downloads(backbone: str, weights: str | None) -> Iterator[None]:
-    """Turn what a library raises where it cannot fetch weights into an InputError."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        # A disk that refuses, or an error of torch's that is not about weights.
-        refused = isinstance(error, OSError) and error.errno is not None
-        if weights is None or refused:
-            raise
-        raise InputError(
-            f"weights {weights!r} of {backbone} cannot be fetched ({one_line(error)}); run "
-            "'zslpipe fetch-weights' where there is a network, or give the extractor a file of "
-            "weights on this machine"
-        ) from error
-
-
-def _torchvision_network(name: str, weights: str | None) -> nn.Module:
-    """Return a torchvision classifier; raises InputError for an unknown network or weights."""
-    from torchvision import models
-
-    known = models.list_models(module=models)
-    if name not in known:
-        raise InputError(
-            f"no torchvision network {name!r}; {nearest(name, known)} (timm networks are written "
-            "timm/NAME)"
-        )
-    offered = models.get_model_weights(name).__members__
-    if weights is not None and weights not in offered:
-        known = f"a file ({', '.join(WEIGHT_FILES)}), random, nor one of {', '.join(offered)}"
-        raise InputError(f"weights {weights!r} of {name}: neither {known}")
-    with _downloads(name, weights), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # about weights drawn in later versions
-        network: nn.Module = models.get_model(name, weights=weights)
-    return network
-
-
-def _timm_network(name: str, weights: str | None) -> nn.Module:
-    """Return a timm network without its classifier; raises InputError for an unknown network or
-    weights, and for one that timm does not build without its classifier.
-    """
-    import timm
-
-    if not timm.is_model(name):
-        raise InputError(f"no timm network {name!r}; {nearest(name, timm.list_models())}")
-    if weights not in (None, "pretrained"):
-        known = f"a file ({', '.join(WEIGHT_FILES)}), random, nor 'pretrained'"
-        raise InputError(f"weights {weights!r} of timm/{name}: neither {known}")
-    with _downloads(f"timm/{name}", weights):
-        try:
-            network: nn.Module = timm.create_model(
-                name, pretrained=weights is not None, num_classes=0, global_pool=""
-            )
-        except (AssertionError, TypeError, ValueError) as error:
-            raise InputError(
-                f"backbone 'timm/{name}' cannot be had without its classifier "
-                f"({one_line(error)}); take another backbone"
-            ) from error
-    return network
-
-
-def _normalisation(backbone: str, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
-    """Return the channel means and deviations a network expects: timm's say theirs, the rest has
-    ImageNet's.
-    """
-    if not backbone.startswith("timm/"):
-        return MEAN, DEVIATION
-    from timm.data.config import resolve_model_data_config
-
-    settings = resolve_model_data_config(network)
-    return settings["mean"], settings["std"]
 
 
 def state_hash(trunk: Trunk) -> str:
@@ -260,8 +242,8 @@ def last_map(backbone: str, network: nn.Module) -> str:
 
     Raises InputError where neither says.
     """
-    if backbone == "demo":
-        return "features"
+    if backbone in OWN_MAPS:
+        return OWN_MAPS[backbone]
     if backbone.startswith("timm/"):
         stages = getattr(network, "feature_info", None) or [{}]
         named: str | None = stages[-1].get("module")
@@ -278,10 +260,13 @@ def last_map(backbone: str, network: nn.Module) -> str:
 
 def folded(trunk: Trunk) -> Trunk:
     """Return the trunk for inference: batch norms folded into their convolutions, channels-last
-    (1.65 times eager on a CPU).
+    (1.65 times eager on a CPU). What timm reads by itself stays as it is: tokens are not folded.
     """
+    if isinstance(trunk.body, TokenMaps):
+        return trunk
     # torchvision's module holds two graphs, for training and evaluation; what is folded has one.
-    plain = GraphModule(trunk.body, trunk.body.graph).eval()
+    body: Any = trunk.body
+    plain = GraphModule(body, body.graph).eval()
     trunk.body = fuse(plain)
     for tensor in (*trunk.parameters(), *trunk.buffers()):
         if tensor.ndim == 4:  # trunk.to(memory_format=...) refuses a network that holds others

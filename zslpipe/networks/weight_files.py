@@ -15,7 +15,7 @@ import pickle
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -27,11 +27,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.seals import check_seal, check_zip
+from zslpipe.machine.seals import check_seal, check_zip, writer_of
+from zslpipe.networks.file_kinds import is_safetensors, kind_of, reason_of
+from zslpipe.networks.foreign_weights import Convert, State, conversions
 
 logger = logging.getLogger(__name__)
-
-State = Mapping[str, Tensor]
 
 # Parts of a name that tools put anywhere in it: of DataParallel, of torch.compile, of
 # FullyShardedDataParallel and of activation checkpointing (torch.distributed).
@@ -59,16 +59,6 @@ HARMLESS: list[Any] = [
     *((SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     *((ARRAY, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
 ]
-# How files begin that are no weights but are named so (bytes of a dump, a page, a pointer).
-BEGINNINGS = {
-    b"\x89HDF": "it is an HDF5 file (of Keras?)",
-    b"version https://git-lfs": "it is a pointer of git-lfs: run git lfs pull",
-    b"\x1f\x8b": "it is compressed (gzip): unpack it",
-    b"<": "it is a web page: the download did not work",
-    b"{": "it is JSON",
-    b"\x80": "it is a pickle that torch.save did not write, or is cut off",
-}
-UNSAFE = re.compile(r"Unsupported (?:global|class|operand)[^.]*?: GLOBAL ([\w.]+)|GLOBAL ([\w.]+)")
 
 
 @dataclass(frozen=True)
@@ -78,6 +68,7 @@ class Found:
     place: str
     prefix: str
     state: State
+    told: str = ""  # what was done to it beside its names
 
     @property
     def name(self) -> str:
@@ -85,18 +76,25 @@ class Found:
         return " > ".join(part for part in (self.place, f"{self.prefix}*") if part)
 
 
-def read_weights(path: Path, expected: State, network: str) -> dict[str, Tensor]:
-    """Return the tensors of a file by the names of ``expected``, whatever lies around them.
+def read_weights(
+    path: Path, expected: State, network: str, convert: Convert | None = None
+) -> dict[str, Tensor]:
+    """Return the tensors of a file by the names of ``expected``, whatever lies around them; where
+    none fits as it is, what ``convert`` makes of them.
 
     Raises InputError where the file is absent, damaged, or more than tensors; where something that
     ``network`` needs is missing, of another shape or not finite; where two networks fit.
     """
-    parts = list(_dictionaries(_content(path), ""))
+    parts = list(_dictionaries(read_content(path), ""))
     if not parts:
         raise InputError(f"weights file {path} holds no state dict; save network.state_dict()")
     candidates = [found for place, part in parts for found in _candidates(place, part, expected)]
     needed = {name for name in expected if not name.endswith(COUNTS)}
     fitting = [one for one in candidates if not _misfits(one.state, expected, needed)]
+    if not fitting and convert is not None:
+        others = _converted(parts, candidates, convert, expected)
+        fitting = [one for one in others if not _misfits(one.state, expected, needed)]
+        candidates += others
     if not fitting:
         raise _misfit(path, network, parts, candidates, expected, needed)
     averaged = [one for one in fitting if AVERAGED.search(f"{one.place}.{one.prefix}")]
@@ -106,6 +104,8 @@ def read_weights(path: Path, expected: State, network: str) -> dict[str, Tensor]
         raise InputError(f"weights file {path} holds several networks that fit: {names}; save one")
     if chosen.place or chosen.prefix:
         logger.info("weights %s: taken from %s", path, chosen.name)
+    if chosen.told:
+        logger.info("weights %s: %s", path, chosen.told)
     found = {name: chosen.state[name] for name in expected if name in chosen.state}
     for name, value in found.items():
         if not value.isfinite().all():
@@ -115,14 +115,14 @@ def read_weights(path: Path, expected: State, network: str) -> dict[str, Tensor]
     return found
 
 
-def _content(path: Path) -> Any:
+def read_content(path: Path) -> Any:
     """Return what a file holds, on the CPU; InputError where it cannot be read."""
     if not path.is_file():
         what = "is a folder; name a file in it" if path.is_dir() else "does not exist"
         raise InputError(f"weights file {path} {what}")
     _check_bytes(path)
     try:
-        if _is_safetensors(path):
+        if is_safetensors(path):
             return load_file(path)
         # Of an open file: by the name *.safetensors torch would take it for one. It warns of a
         # pickle that it then refuses.
@@ -132,58 +132,25 @@ def _content(path: Path) -> Any:
     except OSError as error:
         if error.errno is not None:
             raise
-        reason = _kind_of(path)
+        reason = kind_of(path)
     except (RuntimeError, EOFError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
-        reason = _reason(str(error)) or _kind_of(path)
+        reason = reason_of(str(error)) or kind_of(path)
     raise InputError(f"weights file {path} cannot be read ({reason}); save network.state_dict()")
 
 
 def _check_bytes(path: Path) -> None:
-    """Raise InputError where a file has the seal of the demo's backbone and is damaged, and where
+    """Raise InputError where a file has the seal of the demo's networks and is damaged, and where
     one of somebody's has other bytes than its zip file has checksums of.
     """
     try:
         check_seal(path)
     except ValueError as error:
-        again = "delete it and run again: the rule 'pretrain' makes it again"
+        again = f"delete it and run again: {writer_of(path)} makes it again"
         raise InputError(f"weights file {path}: {error}; {again}") from None
     try:
         check_zip(path)
     except ValueError as error:
         raise InputError(f"weights file {path}: {error}; take another copy") from None
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Return whether a file is of safetensors, whatever its name: the length of its header (8
-    bytes), which is JSON.
-    """
-    with path.open("rb") as file:
-        beginning = file.read(9)
-    length = int.from_bytes(beginning[:8], "little")
-    return beginning[8:] == b"{" and 0 < length < path.stat().st_size
-
-
-def _kind_of(path: Path) -> str:
-    """Return what a file that is not loaded seems to be."""
-    with path.open("rb") as file:
-        beginning = file.read(64).lstrip()
-    for known, kind in BEGINNINGS.items():
-        if beginning.startswith(known):
-            return kind
-    return "cut off, or no file of weights" if beginning else "it is empty"
-
-
-def _reason(said: str) -> str:
-    """Return why torch does not load a file, in a few words; "" where it does not tell."""
-    unsafe = UNSAFE.search(said)
-    if unsafe:
-        kind = unsafe[1] or unsafe[2]
-        return f"it holds a {kind} beside tensors, which could run foreign code and is not loaded"
-    if "TorchScript" in said:
-        return "it is a TorchScript archive"
-    if "Can only" in said:  # fill a dictionary or list of a kind of its own
-        return "it holds more than tensors, which is not loaded"
-    return ""
 
 
 def _dictionaries(content: Any, place: str, depth: int = 0) -> Iterator[tuple[str, State]]:
@@ -214,6 +181,21 @@ def _candidates(place: str, part: State, expected: State) -> Iterator[Found]:
     for prefix in [name.removesuffix(landmark) for name in ends]:
         under = [name for name in plain if name.startswith(prefix)]
         yield Found(place, prefix, {name.removeprefix(prefix): plain[name] for name in under})
+
+
+def _converted(
+    parts: list[tuple[str, State]], candidates: list[Found], convert: Convert, expected: State
+) -> list[Found]:
+    """Return what a library makes of a file's dictionaries and of what lies under a prefix."""
+    sources: list[tuple[str, State]] = []
+    for place, part in parts:
+        sources.append((place, {_plain(name): part[name] for name in part}))
+    sources += [(one.name, one.state) for one in candidates if one.prefix]
+    found = []
+    for place, state, told in conversions(sources, convert):
+        for one in _candidates(place, state, expected):
+            found.append(replace(one, told=told or "names are another tool's"))
+    return found
 
 
 def _plain(name: str) -> str:

@@ -16,7 +16,7 @@ from zslpipe.features.mapper import map_batch
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.stopwatch import Taken, now
-from zslpipe.networks.backbones import build_trunk, folded
+from zslpipe.networks.backbones import described_trunk, folded
 from zslpipe.runs.rehearsal import LONG_ENOUGH
 
 # What a job of either kind of environment imports before it begins.
@@ -55,7 +55,7 @@ def measure_extractor(
     not as the settings say, and where a picture cannot be read.
     """
     device, size = device_of(compute), settings["size"]
-    trunk = folded(build_trunk(settings["backbone"], "random", settings.get("layer"))).to(device)
+    trunk = folded(described_trunk(settings, "random")).to(device)
     dtype = torch.float32 if device.type == "cpu" else getattr(torch, settings["dtype"])
     files = ImageFiles(root, tuple(pictures), None, size)
     begun = now()

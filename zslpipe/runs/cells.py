@@ -32,5 +32,5 @@ def _centres_of_network(file: FeatureFile) -> CellCentres:
             "delete it and run the extraction again"
         )
     layer = None if described["layer"] == "last map" else str(described["layer"])
-    trunk = build_trunk(str(described["backbone"]), "random", layer)
+    trunk = build_trunk(str(described["backbone"]), "random", layer, int(described["size"]))
     return known_cell_centres(trunk, int(described["size"]))

@@ -30,8 +30,8 @@ from torch import Tensor
 
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete, written_whole
-from zslpipe.machine.ranges import is_weights_file
-from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
+from zslpipe.machine.weight_names import is_weights_file
+from zslpipe.networks.backbones import Trunk, described_trunk, state_hash
 from zslpipe.provenance import file_hash, library_versions
 from zslpipe.runs.probabilities import Probabilities
 from zslpipe.runs.trained import Trained
@@ -185,7 +185,7 @@ def _network(told: Mapping[str, Any], state: Mapping[str, Tensor], folder: Path)
         return None
     cache = told["run"]["cache"]
     named = "random" if state else cache["weights"]
-    trunk = build_trunk(cache["backbone"], named, cache.get("layer"))
+    trunk = described_trunk(cache, named)
     if state:
         trunk.load_state_dict(state)
     if state_hash(trunk) != told["network_hash"]:

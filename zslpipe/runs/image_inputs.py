@@ -21,7 +21,7 @@ from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.interruption import obey_parent_only
-from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
+from zslpipe.networks.backbones import Trunk, described_trunk, state_hash
 
 # While training the shorter side is this much longer than the crop (family: 512 px for crops of
 # 448).
@@ -49,7 +49,7 @@ def open_images(
     weights.
     """
     named = str(weights or described["weights"])
-    trunk = build_trunk(described["backbone"], named, described.get("layer"))
+    trunk = described_trunk(described, named)
     size = described["size"]
     inputs = ImageInputs(root, index, size, trunk.mean, trunk.deviation, device, workers)
     return inputs, trunk, state_hash(trunk)
@@ -59,7 +59,7 @@ def network_hash(described: Mapping[str, Any], weights: Path) -> str:
     """Return the hash of the network that an extractor's section describes with the weights of a
     file, as an extraction stamps it: whatever else lies in the file.
     """
-    return state_hash(build_trunk(described["backbone"], str(weights), described.get("layer")))
+    return state_hash(described_trunk(described, str(weights)))
 
 
 class _Crops(Dataset[tuple[Tensor, str]]):

@@ -11,7 +11,7 @@ from torch import Tensor
 from zslpipe.formats.extents import Extent
 from zslpipe.formats.index import Index
 from zslpipe.machine.devices import Compute, device_of
-from zslpipe.networks.backbones import build_trunk
+from zslpipe.networks.backbones import described_trunk
 from zslpipe.runs.image_inputs import ImageInputs
 from zslpipe.runs.models import RunInputs
 
@@ -96,7 +96,7 @@ def made_up_run_inputs(
         features = MadeUpFeatures(shape, len(index.paths), device)
         return RunInputs(index, features, device, "made up")
     described = spec["trunk"]
-    trunk = build_trunk(described["backbone"], "random", described.get("layer"))
+    trunk = described_trunk(described, "random")
     # As runs.opening: on a CPU half of the cores decode and all compute.
     workers = compute.threads if device.type == "cuda" else compute.threads // 2
     size = described["size"]

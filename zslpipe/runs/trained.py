@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from zslpipe.formats.features import FeatureFile
-from zslpipe.formats.identity import check_run
+from zslpipe.formats.identity import OWN_WEIGHTS, check_run
 from zslpipe.formats.metrics import METRICS, read_metrics
 from zslpipe.formats.scores import read_scores
 from zslpipe.formats.words import read_word_settings, read_words
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.ranges import is_weights_file
-from zslpipe.networks.backbones import Trunk, build_trunk, state_hash
+from zslpipe.machine.weight_names import is_weights_file, weights_path
+from zslpipe.names import text_name
+from zslpipe.networks.backbones import Trunk, described_trunk, state_hash
 from zslpipe.runs.opening import open_index
 from zslpipe.runs.probabilities import Probabilities, temperature_of
 from zslpipe.runs.problems import classes_of
@@ -43,7 +44,8 @@ class Trained:
     the hash of its weights; None and "" where the method has its network in its own state.
     ``boxed``: whether the dataset's images were cropped to boxes. ``word_settings``: how its word
     vectors were made, {} where it reads none or nothing says. ``told``, for people: source of
-    the ``words``, ``protocol`` of the split, ``metrics`` where there are.
+    the ``words``, class vectors (``semantics``) with theirs, ``protocol`` of the split, ``metrics``
+    where there are.
     """
 
     spec: Mapping[str, Any]
@@ -113,7 +115,9 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
     spec = read_spec(seed / "weights.pt")
     _check_extractor(spec, seed)
     dataset = seed.parents[3]
-    index = open_index(dataset / "index.h5", spec)
+    texts = text_name(spec["semantics"])
+    texts_path = dataset / "texts" / f"{texts}.h5" if texts is not None else None
+    index = open_index(dataset / "index.h5", spec, texts_path)
     words_path = dataset / "words" / f"{spec['words']}.h5" if spec.get("words") else None
     words, source = read_words(words_path)
     module, model, spec = load_model(seed / "weights.pt", index, words)
@@ -133,6 +137,7 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
         word_settings={} if words_path is None else read_word_settings(words_path),
         told={
             "words": source,
+            "semantics": index.told(spec["semantics"]),
             "protocol": index.protocol,
             "metrics": metrics_of((rebalanced or seed) / "metrics.json"),
         },
@@ -188,13 +193,13 @@ def _network(spec: Mapping[str, Any], dataset: Path, data_root: Path) -> tuple[T
     named = cache.get("weights", "")
     weights = named
     if not named:
-        weights = str(dataset / "backbone.pt")  # the demo's, trained on the way
+        weights = str(dataset / OWN_WEIGHTS[cache["backbone"]])  # trained on the way
     elif is_weights_file(named):
-        weights = str(data_root / named)
+        weights = str(weights_path(data_root, named))
     if is_weights_file(weights) and not Path(weights).is_file():
         fault = f"the weights of its extractor {cache['name']!r} are not there"
         raise InputError(f"{weights}: {fault}; say with --data-root where your data lie")
-    trunk = build_trunk(cache["backbone"], weights, cache.get("layer"))
+    trunk = described_trunk(cache, weights)
     hashed = state_hash(trunk)
     _check_stamp(dataset / "features" / f"{cache['name']}.h5", hashed, weights)
     return trunk, hashed
@@ -219,8 +224,11 @@ def _shape(spec: Mapping[str, Any], trunk: Trunk | None) -> tuple[int, ...]:
     if trunk is None:
         return (3, size, size)
     with torch.inference_mode():
-        width, *sides = trunk(torch.zeros(1, 3, size, size)).shape[1:]
-    return (sides[0] * sides[1], width) if spec["input"] == "regions" else (width,)
+        maps, pooled = trunk.features(torch.zeros(1, 3, size, size))
+    width, *sides = maps.shape[1:]
+    if spec["input"] == "regions":
+        return (sides[0] * sides[1], width)
+    return (width if pooled is None else pooled.shape[1],)
 
 
 def _rebalancing(rebalanced: Path | None, spec: Mapping[str, Any]) -> tuple[str, LearnedChange]:

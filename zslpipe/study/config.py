@@ -28,14 +28,14 @@ from zslpipe.study.declarations import (
 from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, check_datasets_of, rows
-from zslpipe.study.names import check_names, check_semantics
+from zslpipe.study.names import check_encoder, check_names, check_reads_texts, check_semantics
 from zslpipe.study.section_types import WITH_SETTINGS
 from zslpipe.study.sections import Configuration
 from zslpipe.study.yaml_files import check_keys
 
 SECTIONS = tuple(field.name for field in fields(Configuration))
 # What an extractor says that decides no number of a network that is trained.
-NOT_OF_A_TRUNK = ("batch_size", "dtype")
+NOT_OF_A_TRUNK = ("batch_size", "dtype", "pooled")
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,14 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
     complete["data_root"] = _expanded(complete["data_root"])
     for name, entry in complete["datasets"].items():
         _complete_dataset(name, entry)
+    for entry in complete["extractors"].values():
+        # Left out, as before there were others than the mean: nothing runs again.
+        if entry["pooled"] == "mean":
+            del entry["pooled"]
     for name, entry in complete["words"].items():
         complete["words"][name] = _settings_of("datasets.words", entry, ("words", name))
+    for name, entry in complete["texts"].items():
+        complete["texts"][name] = _settings_of("datasets.texts", entry, ("texts", name))
     for kind in WITH_SETTINGS:
         written = complete["rebalancing"].get(kind, {})
         complete["rebalancing"][kind] = _completed(KINDS[kind], written, ("rebalancing", kind))
@@ -221,6 +227,8 @@ def run_of(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
     entry, section = config["datasets"][dataset], row.section
     if section.semantics is not None:
         check_semantics(config, dataset, section.semantics, row.where)
+    semantics = section.semantics or entry["semantics"]
+    check_reads_texts(row, semantics)
     kind = row.input
     extractor = extractor_of(config, dataset, row)
     trunk = _trunk(config["extractors"][extractor]) if kind == "images" else None
@@ -234,7 +242,7 @@ def run_of(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
         cache=None if trunk else _cache(extractor, config["extractors"][extractor]),
         index=index_of(dataset, entry),
         words=_words(config, dataset, row),
-        semantics=section.semantics or entry["semantics"],
+        semantics=semantics,
         normalisation=section.normalisation or entry["normalisation"],
         precision=section.precision,
         selection=section.selection,
@@ -254,7 +262,8 @@ def _trunk(extractor: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cache(name: str, extractor: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a file of an extractor's features has to be of."""
-    return {"name": name, **_trunk(extractor), "features_version": FEATURES_VERSION}
+    pooled = {name: extractor[name] for name in ("pooled",) if name in extractor}
+    return {"name": name, **_trunk(extractor), **pooled, "features_version": FEATURES_VERSION}
 
 
 def _words(config: Mapping[str, Any], dataset: str, row: Row) -> str | None:
@@ -267,4 +276,5 @@ def _words(config: Mapping[str, Any], dataset: str, row: Row) -> str | None:
             f"config, datasets.{dataset}: method {row.source.name!r} reads word vectors; "
             f"set 'words' to one of: {', '.join(config['words']) or '(none defined)'}"
         )
+    check_encoder(config, dataset, config["words"][words], f"{row.where}.words")
     return words

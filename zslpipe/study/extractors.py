@@ -3,13 +3,12 @@ torch.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.ranges import is_weights_file
+from zslpipe.machine.weight_names import is_weights_file, said_of_folder, weights_path
 from zslpipe.study.datasets import Datasets
-from zslpipe.study.networks import check_network
+from zslpipe.study.networks import check_folder, check_network
 from zslpipe.study.paths import PATHS, braced, is_pattern
 
 # Raised by hand when the features themselves change; hashing the code would cost GPU days at every
@@ -18,6 +17,8 @@ FEATURES_VERSION = 2
 # Settings of an extractor that say how it computes. They travel in the command; in the slice they
 # stand at these values, whatever a user writes, so that changing them runs nothing again.
 HOW = {"batch_size": 32, "dtype": "bfloat16"}
+# Networks that the demo trains itself, and the files of their weights (formats.identity's).
+OWN = {"demo": PATHS.backbone, "demo_pair": PATHS.pair}
 
 
 class Extractors:
@@ -32,10 +33,13 @@ class Extractors:
         self.device = config["compute"]["device"]
         self.data_root = config["data_root"]
         for name, entry in self.entries.items():
-            if "weights" not in entry and entry["backbone"] not in ("demo", "stored"):
+            if "weights" not in entry and entry["backbone"] not in (*OWN, "stored"):
                 known = "a .pt file or the library's name (or random, to try things)"
                 raise InputError(f"extractor {name!r}: give 'weights': {known}")
-            check_network(entry, f"config, extractors.{name}")
+            where = f"config, extractors.{name}"
+            check_network(entry, where)
+            weights = entry.get("weights", "")
+            check_folder(entry["backbone"], said_of_folder(self.data_root, weights), where)
         for dataset, entry in datasets.entries.items():
             if not datasets.has_images(dataset):
                 self._refuse_computed(dataset, entry["extractors"])
@@ -95,11 +99,11 @@ class Extractors:
         for a name.
         """
         entry = self.entries[name]
-        if entry["backbone"] == "demo" and "weights" not in entry:
-            return [PATHS.backbone.format(dataset=dataset)]
+        if entry["backbone"] in OWN and "weights" not in entry:
+            return [OWN[entry["backbone"]].format(dataset=dataset)]
         return self._user_file(entry)
 
     def _user_file(self, entry: Mapping[str, Any]) -> list[str]:
         """Return the path of a weights file that the configuration names, none for a name."""
         weights = entry.get("weights", "")
-        return [str(Path(self.data_root) / weights)] if is_weights_file(weights) else []
+        return [str(weights_path(self.data_root, weights))] if is_weights_file(weights) else []

@@ -1,25 +1,45 @@
-"""Whether there is the network of an extractor, and the weights of a library that it names: what a
-job would find out after the jobs before it have run. Imports no torch.
+"""Whether there is the network of an extractor, the weights of a library that it names, and the
+grid that it is to give: what a job would find out after the jobs before it have run. Imports no
+torch.
 
 ``torchvision_networks.csv`` lists torchvision's classifiers with the names of their weights and the
-width of their last map (a test holds it in step); timm's 1,300 are known to timm alone, of them the
-kinds that have no map.
+width of their last map (a test holds it in step); timm's 1,300 are known to timm alone, the patches
+of its transformers by their names.
 """
 
 import csv
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.machine.ranges import WEIGHT_FILES, is_weights_file
+from zslpipe.machine.weight_names import TOLD_FILES, is_weights_file
 from zslpipe.provenance import PACKAGE
 
 TABLE = PACKAGE / "study" / "torchvision_networks.csv"
-# Beginnings of the names, in torchvision and in timm, of networks whose last layers have tokens.
-TOKENS = (
-    *("vit_", "deit", "beit", "eva", "flexivit", "cait_"),
-    *("mixer_", "gmlp", "resmlp"),
+# torchvision's transformers, which have no map, and the same networks of timm, which are read by
+# their tokens.
+TWINS = {
+    "vit_b_16": "timm/vit_base_patch16_224",
+    "vit_b_32": "timm/vit_base_patch32_224",
+    "vit_l_16": "timm/vit_large_patch16_224",
+    "vit_l_32": "timm/vit_large_patch32_224",
+    "vit_h_14": "timm/vit_huge_patch14_224",
+}
+PATCH = re.compile(r"patch(\d+)")
+# Beginnings of the names of timm's networks that cut images into patches and keep that grid.
+ONE_GRID = ("vit_", "deit", "beit", "eva", "naflexvit")
+# Parts of the names of timm's networks that have no class token.
+NO_CLASS_TOKEN = ("siglip", "swin", "maxvit", "mixer_", "resnet", "convnext")
+# Tags of timm's weights: those without a number (timm 1.0.31) are listed, so that a word of which
+# is none is told before a job runs.
+TAG = re.compile(r"(?=.*\d)[a-z0-9]+(_[a-z0-9]+)*")
+TAGS = (
+    *("apple_mclip", "apple_mclip_lt", "apple_pt", "apple_pt_dist", "bamboo", "c_radio", "pt"),
+    *("clip_laiona", "datacompxl", "dino", "fb", "fb_dino", "fb_tiling", "fcmae", "indomain_pt"),
+    *("mae", "metaclip_altogether", "ogvl_dist", "openai", "pali_mix", "pali_ocrvqa", "pali_pt"),
+    *("pali_refcoco_seg", "robbyant", "seer", "webli"),
 )
 
 
@@ -30,8 +50,9 @@ def _weights() -> Mapping[str, list[str]]:
         return {row["backbone"]: row["weights"].split() for row in csv.DictReader(file)}
 
 
-# Width of the demo network's map (networks.demo_network; a test holds it in step).
-DEMO_WIDTH = 192
+# Widths of the maps of the demo's networks (networks.demo_network and demo_pair; a test holds them
+# in step).
+DEMO_WIDTHS = {"demo": 192, "demo_pair": 64}
 
 
 @cache
@@ -45,40 +66,96 @@ def map_width(extractor: Mapping[str, Any]) -> int | None:
     """Return d of an extractor's features; None where only its network can tell: of a layer that
     is named, of timm's networks, of features that came with a dataset.
     """
-    if extractor["backbone"] == "demo":
-        return DEMO_WIDTH
+    if extractor["backbone"] in DEMO_WIDTHS:
+        return DEMO_WIDTHS[extractor["backbone"]]
     width = "" if "layer" in extractor else _widths().get(extractor["backbone"], "")
     return int(width) if width else None
 
 
 def check_network(extractor: Mapping[str, Any], where: str) -> None:
     """Raise InputError, which begins with ``where``, for an extractor's network that torchvision
-    does not have, weights that no library has of it, and a network of tokens without a ``layer``.
+    does not have, weights that no library has of it, one of torchvision's that has tokens alone, a
+    grid that the patches do not give, and pooled features that it does not have.
     """
     backbone, weights = extractor["backbone"], extractor.get("weights", "random")
+    _check_pooled(backbone, extractor.get("pooled", "mean"), where)
     if backbone == "stored":
         return
     is_file = is_weights_file(weights) or weights == "random"
     offered = _offered(backbone, where)
-    if not is_file and weights not in offered:
-        known = f"a file ({', '.join(WEIGHT_FILES)}), random"
+    if not (is_file or weights in offered or _is_tag(backbone, weights)):
+        known = f"{TOLD_FILES}, random"
         named = f", nor one of {', '.join(offered)}" if offered else ""
-        raise InputError(f"{where}.weights: {weights!r} of {backbone}: neither {known}{named}")
-    if backbone.removeprefix("timm/").startswith(TOKENS) and "layer" not in extractor:
+        of_timm = " or a tag of timm's" if backbone.startswith("timm/") else ""
+        told = f"{weights!r} of {backbone}: neither {known}{named}{of_timm}"
+        raise InputError(f"{where}.weights: {told}")
+    if backbone in TWINS and "layer" not in extractor:
         raise InputError(
-            f"{where}.backbone: {backbone!r} has tokens and no map, and only maps are read; name a "
-            "'layer' with a map, or take a network that has one: convolutions, or swin"
+            f"{where}.backbone: {backbone!r} has tokens and no map; take {TWINS[backbone]}, the"
+            " same network, whose tokens are read as regions"
         )
+    if backbone.startswith("timm/"):
+        _check_patches(backbone.removeprefix("timm/"), extractor, where)
+
+
+def check_folder(backbone: str, said: Mapping[str, Any], where: str) -> None:
+    """Raise InputError where a folder of weights says, by what its config.json has (``said``), that
+    they are of another network, or of a library whose names nobody here knows.
+    """
+    name = backbone.removeprefix("timm/").partition(".")[0]
+    architecture = str(said.get("architecture", name))
+    if architecture.partition(".")[0] != name:
+        told = f"the folder's config.json says architecture {architecture!r}, not {name!r}"
+        raise InputError(f"{where}.weights: {told}; write backbone: timm/{architecture}")
+    if "transformers_version" in said or "architectures" in said:
+        told = "the folder is of the library transformers, whose names timm does not know"
+        raise InputError(f"{where}.weights: {told}; take the same network's folder of timm's")
+
+
+def _is_tag(backbone: str, weights: str) -> bool:
+    """Return whether ``weights`` may be a tag of timm's, which timm alone knows."""
+    return backbone.startswith("timm/") and (weights in TAGS or TAG.fullmatch(weights) is not None)
+
+
+def _check_pooled(backbone: str, pooled: str, where: str) -> None:
+    """Raise InputError for pooled features that a network does not have."""
+    if pooled == "mean":
+        return
+    if not backbone.startswith("timm/"):
+        told = f"{pooled!r} is read of timm's networks, and this is {backbone!r}"
+        raise InputError(f"{where}.pooled: {told}; leave it out for the mean over the regions")
+    if pooled == "class_token" and any(part in backbone for part in NO_CLASS_TOKEN):
+        told = f"{backbone!r} has no class token; write head, or leave it out for the mean"
+        raise InputError(f"{where}.pooled: {told} over the regions")
+
+
+def _check_patches(name: str, extractor: Mapping[str, Any], where: str) -> None:
+    """Raise InputError where the patches that a timm network's name tells do not divide the size,
+    or do not give the grid.
+    """
+    found = PATCH.search(name)
+    size, grid, layer = (extractor.get(key) for key in ("size", "grid", "layer"))
+    if found is None or size is None or not name.startswith(ONE_GRID):
+        return
+    patch = int(found[1])
+    if size % patch:
+        below = size - size % patch
+        told = f"{size} px are no multiple of {name}'s patches of {patch} px"
+        raise InputError(f"{where}.size: {told}; write {below} or {below + patch}")
+    if grid != size // patch and (layer is None or str(layer).startswith("blocks.")):
+        cells = size // patch
+        told = f"{name} has {cells} x {cells} patches at {size} px, not {grid} x {grid}"
+        raise InputError(f"{where}.grid: {told}; write {cells}")
 
 
 def _offered(backbone: str, where: str) -> list[str]:
     """Return the names of a network's weights; InputError where torchvision has no such network."""
-    if backbone == "demo":
+    if backbone in DEMO_WIDTHS:
         return []
     if backbone.startswith("timm/"):
         return ["pretrained"]
     if backbone not in _weights():
-        near = nearest(backbone, [*_weights(), "demo", "stored"])
+        near = nearest(backbone, [*_weights(), *DEMO_WIDTHS, "stored"])
         advice = f"{near} (timm networks are written timm/NAME)"
         raise InputError(f"{where}.backbone: no torchvision network {backbone!r}; {advice}")
     return _weights()[backbone]

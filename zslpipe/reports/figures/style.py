@@ -1,7 +1,6 @@
 """How every figure looks and how it is saved: for screen and paper, same input same bytes."""
 
 import logging
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from zslpipe.formats.figures import PAPER, SCREEN
 from zslpipe.machine.files import written_whole
 from zslpipe.machine.glyphs import glyphs_told
+from zslpipe.names import in_words
 from zslpipe.reports.figures.pdf_pictures import compress_pictures
 
 # Okabe and Ito (2008): told apart under the common colour-vision deficiencies; black first, the
@@ -104,4 +104,4 @@ def class_title(name: str) -> str:
     """Return a class's name that fits over its picture, without the number that CUB's names begin
     with.
     """
-    return shortened(re.sub(r"^\d+\.", "", name).replace("_", " "), 22)
+    return shortened(in_words(name), 22)

@@ -11,7 +11,7 @@ import yaml
 
 from zslpipe.formats.index import PROPOSED_SPLIT
 from zslpipe.formats.metrics import BEST_ON_TEST
-from zslpipe.machine.ranges import is_weights_file
+from zslpipe.machine.weight_names import is_weights_file
 
 METRICS = ("T1", "U", "S", "H")
 # Names in an index that a kind of class vectors may have; which one it is, their length tells: the
@@ -29,6 +29,7 @@ NETWORK = ("backbone", "size", "grid", "width")
 BACKBONES = {
     "stored": "the dataset's stored features",
     "demo": "the demo's network",
+    "demo_pair": "the demo's image-text pair",
     "alexnet": "AlexNet",
     "vgg19": "VGG-19",
     "resnet101": "ResNet-101",
