@@ -149,7 +149,7 @@ def _check_patches(name: str, extractor: Mapping[str, Any], where: str) -> None:
         raise InputError(f"{where}.size: {told}; write {below} or {below + patch}")
     if grid != size // patch and (layer is None or str(layer).startswith("blocks.")):
         cells = size // patch
-        told = f"{name} has {cells} x {cells} patches at {size} px, not {grid} x {grid}"
+        told = f"the network {name} has {cells} x {cells} patches at this size, not {grid} x {grid}"
         raise InputError(f"{where}.grid: {told}; write {cells}")
 
 
