@@ -26,6 +26,12 @@ SHORT = {"epochs": 1, "backbone": "timm/test_vit"}
 RUNS: dict[str, dict[str, Any]] = {
     "eszsl": {"cache": CACHE},
     "dazle": {"cache": CACHE},
+    "rsan head": {
+        "input": "regions",
+        "trunk": None,
+        "cache": CACHE,
+        "settings": {"epochs": 1, "episodes": 0, "regression_weight": 0.0},
+    },
     "rsan": {"trunk": VIT, "settings": SHORT | {"episodes": 2, "ways": 3}},
     "crafting": {"input": "images", "trunk": VIT, "settings": SHORT | {"head_epochs": 1}},
 }
@@ -43,9 +49,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", RUNS)
-def test_new_pictures_are_scored_as_the_datasets(dataset, images, method) -> None:
-    folder = train(dataset, method, **RUNS[method])
+@pytest.mark.parametrize("run", RUNS)
+def test_new_pictures_are_scored_as_the_datasets(dataset, images, run) -> None:
+    folder = train(dataset, run.split()[0], variant=run.replace(" ", "_"), **RUNS[run])
     matrix = read_scores(folder / "scores.h5")
     found = open_predictor(folder, device="cpu", threads=1).scores(images)
     for split, expected in matrix.scores.items():
