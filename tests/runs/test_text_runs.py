@@ -18,6 +18,8 @@ from zslpipe.formats.metrics import read_metrics
 from zslpipe.formats.scores import read_scores
 from zslpipe.formats.texts import ClassTexts, write_class_texts
 from zslpipe.machine.errors import InputError
+from zslpipe.runs.gradcam import write_grad_cam
+from zslpipe.runs.models import RunInputs
 from zslpipe.runs.opening import open_run_inputs
 from zslpipe.runs.readiness import check_inputs
 
@@ -81,6 +83,24 @@ def test_new_classes_are_not_told_by_attributes(dataset: Path, texts: str) -> No
     table = pd.DataFrame([[1.0, 0.0, 0.5, 0.2, 0.1]], index=["newcomer"], columns=names)
     with pytest.raises(InputError, match=rf"knows classes by the texts '{texts}', which a table"):
         zslpipe.load(seed, device="cpu").predict(image, classes=table)
+
+
+def test_no_attribute_is_told_where_there_is_none(dataset: Path) -> None:
+    """A vector as long as there are attributes is a text's all the same."""
+    image = dataset / "images" / "0.png"
+    for semantics, told in (("text/same", False), ("att", True)):
+        seed = train(dataset, "eszsl", semantics=semantics, variant=semantics[-4:])
+        found = zslpipe.load(seed, device="cpu").predict(image)
+        assert any(found["attributes"]) == told
+    seed = train(dataset, "crafting", semantics="text/same")
+    with pytest.raises(InputError, match="rules are of texts and have no attributes"):
+        write_grad_cam(seed / "weights.pt", inputs_of(dataset), 0, dataset / "gradcam.h5", count=1)
+
+
+def inputs_of(dataset: Path) -> RunInputs:
+    spec = ON_TEXTS | {"semantics": "text/same"}
+    files = (dataset / "index.h5", dataset / "features" / "small.h5", dataset / "images", None, CPU)
+    return open_run_inputs(spec, *files, texts=dataset / "texts" / "same.h5")
 
 
 def test_other_texts_are_another_input(dataset: Path, tmp_path: Path) -> None:
