@@ -11,6 +11,7 @@ LAID_OUT = re.compile(r"``([\w.]+)``: ")
 OTHERS = {
     "features": "features/{extractor}.h5",
     "image_list": "{irrelevant}.h5",
+    "texts": "texts/{name}.h5",
     "zarr_store": "features/{extractor}.zarr",
 }
 INTRODUCTION = """\
@@ -20,8 +21,9 @@ Everything that a job leaves behind, as the module that writes and reads it says
 classes and attributes are 0-based. Each HDF5 file ends in a seal, a CRC-32 of all that was written,
 and says what it is made of; whatever reads it compares both with what is asked.
 
-The chain is: `index.h5`, `words.h5`, `features/*.h5`, then a run's `weights.pt`, `history.csv` and
-`scores.h5`, then `metrics.json`. A program of somebody else joins by writing a `scores.h5`.
+The chain is: `index.h5`, `words.h5` or `texts/*.h5`, `features/*.h5`, then a run's `weights.pt`,
+`history.csv` and `scores.h5`, then `metrics.json`. A program of somebody else joins by writing a
+`scores.h5`.
 """
 
 

@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from zslpipe.datasets.words import attribute_words, random_vector, read_corrections, write_words
+from zslpipe.datasets.more_words import more_vectors
+from zslpipe.datasets.words import (
+    Settings,
+    attribute_words,
+    encoded_settings,
+    phrases_of,
+    random_vector,
+    read_corrections,
+    write_words,
+)
 from zslpipe.formats.index import Index, write_index
 from zslpipe.machine.errors import InputError
+from zslpipe.settings import parse_settings
 
 NAMES = ("has_bill_shape::curved_(up_or_down)", "newworld", "semi-enclosed area", "flys")
 KNOWN = ("bill", "shape", "curved", "new", "world", "area", "flies")
@@ -272,3 +282,42 @@ def test_refused_in_one_line(tmp_path, case):
         write(tmp_path, settings)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "words.h5").exists()
+
+
+def test_phrases_of_attributes_are_templates_with_their_words(tmp_path):
+    (tmp_path / "more.csv").write_text("from,to\nbuteo,hawk\n", encoding="utf8")
+    names = ("has_bill_shape::hooked_(seabird)", "longleg", "buteo-like")
+    given = {"kind": "text", "encoder": "demo", "corrections": "more.csv"}
+    chosen, encoder = encoded_settings(given | {"template": "a {attribute} bird"}, "words")
+    phrases, report = phrases_of(names, chosen, tmp_path, "words")
+    expected = ["a bill shape hooked bird", "a long leg bird", "a hawk like bird"]
+    assert list(phrases.items()) == list(zip(names, expected, strict=True)) and encoder == "demo"
+    assert report["longleg"] == {"words": ["long", "leg"], "used": ["long", "leg"], "missing": []}
+    plain, _ = phrases_of(names, encoded_settings(given, "words")[0], tmp_path, "words")
+    assert plain["longleg"] == "long leg"
+    with pytest.raises(InputError, match=r"no words in attribute '\(none\)'"):
+        phrases_of(("(none)",), chosen, tmp_path, "words")
+
+
+WRONG_TEXT = {
+    "kind 'text' needs an 'encoder'": {"kind": "text"},
+    "kind 'text' needs no 'file'": {"kind": "text", "encoder": "demo", "file": "a.txt"},
+    "needs 'weights'": {"kind": "text", "encoder": "open_clip/ViT-B-16"},
+    "takes no 'weights'": {"kind": "text", "encoder": "demo", "weights": "a.pt"},
+    "kind 'glove' has no 'template'": {"kind": "glove", "file": "a", "template": "{attribute}"},
+    "write {attribute} where": {"kind": "text", "encoder": "demo", "template": "a {class}"},
+}
+
+
+@pytest.mark.parametrize("told", WRONG_TEXT)
+def test_settings_of_encoded_words(told):
+    with pytest.raises(InputError) as error:
+        parse_settings(Settings, WRONG_TEXT[told], "words 'phrases'")
+    assert told in str(error.value)
+
+
+def test_new_attributes_are_not_encoded():
+    known = {"longleg": np.ones(3, np.float32)}
+    settings = {"kind": "text", "encoder": "demo"}
+    with pytest.raises(InputError, match="come from the text encoder demo, which is not asked"):
+        more_vectors(settings, known, ["shortleg"], Path())

@@ -2,6 +2,9 @@
 the whole image, and the file says which.
 """
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +15,13 @@ import torch
 from PIL import Image
 
 from tests.made_up.miniature import miniature_index
+from tests.made_up.places import SCRIPT
 from zslpipe.features import extraction
 from zslpipe.features.extractor import Extractor
 from zslpipe.features.images import normalise, read_image, square
-from zslpipe.formats.features import FeatureFile
+from zslpipe.formats.features import BLOCK, FeatureFile
 from zslpipe.formats.identity import check_features
+from zslpipe.formats.image_list import write_image_list
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranks import Rank
@@ -72,6 +77,30 @@ def test_regions_are_patches_and_pooled_is_what_was_asked_for(images, tmp_path, 
 def test_two_of_the_same_are_the_same_bytes(images, tmp_path) -> None:
     first = extracted(images, tmp_path / "one.h5", replace(VIT, pooled="head"))
     assert extracted(images, tmp_path / "two.h5", replace(VIT, pooled="head")) == first
+
+
+@pytest.mark.slow
+def test_two_ranks_write_the_bytes_of_one(tmp_path) -> None:
+    """Three blocks of pictures, of which two ranks do a part each."""
+    (tmp_path / "images").mkdir()
+    generator = np.random.default_rng(0)
+    names = [f"{number}.png" for number in range(2 * BLOCK + 20)]
+    for name in names:
+        pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / name)
+    write_image_list(tmp_path / "list.h5", "made up", {}, names)
+    settings = {"name": "vit", "backbone": "timm/test_vit", "weights": "random", "size": 32}
+    settings |= {"grid": 2, "pooled": "head", "features_version": 1, "batch_size": 32}
+    for ranks in (1, 2):
+        compute = {"device": "cpu", "extract_tasks": ranks, "extract_threads": 1}
+        words = [sys.executable, "-m", "zslpipe", "extract-irrelevant", "--threads", "1"]
+        words += ["--index", str(tmp_path / "list.h5"), "--images", str(tmp_path / "images")]
+        words += ["--settings", json.dumps(settings), "--compute", json.dumps(compute)]
+        words += ["--output", str(tmp_path / f"{ranks}.h5")]
+        done = subprocess.run(words, env=SCRIPT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
+    assert FeatureFile(tmp_path / "2.h5").pooled.shape == (2 * BLOCK + 20, 1000)
 
 
 def test_features_pooled_otherwise_are_refused(images, tmp_path) -> None:

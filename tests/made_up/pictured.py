@@ -1,5 +1,6 @@
 """The miniature dataset with pictures and a network, laid out as results are; runs on it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from tests.made_up.miniature import write_miniature
 from tests.made_up.specification import SPEC
@@ -41,9 +43,11 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def write_pictured(folder: Path) -> Path:
-    """Write a dataset's index, words, pictures, network and features; return its folder under
-    results.
+def write_pictured(
+    folder: Path, cache: Mapping[str, Any] = CACHE, network: nn.Module | None = None
+) -> Path:
+    """Write a dataset's index, words, pictures, network (the demo's, without another) and features;
+    return its folder under results.
     """
     dataset = folder / "results" / "miniature"
     (dataset / "words").mkdir(parents=True)
@@ -53,8 +57,9 @@ def write_pictured(folder: Path) -> Path:
     index = read_index(paths["index"])
     draw(dataset / "images", index.paths)
     torch.manual_seed(1)  # not the weights that are called random
-    torch.save(DemoNetwork(classes=1).state_dict(), dataset / "backbone.pt")
-    extractor = Extractor(**CACHE, weights=str(dataset / "backbone.pt"))
+    network = DemoNetwork(classes=1) if network is None else network
+    torch.save(network.state_dict(), dataset / "backbone.pt")
+    extractor = Extractor(**cache, weights=str(dataset / "backbone.pt"))
     features = dataset / "features" / "small.h5"
     extract(index, dataset / "images", extractor, features, torch.device("cpu"), 0)
     return dataset

@@ -106,6 +106,23 @@ def test_a_text_has_the_same_vector_in_any_batch_and_order(sentences, towers):
         np.testing.assert_allclose(turned[::-1], together, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("kind", ["sentences", "towers"])
+def test_texts_whose_ends_are_not_read_are_told(kind, sentences, towers, caplog):
+    encoder, weights, limit = f"sentence-transformers:{sentences[0]}", None, 510
+    if kind == "towers":
+        encoder, weights, limit = "open_clip/tiny", towers[0] / "pair.pt", 75
+    texts = ["a bird", "bird " * (limit - 4), "red " + "bird " * limit, "bird " * limit]
+    with caplog.at_level("WARNING", logger="zslpipe.networks.text_encoders"):
+        encode_texts(texts[:2], encoder, weights, CPU)
+        assert caplog.records == []
+        encode_texts(texts, encoder, weights, CPU)
+    [said] = [record.getMessage() for record in caplog.records]
+    assert (
+        f"the beginning of 2 of 4 texts alone, the rest is too long for it: {'red bird'!r}"[:-1]
+        in said
+    )
+
+
 def test_half_weights_without_the_image_tower_do(towers, tmp_path):
     folder, known = towers
     state = torch.load(folder / "pair.pt")["state_dict"]

@@ -352,6 +352,11 @@ MISTAKES = {
     "extractors.x={backbone: demo, size: 32, grid: 33}": (
         "config, extractors.x: grid 33 is more regions a side than 32 pixels"
     ),
+    # A transformer that is the only extractor serves all that read features, not images.
+    "datasets.creatures.extractors=[v] extractors.v={backbone: timm/vit_tiny_patch16_224, "
+    "weights: random, size: 224, grid: 14} methods=[rsan]": (
+        "config, rsan: dataset 'creatures' has no extractor with images of 448 px among: v; name"
+    ),
     "datasets.creatures.extractors=[fine]": (
         "config, dazle: dataset 'creatures' has no extractor with a 7x7 grid"
     ),

@@ -137,8 +137,8 @@ def test_the_grid_of_patches_is_known_without_the_network() -> None:
         "px; write 224 or 240"
     )
     assert told(**vit(grid=7)) == (
-        "config, extractors.x.grid: vit_base_patch16_224 has 14 x 14 patches at 224 px, not 7 x 7; "
-        "write 14"
+        "config, extractors.x.grid: the network vit_base_patch16_224 has 14 x 14 patches at this "
+        "size, not 7 x 7; write 14"
     )
 
 

@@ -312,3 +312,43 @@ def test_cub_clip_plans_every_row_of_one_pair(tmp_path):
         assert texts["encoder"].endswith("-quickgelu")
         assert texts["weights"] == extractor["weights"]
         assert all(template.count("{class}") == 1 for template in texts["templates"])
+
+
+@pytest.mark.parametrize(("name", "grid"), [("cub_vit", 14), ("awa2_dinov2", 16)])
+def test_a_transformer_that_is_the_only_extractor_serves_every_method(name, grid, tmp_path):
+    study = Study(experiment(name))
+    (extractor,) = study.config["extractors"]
+    assert study.config["extractors"][extractor]["grid"] == grid
+    assert {run.extractor for run in study.runs.all.values()} == {extractor}
+    assert {run.method for run in study.runs.all.values()} == set(study.config["methods"])
+    jobs = planned_jobs(EXPERIMENTS / f"{name}.yaml", tmp_path, tmp_path)
+    assert (jobs["extract"], jobs["train"]) == (1, 5 * len(study.runs.all))
+
+
+def test_the_same_methods_on_six_networks_are_one_table(tmp_path):
+    study = Study(experiment("networks"))
+    networks = list(study.config["extractors"])
+    assert len(networks) == 6
+    for method in ("dazle", "rsan", "eszsl"):
+        runs = [run for run in study.runs.all.values() if run.method == method]
+        for dataset in ("CUB", "AWA2"):
+            assert [run.extractor for run in runs if run.dataset == dataset] == networks
+    rows = study.config["studies"]["networks"]["rows"]
+    assert [row["method"] for row in rows] == [
+        method for method in ("dazle", "rsan", "eszsl") for _ in networks
+    ]
+    assert [row.get("variant", "resnet101") for row in rows] == 3 * networks
+    # All of the table's rows are those of the configuration: nothing is trained for it alone.
+    jobs = planned_jobs(EXPERIMENTS / "networks.yaml", tmp_path, tmp_path)
+    assert (jobs["extract"], jobs["train"]) == (2 * 6, 5 * 2 * 3 * 6)
+
+
+def test_the_networks_of_the_experiments_are_timms():
+    import timm
+
+    for path in EXPERIMENTS.glob("*.yaml"):
+        for entry in experiment(path.stem)["extractors"].values():
+            name = entry["backbone"].removeprefix("timm/")
+            if entry["backbone"] != name and entry["weights"] == "pretrained":
+                known = timm.list_models(f"{name.partition('.')[0]}*", pretrained=True)
+                assert any(one == name or one.startswith(f"{name}.") for one in known), name

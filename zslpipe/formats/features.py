@@ -1,7 +1,8 @@
 """The one on-disk layout of features: an ordinary HDF5 file, its rows read at their place.
 
 ``/regions`` (n, grid * grid, d) float16, region-major, contiguous and uncompressed, and ``/pooled``
-(n, d) float32, their mean over the grid; a file without images' regions has only ``/pooled``.
+(n, p) float32, their mean over the grid (p = d) or, where the attribute ``pooled`` says so, the
+network's class_token or what its head gives; a file without images' regions has only ``/pooled``.
 ``/contents`` (n,) uint64 tells what was read: a digest of each image file's bytes and crop box
 (:func:`zslpipe.pictures.content_digest`; absent in files of earlier versions and of others).
 Attributes: extractor, weights, images_hash (of which images, in which order, cropped how), what

@@ -37,11 +37,12 @@ class Cached:
 def cached(backbone: str, weights: str) -> Cached:
     """Return what the caches have of the ``weights`` that a library has of a network.
 
-    ``backbone``: a torchvision classifier or ``timm/NAME``. Asks nobody on the internet. Of what a
-    library does not know there is nothing.
+    ``backbone``: a torchvision classifier, ``timm/NAME`` or ``timm/NAME.TAG``. Asks nobody on the
+    internet. Of what a library does not know there is nothing.
     """
     if backbone.startswith("timm/"):
-        return _cached_of_timm(backbone.removeprefix("timm/"))
+        name = backbone.removeprefix("timm/")
+        return _cached_of_timm(name if weights == "pretrained" else f"{name}.{weights}")
     if backbone not in models.list_models(module=models):
         return Cached(None, None)
     offered = models.get_model_weights(backbone).__members__.get(weights)
@@ -68,7 +69,10 @@ def cache_folders() -> tuple[Path, Path]:
 
 def _cached_of_timm(name: str) -> Cached:
     """Return what the caches have of a timm network."""
-    source = timm.get_pretrained_cfg(name)
+    try:
+        source = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # it has no such tag
+        return Cached(None, None)
     if source is None or not source.hf_hub_id:
         return _checkpoint(str(source.url)) if source and source.url else Cached(None, None)
     named = (source.hf_hub_filename,) if source.hf_hub_filename else ON_THE_HUB

@@ -8,6 +8,7 @@ libraries' caches do not hold, and no foreign object is unpickled.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -22,6 +23,8 @@ from zslpipe.machine.quiet import quiet
 from zslpipe.networks.demo_pair import read_text_tower
 from zslpipe.networks.weight_files import read_weights
 from zslpipe.provenance import file_hash, settings_hash
+
+logger = logging.getLogger(__name__)
 
 SENTENCES = "sentence-transformers:"
 PAIRS = "open_clip/"
@@ -46,6 +49,12 @@ IDLE_SUFFIXES, IDLE_FOLDERS = {".md", ".png", ".jpg"}, {"onnx", "openvino"}
 # What libraries raise of files that are damaged, absent or of another model.
 UNLOADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, SafetensorError)
 
+# Texts of so many characters may be too long for an encoder (ours: CLIP reads 77 tokens, of a
+# letter at least), the words that are then put behind them, and how much less a vector changes by
+# rounding alone (ours: batches of other sizes differ by 1e-7).
+LONG, MORE, SAME = 70, "and something else", 1e-5
+SHOWN = 60  # characters of a text in a message
+
 Encode = Callable[[Sequence[str]], torch.Tensor]
 
 
@@ -61,18 +70,41 @@ def encode_texts(
     Raises InputError for an encoder that is not known or cannot be loaded, for weights that do not
     fit it, and where a vector is not finite.
     """
-    vectors = _loaded(encoder, weights, device, batch_size)
-    with torch.inference_mode():
-        parts = [
-            vectors(texts[first : first + batch_size]).float().cpu()
-            for first in range(0, len(texts), batch_size)
-        ]
-    found: np.ndarray = torch.cat(parts).numpy()
+    encode = _loaded(encoder, weights, device, batch_size)
+    found = _in_batches(texts, encode, batch_size)
     wrong = np.flatnonzero(~np.isfinite(found).all(1))
     if len(wrong):
-        text = texts[wrong[0]][:60]
+        text = texts[wrong[0]][:SHOWN]
         raise InputError(f"encoder {encoder!r}: nan or infinity for {text!r}; take other weights")
+    cut = [] if encoder == DEMO else _cut_off(texts, found, encode, batch_size)
+    if cut:
+        told = "%s reads the beginning of %d of %d texts alone, the rest is too long for it: %r ..."
+        logger.warning(told, encoder, len(cut), len(texts), texts[cut[0]][:SHOWN])
     return found
+
+
+def _in_batches(texts: Sequence[str], encode: Encode, batch_size: int) -> np.ndarray:
+    """Return one vector a text (n, e), float32."""
+    firsts = range(0, len(texts), batch_size)
+    with torch.inference_mode():
+        parts = [encode(texts[first : first + batch_size]).float().cpu() for first in firsts]
+    vectors: np.ndarray = torch.cat(parts).numpy()
+    return vectors
+
+
+def _cut_off(
+    texts: Sequence[str], vectors: np.ndarray, encode: Encode, batch_size: int
+) -> list[int]:
+    """Return the numbers of the texts of which an encoder does not read the end: those whose vector
+    is the same with a word more. No tokenizer has to be asked, each of which counts otherwise.
+    """
+    long = [number for number, text in enumerate(texts) if len(text) > LONG]
+    if not long:
+        return []
+    longer = _in_batches([f"{texts[number]} {MORE}" for number in long], encode, batch_size)
+    changes = np.linalg.norm(longer - vectors[long], axis=1)
+    same = changes <= SAME * np.linalg.norm(vectors[long], axis=1)
+    return [number for number, is_same in zip(long, same, strict=True) if is_same]
 
 
 def encoder_stamp(encoder: str, weights: Path | None) -> dict[str, str]:

@@ -1,10 +1,13 @@
-"""Which extractor a row of the table reads: the one it names, or the dataset's first that fits."""
+"""Which extractor a row of the table reads: the one it names, or the dataset's first that fits, or
+its only one, where that is a transformer.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from zslpipe.machine.errors import InputError
 from zslpipe.study.method_sections import Row
+from zslpipe.study.networks import has_patches
 
 # Cells a side of a ResNet's last map at 224 pixels: what pooled features are the mean over.
 POOLED_GRID = 7
@@ -14,7 +17,8 @@ def extractor_of(config: Mapping[str, Any], dataset: str, row: Row) -> str:
     """Return the extractor of a row: the one named, or the dataset's first that fits its input.
 
     Features fit by their grid (pooled ones are the mean over the 7x7 grid and are never extracted a
-    second time), images by their size. Raises InputError where none fits.
+    second time), images by their size. The only extractor of a dataset is meant for all that
+    read features where its patches leave no choice of a grid. Raises InputError where none fits.
     """
     extractors = config["extractors"]
     offered = config["datasets"][dataset]["extractors"]
@@ -26,6 +30,10 @@ def extractor_of(config: Mapping[str, Any], dataset: str, row: Row) -> str:
     for name in offered:
         if _fits(extractors[name], wanted, kind):
             return str(name)
+    only = offered[0]
+    if len(offered) == 1 and kind != "images" and has_patches(extractors[only]["backbone"]):
+        _check_named(only, extractors[only], row)
+        return str(only)
     grid = wanted.get("grid", POOLED_GRID)
     lacking = f"images of {wanted['size']} px" if kind == "images" else f"a {grid}x{grid} grid"
     raise InputError(

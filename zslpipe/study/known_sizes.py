@@ -40,7 +40,8 @@ class KnownSizes:
         if run.trunk is not None:
             return (3, entry["size"], entry["size"])
         width = self.widths.get(run.extractor)
-        if width is None:
+        # What a head gives has another width than regions, which its weights alone tell.
+        if width is None or (run.input, entry.get("pooled")) == ("pooled", "head"):
             return None
         return (width,) if run.input == "pooled" else (entry["grid"] ** 2, width)
 

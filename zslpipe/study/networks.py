@@ -129,6 +129,12 @@ def _check_pooled(backbone: str, pooled: str, where: str) -> None:
         raise InputError(f"{where}.pooled: {told} over the regions")
 
 
+def has_patches(backbone: str) -> bool:
+    """Return whether a network is one of timm's that cut images into patches and keep that grid."""
+    name = backbone.removeprefix("timm/")
+    return backbone.startswith("timm/") and name.startswith(ONE_GRID) and bool(PATCH.search(name))
+
+
 def _check_patches(name: str, extractor: Mapping[str, Any], where: str) -> None:
     """Raise InputError where the patches that a timm network's name tells do not divide the size,
     or do not give the grid.
@@ -144,7 +150,7 @@ def _check_patches(name: str, extractor: Mapping[str, Any], where: str) -> None:
         raise InputError(f"{where}.size: {told}; write {below} or {below + patch}")
     if grid != size // patch and (layer is None or str(layer).startswith("blocks.")):
         cells = size // patch
-        told = f"{name} has {cells} x {cells} patches at {size} px, not {grid} x {grid}"
+        told = f"the network {name} has {cells} x {cells} patches at this size, not {grid} x {grid}"
         raise InputError(f"{where}.grid: {told}; write {cells}")
 
 

@@ -41,7 +41,8 @@ class Dataset:
     adapter: Text
     """a file in zslpipe/datasets/adapters"""
     extractors: Annotated[tuple[str, ...], OneOrMore, Different]
-    """extractors of this dataset; a method takes the first that fits its INPUT"""
+    """extractors of this dataset; a method takes the first that fits its INPUT, or the only one if
+    it is a transformer"""
     source: Others = field(default_factory=dict)
     """the adapter's own settings"""
     methods: Annotated[tuple[str, ...], Different] | None = None
