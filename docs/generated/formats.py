@@ -22,7 +22,8 @@ classes and attributes are 0-based. Each HDF5 file ends in a seal, a CRC-32 of a
 and says what it is made of; whatever reads it compares both with what is asked.
 
 The chain is: `index.h5`, `words.h5` or `texts/*.h5`, `features/*.h5`, then a run's `weights.pt`,
-`history.csv` and `scores.h5`, then `metrics.json`. A program of somebody else joins by writing a `scores.h5`.
+`history.csv` and `scores.h5`, then `metrics.json`. A program of somebody else joins by writing a
+`scores.h5`.
 """
 
 
