@@ -69,6 +69,7 @@ wildcard_constraints:
     dataset=alternatives(study.config["datasets"]),
     extractor=alternatives(study.config["extractors"]),
     words=alternatives(study.config["words"]),
+    texts=alternatives(study.config["texts"]),
     method=alternatives(study.studies.methods),
     variant=r"\w+",
     run=r"\w+/\w+",

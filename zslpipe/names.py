@@ -21,6 +21,26 @@ INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")  # zero-width characters
 NUMBERED = re.compile(r"\d+\.\s*(?=[^\W\d])")
 SHOWN = 300  # characters of a message at most
 SUGGESTED = "did you mean"  # how nearest begins where it names one
+# What stands for spaces in class names; hyphens are part of words.
+SPACES = re.compile(r"[\s_+]+")
+# How class vectors made of texts are called beside a dataset's own kinds: by the texts' name.
+TEXT = "text/"
+
+
+def text_name(kind: str) -> str | None:
+    """Return the name of the texts that class vectors of a ``kind`` are made of, None where they
+    are the dataset's own.
+    """
+    return kind.removeprefix(TEXT) if kind.startswith(TEXT) else None
+
+
+def in_words(name: str) -> str:
+    """Return a class's name as a text has it: "Black footed Albatross" for
+    "001.Black_footed_Albatross", "grizzly bear" for "grizzly+bear".
+    """
+    plain = INVISIBLE.sub("", unicodedata.normalize("NFC", readable(name)))
+    spaced = SPACES.sub(" ", plain).strip()
+    return NUMBERED.sub("", spaced, count=1) if NUMBERED.match(spaced) else spaced
 
 
 def readable(name: str) -> str:

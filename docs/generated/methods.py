@@ -21,6 +21,8 @@ DECLARED = {
     "attention": "maps of where it looks for each attribute: figures, localisation",
     "part_attention": "maps of parts that it finds itself: figures, localisation",
     "attribute_scores": "a score for each attribute",
+    "same_space": "class vectors from the space of its features: of one image-text pair",
+    "untrained": "trains nothing: one seed is enough",
 }
 
 

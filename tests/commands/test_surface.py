@@ -12,14 +12,17 @@ from zslpipe.commands.cli import SECTIONS, main, program
 # ... takes several; what is no option may be left out with ?.
 IMAGES = "--images --data-root=data"
 READ = "--weights! --run --seed=0"
-RUN = f"--index! --features {IMAGES} --trunk"
+RUN = f"--index! --features {IMAGES} --trunk --texts"
 COMPUTE = "--compute={} --threads=2"
 EXTRACTION = f"{IMAGES} --settings! --weights[] --output! {COMPUTE}"
 SURFACE = {
     "index": "--settings! --data-root=data --output!",
     "words": "--index! --indices --settings! --data-root=data --output!",
+    "encode-texts": f"--index! --indices --settings! --data-root=data --pair --output! {COMPUTE}",
+    "encode-words": f"--index! --indices --settings! --data-root=data --pair --output! {COMPUTE}",
     "list-irrelevant": "--settings! --data-root=data --output!",
     "pretrain": f"--images! --output! {COMPUTE}",
+    "pretrain-pair": f"--images! --captions! --backbone! --output! {COMPUTE}",
     "extract": f"--index! --indices {EXTRACTION}",
     "extract-irrelevant": f"--index! {EXTRACTION}",
     "store": "--index! --indices --settings! --data-root=data --output!",

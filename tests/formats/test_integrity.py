@@ -20,7 +20,7 @@ from zslpipe.formats.hdf5 import sealed
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.seals import MARK, check_seal, is_sealed, seal
 from zslpipe.methods import eszsl
-from zslpipe.networks.weight_files import _content
+from zslpipe.networks.weight_files import read_content
 from zslpipe.runs.cached_inputs import CachedInputs
 from zslpipe.runs.weights import read_config, read_spec, save_weights
 
@@ -244,11 +244,11 @@ def test_a_damaged_backbone_is_named_with_its_rule(tmp_path):
     path = tmp_path / "backbone.pt"
     torch.save({"a": torch.zeros(100)}, path)
     seal(path)
-    assert torch.equal(_content(path)["a"], torch.zeros(100))
+    assert torch.equal(read_content(path)["a"], torch.zeros(100))
     data = path.read_bytes()
     path.write_bytes(data.replace(bytes(64), bytes(63) + b"\x01", 1))
     with pytest.raises(InputError, match=r"not those that were written.*the rule 'pretrain'"):
-        _content(path)
+        read_content(path)
 
 
 def test_words_of_the_miniature_are_another_programs(tmp_path):

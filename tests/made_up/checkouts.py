@@ -110,14 +110,16 @@ class Checkout:
         (self.folder / "bin" / name).chmod(0o755)
 
 
-def run_checkout(folder: Path, configuration: str) -> Checkout:
-    """Return a new checkout at ``folder`` in which a configuration has run for real."""
+def run_checkout(folder: Path, configuration: str, *targets: str) -> Checkout:
+    """Return a new checkout at ``folder`` in which a configuration has run for real, all of it or
+    up to some ``targets``.
+    """
     checkout = Checkout(folder)
     folder.mkdir()
     for part in PARTS:
         copied(ROOT / part, folder / part)
     (folder / "config.yaml").write_text(configuration, encoding="utf8")
-    checkout.snakemake("--cores", "2")
+    checkout.snakemake("--cores", "2", *targets)
     return checkout
 
 

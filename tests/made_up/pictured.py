@@ -16,6 +16,7 @@ from zslpipe.features.extraction import extract
 from zslpipe.features.extractor import Extractor
 from zslpipe.formats.index import read_index
 from zslpipe.machine.devices import Compute
+from zslpipe.names import text_name
 from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.runs.opening import open_run_inputs
 from zslpipe.runs.rebalancing_inputs import write_validation_scores
@@ -80,7 +81,9 @@ def train(dataset: Path, method: str, validated: bool = False, **changed: Any) -
     spec = spec | section | changed
     output = dataset / "runs" / method / spec["variant"] / "seed0"
     files = (dataset / "index.h5", dataset / "features" / "small.h5", dataset / "images")
-    inputs = open_run_inputs(spec, *files, dataset / "backbone.pt", CPU)
+    name = text_name(spec["semantics"])
+    texts = None if name is None else dataset / "texts" / f"{name}.h5"
+    inputs = open_run_inputs(spec, *files, dataset / "backbone.pt", CPU, texts=texts)
     words = dataset / "words" / "made_up.h5"
     run_method(spec, 0, inputs, words, output, CPU)
     if validated:

@@ -21,6 +21,8 @@ from zslpipe.study.declarations import (
     ATTENTION,
     ATTRIBUTE_SCORES,
     PART_ATTENTION,
+    SAME_SPACE,
+    UNTRAINED,
     method_names,
     read_method,
 )
@@ -85,9 +87,14 @@ def source_of(module: ModuleType) -> tuple[str, ast.Module]:
     return path.read_text(encoding="utf8"), ast.parse(path.read_text(encoding="utf8"))
 
 
-def classes_of() -> Classes:
+def classes_of(case: Case) -> Classes:
+    """Return classes whose vectors are as wide as there are attributes, or as the features are
+    where a method compares both.
+    """
     generator = torch.Generator().manual_seed(0)
-    vectors = torch.rand(len(SEEN), ATTRIBUTES, generator=generator)
+    same_space = SAME_SPACE in read_method(name_of(case.module)).declares
+    width = WIDTH if same_space else ATTRIBUTES
+    vectors = torch.rand(len(SEEN), width, generator=generator)
     words = torch.randn(ATTRIBUTES, WORD_WIDTH, generator=generator)
     names = tuple(f"class {number}" for number in range(len(SEEN)))
     return Classes(names, vectors, SEEN, tuple("abcdefg"), words)
@@ -203,14 +210,14 @@ def test_input_is_declared_and_the_source_says_the_same(method):
 
 def test_an_end_to_end_method_keeps_its_network_as_trunk(case):
     settings = {field.name for field in dataclasses.fields(case.module.Config)}
-    model = case.module.Model(quick(case.module.Config()), classes_of(), inputs_of(case).shape)
+    model = case.module.Model(quick(case.module.Config()), classes_of(case), inputs_of(case).shape)
     assert isinstance(dict(model.named_children()).get("trunk"), Trunk) == (case.kind == "images")
     if "images" in kinds_of(name_of(case.module)):
         assert {"backbone", "layer"} <= settings
 
 
 def test_scores_cover_every_class_and_are_finite(case, tmp_path):
-    model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
+    model = trained(case, tmp_path, classes_of(case), torch.arange(len(SEEN)))
     scores = scores_of(case, model)
     assert scores.shape == (IMAGES, len(SEEN))
     assert torch.isfinite(scores).all()
@@ -220,33 +227,34 @@ def test_scores_cover_every_class_and_are_finite(case, tmp_path):
 def test_same_seed_same_scores(case, tmp_path):
     numbers = torch.arange(len(SEEN))
     first, second = (
-        trained(case, tmp_path / name, classes_of(), numbers) for name in ("first", "second")
+        trained(case, tmp_path / name, classes_of(case), numbers) for name in ("first", "second")
     )
     assert torch.equal(scores_of(case, first), scores_of(case, second))
 
 
-def test_training_changes_the_scores(case, tmp_path):
+def test_training_changes_the_scores_of_what_is_trained(case, tmp_path):
     torch.manual_seed(0)
     fresh = case.module.Model(
-        quick(case.module.Config()), classes_of(), inputs_of(case).shape
+        quick(case.module.Config()), classes_of(case), inputs_of(case).shape
     ).eval()
-    model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
-    assert not torch.equal(scores_of(case, fresh), scores_of(case, model))
+    model = trained(case, tmp_path, classes_of(case), torch.arange(len(SEEN)))
+    is_trained = UNTRAINED not in read_method(name_of(case.module)).declares
+    assert torch.equal(scores_of(case, fresh), scores_of(case, model)) != is_trained
 
 
 def test_weights_round_trip_into_a_fresh_model(case, tmp_path):
-    model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
+    model = trained(case, tmp_path, classes_of(case), torch.arange(len(SEEN)))
     torch.save(model.state_dict(), tmp_path / "weights.pt")
     torch.manual_seed(123)
     fresh = case.module.Model(
-        quick(case.module.Config()), classes_of(), inputs_of(case).shape
+        quick(case.module.Config()), classes_of(case), inputs_of(case).shape
     ).eval()
     fresh.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     assert torch.equal(scores_of(case, fresh), scores_of(case, model))
 
 
 def test_permuting_the_classes_permutes_the_columns(case, tmp_path):
-    classes, order = classes_of(), torch.tensor([4, 2, 5, 0, 3, 1])
+    classes, order = classes_of(case), torch.tensor([4, 2, 5, 0, 3, 1])
     # Class k of the first order is class numbers[k] of the second.
     numbers = order.argsort()
     first = trained(case, tmp_path / "first", classes, torch.arange(len(SEEN)))
@@ -257,7 +265,7 @@ def test_permuting_the_classes_permutes_the_columns(case, tmp_path):
 
 
 def test_all_state_is_parameter_or_buffer(case, tmp_path):
-    model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
+    model = trained(case, tmp_path, classes_of(case), torch.arange(len(SEEN)))
     assert [name for module in model.modules() for name in loose_tensors(module)] == []
     unsaved = {name for name, _ in model.named_buffers()} - set(model.state_dict())
     assert unsaved == set()
@@ -327,7 +335,7 @@ def later_settings() -> list[Any]:
 
 def checkpoints_of(case: Case, config: Any, folder: Path) -> dict[str, Any]:
     """Return the checkpoint of each stage of a training."""
-    inputs, classes = inputs_of(case), classes_of()
+    inputs, classes = inputs_of(case), classes_of(case)
     labels = SEEN.nonzero().squeeze(1)[torch.arange(IMAGES) % int(SEEN.sum())]
     torch.manual_seed(0)
     model = case.module.Model(config, classes, inputs.shape)
@@ -363,7 +371,7 @@ def test_no_stage_reads_a_setting_of_a_later_one(case, setting, tmp_path):
 
 
 def test_word_vectors_are_needed_where_they_are_declared(case):
-    without_words = replace(classes_of(), words=None)
+    without_words = replace(classes_of(case), words=None)
     config, shape = quick(case.module.Config()), inputs_of(case).shape
     if read_method(name_of(case.module)).uses_words:
         with pytest.raises(ValueError, match="needs word vectors"):
@@ -374,13 +382,13 @@ def test_word_vectors_are_needed_where_they_are_declared(case):
 
 def test_a_history_is_written_where_epochs_are_declared(case, tmp_path):
     numbers = torch.arange(len(SEEN))
-    _, run = trained_run(case, tmp_path, classes_of(), numbers)
+    _, run = trained_run(case, tmp_path, classes_of(case), numbers)
     assert bool(run.history) == read_method(name_of(case.module)).has_epochs
 
 
 def test_attention_maps_have_a_value_for_each_attribute_and_region(case, tmp_path):
     if ATTENTION in read_method(name_of(case.module)).declares:
-        model = trained(case, tmp_path, classes_of(), torch.arange(len(SEEN)))
+        model = trained(case, tmp_path, classes_of(case), torch.arange(len(SEEN)))
         with torch.inference_mode():
             maps = model.attention(inputs_of(case).values)
         assert maps.shape == (IMAGES, ATTRIBUTES, 3, 3)

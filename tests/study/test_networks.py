@@ -1,21 +1,38 @@
 """Networks and names of weights are known before a job runs, without torch."""
 
 import csv
+from pathlib import Path
 
 import pytest
 import timm
 import torch
 from torchvision import models
 
+from zslpipe.formats.identity import OWN_WEIGHTS
 from zslpipe.machine.errors import InputError
-from zslpipe.networks.backbones import build_trunk
-from zslpipe.study.networks import TABLE, TWINS, check_folder, check_network, map_width
+from zslpipe.machine.seals import WRITERS
+from zslpipe.networks.backbones import OWN_MAPS, build_trunk
+from zslpipe.study.extractors import OWN
+from zslpipe.study.networks import (
+    DEMO_WIDTHS,
+    TABLE,
+    TWINS,
+    check_folder,
+    check_network,
+    map_width,
+)
 
 
 def told(**extractor: object) -> str:
     with pytest.raises(InputError) as caught:
         check_network(extractor, "config, extractors.x")
     return str(caught.value)
+
+
+def test_the_demo_s_networks_are_known_wherever_they_are_named():
+    assert [Path(path).name for path in OWN.values()] == list(OWN_WEIGHTS.values())
+    assert list(OWN) == list(OWN_WEIGHTS) == list(DEMO_WIDTHS) == list(OWN_MAPS)
+    assert set(OWN_WEIGHTS.values()) == set(WRITERS)
 
 
 def test_the_table_is_torchvision_s() -> None:
@@ -34,7 +51,7 @@ ONE_OF_A_KIND = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["demo", *ONE_OF_A_KIND])
+@pytest.mark.parametrize("backbone", ["demo", "demo_pair", *ONE_OF_A_KIND])
 def test_the_width_of_a_map_is_known_without_its_network(backbone: str) -> None:
     trunk = build_trunk(backbone, "random")
     with torch.inference_mode():

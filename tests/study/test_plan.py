@@ -190,6 +190,14 @@ def test_a_training_is_start_steps_and_scores(study, sizes, tmp_path) -> None:
     assert told == ("train dazle", "demo", "calibrated", HERE)
 
 
+def test_an_extractor_that_a_method_alone_names_is_measured_on_pictures() -> None:
+    other = {"backbone": "demo", "size": 64, "grid": 4}
+    extractors = {**yaml.safe_load(CONFIG)["extractors"], "other": other}
+    named = configured(extractors=extractors, eszsl={"extractor": "other"})
+    assert of_extractor(named, "other").dataset == "demo"
+    assert of_extractor(named, "demo_7x7").dataset == "demo"
+
+
 def test_an_extraction_is_start_and_images(study, sizes, tmp_path) -> None:
     cost = JobCosts(study, sizes, rates(study, sizes), tmp_path).of(EXTRACTION)
     assert cost.taken is not None

@@ -66,7 +66,7 @@ def tested() -> dict[str, str]:
     return {name.lower().replace("_", "-"): version for name, version in pins}
 
 
-@pytest.mark.parametrize("name", ["numpy", "torch"])
+@pytest.mark.parametrize("name", ["numpy", "torch", "text"])
 def test_an_environment_ends_before_the_next_major_version(
     name: str, tested: dict[str, str]
 ) -> None:
@@ -96,7 +96,7 @@ def test_both_images_install_the_same_and_hold_no_code_of_ours() -> None:
     steps = [step.strip(" \\\n") for step in run.split("&&")]
     post = apptainer[apptainer.index("%post") :].splitlines()[1:]
     assert steps == " && ".join(line.strip() for line in post).split(" && ")[1:]
-    assert steps[-2].endswith('--constraint tested.txt ".[workflow]"')
+    assert steps[-2].endswith('--constraint tested.txt ".[text,workflow]"')
     assert steps[-1] == "python -m pip uninstall --yes zslpipe"
     for file in ("pyproject.toml", "README.md", "LICENSE", "envs/tested.txt"):
         assert file in docker and f"    {file} /opt/zslpipe/" in apptainer
@@ -109,6 +109,14 @@ def test_torch_environment_is_the_package_s_dependencies(project: dict) -> None:
     packages = lower(packages)
     assert packages.pop("python") == project["requires-python"]
     assert packages == bounds(project["dependencies"])
+
+
+def test_text_environment_is_the_torch_one_and_the_extra(project: dict) -> None:
+    packages, extra = environment("text"), bounds(project["optional-dependencies"]["text"])
+    whole = environment("torch") | {name: packages[name] for name in extra}
+    assert packages == whole and not set(extra) & set(environment("torch"))
+    assert lower({name: packages[name] for name in extra}) == extra
+    assert set(extra) <= set(bounds(project["optional-dependencies"]["test"]))
 
 
 def test_numpy_environment_is_a_part_of_them_without_torch(project: dict) -> None:

@@ -1,4 +1,5 @@
-# Datasets: whatever the user has becomes index.h5; attributes become word vectors.
+# Datasets: whatever the user has becomes index.h5; attributes become word vectors, and texts of
+# classes class vectors.
 
 
 # The demo is drawn, not read: pictures, an auxiliary set for its backbone, and the index.
@@ -7,6 +8,7 @@ rule render:
         index=paths.index,
         images=directory(paths.images),
         auxiliary=directory(paths.auxiliary),
+        captions=paths.captions,
     benchmark:
         paths.measured("render", "{dataset}")
     wildcard_constraints:
@@ -81,6 +83,8 @@ rule words:
         index=paths.index,
     output:
         paths.words,
+    wildcard_constraints:
+        words=alternatives(study.texts.other_words),
     conda:
         "../../envs/numpy.yaml"
     resources:
@@ -94,3 +98,66 @@ rule words:
         "python -m zslpipe words --index {input.index} --settings {params.settings:q}"
         " --indices {study.datasets.indices_json:q}"
         " --data-root {study.data_root:q} --output {output}"
+
+
+# Texts of classes, and attributes' words, through a text encoder.
+rule texts:
+    input:
+        lambda wildcards: watched(study.texts.files(study.config["texts"][wildcards.texts])),
+        index=paths.index,
+        pair=lambda wildcards: study.texts.pair(
+            wildcards.dataset, study.config["texts"][wildcards.texts]
+        ),
+    output:
+        paths.texts,
+    benchmark:
+        paths.measured("texts", "{dataset}/{texts}")
+    conda:
+        "../../envs/text.yaml"
+    threads: study.compute["threads"]
+    resources:
+        gpu=study.gpu,
+        mem_mb=study.resources.encoding,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        settings=lambda wildcards: canonical(study.config["texts"][wildcards.texts]),
+        code=lambda wildcards: study.texts.code(
+            study.config["texts"][wildcards.texts], "encode_texts"
+        ),
+        pair=lambda wildcards, input: f"--pair {input.pair}" if input.pair else "",
+    shell:
+        "python -m zslpipe encode-texts --index {input.index} --settings {params.settings:q}"
+        " --indices {study.datasets.indices_json:q}"
+        " --data-root {study.data_root:q} {params.pair} --output {output} --threads {threads}"
+        " --compute {study.compute_json:q}"
+
+
+rule encoded_words:
+    input:
+        lambda wildcards: watched(study.texts.files(study.config["words"][wildcards.words])),
+        index=paths.index,
+        pair=lambda wildcards: study.texts.pair(
+            wildcards.dataset, study.config["words"][wildcards.words]
+        ),
+    output:
+        paths.words,
+    wildcard_constraints:
+        words=alternatives(study.texts.encoded_words),
+    conda:
+        "../../envs/text.yaml"
+    threads: study.compute["threads"]
+    resources:
+        gpu=study.gpu,
+        mem_mb=study.resources.encoding,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        settings=lambda wildcards: canonical(study.config["words"][wildcards.words]),
+        code=lambda wildcards: study.texts.code(
+            study.config["words"][wildcards.words], "encode_words"
+        ),
+        pair=lambda wildcards, input: f"--pair {input.pair}" if input.pair else "",
+    shell:
+        "python -m zslpipe encode-words --index {input.index} --settings {params.settings:q}"
+        " --indices {study.datasets.indices_json:q}"
+        " --data-root {study.data_root:q} {params.pair} --output {output} --threads {threads}"
+        " --compute {study.compute_json:q}"

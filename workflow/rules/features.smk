@@ -67,6 +67,35 @@ rule pretrain:
         " --compute {study.compute_json:q}"
 
 
+# The stand-in for CLIP: a projection of that network and a text tower, on the same pictures.
+rule pretrain_pair:
+    input:
+        images=lambda wildcards: (
+            ancient(paths.auxiliary.format(**wildcards))
+            if is_settled(paths.pair.format(**wildcards))
+            else paths.auxiliary.format(**wildcards)
+        ),
+        captions=paths.captions,
+        backbone=paths.backbone,
+    output:
+        paths.pair,
+    benchmark:
+        paths.measured("pretrain_pair", "{dataset}")
+    conda:
+        "../../envs/torch.yaml"
+    threads: study.compute["extract_threads"]
+    resources:
+        gpu=study.gpu,
+        mem_mb=study.resources.pretraining,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code_hash("zslpipe.features.demo_pair"),
+    shell:
+        "python -m zslpipe pretrain-pair --images {input.images} --captions {input.captions}"
+        " --backbone {input.backbone} --output {output} --threads {threads}"
+        " --compute {study.compute_json:q}"
+
+
 rule extract:
     input:
         paths.feature_settings,

@@ -6,8 +6,11 @@ from typing import Any
 import click
 
 from zslpipe.commands.inputs import (
+    INPUT_FILE,
     OUTPUT_FILE,
     check_index,
+    compute_of,
+    compute_options,
     data_root_option,
     index_option,
     indices_option,
@@ -56,6 +59,85 @@ def write_words(
 
     check_index(index, indices)
     write(index, settings, output, data_root)
+
+
+_pair_option = click.option(
+    "--pair",
+    type=INPUT_FILE,
+    help="File of the demo's image-text pair, for the encoder demo.",
+)
+
+
+@click.command("encode-texts")
+@index_option
+@indices_option
+@settings_option("encoder", help="The section of the texts, under texts, as JSON.")
+@data_root_option
+@_pair_option
+@output_option(OUTPUT_FILE, help="File of class vectors (.h5) to write; its name is the texts'.")
+@compute_options
+def encode_texts(
+    index: Path,
+    indices: dict[str, Any] | None,
+    settings: dict[str, Any],
+    data_root: Path,
+    pair: Path | None,
+    output: Path,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
+    """Write class vectors that a text encoder makes of texts.
+
+    A class's vector is the mean of its texts', each of unit length, at unit length again. The file
+    holds every text in full.
+    """
+    from zslpipe.datasets.texts import Settings, texts_of_classes
+    from zslpipe.features.text_encoding import located, write_encoded_classes
+    from zslpipe.formats.index import read_index
+    from zslpipe.settings import parse_settings
+
+    check_index(index, indices)
+    listed, where = read_index(index), f"texts {output.stem!r}"
+    chosen = parse_settings(Settings, settings, where)
+    texts = texts_of_classes(listed, chosen, data_root, where)
+    encoder, weights = located(chosen.encoder, chosen.weights, data_root, pair)
+    computed = compute_of(compute, threads)
+    write_encoded_classes(listed.dataset, texts, settings, encoder, weights, output, computed)
+
+
+@click.command("encode-words")
+@index_option
+@indices_option
+@settings_option("kind", "encoder", help="The section of the words, of kind text, as JSON.")
+@data_root_option
+@_pair_option
+@output_option(OUTPUT_FILE, help="words.h5 to write.")
+@compute_options
+def encode_words(
+    index: Path,
+    indices: dict[str, Any] | None,
+    settings: dict[str, Any],
+    data_root: Path,
+    pair: Path | None,
+    output: Path,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
+    """Write one word vector an attribute, by a text encoder.
+
+    The vector is that of the attribute's words as one phrase, put into the template.
+    """
+    from zslpipe.datasets.words import encoded_settings, phrases_of
+    from zslpipe.features.text_encoding import located, write_encoded_words
+    from zslpipe.formats.index import read_index
+
+    check_index(index, indices)
+    where = f"words {output.stem!r}"
+    chosen, encoder = encoded_settings(settings, where)
+    phrases, report = phrases_of(read_index(index).attribute_names, chosen, data_root, where)
+    found = located(encoder, chosen.weights, data_root, pair)
+    computed = compute_of(compute, threads)
+    write_encoded_words(phrases, report, settings, chosen.source, *found, output, computed)
 
 
 @click.command("list-irrelevant")

@@ -77,6 +77,34 @@ def pretrain(images: Path, output: Path, compute: dict[str, Any], threads: int) 
     run(images, output, str(device_of(compute_of(compute, threads))))
 
 
+@click.command("pretrain-pair")
+@click.option(
+    "--images", type=INPUT_FOLDER, required=True, help="Folder with a folder of pictures a class."
+)
+@click.option(
+    "--captions", type=INPUT_FILE, required=True, help="CSV image,text: what each picture shows."
+)
+@click.option("--backbone", type=INPUT_FILE, required=True, help="The demo's backbone (.pt).")
+@output_option(OUTPUT_FILE, help="File of both towers (.pt) to write.")
+@compute_options
+def pretrain_pair(
+    images: Path,
+    captions: Path,
+    backbone: Path,
+    output: Path,
+    compute: dict[str, Any],
+    threads: int,
+) -> None:
+    """Train the demo's image-text pair, its stand-in for CLIP.
+
+    It learns from pictures of classes that the demo dataset does not have, and their captions.
+    """
+    from zslpipe.features.demo_pair import pretrain_pair as run
+    from zslpipe.machine.devices import device_of
+
+    run(images, captions, backbone, output, str(device_of(compute_of(compute, threads))))
+
+
 @click.command("extract")
 @index_option
 @indices_option

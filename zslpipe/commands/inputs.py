@@ -99,6 +99,11 @@ trunk_option = click.option(
     help="File of weights to start from, for a method that trains a network from images; without "
     "it weights of the library.",
 )
+texts_option = click.option(
+    "--texts",
+    type=INPUT_FILE,
+    help="File of the command encode-texts, for a run whose class vectors are made of texts.",
+)
 words_option = click.option(
     "--words", type=INPUT_FILE, help="words.h5, for a method that reads word vectors."
 )
@@ -167,7 +172,7 @@ def compute_options(function: Function) -> Function:
 
 def run_options(function: Function) -> Function:
     """Add the options that say what a run reads; see :func:`run_inputs`."""
-    return index_option(features_option(image_options(trunk_option(function))))
+    return index_option(features_option(image_options(trunk_option(texts_option(function)))))
 
 
 def image_folder(data_root: Path, images: Path | None, index: Path) -> Path:
@@ -221,24 +226,27 @@ def run_inputs(
     trunk: Path | None,
     compute: "Compute",
     data_root: Path,
+    texts: Path | None,
 ) -> "RunInputs":
     """Return what a run reads: ``features``, or the folder ``images`` for the network of
-    ``trunk``.
+    ``trunk``; class vectors of ``texts`` where its are made of such.
     """
     from zslpipe.runs.opening import open_run_inputs
 
     weights = trunk or cached_weights(spec, data_root, index)
-    return open_run_inputs(spec, index, features, images, weights, compute)
+    return open_run_inputs(spec, index, features, images, weights, compute, texts=texts)
 
 
 def cached_weights(spec: Mapping[str, Any], data_root: Path, index: Path) -> Path | None:
     """Return the file of weights that a run's features are computed by (the demo's lies beside the
     index), None where there is none.
     """
+    from zslpipe.formats.identity import OWN_WEIGHTS
+
     cache = spec.get("cache") or {"backbone": "stored"}
     if cache["backbone"] == "stored":
         return None
-    own = index.parent / "backbone.pt"
+    own = index.parent / OWN_WEIGHTS.get(cache["backbone"], "")
     path = data_root / cache["weights"] if "weights" in cache else own
     return path if path.is_file() else None
 

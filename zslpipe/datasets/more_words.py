@@ -38,6 +38,9 @@ def more_vectors(
         fault = "the run's words.h5 does not say how it was made (an earlier version wrote it)"
         raise InputError(f"{where}: {fault}; delete it and run the workflow: it takes seconds")
     chosen = parse_settings(Settings, settings, where)
+    if chosen.kind == "text":
+        fault = f"the run's come from the text encoder {chosen.encoder}, which is not asked here"
+        raise InputError(f"{where}: {fault}; train on words of kind glove or word2vec instead")
     if chosen.kind == "ready":
         fault = f"the run's come from {chosen.file}, which holds those of its own attributes alone"
         raise InputError(f"{where}: {fault}; train on words of kind glove or word2vec instead")

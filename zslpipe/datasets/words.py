@@ -2,7 +2,8 @@
 its known words).
 
 Sources: GloVe text, word2vec binary, a ready attribute x dimension ``.npy``,
-or random unit vectors, one a word, for the demo. The papers say GloVe, the public code of that
+or random unit vectors, one a word, for the demo; or a text encoder, which takes the phrase as a
+whole (features/text_encoding.py: it needs torch). The papers say GloVe, the public code of that
 family read word2vec's GoogleNews: the source goes with the vectors into every table.
 """
 
@@ -31,7 +32,7 @@ from zslpipe.datasets.reading.word_vectors import (
 from zslpipe.formats.index import read_index
 from zslpipe.formats.words import write_words_file
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.ranges import FileName, Seed
+from zslpipe.machine.ranges import ATTRIBUTE, AttributeTemplate, FileName, Seed, TextEncoder
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -41,18 +42,34 @@ logger = logging.getLogger(__name__)
 class Settings:
     """What a configuration can say about word vectors; files are relative to the data folder."""
 
-    kind: Literal["glove", "word2vec", "ready", "random"]  # text, binary, a .npy, or drawn
-    file: FileName | None = None  # of all kinds but random
+    kind: Literal[
+        "glove", "word2vec", "ready", "random", "text"
+    ]  # file of text, binary, a .npy, drawn, encoded
+    file: FileName | None = None  # of glove, word2vec and ready
     source: str | None = None  # text for the tables; else told from kind and file
     corrections: FileName | None = None  # CSV from,to added to the package's
     dimension: PositiveInt = 300  # of random vectors; paper: GloVe's 300
     seed: Seed = 0  # of random vectors
+    encoder: TextEncoder | None = None  # of kind text: as under texts
+    weights: FileName | None = None  # of kind text: as under texts
+    template: AttributeTemplate | None = None  # of kind text; default the attribute's words alone
 
     def __post_init__(self) -> None:
-        """Raise ValueError unless a file is given to exactly the kinds that have one."""
-        if (self.file is None) != (self.kind == "random"):
+        """Raise ValueError unless a file, or an encoder, is given to exactly the kinds that have
+        one.
+        """
+        if (self.file is None) != (self.kind in ("random", "text")):
             needs = "needs no" if self.file else "needs a"
             raise ValueError(f"kind {self.kind!r} {needs} 'file'")
+        if (self.encoder is None) == (self.kind == "text"):
+            needs = "needs no" if self.encoder else "needs an"
+            raise ValueError(f"kind {self.kind!r} {needs} 'encoder'")
+        of_pair = str(self.encoder).startswith("open_clip/")
+        if of_pair != (self.weights is not None):
+            needs = "needs" if of_pair else "takes no"
+            raise ValueError(f"encoder {self.encoder!r} {needs} 'weights'")
+        if self.kind != "text" and self.template is not None:
+            raise ValueError(f"kind {self.kind!r} has no 'template'")
 
 
 def write_words(
@@ -67,6 +84,8 @@ def write_words(
     """
     where = f"words {output.stem!r}"
     chosen = parse_settings(Settings, settings, where)
+    if chosen.kind == "text":
+        raise InputError(f"{where}: kind 'text' needs an encoder's environment: use encode-words")
     names = read_index(index_path).attribute_names
     file = existing_file(data_root, chosen.file, where) if chosen.file is not None else None
     words = words_of(names, chosen, data_root, where)
@@ -81,6 +100,29 @@ def write_words(
     missing = sorted({word for entry in report.values() for word in entry["missing"]})
     if missing:
         logger.warning("%s: %d words without a vector: %s", where, len(missing), ", ".join(missing))
+
+
+def encoded_settings(settings: Mapping[str, Any], where: str) -> tuple[Settings, str]:
+    """Return settings of kind "text" and their encoder; InputError for another kind."""
+    chosen = parse_settings(Settings, settings, where)
+    if chosen.encoder is None:
+        raise InputError(f"{where}: kind {chosen.kind!r} needs no encoder: use the command words")
+    return chosen, chosen.encoder
+
+
+def phrases_of(
+    names: Sequence[str], chosen: Settings, data_root: Path, where: str
+) -> tuple[dict[str, str], dict[str, dict[str, list[str]]]]:
+    """Return what is encoded of each attribute, kind "text": the template with its words; and the
+    report. Raises InputError for an attribute without words.
+    """
+    template, phrases, report = chosen.template or ATTRIBUTE, {}, {}
+    for name, found in words_of(names, chosen, data_root, where).items():
+        if not found:
+            raise InputError(f"{where}: no words in attribute {name!r}; give them in corrections")
+        phrases[name] = template.replace(ATTRIBUTE, " ".join(found))
+        report[name] = {"words": list(found), "used": list(found), "missing": []}
+    return phrases, report
 
 
 def words_of(

@@ -27,6 +27,7 @@ Content = TypeVar("Content")
 KINDS = {
     "index.h5": ("images/path", "classes/name", "splits"),
     "words.h5": ("vectors", "attributes"),
+    "texts.h5": ("vectors", "texts/text"),
     "scores.h5": ("trainval/scores", "test_unseen/scores"),
     "irrelevant.h5": ("scores", "classes"),
     "attention.h5": ("test/peaks",),

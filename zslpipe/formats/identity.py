@@ -29,6 +29,8 @@ WRITERS = {
     "validation.h5": "the rule 'validate'",
 }
 TRAINED = "training the run"
+# Weights of the networks that the demo trains itself on the way, beside its index, by backbone.
+OWN_WEIGHTS = {"demo": "backbone.pt", "demo_pair": "pair.pt"}
 EXTRACT_AGAIN = (
     "put the right file there, or delete it and run again: the rule 'extract' (or 'store') makes it"
     " again"
@@ -162,8 +164,7 @@ def _stamps_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     if "name" in asked:
         stamps["extractor"] = asked["name"]
     if asked.get("backbone", "stored") != "stored":
-        # The demo's own network is trained on the way.
-        weights = asked.get("weights", "backbone.pt")
+        weights = asked.get("weights", OWN_WEIGHTS.get(asked["backbone"], ""))
         if not weights.startswith(OF_FOLDER):  # a folder's file has one of several names
             stamps["weights"] = Path(weights).name
         stamps["layer"] = asked.get("layer") or "last map"

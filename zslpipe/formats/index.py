@@ -37,7 +37,7 @@ import numpy as np
 from zslpipe.formats.class_vectors import all_alike, normalised, notes_on_likeness
 from zslpipe.formats.hdf5 import array, attribute, read_hdf5, sealed, texts, write_texts
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.names import readable
+from zslpipe.names import readable, text_name
 from zslpipe.provenance import made_of_hash, settings_hash
 
 logger = logging.getLogger(__name__)
@@ -86,6 +86,11 @@ class Index:
     protocol: str = OWN_SPLIT
     has_images: bool = True
     made_of: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)  # of vectors beside the file's own
+
+    def told(self, kind: str) -> str:
+        """Return a kind of class vectors as tables name it, with its source where it has one."""
+        return f"{kind}: {self.sources[kind]}" if kind in self.sources else kind
 
     def class_vectors(self, kind: str, normalisation: str) -> np.ndarray:
         """Return the (class, ?) vectors of one kind, float64, normalised as asked.
@@ -95,6 +100,8 @@ class Index:
         """
         if kind not in self.semantics:
             known = nearest(kind, self.semantics)
+            if text_name(kind) is not None:
+                known = "give their file, of the command encode-texts, with --texts"
             raise InputError(f"dataset {self.dataset!r} has no class vectors {kind!r}; {known}")
         return normalised(np.asarray(self.semantics[kind], np.float64), normalisation)
 

@@ -17,11 +17,12 @@ from zslpipe.formats.index import check_index, read_index
 from zslpipe.formats.localization import read_localization
 from zslpipe.formats.metrics import read_metrics
 from zslpipe.formats.scores import read_irrelevant, read_scores
+from zslpipe.formats.texts import read_class_texts
 from zslpipe.formats.words import read_words
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import read_complete
 from zslpipe.machine.progress import counted
-from zslpipe.machine.seals import check_seal, check_zip, is_sealed
+from zslpipe.machine.seals import check_seal, check_zip, is_sealed, writer_of
 
 # Endings of the files that jobs hand on; pictures, tables and reports are made of them.
 ENDINGS = (".h5", ".pt", ".json", ".csv")
@@ -106,6 +107,7 @@ def _reader(path: Path) -> Callable[[Path], object]:
     by_folder: dict[str, Callable[[Path], object]] = {
         "features": _read_features,
         "words": read_words,
+        "texts": read_class_texts,
         "irrelevant": read_irrelevant_images,
     }
     if path.name in by_name:
@@ -136,8 +138,7 @@ def check_weights_file(path: Path) -> None:
     """Raise InputError where a file of weights that was written here is damaged: its seal, and the
     checksums inside the zip file.
     """
-    writer = "the rule 'pretrain'" if path.name == "backbone.pt" else "training the run"
-    read_complete(path, _check_weights, "file of weights", writer)
+    read_complete(path, _check_weights, "file of weights", writer_of(path))
 
 
 def _check_weights(path: Path) -> None:

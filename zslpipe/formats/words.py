@@ -3,7 +3,8 @@
 vectors       (attribute, dimension)   float32
 attributes    (attribute,)             names
 attrs         source, report (JSON: attribute -> its words, those used, those missing), settings
-              (JSON: the section of the configuration that made it, complete; {} where absent)
+              (JSON: the section of the configuration that made it, complete; {} where absent);
+              encoder (JSON: of vectors of texts, what was loaded, with a hash of its weights)
 """
 
 import json
@@ -24,8 +25,9 @@ def write_words_file(
     source: str,
     report: Mapping[str, Any],
     settings: Mapping[str, Any],
+    encoder: Mapping[str, str] | None = None,
 ) -> None:
-    """Write ``words.h5``, whole or not at all.
+    """Write ``words.h5``, whole or not at all; ``encoder``: what made vectors of texts.
 
     Format "latest" because older ones hold no attribute above 64 KiB, and DeepFashion's report is
     larger.
@@ -36,6 +38,8 @@ def write_words_file(
         file.attrs["source"] = source
         file.attrs["report"] = json.dumps(report)
         file.attrs["settings"] = json.dumps(settings, sort_keys=True)
+        if encoder is not None:
+            file.attrs["encoder"] = json.dumps(encoder, sort_keys=True)
 
 
 def read_words(path: Path | None) -> tuple[np.ndarray | None, str]:

@@ -81,6 +81,64 @@ FileName = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "format": "path"}),
 ]
 
+# A program that makes vectors of texts (zslpipe.networks.text_encoders).
+ENCODER = re.compile(r"sentence-transformers:(.+)|open_clip/.+|demo")
+SENTENCES = "sentence-transformers:"
+ENCODERS = ("sentence-transformers:models/all-MiniLM-L6-v2", "open_clip/ViT-B-16", "demo")
+
+
+def _encoder(text: str) -> str:
+    """Return a text encoder; ValueError for a text that names none."""
+    found = ENCODER.fullmatch(text)
+    if not found:
+        raise ValueError(
+            "is no text encoder: write sentence-transformers:FOLDER, open_clip/ARCHITECTURE or demo"
+        )
+    if found[1]:
+        _plain_path(found[1])
+    return text
+
+
+TextEncoder = Annotated[
+    str,
+    AfterValidator(_encoder),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^({ENCODER.pattern})$", "examples": list(ENCODERS)}
+    ),
+]
+
+# What templates of texts are filled with.
+CLASS, ATTRIBUTE, ATTRIBUTES = "{class}", "{attribute}", "{attributes}"
+PLACE = re.compile(r"\{.*?\}")
+
+
+def _class_template(text: str) -> str:
+    """Return a template of a class's name; ValueError for another text."""
+    if set(PLACE.findall(text)) != {CLASS}:
+        raise ValueError(f"is no template: write {CLASS} where the class's name stands")
+    return text
+
+
+def _attribute_template(text: str) -> str:
+    """Return a template of one attribute; ValueError for another text."""
+    if set(PLACE.findall(text)) != {ATTRIBUTE}:
+        raise ValueError(f"is no template: write {ATTRIBUTE} where the attribute's words stand")
+    return text
+
+
+def _attributes_template(text: str) -> str:
+    """Return a template of the attributes that a class has; ValueError for another text."""
+    found = set(PLACE.findall(text))
+    if ATTRIBUTES not in found or found - {CLASS, ATTRIBUTES}:
+        fault = f"is no template: write {ATTRIBUTES} where the attributes stand"
+        raise ValueError(f"{fault}, and {CLASS} where the class's name does")
+    return text
+
+
+ClassTemplate = Annotated[str, AfterValidator(_class_template)]
+AttributeTemplate = Annotated[str, AfterValidator(_attribute_template)]
+AttributesTemplate = Annotated[str, AfterValidator(_attributes_template)]
+
 DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?")
 DEVICES = ("auto", "cpu", "cuda", "cuda:0")
 

@@ -2,6 +2,9 @@
 
 A fully connected layer (AlexNet's fc7 is torchvision's ``classifier.5``) describes the whole image
 by one vector: a map of 1 x 1, which has pooled features and no regions.
+
+torchvision is imported where a network is built: it takes as long as torch itself to import, and
+most jobs read features and build none.
 """
 
 import hashlib
@@ -14,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.optimization import fuse
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, nearest, one_line
@@ -59,6 +61,8 @@ LAST_MAP = {
     "vgg": "features",
     "wide_resnet": "layer4",
 }
+# The same of the demo's own networks.
+OWN_MAPS = {"demo": "features", "demo_pair": "projection"}
 
 
 class Trunk(nn.Module):
@@ -141,7 +145,8 @@ def build_trunk(
     """Return a backbone in evaluation mode, cut at ``layer`` (None or "": its last convolutional
     map, of a network of tokens its last block).
 
-    ``backbone``: ``demo``, a torchvision classifier, or ``timm/NAME`` (also ``NAME.TAG``).
+    ``backbone``: ``demo``, ``demo_pair``, a torchvision classifier, or ``timm/NAME`` (also
+    ``NAME.TAG``).
     ``weights``: a file, a torchvision weights name such as ``IMAGENET1K_V2`` (downloaded by
     torchvision), ``pretrained`` for timm, or ``random`` (always the same). ``size``: of the images,
     where position embeddings have to know it (None: the network's own). ``pooled``: what describes
@@ -196,6 +201,8 @@ def _cut(backbone: str, network: nn.Module, node: str, layer: str | None) -> Tru
     no such layer, and where neither torch.fx, which cuts it, can follow its code nor timm reads its
     stages.
     """
+    from torchvision.models.feature_extraction import create_feature_extractor
+
     names = [name for name, _ in network.named_modules() if name]
     normalised = normalisation(backbone, network)
     try:
@@ -235,8 +242,8 @@ def last_map(backbone: str, network: nn.Module) -> str:
 
     Raises InputError where neither says.
     """
-    if backbone == "demo":
-        return "features"
+    if backbone in OWN_MAPS:
+        return OWN_MAPS[backbone]
     if backbone.startswith("timm/"):
         stages = getattr(network, "feature_info", None) or [{}]
         named: str | None = stages[-1].get("module")

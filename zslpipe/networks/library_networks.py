@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchvision import models
 
 from zslpipe.machine.errors import InputError, nearest, one_line
 from zslpipe.machine.weight_names import TOLD_FILES
 from zslpipe.networks.demo_network import DemoNetwork
+from zslpipe.networks.demo_pair import PairImageTower
 from zslpipe.networks.foreign_weights import Convert
 from zslpipe.networks.imagenet import DEVIATION, MEAN
 
@@ -33,10 +33,11 @@ def whole_network(
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(RANDOM_SEED)
-        if backbone == "demo":
+        if backbone in ("demo", "demo_pair"):
             if named is not None:
-                raise InputError(f"weights {named!r} of backbone 'demo': no file of weights (.pt)")
-            return DemoNetwork(classes=1)
+                fault = "no file of weights (.pt)"
+                raise InputError(f"weights {named!r} of backbone {backbone!r}: {fault}")
+            return DemoNetwork(classes=1) if backbone == "demo" else PairImageTower()
         if backbone.startswith("timm/"):
             return _timm_network(backbone.removeprefix("timm/"), named, size, with_head)
         return _torchvision_network(backbone, named)
@@ -61,6 +62,8 @@ def _downloads(backbone: str, weights: str | None) -> Iterator[None]:
 
 def _torchvision_network(name: str, weights: str | None) -> nn.Module:
     """Return a torchvision classifier; raises InputError for an unknown network or weights."""
+    from torchvision import models
+
     known = models.list_models(module=models)
     if name not in known:
         raise InputError(

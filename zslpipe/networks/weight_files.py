@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.seals import check_seal, check_zip
+from zslpipe.machine.seals import check_seal, check_zip, writer_of
 from zslpipe.networks.file_kinds import is_safetensors, kind_of, reason_of
 from zslpipe.networks.foreign_weights import Convert, State, conversions
 
@@ -85,7 +85,7 @@ def read_weights(
     Raises InputError where the file is absent, damaged, or more than tensors; where something that
     ``network`` needs is missing, of another shape or not finite; where two networks fit.
     """
-    parts = list(_dictionaries(_content(path), ""))
+    parts = list(_dictionaries(read_content(path), ""))
     if not parts:
         raise InputError(f"weights file {path} holds no state dict; save network.state_dict()")
     candidates = [found for place, part in parts for found in _candidates(place, part, expected)]
@@ -115,7 +115,7 @@ def read_weights(
     return found
 
 
-def _content(path: Path) -> Any:
+def read_content(path: Path) -> Any:
     """Return what a file holds, on the CPU; InputError where it cannot be read."""
     if not path.is_file():
         what = "is a folder; name a file in it" if path.is_dir() else "does not exist"
@@ -139,13 +139,13 @@ def _content(path: Path) -> Any:
 
 
 def _check_bytes(path: Path) -> None:
-    """Raise InputError where a file has the seal of the demo's backbone and is damaged, and where
+    """Raise InputError where a file has the seal of the demo's networks and is damaged, and where
     one of somebody's has other bytes than its zip file has checksums of.
     """
     try:
         check_seal(path)
     except ValueError as error:
-        again = "delete it and run again: the rule 'pretrain' makes it again"
+        again = f"delete it and run again: {writer_of(path)} makes it again"
         raise InputError(f"weights file {path}: {error}; {again}") from None
     try:
         check_zip(path)

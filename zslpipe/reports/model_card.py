@@ -41,11 +41,12 @@ def model_card(described: Mapping[str, Any]) -> str:
 def _data(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the run was trained on."""
     run, seen = described["run"], described["seen"]
+    vectors = described["told"].get("semantics", run["semantics"])  # earlier exports do not tell
     return {
         "dataset": run["dataset"],
         "split": described["told"]["protocol"],
         "classes": f"{sum(seen)} seen, {len(seen) - sum(seen)} unseen",
-        "class vectors": f"{run['semantics']} ({run['normalisation']})",
+        "class vectors": f"{vectors} ({run['normalisation']})",
         "word vectors": described["told"]["words"] or "none",
         "images": "cropped to boxes" if described["boxed"] else "whole",
     }

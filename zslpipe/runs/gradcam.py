@@ -20,7 +20,7 @@ from torch import Tensor
 
 from zslpipe.formats.gradcam import write_explained
 from zslpipe.machine.errors import InputError
-from zslpipe.names import KnownNames
+from zslpipe.names import KnownNames, text_name
 from zslpipe.runs.attention import pick_images
 from zslpipe.runs.cells import run_cell_centres
 from zslpipe.runs.models import RunInputs
@@ -74,6 +74,9 @@ def _check(model: Model, spec: Mapping[str, Any], attributes: int, weights: Path
             f"{weights}: {what}; an attribute can be taken away from semantic rules of 'crafting' "
             "alone"
         )
+    if text_name(spec["semantics"]) is not None:
+        fault = "rules are of texts and have no attributes to take away; train with semantics: att"
+        raise InputError(f"{weights}: {fault}")
     if model.rules.shape[1] != attributes:
         found = f"rules of {spec['semantics']!r} have {model.rules.shape[1]} numbers"
         raise InputError(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from zslpipe.formats.class_vectors import groups_alike, normalised, told_groups
 from zslpipe.machine.errors import InputError
-from zslpipe.names import KnownNames, joined
+from zslpipe.names import KnownNames, joined, text_name
 from zslpipe.runs.new_attributes import (
     WordSource,
     check_reads_words,
@@ -131,6 +131,10 @@ def _tell_new(trained: Trained, given: _Described) -> None:
 def _check_attributes(trained: Trained) -> None:
     """Raise InputError where a column of the run's class vectors is not an attribute."""
     length, names = trained.vectors.shape[1], trained.classes.attribute_names
+    texts = text_name(trained.spec["semantics"])
+    if texts is not None:
+        fault = f"knows classes by the texts {texts!r}, which a table of attributes does not give"
+        raise InputError(f"{trained.name}: {fault}; take a run with semantics: att")
     if length != len(names):
         kind = f"class vectors {trained.spec['semantics']!r} ({length} numbers)"
         fault = f"reads {kind}, which a table of attributes does not give"

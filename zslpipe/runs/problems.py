@@ -12,6 +12,7 @@ from torch import Tensor
 from zslpipe.formats.class_vectors import all_alike, groups_alike, told_groups
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
+from zslpipe.names import text_name
 from zslpipe.training.contract import Classes
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ def classes_of(
     index: Index, semantics: str, normalisation: str, words: np.ndarray | None
 ) -> Classes:
     """Return all classes of a dataset with class vectors of one kind and the attributes' word
-    vectors (a, v).
+    vectors (a, v); of class vectors that are made of texts no number is an attribute, and none has
+    a name.
 
     Raises InputError where the vectors tell no classes, or no seen classes, apart.
     """
@@ -48,7 +50,7 @@ def classes_of(
         names=index.class_names,
         attributes=torch.from_numpy(vectors).float(),
         seen=torch.from_numpy(index.seen),
-        attribute_names=index.attribute_names,
+        attribute_names=index.attribute_names if text_name(semantics) is None else (),
         words=None if words is None else torch.from_numpy(words).float(),
     )
 

@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from zslpipe.formats.features import FeatureFile
-from zslpipe.formats.identity import check_features, check_images, check_index_source
+from zslpipe.formats.identity import (
+    OWN_WEIGHTS,
+    check_features,
+    check_images,
+    check_index_source,
+)
 from zslpipe.formats.index import Index, read_index
+from zslpipe.formats.texts import with_texts
 from zslpipe.formats.verification import check_weights_file
 from zslpipe.formats.words import read_words
 from zslpipe.machine.errors import InputError
@@ -24,17 +30,20 @@ def check_inputs(
     features: Path | None,
     images: Path,
     trunk: Path | None,
+    texts: Path | None = None,
 ) -> None:
     """Raise InputError where something that the run ``spec`` reads is missing, damaged or of other
-    settings: index, word vectors, every block of its features, or its image files and the weights
-    of its network.
+    settings: index, word vectors, texts, every block of its features, or its image files and the
+    weights of its network.
     """
     index = read_index(index_path)
     check_index_source(index_path, index, spec.get("index"))
+    with_texts(index, spec["semantics"], texts).class_vectors(spec["semantics"], "none")
     if words is not None:
         read_words(words)
     if trunk is not None:
-        _check_weights(trunk, trunk == index_path.parent / "backbone.pt")
+        beside = trunk.parent == index_path.parent
+        _check_weights(trunk, beside and trunk.name in OWN_WEIGHTS.values())
     if features is not None:
         _check_features(spec, index, features)
     elif spec["input"] == "images":

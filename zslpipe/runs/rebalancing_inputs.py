@@ -11,6 +11,7 @@ import torch
 
 from zslpipe.formats.index import read_index
 from zslpipe.formats.scores import IrrelevantScores, write_irrelevant, write_scores
+from zslpipe.formats.texts import with_texts
 from zslpipe.formats.units import LOGITS
 from zslpipe.formats.words import read_words
 from zslpipe.machine.devices import Compute
@@ -77,11 +78,14 @@ def write_irrelevant_scores(
     words_path: Path | None,
     seed: int,
     output: Path,
+    texts: Path | None = None,
 ) -> None:
     """Write ``irrelevant.h5``: the scores of all images of ``run_inputs`` (its index is the list of
-    task-irrelevant images) against the classes of the dataset ``index_path``.
+    task-irrelevant images) against the classes of the dataset ``index_path``, whose vectors are of
+    ``texts`` where the run's are.
     """
-    index, (words, _) = read_index(index_path), read_words(words_path)
+    words, _ = read_words(words_path)
+    index = with_texts(read_index(index_path), read_spec(weights)["semantics"], texts)
     _, model, spec = load_model(weights, index, words)
     scores = score_rows(
         model.to(run_inputs.device), run_inputs.inputs, torch.arange(len(run_inputs.index.paths))

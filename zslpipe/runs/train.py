@@ -172,7 +172,7 @@ def score_matrix(
         variant=spec["variant"],
         seed=seed,
         extractor=spec["extractor"],
-        semantics=f"{spec['semantics']} ({spec['normalisation']})",
+        semantics=f"{run_inputs.index.told(spec['semantics'])} ({spec['normalisation']})",
         words=words,
         selection="validation classes" if spec["selection"] == "validation" else "last epoch",
         protocol=run_inputs.index.protocol,

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from zslpipe.formats.features import FeatureFile
-from zslpipe.formats.identity import check_run
+from zslpipe.formats.identity import OWN_WEIGHTS, check_run
 from zslpipe.formats.metrics import METRICS, read_metrics
 from zslpipe.formats.scores import read_scores
 from zslpipe.formats.words import read_word_settings, read_words
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.weight_names import is_weights_file, weights_path
+from zslpipe.names import text_name
 from zslpipe.networks.backbones import Trunk, described_trunk, state_hash
 from zslpipe.runs.opening import open_index
 from zslpipe.runs.probabilities import Probabilities, temperature_of
@@ -43,7 +44,8 @@ class Trained:
     the hash of its weights; None and "" where the method has its network in its own state.
     ``boxed``: whether the dataset's images were cropped to boxes. ``word_settings``: how its word
     vectors were made, {} where it reads none or nothing says. ``told``, for people: source of
-    the ``words``, ``protocol`` of the split, ``metrics`` where there are.
+    the ``words``, class vectors (``semantics``) with theirs, ``protocol`` of the split, ``metrics``
+    where there are.
     """
 
     spec: Mapping[str, Any]
@@ -113,7 +115,9 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
     spec = read_spec(seed / "weights.pt")
     _check_extractor(spec, seed)
     dataset = seed.parents[3]
-    index = open_index(dataset / "index.h5", spec)
+    texts = text_name(spec["semantics"])
+    texts_path = dataset / "texts" / f"{texts}.h5" if texts is not None else None
+    index = open_index(dataset / "index.h5", spec, texts_path)
     words_path = dataset / "words" / f"{spec['words']}.h5" if spec.get("words") else None
     words, source = read_words(words_path)
     module, model, spec = load_model(seed / "weights.pt", index, words)
@@ -133,6 +137,7 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
         word_settings={} if words_path is None else read_word_settings(words_path),
         told={
             "words": source,
+            "semantics": index.told(spec["semantics"]),
             "protocol": index.protocol,
             "metrics": metrics_of((rebalanced or seed) / "metrics.json"),
         },
@@ -188,7 +193,7 @@ def _network(spec: Mapping[str, Any], dataset: Path, data_root: Path) -> tuple[T
     named = cache.get("weights", "")
     weights = named
     if not named:
-        weights = str(dataset / "backbone.pt")  # the demo's, trained on the way
+        weights = str(dataset / OWN_WEIGHTS[cache["backbone"]])  # trained on the way
     elif is_weights_file(named):
         weights = str(weights_path(data_root, named))
     if is_weights_file(weights) and not Path(weights).is_file():

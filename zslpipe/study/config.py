@@ -28,7 +28,7 @@ from zslpipe.study.declarations import (
 from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, check_datasets_of, rows
-from zslpipe.study.names import check_names, check_semantics
+from zslpipe.study.names import check_encoder, check_names, check_reads_texts, check_semantics
 from zslpipe.study.section_types import WITH_SETTINGS
 from zslpipe.study.sections import Configuration
 from zslpipe.study.yaml_files import check_keys
@@ -96,6 +96,8 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
             del entry["pooled"]
     for name, entry in complete["words"].items():
         complete["words"][name] = _settings_of("datasets.words", entry, ("words", name))
+    for name, entry in complete["texts"].items():
+        complete["texts"][name] = _settings_of("datasets.texts", entry, ("texts", name))
     for kind in WITH_SETTINGS:
         written = complete["rebalancing"].get(kind, {})
         complete["rebalancing"][kind] = _completed(KINDS[kind], written, ("rebalancing", kind))
@@ -225,6 +227,8 @@ def run_of(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
     entry, section = config["datasets"][dataset], row.section
     if section.semantics is not None:
         check_semantics(config, dataset, section.semantics, row.where)
+    semantics = section.semantics or entry["semantics"]
+    check_reads_texts(row, semantics)
     kind = row.input
     extractor = extractor_of(config, dataset, row)
     trunk = _trunk(config["extractors"][extractor]) if kind == "images" else None
@@ -238,7 +242,7 @@ def run_of(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
         cache=None if trunk else _cache(extractor, config["extractors"][extractor]),
         index=index_of(dataset, entry),
         words=_words(config, dataset, row),
-        semantics=section.semantics or entry["semantics"],
+        semantics=semantics,
         normalisation=section.normalisation or entry["normalisation"],
         precision=section.precision,
         selection=section.selection,
@@ -272,4 +276,5 @@ def _words(config: Mapping[str, Any], dataset: str, row: Row) -> str | None:
             f"config, datasets.{dataset}: method {row.source.name!r} reads word vectors; "
             f"set 'words' to one of: {', '.join(config['words']) or '(none defined)'}"
         )
+    check_encoder(config, dataset, config["words"][words], f"{row.where}.words")
     return words

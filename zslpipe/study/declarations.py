@@ -28,7 +28,12 @@ EPOCHS = "epochs"  # it trains in epochs, Config.epochs of them in its last stag
 ATTENTION = "attention"  # Model.attention: maps of attributes
 PART_ATTENTION = "part_attention"  # Model.part_attention: maps of parts that it finds itself
 ATTRIBUTE_SCORES = "attribute_scores"  # Model.attribute_scores
-DECLARABLE = (WORDS, EPOCHS, ATTENTION, PART_ATTENTION, ATTRIBUTE_SCORES)
+SAME_SPACE = "same_space"  # class vectors lie in the space of its features: as wide as they
+UNTRAINED = "untrained"  # it trains nothing: the model is what it is built from
+DECLARABLE = (
+    *(WORDS, EPOCHS, ATTENTION, PART_ATTENTION, ATTRIBUTE_SCORES),
+    *(SAME_SPACE, UNTRAINED),
+)
 # Modules whose names a class of settings may use.
 TYPES = ("collections.abc", "dataclasses", "pydantic", "typing", "zslpipe.machine.ranges")
 
@@ -75,6 +80,13 @@ class MethodSource:
     def has_maps(self) -> bool:
         """Return whether the method shows where it looks: maps of attributes, or of parts."""
         return self.has_attention or self.has_part_attention
+
+    @property
+    def knows_attributes(self) -> bool:
+        """Return whether each number of a class vector is an attribute to the method, with a word
+        vector, a map or a score.
+        """
+        return self.uses_words or self.has_attention or self.has_attribute_scores
 
     def defaults(self, settings_of: str | None) -> dict[str, Any]:
         """Return the settings that the method starts from: those published for a dataset, or else

@@ -17,6 +17,8 @@ FEATURES_VERSION = 2
 # Settings of an extractor that say how it computes. They travel in the command; in the slice they
 # stand at these values, whatever a user writes, so that changing them runs nothing again.
 HOW = {"batch_size": 32, "dtype": "bfloat16"}
+# Networks that the demo trains itself, and the files of their weights (formats.identity's).
+OWN = {"demo": PATHS.backbone, "demo_pair": PATHS.pair}
 
 
 class Extractors:
@@ -31,7 +33,7 @@ class Extractors:
         self.device = config["compute"]["device"]
         self.data_root = config["data_root"]
         for name, entry in self.entries.items():
-            if "weights" not in entry and entry["backbone"] not in ("demo", "stored"):
+            if "weights" not in entry and entry["backbone"] not in (*OWN, "stored"):
                 known = "a .pt file or the library's name (or random, to try things)"
                 raise InputError(f"extractor {name!r}: give 'weights': {known}")
             where = f"config, extractors.{name}"
@@ -97,8 +99,8 @@ class Extractors:
         for a name.
         """
         entry = self.entries[name]
-        if entry["backbone"] == "demo" and "weights" not in entry:
-            return [PATHS.backbone.format(dataset=dataset)]
+        if entry["backbone"] in OWN and "weights" not in entry:
+            return [OWN[entry["backbone"]].format(dataset=dataset)]
         return self._user_file(entry)
 
     def _user_file(self, entry: Mapping[str, Any]) -> list[str]:

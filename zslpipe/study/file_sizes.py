@@ -1,12 +1,14 @@
 """Bytes of the files that a study makes, from the layouts that :mod:`zslpipe.formats` writes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from zslpipe.study.declarations import read_method
 from zslpipe.study.known_sizes import KnownSizes, word_length
 from zslpipe.study.made_files import Made, made
 from zslpipe.study.study import Study
 from zslpipe.study.targets import PICTURED_IMAGES
+from zslpipe.study.text_widths import text_width
 
 # Head of an HDF5 file, of its names and attributes (measured on the demo).
 HEAD = 13_000
@@ -15,6 +17,8 @@ HEAD = 13_000
 ALIGNED_PARTS = 9
 # A picture of the demo (measured: 2000 are 62.9 MB).
 PICTURE = 31_430
+# A class's texts and its name (ours: a few sentences).
+TEXTS = 500
 # An image's row of index.h5 beside its parts: path, label, number in its splits; and a part's x, y.
 INDEX_ROW, PART = 60, 16
 # Files that are small whatever a study is, by the ends of their names (measured on the demo).
@@ -22,6 +26,7 @@ SMALL = {
     "metrics.json": 23_000,
     "inspect.png": 1_100_000,
     "backbone.pt": 3_370_000,
+    "pair.pt": 3_430_000,
     "gradcam.h5": 200_000,
     "maps.webp": 150_000,
     "maps.pdf": 400_000,
@@ -61,6 +66,7 @@ class FileSizes:
             "images": self._pictures,
             "auxiliary": self._pictures,
             "words": self._words,
+            "texts": self._texts,
             "index": self._index,
         }
         return table[found.kind](found) if found.kind in table else small(path)
@@ -130,6 +136,12 @@ class FileSizes:
         runs = [run for run in self.study.runs.known.values() if run.words == file.of["words"]]
         lengths = [word_length(self.study, run) for run in runs]
         return self.sizes.extents[file.dataset].attributes * (4 * max(lengths, default=300) + 50)
+
+    def _texts(self, file: Made) -> int:
+        """Return the bytes of float32 class vectors, and of some texts a class."""
+        entry = self.study.config["texts"][file.of["texts"]]
+        width = text_width(entry, Path(self.study.data_root))
+        return self.sizes.extents[file.dataset].classes * (4 * width + TEXTS) + HEAD
 
     def _index(self, file: Made) -> int:
         """Return the bytes of an index: a row an image, class vectors."""

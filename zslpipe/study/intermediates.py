@@ -10,7 +10,7 @@ from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
 from zslpipe.study.evaluation import Evaluation
-from zslpipe.study.extractors import Extractors
+from zslpipe.study.extractors import OWN, Extractors
 from zslpipe.study.paths import PATHS
 from zslpipe.study.results import Result, Results
 from zslpipe.study.runs import Runs
@@ -38,16 +38,17 @@ class Intermediates:
     def _read_by(self, run: Run, seed: int) -> list[str]:
         """Return the files that a run reads, of those that are made here."""
         inputs = self.runs.inputs(_wildcards(run.dataset, f"{run.method}/{run.variant}", seed))
-        trained = PATHS.backbone.format(dataset=run.dataset)
+        trained = [path.format(dataset=run.dataset) for path in OWN.values()]
         trunk = self.extractors.weights_file(run.dataset, run.extractor)
-        found = [inputs[name] for name in ("words", "features") if name in inputs]
-        return found + [path for path in trunk if path == trained]
+        found = [inputs[name] for name in ("words", "texts", "features") if name in inputs]
+        return found + [path for path in trunk if path in trained]
 
     def _left_by(self, run: Run) -> list[str]:
         """Return the patterns of what a run's training leaves, and of its maps."""
         found = [PATHS.weights, PATHS.scores, PATHS.history]
         located = read_method(run.method).has_maps and self.datasets.has_visible_parts(run.dataset)
-        return found + ([PATHS.attention, PATHS.localization] if located else [])
+        looked = [PATHS.attention, PATHS.done("attention"), PATHS.localization]
+        return found + (looked if located else [])
 
     def _of_result(self, result: Result, seed: int) -> list[str]:
         """Return a result's score matrices under each rebalancing, and what these learn from."""
@@ -70,8 +71,7 @@ class Intermediates:
             folder = PATHS.run.format(dataset=result.dataset, run=path, seed=seed)
             found += [f"{folder}/{name}.h5" for name in names]
         for run in self.results.runs_of(result):
-            if "validation" in names:
-                found.append(self.runs.path(run, seed, PATHS.validated))
+            found += [self.runs.path(run, seed, PATHS.done(name)) for name in names]
             if "irrelevant" in names:
                 wildcards = _wildcards(run.dataset, f"{run.method}/{run.variant}", seed)
                 inputs = self.runs.irrelevant_inputs(wildcards)

@@ -21,13 +21,15 @@ MEASURED, CALIBRATED, DEFAULT, UNKNOWN = "measured", "calibrated", "default", "u
 # Files of jobs that start torch.
 OF_TORCH = (
     *("features", "irrelevant_features", "weights", "validation", "irrelevant"),
-    *("attention", "gradcam", "backbone"),
+    *("attention", "gradcam", "backbone", "pair", "texts"),
 )
 # Of jobs that are heavy only on large data, without start (ours: measured on two cores of an EPYC).
 SECONDS_OF_A_FIGURE, SECONDS_OF_A_FILE, SECONDS_OF_GRADCAM = 2.2, 0.3, 5.0
 # Of drawing a picture of the demo, and of a picture in an epoch of its backbone (ours, likewise).
 SECONDS_OF_DRAWING, SECONDS_OF_PRETRAINING = 0.006, 0.0071
 PRETRAINING_EPOCHS = 10
+# Of a picture of its pair, in all (ours, likewise).
+SECONDS_OF_PAIRING = 0.0035
 STARTS = {"start_torch": Taken(5.0, 5.0), "start_numpy": Taken(0.4, 0.4)}
 
 
@@ -83,8 +85,8 @@ class JobCosts:
             return configured_run(self.study, file) is not None
         if file.kind == "features":
             return file.of["extractor"] in self.study.extractors.computed
-        heavy = ("irrelevant_features", "weights", "attention", "gradcam", "backbone", "images")
-        return file.kind in heavy
+        heavy = ("irrelevant_features", "weights", "attention", "gradcam")
+        return file.kind in (*heavy, "backbone", "pair", "images")
 
     def _title(self, job: DueJob, heavy: list[Made]) -> tuple[str, str]:
         """Return what a job is called and its dataset; light ones by their rule alone."""
@@ -103,7 +105,7 @@ class JobCosts:
         """
         if file.kind in ("features", "irrelevant_features"):
             return self._extraction(file)
-        if file.kind in ("backbone", "images"):
+        if file.kind in ("backbone", "pair", "images"):
             return self._of_demo(file), ""
         run = configured_run(self.study, file)
         if file.kind == "gradcam" or run is None:
@@ -145,11 +147,13 @@ class JobCosts:
         return (None if each is None else each.times(images)), machine
 
     def _of_demo(self, file: Made) -> Taken:
-        """Return what the demo's pictures and its backbone take."""
+        """Return what the demo's pictures, its backbone and its pair take."""
         source = self.study.config["datasets"][file.dataset]["source"]
         auxiliary = source["auxiliary_classes"] * source["auxiliary_images_per_class"]
         if file.kind == "backbone":
             seconds = SECONDS_OF_PRETRAINING * PRETRAINING_EPOCHS * auxiliary
+        elif file.kind == "pair":
+            seconds = SECONDS_OF_PAIRING * auxiliary
         else:
             drawn = self.sizes.extents[file.dataset].images + auxiliary
             seconds = SECONDS_OF_DRAWING * drawn

@@ -4,11 +4,14 @@ task-irrelevant sets.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from zslpipe.formats.extents import Extent
+from zslpipe.names import text_name
 from zslpipe.study.config import Run
 from zslpipe.study.networks import map_width
 from zslpipe.study.study import Study
+from zslpipe.study.text_widths import text_width
 
 # Width of xlsa17's own features (Xian et al. 2018: ResNet-101's pooled ones).
 STORED_WIDTH = 2048
@@ -60,4 +63,16 @@ def word_length(study: Study, run: Run) -> int:
     if run.words is None:
         return 0
     entry = study.config["words"][run.words]
+    if entry["kind"] == "text":
+        return text_width(entry, Path(study.data_root))
     return int(entry.get("dimension", GLOVE)) if entry["kind"] == "random" else GLOVE
+
+
+def class_widths(study: Study, sizes: KnownSizes, run: Run) -> dict[str, int]:
+    """Return the lengths of class vectors by kind, of a run's dataset and of the texts that the run
+    reads.
+    """
+    found, name = dict(sizes.extents[run.dataset].vectors), text_name(run.semantics)
+    if name is not None:
+        found[run.semantics] = text_width(study.config["texts"][name], Path(study.data_root))
+    return found

@@ -9,7 +9,7 @@ from zslpipe.machine.hardware import has_card
 from zslpipe.machine.stopwatch import Taken
 from zslpipe.provenance import code_hash, library_versions, settings_hash
 from zslpipe.study.config import Run
-from zslpipe.study.known_sizes import KnownSizes, word_length
+from zslpipe.study.known_sizes import KnownSizes, class_widths, word_length
 from zslpipe.study.study import Study
 
 # What a run's section says beside what decides how long it takes.
@@ -44,6 +44,7 @@ def of_extractor(study: Study, name: str) -> Measurement:
     asked |= _where(study, "extract_threads")
     datasets = study.datasets.entries.items()
     having = [dataset for dataset, entry in datasets if name in entry["extractors"]]
+    having += [run.dataset for run in study.runs.all.values() if run.extractor == name]
     return Measurement("extractor", name, asked, having[0] if having else "")
 
 
@@ -52,7 +53,7 @@ def of_run(study: Study, sizes: KnownSizes, run: Run, validated: bool) -> Measur
     shape = sizes.shape(study, run)
     if shape is None:
         return None
-    extent = asdict(sizes.extents[run.dataset])
+    extent = asdict(sizes.extents[run.dataset]) | {"vectors": class_widths(study, sizes, run)}
     del extent["told"]
     spec = {name: value for name, value in run.slice.items() if name not in NOT_OF_COSTS}
     asked = {

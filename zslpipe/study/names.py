@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.names import text_name
 from zslpipe.study.declarations import read_semantics
 from zslpipe.study.method_sections import Row
 
@@ -12,6 +13,7 @@ CALLED = {
     "extractors": "extractor",
     "datasets": "dataset",
     "words": "source of words",
+    "texts": "texts",
     "irrelevant": "set of irrelevant images",
 }
 
@@ -46,8 +48,13 @@ def _check_name(config: Mapping[str, Any], where: str, section: str, name: str) 
 
 def check_semantics(config: Mapping[str, Any], dataset: str, kind: str, where: str) -> None:
     """Raise InputError for class vectors that a dataset's adapter cannot have; those of a file are
-    known when it is read.
+    known when it is read; of texts that the configuration does not give.
     """
+    texts = text_name(kind)
+    if texts is not None:
+        _check_name(config, f"{where.removeprefix('config, ')}.semantics", "texts", texts)
+        check_encoder(config, dataset, config["texts"][texts], f"{where}.semantics")
+        return
     adapter = config["datasets"][dataset]["adapter"]
     known = read_semantics(adapter)
     if known and kind not in known:
@@ -55,6 +62,28 @@ def check_semantics(config: Mapping[str, Any], dataset: str, kind: str, where: s
             f"{where}.semantics: adapter {adapter!r} of dataset {dataset!r} has no class vectors "
             f"{kind!r}; {nearest(kind, known)}"
         )
+
+
+def check_encoder(
+    config: Mapping[str, Any], dataset: str, entry: Mapping[str, Any], where: str
+) -> None:
+    """Raise InputError where a section's encoder is the demo's pair and the dataset is none that is
+    drawn: it knows words of creatures alone.
+    """
+    if entry.get("encoder") == "demo" and config["datasets"][dataset]["adapter"] != "demo":
+        fault = f"the encoder demo knows the drawn datasets alone, and {dataset!r} is none"
+        raise InputError(f"{where}: {fault}; take one of sentence-transformers or open_clip")
+
+
+def check_reads_texts(row: Row, semantics: str) -> None:
+    """Raise InputError where class vectors are made of texts and the method knows each of their
+    numbers as an attribute, by its word vector or in its maps.
+    """
+    texts = text_name(semantics)
+    if texts is not None and row.source.knows_attributes:
+        fault = f"{row.source.name} knows class vectors attribute by attribute, and those of the"
+        advice = "set its 'semantics: att' (words: {kind: text} encode its attributes' words)"
+        raise InputError(f"{row.where}.semantics: {fault} texts {texts!r} are none; {advice}")
 
 
 def _used(config: Mapping[str, Any], rows: Collection[Row]) -> Iterator[tuple[str, str, str]]:

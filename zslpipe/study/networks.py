@@ -56,8 +56,9 @@ def _weights() -> Mapping[str, list[str]]:
         return {row["backbone"]: row["weights"].split() for row in csv.DictReader(file)}
 
 
-# Width of the demo network's map (networks.demo_network; a test holds it in step).
-DEMO_WIDTH = 192
+# Widths of the maps of the demo's networks (networks.demo_network and demo_pair; a test holds them
+# in step).
+DEMO_WIDTHS = {"demo": 192, "demo_pair": 64}
 
 
 @cache
@@ -71,8 +72,8 @@ def map_width(extractor: Mapping[str, Any]) -> int | None:
     """Return d of an extractor's regions; None where only its network can tell: of a layer that is
     named and is no block, of most of timm's networks, of features that came with a dataset.
     """
-    if extractor["backbone"] == "demo":
-        return DEMO_WIDTH
+    if extractor["backbone"] in DEMO_WIDTHS:
+        return DEMO_WIDTHS[extractor["backbone"]]
     named = NAMED.match(extractor["backbone"])
     if named and extractor.get("layer", "blocks.").startswith("blocks."):
         return NAMED_WIDTHS[named["width"]]
@@ -164,12 +165,12 @@ def _check_patches(name: str, extractor: Mapping[str, Any], where: str) -> None:
 
 def _offered(backbone: str, where: str) -> list[str]:
     """Return the names of a network's weights; InputError where torchvision has no such network."""
-    if backbone == "demo":
+    if backbone in DEMO_WIDTHS:
         return []
     if backbone.startswith("timm/"):
         return ["pretrained"]
     if backbone not in _weights():
-        near = nearest(backbone, [*_weights(), "demo", "stored"])
+        near = nearest(backbone, [*_weights(), *DEMO_WIDTHS, "stored"])
         advice = f"{near} (timm networks are written timm/NAME)"
         raise InputError(f"{where}.backbone: no torchvision network {backbone!r}; {advice}")
     return _weights()[backbone]

@@ -17,7 +17,7 @@ from zslpipe.study.targets import Targets
 # Sections that the page shows as configured. Of methods it shows the complete settings of each run,
 # which no default written out changes; where and how jobs compute decides nothing.
 SAID = (
-    *("seeds", "methods", "datasets", "words", "irrelevant", "imported", "ensembles"),
+    *("seeds", "methods", "datasets", "words", "texts", "irrelevant", "imported", "ensembles"),
     "rebalancing",
 )
 

@@ -118,6 +118,7 @@ def as_text() -> str:
         blocks += _adapter(name)
     title = "`words.NAME`"
     blocks += _section(title, *_commented("datasets.words", "Settings"))
+    blocks += _section("`texts.NAME`", *_commented("datasets.texts", "Settings"))
     for name, kind in KINDS.items():
         if known_names(kind, ()):
             rows = _rows(kind, field_comments(PACKAGE / "scores" / "kinds.py", kind.__name__))

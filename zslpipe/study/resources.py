@@ -31,6 +31,8 @@ SNAKEMAKE = 350
 NUMPY, TORCH, CUDA = SNAKEMAKE + 300, SNAKEMAKE + 850, 3000
 # A process that reads images for a network (measured: 400 MB).
 READER = 450
+# A text encoder: its library, and weights of the largest of open_clip's text towers (ours).
+ENCODER = 4000
 # Features that are larger are read from the disk wherever a job runs (ours): nobody's queue waits
 # for a machine with more.
 HELD_AT_MOST = 24_000
@@ -141,6 +143,10 @@ class Resources:
     def word_vectors(self, wildcards: Any, attempt: int) -> int:
         """Return MB of a job that reads a source of word vectors."""
         return self._of_files(self.datasets.word_files(wildcards.words), attempt)
+
+    def encoding(self, wildcards: Any, attempt: int) -> int:
+        """Return MB of a job that makes vectors of texts."""
+        return (self._torch + ENCODER) * attempt
 
     def _of_files(self, paths: list[str], attempt: int) -> int:
         """Return MB of a process without torch that holds files and what it makes of them."""

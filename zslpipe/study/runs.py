@@ -15,6 +15,7 @@ from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
 from zslpipe.study.extractors import Extractors
 from zslpipe.study.paths import PATHS, braced, watched
+from zslpipe.study.texts import Texts
 
 # What opens a run's inputs: a light head never opens images, an end-to-end method no cache.
 READERS = {"cache": "zslpipe.runs.cached_inputs", "images": "zslpipe.runs.image_inputs"}
@@ -25,8 +26,10 @@ class Runs:
     runs of studies, which no target asks for but theirs.
     """
 
-    def __init__(self, config: Mapping[str, Any], datasets: Datasets, extractors: Extractors):
-        self.datasets, self.extractors = datasets, extractors
+    def __init__(
+        self, config: Mapping[str, Any], datasets: Datasets, extractors: Extractors, texts: Texts
+    ):
+        self.datasets, self.extractors, self.texts = datasets, extractors, texts
         self.seeds: list[int] = config["seeds"]
         self.compute: Mapping[str, Any] = config["compute"]
         found = configuration.runs(config)
@@ -94,12 +97,15 @@ class Runs:
 
     def inputs(self, wildcards: Any) -> dict[str, Any]:
         """Return the files that a run reads, by name: its index, word vectors where its method
-        reads some, features, or images and the network's weights.
+        reads some, texts where its class vectors are made of some, features, or images and the
+        network's weights.
         """
         run = self.run(wildcards)
         found: dict[str, Any] = {"index": PATHS.index.format(dataset=run.dataset)}
         if run.words:
             found["words"] = PATHS.words.format(dataset=run.dataset, words=run.words)
+        for path in self.texts.of_run(run):
+            found["texts"] = path
         if run.trunk is None:
             found["features"] = self._features(run, PATHS.features)
         else:
@@ -135,8 +141,10 @@ class Runs:
         return f"--irrelevant {inputs['irrelevant']} {self._options(run, inputs, images)}"
 
     def _options(self, run: Run, inputs: Mapping[str, Any], images: str) -> str:
-        """Return index, word vectors, features, images and trunk as options, where there are."""
-        named = ("index", "words", "features")
+        """Return index, word vectors, texts, features, images and trunk as options, where there
+        are.
+        """
+        named = ("index", "words", "texts", "features")
         options = [f"--{name} {inputs[name]}" for name in named if name in inputs]
         trunk = [f"--trunk {shlex.quote(path)}" for path in self._trunk(run)]
         return " ".join([*options, images, *trunk]).strip()

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from zslpipe.machine.errors import nearest
 from zslpipe.machine.ranges import OneOrMore
+from zslpipe.names import TEXT
 from zslpipe.scores.kinds import KINDS
 from zslpipe.settings import known_names
 
@@ -99,6 +100,17 @@ def _apart(section: Mapping[str, Any]) -> Mapping[str, Any]:
     return section
 
 
+def _semantics(given: Any) -> Any:
+    """Return class vectors of texts, written {text: NAME}, by the one name that they go by here;
+    ValueError for another section.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    if set(given) != {"text"} or not isinstance(given["text"], str):
+        raise ValueError("is no kind of class vectors; write att, or {text: NAME} of texts")
+    return f"{TEXT}{given['text']}"
+
+
 Apart = AfterValidator(_apart)
 Name = Annotated[str, AfterValidator(_name)]
 ExtractorName = Annotated[str, AfterValidator(_extractor_name)]
@@ -106,6 +118,22 @@ DatasetName = Annotated[str, AfterValidator(_dataset_name)]
 EnsembleName = Annotated[str, AfterValidator(row_name)]
 VariantName = Annotated[str, AfterValidator(_variant)]
 Text = Annotated[str, Field(min_length=1)]
+OF_TEXT = {
+    "type": "object",
+    "properties": {"text": {"type": "string", "description": "a name under texts"}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
+Semantics = Annotated[
+    Text,
+    BeforeValidator(_semantics),
+    WithJsonSchema(
+        {
+            "oneOf": [{"type": "string", "minLength": 1}, OF_TEXT],
+            "examples": ["att", "{text: NAME}"],
+        }
+    ),
+]
 # The settings of others, checked by their own dataclasses.
 Others = Mapping[str, Any]
 Different = AfterValidator(_different)

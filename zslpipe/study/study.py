@@ -20,6 +20,7 @@ from zslpipe.study.results import Results
 from zslpipe.study.runs import Runs
 from zslpipe.study.studies import Studies
 from zslpipe.study.targets import Targets
+from zslpipe.study.texts import Texts
 
 
 def alternatives(names: Iterable[str]) -> str:
@@ -37,7 +38,8 @@ class Study:
         self.paths = PATHS
         self.datasets = Datasets(self.config)
         self.extractors = Extractors(self.config, self.datasets)
-        self.runs = Runs(self.config, self.datasets, self.extractors)
+        self.texts = Texts(self.config)
+        self.runs = Runs(self.config, self.datasets, self.extractors, self.texts)
         self.resources = Resources(self.config, self.datasets, self.extractors, self.runs)
         self.results = Results(self.config, self.datasets, self.runs)
         self.ensembles = Ensembles(self.results)

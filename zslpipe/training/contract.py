@@ -53,8 +53,9 @@ class Images:
 class Classes:
     """The classes of a problem.
 
-    ``attributes`` (c, a) float32 class vectors, normalised as the configuration says; ``seen`` (c)
-    bool; ``words`` (a, v) float32 word vectors of the attributes, None where a method reads none.
+    ``attributes`` (c, a) float32 class vectors, normalised as the configuration says, with
+    ``attribute_names``, () where they are made of texts; ``seen`` (c) bool; ``words`` (a, v)
+    float32 word vectors of the attributes, None where a method reads none.
     """
 
     names: tuple[str, ...]

@@ -2,6 +2,7 @@
 training does.
 """
 
+import csv
 import hashlib
 from pathlib import Path
 
@@ -51,6 +52,29 @@ def test_same_seed_same_bytes_whatever_the_number_of_processes(written, tmp_path
     monkeypatch.setattr(demo.os, "sched_getaffinity", lambda process: {4, 7})
     demo.write({**TINY, "seed": 0}, tmp_path / "demo" / "index.h5", Path("unused"))
     assert digests(tmp_path / "demo") == digests(written)
+
+
+def test_captions_say_what_each_auxiliary_picture_shows(tmp_path, monkeypatch):
+    drawn, draw = [], creatures.draw
+
+    def recorded(looks, rng):
+        drawn.append(looks)
+        return draw(looks, rng)
+
+    monkeypatch.setattr(creatures, "draw", recorded)
+    demo.write(TINY, tmp_path / "demo" / "index.h5", Path("unused"))
+    with (tmp_path / "demo" / "captions.csv").open(newline="") as file:
+        captions = {row["image"]: row["text"] for row in csv.DictReader(file)}
+    pictures = sorted((tmp_path / "demo" / "auxiliary").glob("*/*.png"))
+    assert list(captions) == [f"{path.parent.name}/{path.name}" for path in pictures]
+    for text, looks in zip(captions.values(), drawn[-len(pictures) :], strict=True):
+        shown = []
+        for part in creatures.PARTS:
+            shown.append(f"{part} {looks[part].colour}")
+            for form in creatures.FORMS[part]:
+                if form in looks[part].forms:
+                    shown.append(f"{part} {form}")
+        assert text == f"a creature with {', '.join(shown)}"
 
 
 def test_another_seed_changes_every_picture_and_the_classes():

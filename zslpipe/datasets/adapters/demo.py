@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from zslpipe.datasets import creatures
+from zslpipe.datasets.captions import write_captions
 from zslpipe.datasets.creatures import ATTRIBUTES, COLOURS, FORMS, PARTS
 from zslpipe.formats.index import Index, write_index
 from zslpipe.machine.files import temporary_name
@@ -136,8 +137,8 @@ def _strengths(traits: Traits, rng: np.random.Generator) -> np.ndarray:
 
 
 def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
-    """Render the pictures beside ``output`` (images/, auxiliary/) and write the index; same
-    settings, same bytes.
+    """Render the pictures beside ``output`` (images/, auxiliary/ with captions.csv) and write the
+    index; same settings, same bytes.
 
     ``output`` is results/{dataset}/index.h5; ``data_root`` is not read, the demo needs no data.
     Raises InputError for unknown settings.
@@ -156,10 +157,17 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
 
 
 def _render_auxiliary(chosen: Settings, strengths: np.ndarray, target: Path) -> None:
-    """Render the auxiliary classes, whose part locations nobody asks for."""
+    """Render the auxiliary classes, whose part locations nobody asks for, and write beside them
+    what each picture shows.
+    """
     folders = [f"auxiliary_{number:03d}" for number in range(len(strengths))]
-    per_class = chosen.auxiliary_images_per_class
-    _render_folder(target, folders, strengths, per_class, [chosen.seed, 2])
+    per_class, seed = chosen.auxiliary_images_per_class, [chosen.seed, 2]
+    _render_folder(target, folders, strengths, per_class, seed)
+    drawn = {}
+    for label, folder in enumerate(folders):
+        for number in range(per_class):
+            drawn[_picture(folder, number)] = (strengths[label], [*seed, label, number])
+    write_captions(target.with_name("captions.csv"), drawn, ATTRIBUTE_NAMES)
 
 
 def _picture(folder: str, number: int) -> str:

@@ -29,6 +29,7 @@ NETWORK = ("backbone", "size", "grid", "width")
 BACKBONES = {
     "stored": "the dataset's stored features",
     "demo": "the demo's network",
+    "demo_pair": "the demo's image-text pair",
     "alexnet": "AlexNet",
     "vgg19": "VGG-19",
     "resnet101": "ResNet-101",

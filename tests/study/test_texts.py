@@ -1,0 +1,185 @@
+"""Texts in a configuration: where they are named, which jobs read them, and what is refused."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from tests.made_up.configuration import given
+from tests.made_up.encoders import WIDTH, write_sentence_encoder
+from zslpipe.formats.extents import published_extent
+from zslpipe.machine.errors import InputError
+from zslpipe.study.config import load
+from zslpipe.study.file_sizes import HEAD, FileSizes
+from zslpipe.study.known_sizes import KnownSizes
+from zslpipe.study.measurements import of_run
+from zslpipe.study.study import Study
+from zslpipe.study.text_widths import text_width
+
+TEXTS = yaml.safe_load("""
+prompts: {encoder: open_clip/ViT-B-16, weights: clip.pt, templates: ["a photo of a {class}."]}
+sentences: {encoder: "sentence-transformers:models/mini", descriptions: texts.csv}
+""")
+
+
+def configured(changes: str = "") -> dict:
+    config = given(changes)
+    config["texts"] = TEXTS
+    config["eszsl"] |= {"semantics": {"text": "prompts"}}
+    return config
+
+
+def wildcards(run: str, dataset: str = "creatures") -> SimpleNamespace:
+    return SimpleNamespace(dataset=dataset, run=run, seed="0")
+
+
+def test_a_run_on_texts_reads_their_file_and_no_other_does() -> None:
+    study = Study(configured())
+    run = study.runs.named("creatures", "eszsl", "default")
+    assert run.semantics == "text/prompts" and run.slice["semantics"] == "text/prompts"
+    file = "results/creatures/texts/prompts.h5"
+    inputs = study.runs.inputs(wildcards("eszsl/default"))
+    assert inputs["texts"] == file
+    assert f"--texts {file}" in study.runs.options(wildcards("eszsl/default"))
+    assert "texts" not in study.runs.inputs(wildcards("dazle/default"))
+    assert study.runs.named("creatures", "dazle", "default").semantics == "att"
+    asked = study.targets.all()
+    assert file in asked and "results/birds/texts/prompts.h5" in asked
+    assert not [path for path in asked if "sentences" in path]
+
+
+def test_what_an_encoding_depends_on(tmp_path: Path) -> None:
+    config = configured()
+    config["data_root"] = str(tmp_path)
+    texts = Study(config).texts
+    prompts, sentences = (Study(config).config["texts"][name] for name in TEXTS)
+    assert texts.files(prompts) == []
+    before = texts.code(sentences, "encode_texts"), texts.code(prompts, "encode_texts")
+    (tmp_path / "clip.pt").touch()
+    assert texts.files(prompts) == [str(tmp_path / "clip.pt")]
+    (tmp_path / "models" / "mini").mkdir(parents=True)
+    (tmp_path / "models" / "mini" / "config.json").write_text("{}")
+    after = Study(config).texts.code(sentences, "encode_texts")
+    assert after != before[0] and texts.code(prompts, "encode_texts") == before[1]
+    assert texts.pair("creatures", prompts) == []
+
+
+def test_a_dataset_may_name_texts_for_all_its_methods() -> None:
+    config = configured("datasets.birds.semantics={text: sentences}")
+    config["eszsl"].pop("semantics")
+    study = Study(config)
+    assert study.runs.named("birds", "eszsl", "default").semantics == "text/sentences"
+    assert study.runs.named("creatures", "eszsl", "default").semantics == "att"
+
+
+REFUSED = {
+    "config, eszsl.semantics: no texts 'prompt'; did you mean 'prompts'?": (
+        "eszsl.semantics.text=prompt"
+    ),
+    "config, datasets.birds.semantics: no texts 'others'": (
+        "datasets.birds.semantics={text: others}"
+    ),
+    "config, eszsl.semantics: is no kind of class vectors; write att, or {text: NAME} of texts": (
+        "eszsl.semantics={texts: prompts}"
+    ),
+    "config, texts.prompts: give one of 'templates'": "texts.prompts.descriptions=a.csv",
+    "config, texts.prompts.templates.0: 'a photo' is no template": (
+        "texts.prompts.templates=[a photo]"
+    ),
+    "config, texts.prompts: unknown setting 'template'": "texts.prompts.template=a",
+    "config, words.drawn: kind 'random' needs no 'encoder'": "words.drawn.encoder=demo",
+}
+
+
+@pytest.mark.parametrize("told", REFUSED)
+def test_what_is_wrong_is_one_line_with_its_place(told: str) -> None:
+    config = configured()
+    config["set"] = REFUSED[told]
+    with pytest.raises(InputError) as error:
+        load(config)
+    assert str(error.value).startswith(told) and "\n" not in str(error.value)
+
+
+def test_the_demo_s_encoder_knows_drawn_datasets_alone() -> None:
+    config = configured("datasets.birds.semantics={text: creatures}")
+    config["texts"] = {**TEXTS, "creatures": {"encoder": "demo", "templates": ["{class}"]}}
+    where = r"config, datasets\.birds\.semantics: the encoder demo knows the drawn datasets alone"
+    with pytest.raises(InputError, match=where):
+        load(config)
+    words = given("words.drawn={kind: text, encoder: demo} words.other={kind: text, encoder: demo}")
+    assert Study(words).runs.named("creatures", "dazle", "default").words == "drawn"
+    words["datasets"]["birds"]["methods"] = ["dazle"]
+    words["dazle"]["extractor"] = "coarse"
+    words["datasets"]["birds"]["source"]["images"] = "images"
+    with pytest.raises(InputError, match="knows the drawn datasets alone, and 'birds' is none"):
+        load(words)
+
+
+WIDTHS = {
+    "open_clip/ViT-B-16": 512,
+    "open_clip/ViT-L-14": 768,
+    "open_clip/ViT-bigG-14": 1280,
+    "open_clip/RN50": 1024,
+    "open_clip/RN50x4": 640,
+    "open_clip/RN101": 512,
+    "sentence-transformers:none": 512,
+}
+
+
+@pytest.mark.parametrize("encoder", WIDTHS)
+def test_lengths_of_vectors_before_they_are_made(encoder: str, tmp_path: Path) -> None:
+    assert text_width({"encoder": encoder}, tmp_path) == WIDTHS[encoder]
+    known = pytest.importorskip("open_clip").get_model_config(encoder.partition("/")[2])
+    assert known is None or known["embed_dim"] == WIDTHS[encoder]
+
+
+def test_lengths_that_an_encoder_s_own_files_tell(tmp_path: Path) -> None:
+    from zslpipe.networks.demo_pair import WIDTH as OF_PAIR
+
+    made = write_sentence_encoder(tmp_path / "tiny")
+    entry = {"encoder": "sentence-transformers:tiny"}
+    assert text_width(entry, tmp_path) == WIDTH
+    (made / "1_Pooling" / "config.json").write_text('{"word_embedding_dimension": 384}')
+    assert text_width(entry, tmp_path) == 384
+    (made / "1_Pooling" / "config.json").unlink()
+    assert text_width(entry, tmp_path) == WIDTH
+    assert text_width({"encoder": "demo"}, tmp_path) == OF_PAIR
+
+
+def test_a_plan_knows_the_length_of_a_run_s_class_vectors(tmp_path: Path) -> None:
+    config = configured("datasets.birds.methods=[] datasets.birds.extractors=[own]")
+    config["words"]["drawn"] = {"kind": "text", "encoder": "demo"}
+    study = Study(config)
+    extent = published_extent("CUB")
+    sizes = KnownSizes({"creatures": extent}, widths={"fine": 128, "coarse": 128})
+    run = study.runs.named("creatures", "eszsl", "default")
+    measured = of_run(study, sizes, run, validated=False)
+    assert measured.asked["extent"]["vectors"] == {"att": 312, "text/prompts": 512}
+    drawn = study.runs.named("creatures", "dazle", "default")
+    assert of_run(study, sizes, drawn, validated=False).asked["words"] == 64
+    path = "results/creatures/texts/prompts.h5"
+    assert FileSizes(study, sizes, {}).of(path) == 200 * (4 * 512 + 500) + HEAD
+
+
+@pytest.mark.parametrize("method", ["dazle", "rsan"])
+def test_methods_that_know_attributes_refuse_texts(method: str) -> None:
+    config = configured()
+    config["methods"] = [method]
+    config["datasets"].pop("birds")
+    config["datasets"]["creatures"]["semantics"] = {"text": "prompts"}
+    for name in ("dazle", "eszsl"):
+        config.pop(name)
+    where = f"config, {method}.semantics: {method} knows class vectors attribute by attribute"
+    with pytest.raises(InputError, match=where) as error:
+        load(config)
+    assert "of the texts 'prompts' are none; set its 'semantics: att'" in str(error.value)
+    config[method] = {"semantics": "att", "extractor": "fine"}
+    assert Study(config).runs.named("creatures", method, "default").semantics == "att"
+
+
+def test_words_of_texts_are_another_rule_s() -> None:
+    config = given()
+    config["words"]["phrases"] = {"kind": "text", "encoder": "sentence-transformers:mini"}
+    texts = Study(config).texts
+    assert texts.encoded_words == ["phrases"] and texts.other_words == ["drawn", "other"]

@@ -1,0 +1,262 @@
+"""Texts become vectors: sentence encoders and the text towers of image-text pairs, from files of
+this machine.
+
+An encoder is written ``sentence-transformers:FOLDER`` (a model as that library saves it),
+``open_clip/ARCHITECTURE`` (its weights: a checkpoint, or a folder as open_clip saves one) or
+``demo`` (its weights: the file of the demo's pair). Nothing is asked of the internet that the
+libraries' caches do not hold, and no foreign object is unpickled.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+
+from zslpipe.machine.errors import InputError, nearest, one_line
+from zslpipe.machine.quiet import quiet
+from zslpipe.networks.demo_pair import read_text_tower
+from zslpipe.networks.weight_files import read_weights
+from zslpipe.provenance import file_hash, settings_hash
+
+SENTENCES = "sentence-transformers:"
+PAIRS = "open_clip/"
+DEMO = "demo"
+KNOWN = f"{SENTENCES}FOLDER, {PAIRS}ARCHITECTURE or {DEMO}"
+BATCH = 32  # texts at once; sentence-transformers' own
+# What open_clip, and what sentence-transformers or transformers, write beside a model's weights.
+PAIR_CONFIG, SENTENCE_CONFIGS = "open_clip_config.json", ("modules.json", "config.json")
+# Sizes of a text tower that an architecture and a folder's configuration may both state.
+SIZES = ("context_length", "vocab_size", "width", "heads", "layers")
+# Weights in a folder, in the order in which open_clip takes them (factory._find_checkpoint_in_dir).
+CHECKPOINTS = (
+    *("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
+    *("open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth"),
+    *("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth"),
+)
+# Of a pair's weights no text's vector depends on these.
+NOT_TEXT = ("visual.", "logit_scale", "logit_bias")
+# Of a downloaded folder what no vector depends on: pages, other programs' copies of the weights.
+IDLE_SUFFIXES, IDLE_FOLDERS = {".md", ".png", ".jpg"}, {"onnx", "openvino"}
+
+# What libraries raise of files that are damaged, absent or of another model.
+UNLOADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, SafetensorError)
+
+Encode = Callable[[Sequence[str]], torch.Tensor]
+
+
+def encode_texts(
+    texts: Sequence[str],
+    encoder: str,
+    weights: Path | None,
+    device: torch.device,
+    batch_size: int = BATCH,
+) -> np.ndarray:
+    """Return one vector a text (n, e), float32, as the encoder gives them: not normalised.
+
+    Raises InputError for an encoder that is not known or cannot be loaded, for weights that do not
+    fit it, and where a vector is not finite.
+    """
+    vectors = _loaded(encoder, weights, device, batch_size)
+    with torch.inference_mode():
+        parts = [
+            vectors(texts[first : first + batch_size]).float().cpu()
+            for first in range(0, len(texts), batch_size)
+        ]
+    found: np.ndarray = torch.cat(parts).numpy()
+    wrong = np.flatnonzero(~np.isfinite(found).all(1))
+    if len(wrong):
+        text = texts[wrong[0]][:60]
+        raise InputError(f"encoder {encoder!r}: nan or infinity for {text!r}; take other weights")
+    return found
+
+
+def encoder_stamp(encoder: str, weights: Path | None) -> dict[str, str]:
+    """Return what an encoder is made of: its name without this machine's folders, the library and
+    its version, a hash of its files.
+
+    Raises InputError where the encoder is not known or its files are absent.
+    """
+    if encoder.startswith(SENTENCES):
+        folder = _sentence_folder(encoder)
+        libraries = _versions(encoder, "sentence-transformers", "transformers")
+        return {"encoder": f"{SENTENCES}{folder.name}", **libraries, "weights": _files_hash(folder)}
+    loaded = _files_hash(_pair_weights(encoder, weights))
+    if encoder == DEMO:
+        return {"encoder": encoder, "weights": loaded}
+    return {"encoder": encoder, **_versions(encoder, "open_clip_torch"), "weights": loaded}
+
+
+def _versions(encoder: str, *packages: str) -> dict[str, str]:
+    """Return the versions of an encoder's libraries; InputError where one is not installed."""
+    with _loading(encoder):
+        return {package: version(package) for package in packages}
+
+
+def _loaded(encoder: str, weights: Path | None, device: torch.device, batch_size: int) -> Encode:
+    """Return the function from a batch of texts to their vectors."""
+    if encoder.startswith(SENTENCES):
+        return _sentence_encoder(encoder, device, batch_size)
+    path = _pair_weights(encoder, weights)
+    return (
+        read_text_tower(path).to(device) if encoder == DEMO else _text_tower(encoder, path, device)
+    )
+
+
+@contextmanager
+def _loading(encoder: str) -> Iterator[None]:
+    """Turn what a library raises where it cannot load an encoder into an InputError."""
+    try:
+        yield
+    except ImportError as error:
+        advice = "pip install zslpipe[text]"
+        raise InputError(f"encoder {encoder!r}: {one_line(error)}; {advice}") from error
+    except InputError:
+        raise
+    except UNLOADABLE as error:
+        raise InputError(f"encoder {encoder!r} cannot be loaded ({one_line(error)})") from error
+
+
+def _sentence_folder(encoder: str) -> Path:
+    """Return the folder of a sentence encoder; InputError where it holds no model."""
+    folder = Path(encoder.removeprefix(SENTENCES))
+    if not folder.is_dir():
+        what = "is a file" if folder.is_file() else "does not exist"
+        raise InputError(
+            f"encoder {encoder!r}: the folder {folder} {what}; name a folder that "
+            "SentenceTransformer.save wrote or that was downloaded from Hugging Face"
+        )
+    if not any((folder / name).is_file() for name in SENTENCE_CONFIGS):
+        raise InputError(
+            f"encoder {encoder!r}: {folder} holds no model of sentence-transformers (no "
+            f"{' or '.join(SENTENCE_CONFIGS)}); name the folder in which they lie"
+        )
+    return folder
+
+
+def _sentence_encoder(encoder: str, device: torch.device, batch_size: int) -> Encode:
+    """Return a sentence encoder, with the prompt that its own configuration may set."""
+    folder = _sentence_folder(encoder)
+    with _loading(encoder):
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        model = SentenceTransformer(
+            str(folder),
+            device=str(device),
+            local_files_only=True,
+            model_kwargs={"dtype": torch.float32},
+        )
+
+    def encode(texts: Sequence[str]) -> torch.Tensor:
+        vectors: torch.Tensor = model.encode(
+            list(texts), batch_size=batch_size, show_progress_bar=False, convert_to_tensor=True
+        )
+        return vectors
+
+    return encode
+
+
+def _pair_weights(encoder: str, weights: Path | None) -> Path:
+    """Return the weights of a text tower: a file, or a folder as open_clip saves one; InputError
+    for an encoder or architecture that is not known, and where there are none.
+    """
+    if encoder != DEMO and not encoder.startswith(PAIRS):
+        raise InputError(f"no text encoder {encoder!r}; write {KNOWN}")
+    if weights is None or not weights.exists():
+        said = "has no weights" if weights is None else f"weights {weights} do not exist"
+        wanted = f"a checkpoint of open_clip or a folder with {PAIR_CONFIG}"
+        if encoder == DEMO:
+            wanted = "the file of the demo's pair, of the rule 'pretrain_pair'"
+        raise InputError(f"encoder {encoder!r}: {said}; give {wanted}")
+    if encoder != DEMO and weights.is_dir() and not (weights / PAIR_CONFIG).is_file():
+        raise InputError(
+            f"encoder {encoder!r}: the folder {weights} holds no {PAIR_CONFIG}; name a folder that "
+            "open_clip saved, or a checkpoint"
+        )
+    return weights
+
+
+def _text_tower(encoder: str, weights: Path, device: torch.device) -> Encode:
+    """Return the text tower of an open_clip network, with its own tokenizer; of the weights the
+    image tower's need not be there.
+    """
+    with _loading(encoder):
+        import open_clip
+
+        name = _architecture(encoder, weights)
+        with quiet():  # It warns of random weights, which are replaced, and of the image tower's.
+            model = open_clip.create_model(name, load_weights=False, pretrained_text=False)
+        tokenizer = open_clip.get_tokenizer(name)
+    state = model.state_dict()
+    needed = {part: value for part, value in state.items() if not part.startswith(NOT_TEXT)}
+    found = read_weights(_checkpoint(weights), needed, encoder)
+    model.load_state_dict(found, strict=False)
+    model = model.to(device).eval()
+
+    def encode(texts: Sequence[str]) -> torch.Tensor:
+        vectors: torch.Tensor = model.encode_text(
+            tokenizer(list(texts)).to(device), normalize=False
+        )
+        return vectors
+
+    return encode
+
+
+def _checkpoint(weights: Path) -> Path:
+    """Return the file of weights: itself, or the one that open_clip would take of a folder."""
+    if not weights.is_dir():
+        return weights
+    found = [weights / name for name in CHECKPOINTS if (weights / name).is_file()]
+    if not found:
+        raise InputError(f"the folder {weights} holds no weights of open_clip ({CHECKPOINTS[0]})")
+    return found[0]
+
+
+def _architecture(encoder: str, weights: Path) -> str:
+    """Return what open_clip calls a network; InputError for an unknown one, and where a folder's
+    configuration is of another one than ``encoder`` names.
+    """
+    import open_clip
+
+    named = encoder.removeprefix(PAIRS)
+    known = open_clip.get_model_config(named)
+    if not weights.is_dir():
+        if known is None:
+            advice = nearest(named, open_clip.list_models())
+            raise InputError(f"no open_clip architecture {named!r}; {advice}")
+        return named
+    found = json.loads((weights / PAIR_CONFIG).read_text())["model_cfg"]
+    if known is not None and _sizes(known) != {**_sizes(known), **_sizes(found)}:
+        raise InputError(
+            f"encoder {encoder!r}: the folder {weights} is of another architecture, with "
+            f"{_sizes(found)}; name the one that it was saved from"
+        )
+    return f"local-dir:{weights}"
+
+
+def _sizes(settings: dict[str, dict[str, int]]) -> dict[str, int]:
+    """Return the sizes of a text tower that a configuration of open_clip states."""
+    text = settings["text_cfg"]
+    return {name: text[name] for name in SIZES if name in text}
+
+
+def _files_hash(path: Path) -> str:
+    """Return a hash of a file, or of all files of a folder that a model may depend on, by their
+    names in it.
+    """
+    if path.is_file():
+        return file_hash(path)
+    hashes = {}
+    for file in sorted(path.rglob("*")):
+        parts = file.relative_to(path).parts
+        hidden = any(part.startswith(".") for part in parts)
+        idle = file.suffix in IDLE_SUFFIXES or parts[0] in IDLE_FOLDERS
+        if file.is_file() and not hidden and not idle:
+            hashes["/".join(parts)] = file_hash(file)
+    return settings_hash(hashes)
