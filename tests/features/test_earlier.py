@@ -38,13 +38,13 @@ def small_blocks(monkeypatch):
 def computed(monkeypatch) -> list[int]:
     """Return a list that grows by the size of every batch that goes through the network."""
     sizes: list[int] = []
-    regions = mapper._regions
+    normalise = mapper.normalise
 
-    def counted(trunk, pixels, *others):
+    def counted(pixels, *others):
         sizes.append(len(pixels))
-        return regions(trunk, pixels, *others)
+        return normalise(pixels, *others)
 
-    monkeypatch.setattr(mapper, "_regions", counted)
+    monkeypatch.setattr(mapper, "normalise", counted)
     return sizes
 
 

@@ -311,14 +311,14 @@ def test_rows_of_an_earlier_file_are_taken_by_each_rank(place, tmp_path, monkeyp
     changed = ("007.png", "100.png")  # of two batches, in the blocks 0 and 3
     for name in changed:
         Image.new("RGB", (120, 112), (int(name[:3]), 0, 0)).save(images / name)
-    counts, regions = Blocks(tmp_path / "batches"), mapper._regions
+    counts, normalise = Blocks(tmp_path / "batches"), mapper.normalise
 
-    def counted(trunk, pixels, *others):
+    def counted(pixels, *others):
         counts.note(len(pixels), 0)
-        return regions(trunk, pixels, *others)
+        return normalise(pixels, *others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(mapper, "_regions", counted)
+        patch.setattr(mapper, "normalise", counted)
         assert as_ranks(place, output, 3, images) == [None, None, None]
     # Two batches of ten with another image, and the short ones: 6 of 2 images and one of one.
     assert [size for size, _ in counts.pairs()] == [1, *[2] * 6, 10, 10]

@@ -349,6 +349,6 @@ def test_the_networks_of_the_experiments_are_timms():
     for path in EXPERIMENTS.glob("*.yaml"):
         for entry in experiment(path.stem)["extractors"].values():
             name = entry["backbone"].removeprefix("timm/")
-            if entry["backbone"] != name and entry["weights"] == "pretrained":
+            if entry["backbone"] != name and entry.get("weights") == "pretrained":
                 known = timm.list_models(f"{name.partition('.')[0]}*", pretrained=True)
                 assert any(one == name or one.startswith(f"{name}.") for one in known), name
