@@ -43,8 +43,9 @@ def machine() -> str:
 
 def section(script: Path) -> str:
     """Return a benchmark's part of the page: what its docstring says, what it printed."""
-    title, _, about = (ast.get_docstring(ast.parse(script.read_text("utf8"))) or "").partition("\n")
-    parts = [f"## {title.rstrip('.')}", about.strip()]
+    told = ast.get_docstring(ast.parse(script.read_text("utf8"))) or ""
+    title, _, about = told.partition("\n\n")
+    parts = [f"## {' '.join(title.split()).rstrip('.')}", about.strip()]
     for options in MORE.get(script.name, [[]]):
         command = [f"benchmarks/{script.name}", *options]
         logger.info("%s", " ".join(command))

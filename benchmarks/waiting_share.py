@@ -1,7 +1,7 @@
 """How long DAZLE's steps wait for batches that come from the disk: the column ``waiting`` of its
 history, with and without reading ahead.
 
-Run: python benchmarks/waiting_share.py [--images 20000 --used 2000 --epochs 3 --folder FOLDER].
+Run: python benchmarks/waiting_share.py [--images 8000 --used 1000 --epochs 3 --folder FOLDER].
 Features (n, 49, 2048) float16 of which each epoch reads ``used`` random images once, the file taken
 out of the page cache before every epoch; nothing is held in RAM. One thread computes. The first
 epoch checks each block that it touches, all of its bytes; later ones read what they ask for.
@@ -71,8 +71,8 @@ def waiting_shares(path: Path, kind: type, used: int, epochs: int, folder: Path)
 def main() -> None:
     """Train from both storages, with and without reading ahead."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=20000)
-    parser.add_argument("--used", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=8000)
+    parser.add_argument("--used", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
