@@ -65,4 +65,4 @@ def test_a_damaged_one_is_written_again(matrices, tmp_path, caplog):
     assert path.read_bytes() != whole
     reevaluate(matrices, tmp_path / "evaluated.json")
     assert path.read_bytes() == whole
-    assert f"{path}: not a readable metrics.json" in caplog.text
+    assert f"{path} is damaged: evaluated again" in caplog.text

@@ -48,6 +48,6 @@ def _is_current(scores: Path, code: str) -> bool:
         return False
     try:
         return read_metrics(metrics).get("evaluated_by") == code
-    except InputError as error:
-        logger.warning("%s; evaluated again", error)
+    except InputError:
+        logger.warning("%s is damaged: evaluated again", metrics)
         return False
