@@ -39,7 +39,7 @@ def test_a_study_names_every_file_of_the_chain() -> None:
         *(f"creatures.dazle.default.{kind}" for kind in ("parts", "losses", "maps")),
     }
     kinds = ("scores.h5", "weights.pt", "history.csv", "metrics.json")
-    looked = ("attention.h5", "localization.json")
+    looked = ("attention.h5", ".attention.done", "localization.json")
     left = {
         "creatures/runs/dazle/default": (*kinds, *looked),
         "creatures/runs/eszsl/default": kinds,
