@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from zslpipe.machine.errors import InputError
-from zslpipe.names import KnownNames, joined, readable, same_form
+from zslpipe.names import KnownNames, in_words, joined, readable, same_form, text_name
 
 FITTING = [
     ("Caf\u00e9", "Cafe\u0301"),  # composed, decomposed
@@ -95,3 +95,27 @@ def test_foreign_bytes_are_read_as_windows_text():
     name = b"Caf\xe9 \x93x\x94".decode("utf-8", "surrogateescape")
     assert readable(name) == "Caf\u00e9 \u201cx\u201d"
     assert same_form(name) == same_form("CAF\u00c9 \u201cX\u201d")
+
+
+WORDS = {
+    "001.Black_footed_Albatross": "Black footed Albatross",
+    "grizzly+bear": "grizzly bear",
+    "Blue-winged_Warbler": "Blue-winged Warbler",
+    "  a__b ": "a b",
+    "cre\u0301cerelle": "cr\u00e9cerelle",
+    "1.2": "1.2",
+    "class 3.b": "class 3.b",
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_class_s_name_in_words(name: str) -> None:
+    assert in_words(name) == WORDS[name]
+
+
+def test_texts_have_a_name_of_their_own() -> None:
+    assert (text_name("text/prompts"), text_name("att"), text_name("texts")) == (
+        "prompts",
+        None,
+        None,
+    )

@@ -237,6 +237,7 @@ def test_an_exported_run_takes_them_too(fixed, index, images, data, tmp_path):
 def test_words_say_how_they_were_made(dataset, fixed):
     path = dataset / "words" / "made_up.h5"
     told = {"kind": "glove", "file": "small.txt", "source": None, "corrections": None}
+    told |= {"encoder": None, "weights": None, "template": None}
     assert read_word_settings(path) == told | {"dimension": 300, "seed": 0}
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import zslpipe
+from tests.made_up.encoders import write_sentence_encoder
 from tests.made_up.pictured import CPU, METHODS, train, write_pictured
 from tests.made_up.specification import SPEC
 from zslpipe.commands.cli import main
@@ -83,6 +84,44 @@ def test_new_classes_are_not_told_by_attributes(dataset: Path, texts: str) -> No
     table = pd.DataFrame([[1.0, 0.0, 0.5, 0.2, 0.1]], index=["newcomer"], columns=names)
     with pytest.raises(InputError, match=rf"knows classes by the texts '{texts}', which a table"):
         zslpipe.load(seed, device="cpu").predict(image, classes=table)
+
+
+def test_new_classes_are_told_by_texts(dataset: Path, tmp_path: Path) -> None:
+    """Encoded as the run's own: an own class's text under a new name scores as that class does."""
+    write_sentence_encoder(tmp_path / "tiny")
+    settings = {"encoder": "sentence-transformers:tiny", "templates": ["a {class}", "{class}!"]}
+    given = ["--index", str(dataset / "index.h5"), "--data-root", str(tmp_path), "--threads", "1"]
+    given += ["--compute", '{"device": "cpu"}', "--settings", json.dumps(settings)]
+    output = dataset / "texts" / "encoded.h5"
+    assert main(["encode-texts", *given, "--output", str(output)]) == 0
+    image, new = dataset / "images" / "0.png", tmp_path / "new.csv"
+    rows = ("newcomer;a class 2", "Newcomer;class 2!", "other;something else, quite")
+    new.write_text("\n".join(["class;text", *rows]), encoding="utf8")
+    for normalisation in ("unit", "minmax"):
+        semantics = {"semantics": "text/encoded", "normalisation": normalisation}
+        seed = train(dataset, "eszsl", variant=normalisation, **semantics)
+        asked = ["predict", str(seed), str(image), "--classes", str(new), "--top", "10"]
+        asked += ["--data-root", str(tmp_path), "--device", "cpu", "--format", "json"]
+        for folder in (seed, tmp_path / normalisation):
+            asked[1] = str(folder)
+            assert main([*asked, "--output", str(tmp_path / "found.json")]) == 0
+            found = json.loads((tmp_path / "found.json").read_text(encoding="utf8"))
+            (classes,) = [one["classes"] for one in found["images"]]
+            likely = {one["class"]: one["probability"] for one in classes}
+            assert len(likely) == 8 + 2
+            assert likely["newcomer"] == pytest.approx(likely["class 2"], rel=1e-4)
+            assert likely["other"] != pytest.approx(likely["class 2"], rel=1e-4)
+            if folder == seed:
+                assert main(["export", str(seed), str(tmp_path / normalisation)]) == 0
+    write_sentence_encoder(tmp_path / "tiny", seed=1)
+    predictor = zslpipe.load(seed, device="cpu")
+    with pytest.raises(InputError, match="are not those that encoded the run's texts"):
+        predictor.with_texts({"newcomer": ["a"]}, tmp_path)
+    with pytest.raises(InputError, match="'Class_2' is the run's class 'class 2'; leave it out"):
+        predictor.with_texts({"Class_2": ["a"]}, tmp_path)
+    plain = zslpipe.load(train(dataset, "eszsl", variant="att"), device="cpu")
+    with pytest.raises(InputError, match="knows classes by 'att'; describe new ones by that"):
+        plain.with_texts({"newcomer": ["a"]}, tmp_path)
 
 
 def test_no_attribute_is_told_where_there_is_none(dataset: Path) -> None:

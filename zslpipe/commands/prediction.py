@@ -41,7 +41,8 @@ result_argument = click.argument("result", type=INPUT_FOLDER)
     type=INPUT_FILE,
     help="Classes that nobody trained on: a CSV with a header, class and then the run's "
     "attributes (and new ones, where the method knows attributes by their words), and a row a "
-    "class, in the units of the dataset's own class attributes.",
+    "class, in the units of the dataset's own class attributes; for a run that knows classes by "
+    "texts the columns class,text.",
 )
 @click.option(
     "--word-vectors",
@@ -89,15 +90,20 @@ def predict(
     globs. Pictures that cannot be read are named, the others predicted.
     """
     from zslpipe.datasets.more_words import more_vectors
+    from zslpipe.datasets.reading.descriptions import read_new_classes
+    from zslpipe.names import text_name
     from zslpipe.runs.prediction import open_predictor
 
-    table = None if classes is None else _new_classes(classes)
-    if table is None and group == "new":
+    if classes is None and group == "new":
         raise InputError("predict: --new needs --classes")
     source = partial(more_vectors, data_root=data_root, file=word_vectors)
     predictor = open_predictor(result, data_root, device, threads, source)
-    if table is not None:
-        predictor = predictor.with_classes(table, missing_as_zero)
+    if classes is not None and text_name(predictor.member.spec["semantics"]) is not None:
+        pairs = [parent / "pair.pt" for parent in result.resolve().parents]
+        pair = next(filter(Path.is_file, pairs), None)
+        predictor = predictor.with_texts(read_new_classes(classes), data_root, pair)
+    elif classes is not None:
+        predictor = predictor.with_classes(_new_classes(classes), missing_as_zero)
     found = predictor.predict(images, top, None, group, attributes)
     _write(_written(found, form, predictor), output)
     _tell(found, predictor)

@@ -10,7 +10,7 @@ from. Layout::
                         classes.words           (a, v) float32, where the method reads word vectors
     config.json         format, run (as configured, with its seed), settings, input_shape, classes,
                         seen, attributes, network_hash, probabilities, boxed, word_settings,
-                        told, exported_by (versions), model_hash (of model.safetensors)
+                        told, texts, exported_by (versions), model_hash (of model.safetensors)
     README.md           the model card
 
 config.json is written last: a folder without it is none.
@@ -62,6 +62,7 @@ def described(trained: Trained) -> dict[str, Any]:
         "boxed": trained.boxed,
         "word_settings": dict(trained.word_settings),
         "told": dict(trained.told),
+        "texts": dict(trained.texts),
         "exported_by": library_versions(),
     }
 
@@ -158,6 +159,7 @@ def read_exported(folder: Path) -> Trained:
         boxed=told["boxed"],
         word_settings=told["word_settings"],
         told=told["told"],
+        texts=told.get("texts", {}),  # earlier exports do not tell
     )
 
 

@@ -86,7 +86,7 @@ def with_new_classes(
     if groups:
         alike = told_groups(groups, both.names, both.seen.numpy())
         logger.warning("class vectors that cannot be told apart: %s", alike)
-    model = _model(trained, both)
+    model = model_of(trained, both)
     if given.new:
         _tell_new(trained, given)
     return both, model
@@ -101,7 +101,7 @@ def _described(table: pd.DataFrame, trained: Trained, missing_as_zero: bool) -> 
     is_own = np.array([bool(classes.fitting(name)) for name in names], bool)
     new = tuple(name for name, one in zip(columns, is_new, strict=True) if one)
     check_reads_words(trained, new)
-    _check_names(names, trained.classes.names, with_own=bool(new))
+    check_names(names, trained.classes.names, with_own=bool(new))
     if new and is_own.all():
         raise InputError("new classes: every row is a class of the run; describe a new one too")
     values = _arranged(table.loc[~is_own, ~is_new], known, missing_as_zero, new)
@@ -134,14 +134,14 @@ def _check_attributes(trained: Trained) -> None:
     texts = text_name(trained.spec["semantics"])
     if texts is not None:
         fault = f"knows classes by the texts {texts!r}, which a table of attributes does not give"
-        raise InputError(f"{trained.name}: {fault}; take a run with semantics: att")
+        raise InputError(f"{trained.name}: {fault}; give texts, or take a run on attributes")
     if length != len(names):
         kind = f"class vectors {trained.spec['semantics']!r} ({length} numbers)"
         fault = f"reads {kind}, which a table of attributes does not give"
         raise InputError(f"{trained.name}: {fault}; take a run with semantics: att")
 
 
-def _check_names(names: Sequence[str], known: Sequence[str], with_own: bool) -> None:
+def check_names(names: Sequence[str], known: Sequence[str], with_own: bool) -> None:
     """Raise InputError where there is no class, one is given twice, or one is known (unless the
     run's own classes may be there).
     """
@@ -222,7 +222,7 @@ def _scaled(values: np.ndarray, trained: Trained, new: int) -> np.ndarray:
     return scaled
 
 
-def _model(trained: Trained, both: Classes) -> Model:
+def model_of(trained: Trained, both: Classes) -> Model:
     """Return a model for the classes ``both`` with the trained state."""
     new = len(both.attribute_names) - len(trained.classes.attribute_names)
     if new:

@@ -3,7 +3,7 @@ classes and gets the likeliest of them.
 """
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from zslpipe.runs.export import is_exported, read_exported
 from zslpipe.runs.given_pictures import listed_pictures
 from zslpipe.runs.new_attributes import WordSource
 from zslpipe.runs.new_classes import with_new_classes
+from zslpipe.runs.new_texts import with_new_texts
 from zslpipe.runs.picture_inputs import PictureInputs
 from zslpipe.runs.picture_scores import Opened, PictureScores, Scored
 from zslpipe.runs.trained import Trained, open_trained
@@ -99,10 +100,27 @@ class Predictor:
         :func:`zslpipe.runs.new_classes.with_new_classes` takes them; of an ensemble every member
         does.
         """
-        found = [
-            with_new_classes(member, table, missing_as_zero, self.source)
-            for member in self.trained.members
-        ]
+        return self._with(
+            [
+                with_new_classes(member, table, missing_as_zero, self.source)
+                for member in self.trained.members
+            ]
+        )
+
+    def with_texts(
+        self,
+        texts: Mapping[str, Sequence[str]],
+        data_root: str | Path = "data",
+        pair: Path | None = None,
+    ) -> "Predictor":
+        """Return what predicts classes that nobody trained on too, described by ``texts``, as
+        :func:`zslpipe.runs.new_texts.with_new_texts` takes them; of an ensemble every member does.
+        """
+        given = (texts, Path(data_root), pair, self.device)
+        return self._with([with_new_texts(member, *given) for member in self.trained.members])
+
+    def _with(self, found: Sequence[tuple[Classes, Model]]) -> "Predictor":
+        """Return what predicts the classes of each member's model for more of them."""
         wider = copy.copy(self)
         wider.classes = found[0][0]
         wider.models = tuple(model.to(self.device) for _, model in found)

@@ -17,6 +17,7 @@ from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.identity import OWN_WEIGHTS, check_run
 from zslpipe.formats.metrics import METRICS, read_metrics
 from zslpipe.formats.scores import read_scores
+from zslpipe.formats.texts import read_class_texts
 from zslpipe.formats.words import read_word_settings, read_words
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.weight_names import is_weights_file, weights_path
@@ -45,7 +46,8 @@ class Trained:
     ``boxed``: whether the dataset's images were cropped to boxes. ``word_settings``: how its word
     vectors were made, {} where it reads none or nothing says. ``told``, for people: source of
     the ``words``, class vectors (``semantics``) with theirs, ``protocol`` of the split, ``metrics``
-    where there are.
+    where there are. ``texts``: the ``settings`` and the ``encoder`` (its stamp) of class vectors
+    that are made of texts, {} of others.
     """
 
     spec: Mapping[str, Any]
@@ -60,6 +62,7 @@ class Trained:
     boxed: bool = False
     word_settings: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -141,7 +144,14 @@ def open_trained(folder: Path, data_root: Path) -> Trained:
             "protocol": index.protocol,
             "metrics": metrics_of((rebalanced or seed) / "metrics.json"),
         },
+        texts={} if texts_path is None else _encoding(texts_path),
     )
+
+
+def _encoding(path: Path) -> dict[str, Any]:
+    """Return how the texts of a file were encoded."""
+    found = read_class_texts(path)
+    return {"settings": dict(found.settings), "encoder": dict(found.encoder)}
 
 
 def metrics_of(path: Path) -> dict[str, Any]:

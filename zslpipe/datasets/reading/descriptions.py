@@ -56,6 +56,19 @@ def read_descriptions(path: Path, classes: Sequence[str], where: str) -> dict[st
     return {name: tuple(of_class) for name, of_class in found.items()}
 
 
+def read_new_classes(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the texts of each class of a table or folder as :func:`read_descriptions` takes them,
+    of whatever classes: by their names as they stand first.
+    """
+    found: dict[str, list[str]] = {}
+    for one in _of_folder(path) if path.is_dir() else _of_table(path):
+        number = KnownNames(found).one(one.name)
+        found.setdefault(one.name if number is None else list(found)[number], []).append(one.text)
+    if not found:
+        raise InputError(f"{path}: no class in it; write a class and a text a row")
+    return {name: tuple(of_class) for name, of_class in found.items()}
+
+
 def _check_all_described(
     found: dict[str, list[str]], candidates: Sequence[str], path: Path, where: str
 ) -> None:
