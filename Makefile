@@ -49,7 +49,7 @@ check: .venv/check .venv/docs ## ruff, mypy, imports between rooms, snakefmt, sn
 docs: .venv/docs ## the documentation, in site/index.html; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
 
-bench: .venv/test ## what each stage costs, into docs/performance.md; half an hour on a machine with nothing else to do
+bench: .venv/test ## what each stage costs, into docs/performance.md; twenty minutes on a machine with nothing else to do
 	python benchmarks/page.py
 
 clean: ## remove the environment and everything under results

@@ -1,8 +1,9 @@
 """Every benchmark of this folder, one after the other, as a page of the documentation.
 
-Run: make bench, on a machine with nothing else to do; half an hour on two cores. Writes
-docs/performance.md: the machine, the versions, and of each benchmark what it measures and what it
-printed. A GPU is used by the benchmarks that have something to measure there.
+Run: make bench, on a machine with nothing else to do; some twenty minutes on two cores. Writes
+docs/performance.md: the machine, the versions, and of each benchmark what it measures, what it
+printed and the pictures it drew. A GPU is used by the benchmarks that have something to measure
+there.
 """
 
 import ast
@@ -19,8 +20,12 @@ from zslpipe.provenance import library_versions
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
-# What is timed beside the default: extraction by a light network, where decoding weighs most.
-MORE = {"extract.py": [[], ["--network", "mobilenet_v2", "--images", "512"]]}
+# Where pictures of benchmarks lie, each under the name of its script and more.
+PICTURES = PAGE.parent / "images"
+# What is timed beside the default: extraction by a light network, where decoding weighs most, and
+# what telling the C libraries gives.
+LIGHT = ["--network", "mobilenet_v2", "--images", "512"]
+MORE = {"extract.py": [[], LIGHT, [*LIGHT, "--untold"]]}
 logger = logging.getLogger(__name__)
 
 
@@ -49,13 +54,18 @@ def section(script: Path) -> str:
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         parts.append(f"```text\n{done.stdout.strip()}\n```")
+    parts += [
+        f"![{path.stem.replace('_', ', ')}](images/{path.name})"
+        for path in sorted(PICTURES.glob(f"{script.stem}_*.svg"))
+    ]
     return "\n\n".join(parts)
 
 
 def main() -> None:
     """Run every benchmark and write the page."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    head = "# Performance\n\nWritten by `make bench`; ratios hold better than times.\n\n"
+    head = "# Performance\n\nWritten by `make bench`. Ratios hold better than times, which mean "
+    head += "something where the load at the start was low.\n\n"
     head += machine()
     scripts = [path for path in sorted(HERE.glob("*.py")) if path.name != Path(__file__).name]
     sections = [section(script) for script in scripts]

@@ -3,6 +3,7 @@
 import sys
 
 from zslpipe.machine.interruption import end_if_stopped, hear_one_interrupt, hear_one_stop
+from zslpipe.machine.libraries import sleep_while_waiting
 from zslpipe.machine.watched import watched
 
 
@@ -10,6 +11,7 @@ def _command() -> int:
     """Run the command that is typed; imported here, so that the watching parent stays small."""
     hear_one_interrupt()
     hear_one_stop()
+    sleep_while_waiting()
     from zslpipe.commands.cli import main
 
     code = main()

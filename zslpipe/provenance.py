@@ -50,6 +50,11 @@ def made_of_hash(settings: Mapping[str, object]) -> str:
     return settings_hash(kept)
 
 
+def bytes_hash(content: bytes) -> str:
+    """Return the :func:`file_hash` of a file with these bytes."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def file_hash(path: Path) -> str:
     """Return a 16-digit SHA-256 of a file's bytes, read in blocks of 1 MiB."""
     digest = hashlib.sha256()

@@ -2,13 +2,12 @@
 localization.json.
 """
 
-import json
-
 import h5py
 import numpy as np
 
 from zslpipe.cell_centres import CellCentres
 from zslpipe.formats.index import Index, write_index
+from zslpipe.formats.localization import read_localization
 from zslpipe.maps.localization import centres_of_cells, localize
 
 PARTS = ("beak", "left eye", "tail", "right eye")
@@ -95,7 +94,7 @@ def localized(folder, index, peaks, train_peaks=None):
     write_index(index, folder / "index.h5")
     attention = attention_file(folder / "attention.h5", index, peaks, train_peaks)
     localize(attention, folder / "index.h5", folder, folder / "localization.json")
-    return json.loads((folder / "localization.json").read_text())
+    return read_localization(folder / "localization.json")
 
 
 def by_name(content):

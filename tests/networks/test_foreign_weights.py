@@ -149,6 +149,19 @@ def test_deit_iiis_first_files_name_their_layer_scales_otherwise(tmp_path) -> No
     same_tokens(tmp_path / "deit_3_small_224_1k.pth", network, "deit3_small_patch16_224")
 
 
+@torch.no_grad()
+def test_flexivits_embeddings_are_resized_as_they_were_trained(tmp_path) -> None:
+    """Bilinear, without smoothing: timm says that its weights prefer it."""
+    network = network_of("flexivit_small")
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    trunk = build_trunk("timm/flexivit_small", str(tmp_path / "w.pt"), size=96)
+    flat = network.pos_embed[:, -225:]
+    grid = flat.reshape(1, 15, 15, 24).permute(0, 3, 1, 2)
+    resized = F.interpolate(grid, size=(6, 6), mode="bilinear", antialias=False)
+    found = trunk.body.network.pos_embed[0, -36:]
+    torch.testing.assert_close(found, resized[0].flatten(1).T, rtol=1e-5, atol=1e-6)
+
+
 def test_what_fits_no_network_is_told_by_its_names(tmp_path) -> None:
     torch.save({"vit.encoder.layer.0.weight": torch.zeros(3)}, tmp_path / "w.pt")
     with pytest.raises(InputError, match=r"do not fit timm/vit_tiny.*it needs cls_token, .* the f"):

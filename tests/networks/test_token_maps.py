@@ -169,6 +169,17 @@ def test_a_convolutional_network_with_its_head_has_the_same_map() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layer", ["blocks.2", None])
+@torch.no_grad()
+def test_stages_that_are_called_blocks_are_found_by_name(layer) -> None:
+    """EfficientNet has seven blocks, of which timm reads five."""
+    plain = build_trunk("timm/efficientnet_b0", "random", layer, 64)
+    trunk = build_trunk("timm/efficientnet_b0", "random", layer, 64, "head")
+    trunk.body.network.load_state_dict(plain.body.state_dict(), strict=False)
+    torch.testing.assert_close(trunk(image_of(64)), plain(image_of(64)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "shape"),
     [

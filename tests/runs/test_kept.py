@@ -11,6 +11,8 @@ import torch
 from tests.made_up.miniature import write_miniature
 from tests.made_up.specification import SPEC
 from zslpipe.commands.cli import main
+from zslpipe.formats.image_list import write_image_list
+from zslpipe.formats.index import read_index
 from zslpipe.machine.devices import Compute
 from zslpipe.provenance import canonical, code_hash
 from zslpipe.runs import made_of
@@ -30,9 +32,9 @@ def paths(tmp_path) -> dict[str, Path]:
     return write_miniature(tmp_path)
 
 
-def train(paths: dict[str, Path], spec=RUN, seed=0) -> int:
+def train(paths: dict[str, Path], spec=RUN, seed=0, further=()) -> int:
     """Train into the folder ``run`` beside the index; return the exit code."""
-    given = [f"--{name}={paths[name]}" for name in ("index", "features")]
+    given = [*further, *[f"--{name}={paths[name]}" for name in ("index", "features")]]
     output = str(paths["index"].with_name("run"))
     command = ["train", "--spec", canonical(spec), f"--seed={seed}", *given, "--output", output]
     return main([*command, "--threads", "1", "--compute", '{"device": "cpu"}'])
@@ -51,6 +53,7 @@ def test_a_training_leaves_its_figures_and_a_record(paths):
     assert 0 <= figures["H"] <= 1
     record = json.loads((folder / ".trained.json").read_text())
     assert set(record["files"]) == set(MADE)
+    assert record["tables"] == {"history.csv": (folder / "history.csv").read_bytes().decode()}
 
 
 def test_what_is_there_is_only_evaluated(paths):
@@ -65,7 +68,7 @@ def test_what_is_there_is_only_evaluated(paths):
     assert (folder / "metrics.json").read_bytes() == figures
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", ["weights.pt", "scores.h5"])
 @pytest.mark.parametrize("fault", ["gone", "flipped"])
 def test_a_file_that_is_gone_or_damaged_is_made_again(paths, name, fault):
     train(paths)
@@ -78,6 +81,31 @@ def test_a_file_that_is_gone_or_damaged_is_made_again(paths, name, fault):
     assert train(paths) == 0
     assert not set(written(paths)) & set(before)
     assert path.read_bytes() == content or name == "weights.pt"
+
+
+@pytest.mark.parametrize("fault", ["gone", "flipped"])
+def test_a_history_that_is_gone_or_damaged_is_written_again(paths, fault):
+    train(paths)
+    folder, before = paths["index"].with_name("run"), written(paths)
+    path = folder / "history.csv"
+    content = path.read_bytes()
+    path.unlink() if fault == "gone" else path.write_bytes(b"x" + content[1:])
+    assert train(paths) == 0
+    assert path.read_bytes() == content
+    assert (written(paths)[0], written(paths)[2]) == (before[0], before[2])  # nothing trained
+
+
+def test_a_damaged_record_of_a_history_brings_nothing_back(paths):
+    train(paths)
+    folder, before = paths["index"].with_name("run"), written(paths)
+    record = json.loads((folder / ".trained.json").read_text())
+    record["tables"]["history.csv"] = "epoch\r\n1\r\n"
+    (folder / ".trained.json").write_text(json.dumps(record))
+    assert train(paths) == 0
+    assert written(paths) == before  # the history is as it was: nobody needs the record's
+    (folder / "history.csv").unlink()
+    assert train(paths) == 0
+    assert not set(written(paths)) & set(before)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +146,79 @@ def test_other_code_of_the_validation_scores_makes_them_again(paths, monkeypatch
     edited = {"zslpipe.runs.rebalancing_inputs": "edited"}
     monkeypatch.setattr(made_of, "code_hash", lambda entry: edited.get(entry, code_hash(entry)))
     assert made() != first
+
+
+LOOKING = SPEC | {
+    "method": "dazle",
+    "input": "regions",
+    "words": "made up",
+    "settings": {"epochs": 1, "lr": 0.01},
+}
+# A command, the file that it writes, an option that is told otherwise.
+ASKED = {
+    "attend": ("attention.h5", "--count=3"),
+    "score-irrelevant": ("irrelevant.h5", "--seed=1"),
+}
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_what_a_trained_model_was_asked_stays_while_all_is_the_same(paths, command, monkeypatch):
+    name, other = ASKED[command]
+    words = f"--words={paths['words']}"
+    assert train(paths, LOOKING, further=[words]) == 0
+    folder = paths["index"].with_name("run")
+    given = [words, *[f"--{kind}={paths[kind]}" for kind in ("index", "features")]]
+    if command == "score-irrelevant":
+        listed = paths["index"].with_name("list.h5")
+        write_image_list(listed, "others", {}, read_index(paths["index"]).paths)
+        given.append(f"--irrelevant={listed}")
+    start = [command, f"--weights={folder / 'weights.pt'}", f"--output={folder / name}", *given]
+
+    def made(*further: str) -> int:
+        assert main([*start, "--compute", '{"device": "cpu"}', *further]) == 0
+        return (folder / name).stat().st_mtime_ns
+
+    first, content = made(), (folder / name).read_bytes()
+    for path in (paths["index"], paths["features"], folder / "weights.pt"):
+        os.utime(path)
+    assert made() == first
+    (folder / name).write_bytes(content[:-1])
+    second = made()
+    assert (folder / name).read_bytes() == content
+    third = made(other)
+    assert len({first, second, third}) == 3
+    assert made(other) == third
+    with monkeypatch.context() as edited:
+        edited.setattr(made_of, "code_hash", lambda *entries: f"edited {entries}")
+        assert made(other) != third
+
+
+def test_what_a_file_is_made_of_counts_each_thing(tmp_path, monkeypatch):
+    """Weights, code, inputs, word vectors, images and what else a job is told."""
+    image, weights, words = (tmp_path / name for name in ("a.png", "weights.pt", "words.h5"))
+    for path in (image, weights, words):
+        path.write_bytes(b"bytes")
+    index = SimpleNamespace(paths=("a.png",))
+    spec = {"input": "images", "method": "rsan"}
+    monkeypatch.setattr(made_of, "read_spec", lambda _: spec)
+
+    def stamp(identity="x", made_by="zslpipe.runs.attention", told=(0, 6)) -> str:
+        inputs = SimpleNamespace(index=index, identity=identity)
+        return made_of.looked_at(weights, inputs, words, tmp_path, made_by, told)
+
+    found = [stamp(), stamp("y"), stamp(told=(1, 6)), stamp(made_by="zslpipe.runs.gradcam")]
+    for path in (weights, words):
+        path.write_bytes(b"others")
+        found.append(stamp())
+    os.utime(image, (1, 1))
+    found.append(stamp())
+    spec["method"] = "sgma"
+    found.append(stamp())
+    assert len(set(found)) == len(found)
+    spec["input"] = "regions"
+    without_images = stamp()
+    os.utime(image, (2, 2))
+    assert stamp() == without_images
 
 
 def test_images_and_further_files_are_part_of_what_a_training_is_made_of(tmp_path):

@@ -55,3 +55,14 @@ def test_other_code_writes_all_of_them(matrices, tmp_path, monkeypatch):
     assert not set(before) & set(figures(matrices))
     told = [json.loads(path.with_name("metrics.json").read_text()) for path in matrices]
     assert [one["evaluated_by"] for one in told] == ["changed"] * 3
+
+
+def test_a_damaged_one_is_written_again(matrices, tmp_path, caplog):
+    reevaluate(matrices, tmp_path / "evaluated.json")
+    path = matrices[0].with_name("metrics.json")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"H": 0', b'"H": 1', 1))
+    assert path.read_bytes() != whole
+    reevaluate(matrices, tmp_path / "evaluated.json")
+    assert path.read_bytes() == whole
+    assert f"{path}: not a readable metrics.json" in caplog.text

@@ -376,6 +376,7 @@ MISTAKES = {
         "config, datasets.birds.source: setting 'features' is missing"
     ),
     "datasets.birds=null": "config, datasets.birds: nothing is written behind it; ",
+    "extractors.named.weights='hf:~/w'": "config, extractors.named.weights: 'hf:~/w' begins with",
     "extractors.named.weights=~/w.pt": "config, extractors.named.weights: '~/w.pt' begins with ~, ",
     "data_root=$NOT_SET_ANYWHERE/x": (
         "config, data_root: '$NOT_SET_ANYWHERE/x': the variable $NOT_SET_ANYWHERE is not set"

@@ -64,6 +64,24 @@ def test_the_width_of_a_layer_that_is_named_is_not_known() -> None:
     assert map_width({"backbone": "timm/darknet53"}) is None
     assert map_width({"backbone": "vit_b_16", "layer": "conv_proj"}) is None
     assert map_width({"backbone": "stored"}) is None
+    assert map_width({"backbone": "timm/vit_base_patch16_plus_240"}) is None
+    assert map_width({"backbone": "timm/vit_base_patch16_224", "layer": "patch_embed"}) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2.lvd142m", "vit_relpos_small"),
+        *("deit_tiny_distilled_patch16_224", "deit3_large_patch16_384", "beitv2_base_patch16_224"),
+        *("eva02_tiny_patch14_224", "vit_large_patch16_siglip_256", "vit_base_patch16_clip_224"),
+    ],
+)
+def test_the_width_of_tokens_is_told_by_the_networks_name(name: str) -> None:
+    name = f"{name}_patch16_224" if name == "vit_relpos_small" else name
+    with torch.device("meta"):
+        network = timm.create_model(name)
+    assert network.embed_dim == map_width({"backbone": f"timm/{name}", "layer": "blocks.3"})
+    assert network.embed_dim == map_width({"backbone": f"timm/{name}"})
 
 
 def test_names_that_exist_pass() -> None:

@@ -113,8 +113,16 @@ def test_pooled_features_are_told_where_they_are_not_the_mean() -> None:
     for written in ("", " extractors.named.pooled=mean"):
         made = study(given + written)
         assert "pooled" not in made.extractors.settings("named")
-    made = study(f"{given} extractors.named.pooled=head")
+    made = study(f"{given} extractors.named.pooled=head eszsl.extractor=named")
     assert made.extractors.settings("named")["pooled"] == "head"
+    # Features have to be of that kind.
+    assert made.runs.named("birds", "eszsl", "default").cache["pooled"] == "head"
+    assert "pooled" not in made.runs.named("creatures", "dazle", "default").cache
+    # A network that a method trains has maps alone.
+    trained = "methods=[eszsl,rsan] rsan.extractor=named datasets.creatures.methods=[rsan]"
+    made = study(f"{given} extractors.named.pooled=head eszsl.extractor=named {trained}")
+    assert made.runs.named("creatures", "rsan", "default").trunk["backbone"] == "timm/test_vit"
+    assert "pooled" not in made.runs.named("creatures", "rsan", "default").trunk
 
 
 def test_an_image_folder_is_one_word_of_the_command() -> None:

@@ -100,6 +100,36 @@ def test_a_deleted_file_is_made_again_and_what_stands_on_it(checkout: Checkout, 
     assert checkout.planned().issuperset(DELETED[path])
 
 
+# Small results, of a light head, of one from images, of one with a closed form.
+SMALL = {
+    "dazle/default/seed0/metrics.json",
+    "rsan/default/seed1/history.csv",
+    "eszsl/default/seed0/metrics.json",
+    "dazle/default/seed1/.attention.done",
+}
+
+
+def test_a_deleted_small_result_costs_nothing_dear(checkout: Checkout) -> None:
+    """It comes back, and what trained networks have made stays, byte for byte."""
+    runs = checkout.folder / "results/demo/runs"
+    before = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
+    for name in SMALL:
+        (runs / name).unlink()
+    again = {
+        *("train demo/dazle/default/0", "train demo/eszsl/default/0"),
+        *("train_end_to_end demo/rsan/default/1", "attend_end_to_end demo/rsan/default/1"),
+        *("attend demo/dazle/default/0", "attend demo/dazle/default/1"),
+    }
+    planned = checkout.planned()
+    assert {job for job in planned if job.startswith(("train", "attend"))} == again
+    said = checkout.snakemake("--cores", "2")
+    # A training tells its seconds in history.csv: another one has others.
+    assert {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()} == before
+    assert said.count("attention.h5: there already, of the same") == 3
+    assert said.count("trained already, of the same") == 3
+    assert checkout.planned() == NOTHING
+
+
 def test_what_was_measured_of_jobs_may_be_missing(checkout: Checkout) -> None:
     """As of results made before jobs were measured."""
     measured = checkout.folder / "results" / "benchmarks"

@@ -2,12 +2,14 @@
 # annotated parts.
 
 
+# As a training's, maps stay until there are others: what is made of the same is not made again.
 rule attend:
     input:
         unpack(study.runs.inputs),
         weights=paths.weights,
     output:
-        paths.attention,
+        maps=update(paths.attention),
+        done=paths.done("attention"),
     benchmark:
         paths.measured("attend")
     wildcard_constraints:
@@ -27,8 +29,9 @@ rule attend:
     shell:
         "ZSLPIPE_LOG=results/logs/attend/{wildcards.dataset}/{wildcards.run}/seed{wildcards.seed}.log"
         " python -m zslpipe attend --weights {input.weights} --seed {wildcards.seed} {params.reads}"
-        " --run {params.run:q} --data-root {study.data_root:q} --count {params.pictures} --output {output}"
-        " --threads {threads} --compute {study.compute_json:q}"
+        " --run {params.run:q} --data-root {study.data_root:q} --count {params.pictures}"
+        " --output {output.maps} --threads {threads} --compute {study.compute_json:q}"
+        " && touch {output.done}"
 
 
 # A rule of its own, as of trainings: a cluster's profile groups jobs by their rules.

@@ -6,7 +6,8 @@ rule gradcam:
         unpack(study.runs.inputs),
         weights=paths.weights,
     output:
-        paths.gradcam,
+        maps=update(paths.gradcam),
+        done=paths.done("gradcam"),
     benchmark:
         paths.measured("gradcam")
     wildcard_constraints:
@@ -28,8 +29,8 @@ rule gradcam:
         "ZSLPIPE_LOG=results/logs/gradcam/{wildcards.dataset}/{wildcards.run}/seed{wildcards.seed}.log"
         " python -m zslpipe grad-cam --weights {input.weights} --seed {wildcards.seed} {params.reads}"
         " {params.without} --data-root {study.data_root:q} --count {params.pictures}"
-        " --output {output} --run {params.run:q}"
-        " --threads {threads} --compute {study.compute_json:q}"
+        " --output {output.maps} --run {params.run:q}"
+        " --threads {threads} --compute {study.compute_json:q} && touch {output.done}"
 
 
 rule gradcam_figure:

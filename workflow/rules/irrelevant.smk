@@ -9,7 +9,7 @@ rule validate:
         weights=paths.weights,
     output:
         scores=update(paths.validation),
-        done=paths.validated,
+        done=paths.done("validation"),
     benchmark:
         paths.measured("validate")
     wildcard_constraints:
@@ -123,7 +123,8 @@ rule score_irrelevant:
         unpack(study.runs.irrelevant_inputs),
         weights=paths.weights,
     output:
-        paths.irrelevant,
+        scores=update(paths.irrelevant),
+        done=paths.done("irrelevant"),
     benchmark:
         paths.measured("score_irrelevant")
     wildcard_constraints:
@@ -143,8 +144,8 @@ rule score_irrelevant:
         "ZSLPIPE_LOG=results/logs/score_irrelevant/{wildcards.dataset}/{wildcards.run}/seed{wildcards.seed}.log"
         " python -m zslpipe score-irrelevant --weights {input.weights} --seed {wildcards.seed}"
         " --run {params.run:q}"
-        " {params.reads} --data-root {params.folder:q} --output {output} --threads {threads}"
-        " --compute {study.compute_json:q}"
+        " {params.reads} --data-root {params.folder:q} --output {output.scores}"
+        " --threads {threads} --compute {study.compute_json:q} && touch {output.done}"
 
 
 use rule score_irrelevant as score_irrelevant_end_to_end with:

@@ -27,7 +27,7 @@ from zslpipe.commands.specification import check_spec, spec_option
 
 logger = logging.getLogger(__name__)
 # What a training leaves, in the folder of its seed.
-TRAINED = ("weights.pt", "history.csv", "scores.h5")
+LEFT = ("weights.pt", "history.csv", "scores.h5")
 
 
 @click.command("train")
@@ -59,7 +59,7 @@ def train(
     checkpoint with the same command; what it has made already of the same settings, code and inputs
     is only evaluated.
     """
-    from zslpipe.formats.kept import is_kept, write_record
+    from zslpipe.formats.kept import TRAINED, is_kept, write_record
     from zslpipe.runs.made_of import made_of
     from zslpipe.runs.readiness import check_inputs
     from zslpipe.runs.train import run_method
@@ -69,7 +69,7 @@ def train(
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     check_inputs(spec, index, words, features, folder, trunk, texts)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
-    record, made = output / ".trained.json", [output / name for name in TRAINED]
+    record, made = output / TRAINED, [output / name for name in LEFT]
     stamp = made_of(spec, seed, inputs, words, output, chosen, folder, "zslpipe.runs.train")
 
     def finish() -> None:
@@ -110,17 +110,25 @@ def attend(
 ) -> None:
     """Write where a trained method looks.
 
-    The peaks of its attention maps in all test images, and the whole maps of --count of them.
+    The peaks of its attention maps in all test images, and the whole maps of --count of them. Maps
+    of the same weights, code and inputs that lie there already stay.
     """
+    from zslpipe.formats.kept import made_once
     from zslpipe.machine.progress import reported
     from zslpipe.runs.attention import attend as run
+    from zslpipe.runs.made_of import looked_at
     from zslpipe.runs.weights import read_asked_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
-    with reported(output, "attention maps"):
-        run(weights, inputs, words, seed, output, count)
+    stamp = looked_at(weights, inputs, words, folder, "zslpipe.runs.attention", [seed, count])
+
+    def make() -> None:
+        with reported(output, "attention maps"):
+            run(weights, inputs, words, seed, output, count)
+
+    made_once(output, stamp, make)
 
 
 @click.command("validate")
@@ -152,7 +160,7 @@ def validate(
     rebalancing is chosen on these scores. All that it reads is looked at first; scores of the same
     settings, code and inputs that lie there already stay.
     """
-    from zslpipe.formats.kept import is_kept, write_record
+    from zslpipe.formats.kept import made_once
     from zslpipe.runs.made_of import made_of
     from zslpipe.runs.readiness import check_inputs
     from zslpipe.runs.rebalancing_inputs import write_validation_scores
@@ -162,14 +170,10 @@ def validate(
     spec = read_asked_spec(weights, asked)
     check_inputs(spec, index, words, features, folder, trunk, texts)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
-    record = output.with_name(".validation.json")
     made_by = "zslpipe.runs.rebalancing_inputs"
     stamp = made_of(spec, seed, inputs, words, output, chosen, folder, made_by, [weights])
-    if is_kept(record, stamp, [output]):
-        logger.info("%s: there already, of the same settings, code and inputs", output)
-        return
-    write_validation_scores(weights, inputs, words, seed, output, chosen)
-    write_record(record, stamp, [output])
+    given = (weights, inputs, words, seed, output, chosen)
+    made_once(output, stamp, lambda: write_validation_scores(*given))
 
 
 @click.command("score-irrelevant")
@@ -202,9 +206,15 @@ def score_irrelevant(
     compute: dict[str, Any],
     threads: int,
 ) -> None:
-    """Score task-irrelevant images by a trained method."""
+    """Score task-irrelevant images by a trained method.
+
+    Scores of the same weights, code and inputs that lie there already stay.
+    """
     from zslpipe.formats.image_list import read_irrelevant_images
+    from zslpipe.formats.kept import made_once
     from zslpipe.machine.progress import reported
+    from zslpipe.provenance import file_hash
+    from zslpipe.runs.made_of import looked_at
     from zslpipe.runs.opening import open_index, open_run_inputs
     from zslpipe.runs.rebalancing_inputs import write_irrelevant_scores
     from zslpipe.runs.weights import read_asked_spec
@@ -215,8 +225,15 @@ def score_irrelevant(
     network = trunk or cached_weights(spec, data_root, index)
     listed = (irrelevant, features, folder, network, chosen, read_irrelevant_images)
     inputs = open_run_inputs(spec, *listed)
-    with reported(output, "scores of task-irrelevant images"):
-        write_irrelevant_scores(weights, index, inputs, words, seed, output, texts)
+    made_by = "zslpipe.runs.rebalancing_inputs"
+    read = [file_hash(path) for path in (index, texts) if path is not None]
+    stamp = looked_at(weights, inputs, words, folder, made_by, [seed, *read])
+
+    def make() -> None:
+        with reported(output, "scores of task-irrelevant images"):
+            write_irrelevant_scores(weights, index, inputs, words, seed, output, texts)
+
+    made_once(output, stamp, make)
 
 
 @click.command("grad-cam")
@@ -251,14 +268,23 @@ def grad_cam(
 ) -> None:
     """Write where a crafted network looks (Grad-CAM).
 
-    For --count images, with an attribute in the classifier's rule and without it.
+    For --count images, with an attribute in the classifier's rule and without it. Maps of the same
+    weights, code and inputs that lie there already stay.
     """
+    from zslpipe.formats.kept import made_once
     from zslpipe.machine.progress import reported
     from zslpipe.runs.gradcam import write_grad_cam
+    from zslpipe.runs.made_of import looked_at
     from zslpipe.runs.weights import read_asked_spec
 
     chosen, folder = compute_of(compute, threads), image_folder(data_root, images, index)
     spec = read_asked_spec(weights, asked)
     inputs = run_inputs(spec, index, features, folder, trunk, chosen, data_root, texts)
-    with reported(output, "Grad-CAM"):
-        write_grad_cam(weights, inputs, seed, output, count, without)
+    told: list[str | int] = [seed, count, *without]
+    stamp = looked_at(weights, inputs, None, folder, "zslpipe.runs.gradcam", told)
+
+    def make() -> None:
+        with reported(output, "Grad-CAM"):
+            write_grad_cam(weights, inputs, seed, output, count, without)
+
+    made_once(output, stamp, make)

@@ -1,6 +1,9 @@
 """``history.csv``: what a training went through, one row an epoch, a column each of phase, stage,
 epoch, step, loss, what else rows hold, waiting (the share of the seconds in which no further step
 was begun for want of a batch; absent in files of earlier versions), seconds. Imports no torch.
+
+Its checksum stands in the training's record beside it (:mod:`zslpipe.formats.kept`): a line of
+comment in the table would be a row to most programs that read it.
 """
 
 import csv
@@ -9,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zslpipe.formats.kept import TRAINED, check_recorded
 from zslpipe.machine.files import read_complete, written_whole
 
 FIRST, LAST = ("phase", "stage", "epoch", "step", "loss"), ("waiting", "seconds")
@@ -31,13 +35,18 @@ def write_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
-    """Read a history.csv into one dict an epoch; InputError where it is absent or no history."""
-    damage = (KeyError, UnicodeDecodeError, csv.Error)
+    """Read a history.csv into one dict an epoch; InputError where it is absent, no history or not
+    what the training wrote.
+    """
+    damage = (KeyError, ValueError, csv.Error)
     return read_complete(path, _read, "history.csv", "training a method", damage)
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    """Read the rows; raises KeyError where a column that everyone asks for is missing."""
+    """Read the rows; raises KeyError where a column that everyone asks for is missing, ValueError
+    where the bytes are others than the record says.
+    """
+    check_recorded(path, path.with_name(TRAINED))
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, restval="")
         rows = list(reader)

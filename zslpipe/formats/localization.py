@@ -6,17 +6,18 @@
     shares      list of {"images": "seen" | "unseen", "of": "overall" | "group" | "part", "name",
                 "pairs", and, as fractions, "tenth", "fifth", and both after "random_", "centre_"
                 and "best_"}
+    crc32       checksum of all this (:mod:`zslpipe.machine.seals`)
 
 What has no pair has no entry among the shares.
 """
 
 import itertools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.files import read_complete, written_whole
+from zslpipe.machine.seals import read_sealed_json, sealed_json
 
 LIMITS = {"tenth": 0.1, "fifth": 0.2}  # of the object's size (ours)
 POINTS = ("", "random_", "centre_", "best_")
@@ -29,21 +30,21 @@ def write_localization(output: Path, content: Mapping[str, Any]) -> None:
     """Write localization.json, whole or not at all; raises ValueError for a number that is not
     finite.
     """
-    text = json.dumps(content, indent=1, allow_nan=False)
+    text = sealed_json(content)
     with written_whole(output) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_localization(path: Path) -> Mapping[str, Any]:
-    """Read localization.json; InputError where it is absent, not JSON, or lacks what it has to say,
-    as one of another version may.
+    """Read localization.json; InputError where it is absent, not JSON, not what was written, or
+    lacks what it has to say, as one of another version may.
     """
     return read_complete(path, _read, "localization.json", "the rule 'localize_DATASET'")
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     """Read the file; raises KeyError where it lacks something."""
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_sealed_json(path)
     content = found if isinstance(found, dict) else {}
     absent = [name for name in (*IDENTITY, "shares") if name not in content]
     for share in content.get("shares", ()):

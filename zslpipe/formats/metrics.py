@@ -15,17 +15,18 @@ curve                 {"U": [...], "S": [...]}, the points of the seen-unseen cu
 per_class             {"T1", "U", "S": {class: accuracy}, "AUSUC": {class: the area if it were the
                       only class of its group}}; no AUSUC without a curve, and in earlier files
 images                {"test_seen", "test_unseen": number of images}
+crc32                 checksum of all this (:mod:`zslpipe.machine.seals`)
 
 ``best_on_test.json`` has, beside whose it is, only T1, U, S, H and ``epoch``, the best one's number
 (:mod:`zslpipe.scores.best_epoch`); its selection is BEST_ON_TEST.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.files import read_complete, written_whole
+from zslpipe.machine.seals import read_sealed_json, sealed_json
 
 BEST_ON_TEST = "best epoch on test (as the published code)"
 METRICS = ("T1", "U", "S", "H", "AUSUC")
@@ -46,21 +47,21 @@ IDENTITY = (
 
 def write_metrics_file(output: Path, metrics: Mapping[str, Any]) -> None:
     """Write metrics.json, whole or not at all; raises ValueError where a number is not finite."""
-    text = json.dumps(metrics, indent=1, allow_nan=False)
+    text = sealed_json(metrics)
     with written_whole(output) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_metrics(path: Path) -> Mapping[str, Any]:
-    """Read metrics.json; InputError where it is absent, not JSON, or does not say what it belongs
-    to.
+    """Read metrics.json; InputError where it is absent, not JSON, not what was written, or does not
+    say what it belongs to.
     """
     return read_complete(path, _read, "metrics.json", "the evaluation of a scores.h5")
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     """Read the file; raises KeyError where it lacks what says whose it is."""
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_sealed_json(path)
     metrics = found if isinstance(found, dict) else {}
     absent = [name for name in (*IDENTITY, "seed") if name not in metrics]
     if absent:

@@ -11,6 +11,7 @@ from pydantic import NonNegativeFloat
 from zslpipe.machine.control_groups import memory_limits
 from zslpipe.machine.errors import InputError, NotNowError
 from zslpipe.machine.gpu_lock import assigned_by_scheduler, claim, kept_by_slurm
+from zslpipe.machine.libraries import keep_freed_memory
 from zslpipe.machine.ranges import Device, Threads
 
 
@@ -25,7 +26,8 @@ class Compute:
 
 
 def device_of(compute: Compute, ranks: int = 1) -> torch.device:
-    """Return the device of a job and set its threads; ``auto`` takes a GPU where there is one.
+    """Return the device of a job, set its threads and let it keep what memory it frees; ``auto``
+    takes a GPU where there is one.
 
     Of several GPUs a job takes the first that no other job holds, unless a scheduler assigned one
     or ``cuda:N`` names it. Raises InputError where ``cuda`` is asked for and missing, where this
@@ -33,6 +35,7 @@ def device_of(compute: Compute, ranks: int = 1) -> torch.device:
     where SLURM keeps a GPU for the job that torch cannot use.
     """
     torch.set_num_threads(compute.threads)
+    keep_freed_memory()
     if compute.device != "cpu" and not torch.cuda.is_available():
         _check_unused(kept_by_slurm(os.environ))
     if compute.device == "auto" and not torch.cuda.is_available():

@@ -4,13 +4,17 @@ HDF5 files and the zip files that torch writes end where their own tables say: a
 end is seen by no reader of either. A program that changes such an HDF5 file in place (h5py) cuts
 the line off; the file is then read as one that somebody else wrote, which has no seal and is not
 checked. Measured: CRC-32 of bytes in memory takes 0.26 s a GB on one core.
+
+JSON, which other programs read whole, has its checksum in a last field: of what it says, not of how
+it is set out.
 """
 
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 MARK = b"\nzslpipe-seal "
 # Bytes at the end of a file among which a seal is looked for (ours: a seal takes about 100).
@@ -19,6 +23,8 @@ REACH = 1024
 AT_ONCE = 1 << 20
 # A zip file's first bytes (PKWARE's APPNOTE, 4.3.7).
 ZIP = b"PK\x03\x04"
+# Field of a JSON object.
+CHECKSUM = "crc32"
 # Who writes which files of weights, by their names; the others are those of runs.
 WRITERS = {"backbone.pt": "the rule 'pretrain'", "pair.pt": "the rule 'pretrain_pair'"}
 
@@ -57,6 +63,34 @@ def check_seal(path: Path) -> None:
         raise ValueError(
             f"its bytes are not those that were written: CRC-32 {checksum:08x}, sealed {sealed:08x}"
         )
+
+
+def sealed_json(content: Mapping[str, Any]) -> str:
+    """Return an object as the text of a JSON file whose last field is its checksum; ValueError
+    where a number is not finite.
+    """
+    told = json.loads(json.dumps(content, allow_nan=False))
+    return json.dumps({**told, CHECKSUM: _json_checksum(told)}, indent=1) + "\n"
+
+
+def read_sealed_json(path: Path) -> Any:
+    """Return what a JSON file holds, without its checksum; ValueError where it has one and says
+    something else than what was sealed.
+    """
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(found, dict) and CHECKSUM in found:
+        sealed, checksum = found.pop(CHECKSUM), _json_checksum(found)
+        if sealed != checksum:
+            raise ValueError(
+                f"what it says is not what was written: CRC-32 {checksum}, sealed {sealed}"
+            )
+    return found
+
+
+def _json_checksum(content: Mapping[str, Any]) -> str:
+    """Return the CRC-32 of an object, eight digits, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def check_zip(path: Path) -> None:

@@ -2,6 +2,9 @@
 
 A fully connected layer (AlexNet's fc7 is torchvision's ``classifier.5``) describes the whole image
 by one vector: a map of 1 x 1, which has pooled features and no regions.
+
+torchvision is imported where a network is built: it takes as long as torch itself to import, and
+most jobs read features and build none.
 """
 
 import hashlib
@@ -14,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.optimization import fuse
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, nearest, one_line
@@ -199,6 +201,8 @@ def _cut(backbone: str, network: nn.Module, node: str, layer: str | None) -> Tru
     no such layer, and where neither torch.fx, which cuts it, can follow its code nor timm reads its
     stages.
     """
+    from torchvision.models.feature_extraction import create_feature_extractor
+
     names = [name for name, _ in network.named_modules() if name]
     normalised = normalisation(backbone, network)
     try:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from zslpipe.cell_centres import CellCentres
@@ -149,6 +148,9 @@ def channel_clusters(regions: RegionsInParts, seed: int) -> Int[Tensor, " d"]:
 
     ``regions`` (n, r, d) may lie on the disk: they are read in blocks.
     """
+    # Here: it takes half as long as torch to import, and only a training comes this far.
+    from sklearn.cluster import KMeans
+
     found = []
     for start in range(0, len(regions), BLOCK):
         block = regions[start : start + BLOCK]

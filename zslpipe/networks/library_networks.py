@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchvision import models
 
 from zslpipe.machine.errors import InputError, nearest, one_line
 from zslpipe.machine.weight_names import TOLD_FILES
@@ -63,6 +62,8 @@ def _downloads(backbone: str, weights: str | None) -> Iterator[None]:
 
 def _torchvision_network(name: str, weights: str | None) -> nn.Module:
     """Return a torchvision classifier; raises InputError for an unknown network or weights."""
+    from torchvision import models
+
     known = models.list_models(module=models)
     if name not in known:
         raise InputError(

@@ -7,7 +7,6 @@ tokens (BEiT, which classifies the mean of its tokens, norms only that mean); a 
 is read as it leaves the block. What lies behind the cut is dropped.
 """
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
@@ -20,7 +19,6 @@ from zslpipe.machine.errors import InputError, nearest
 # What describes the whole image: the mean over its regions, the class token behind the final norm,
 # or what the network with its head gives for an image.
 Pooled = Literal["mean", "class_token", "head"]
-BLOCK = re.compile(r"blocks\.(\d+)")
 # Classes of timm whose forward_intermediates refuses norm=True: Hiera norms the mean alone.
 WITHOUT_NORM = ("Hiera", "HieraDet")
 
@@ -105,15 +103,11 @@ def _block(network: nn.Module, backbone: str, layer: str | None) -> int:
 
 
 def block_names(network: nn.Module) -> list[str]:
-    """Return the names of the blocks that timm can read, in its order: ``blocks.0``..., of a
-    network of stages those.
+    """Return the names of what timm can read as maps, in its order: blocks, of a network of stages
+    the last of each.
     """
     stages: list[Mapping[str, Any]] = list(getattr(network, "feature_info", None) or [])
-    names = [str(stage.get("module")) for stage in stages]
-    blocks = getattr(network, "blocks", None)
-    if all(BLOCK.fullmatch(name) for name in names) and blocks is not None:
-        return [f"blocks.{number}" for number in range(len(blocks))]
-    return names
+    return [str(stage.get("module")) for stage in stages]
 
 
 def check_patches(network: nn.Module, backbone: str, size: int | None) -> None:

@@ -60,9 +60,14 @@ def _network(run: Mapping[str, Any]) -> dict[str, Any]:
         "weights": section.get("weights", "trained on the way"),
         "layer": section.get("layer") or "last map",
         "size": f"{section['size']} px",
-        "read as": run["input"],
+        "read as": _read_as(run["input"], section.get("pooled", "")),
         "trained with the method": "yes" if run["trunk"] else "no",
     }
+
+
+def _read_as(kind: str, pooled: str) -> str:
+    """Return the kind of a run's inputs; of pooled ones what they are where that is no mean."""
+    return f"pooled ({pooled.replace('_', ' ')})" if kind == "pooled" and pooled else kind
 
 
 def _reached(metrics: Mapping[str, Any], run: Mapping[str, Any]) -> str:

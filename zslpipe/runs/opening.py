@@ -13,7 +13,6 @@ from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import file_hash, settings_hash
 from zslpipe.runs.cached_inputs import CachedInputs, open_features
-from zslpipe.runs.image_inputs import network_hash, open_images
 from zslpipe.runs.models import RunInputs
 
 
@@ -50,6 +49,8 @@ def open_run_inputs(
     read_from = [index_path] if texts is None else [index_path, texts]
     hashes = [file_hash(path) for path in read_from]
     if spec["input"] == "images":
+        from zslpipe.runs.image_inputs import open_images
+
         # On a CPU half of the cores decode and all compute, as in an extraction.
         workers = compute.threads if device.type == "cuda" else compute.threads // 2
         read_again, trunk, contents = open_images(
@@ -61,7 +62,14 @@ def open_run_inputs(
         raise InputError(
             f"{spec['method']} reads {spec['input']}: give its feature file with --features"
         )
-    file = open_features(features, index, spec, weights, network_hash)
+    file = open_features(features, index, spec, weights, _network_hash)
     cached = CachedInputs(file, spec["input"] == "pooled", device)
     identity = settings_hash([*hashes, file.contents])
     return RunInputs(index, cached, device, identity, features=file)
+
+
+def _network_hash(described: Mapping[str, Any], weights: Path) -> str:
+    """Return :func:`zslpipe.runs.image_inputs.network_hash`, of which few jobs have need."""
+    from zslpipe.runs.image_inputs import network_hash
+
+    return network_hash(described, weights)

@@ -2,19 +2,16 @@
 same settings stays as it is.
 """
 
-import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zslpipe.formats.kept import MADE_ALL_THE_SAME, is_kept, write_record
+from zslpipe.formats.kept import MADE_ALL_THE_SAME, made_once
 from zslpipe.machine.errors import InputError
 from zslpipe.provenance import code_hash, file_hash, settings_hash
 from zslpipe.scores.evaluation import write_metrics
 from zslpipe.scores.rebalancing import rebalance, settings_of
-
-logger = logging.getLogger(__name__)
 
 
 def rebalance_run(
@@ -56,13 +53,10 @@ def _bring_up_to_date(
     given: Mapping[str, Path | None],
 ) -> None:
     """Write a kind's scores unless they are current, and evaluate them."""
-    output, record = folder / "scores.h5", folder / ".rebalanced.json"
+    output = folder / "scores.h5"
     read = [scores, *[given[name] for name in settings_of(kind, settings).needs()]]
     hashes = [file_hash(path) for path in read if path is not None]
     stamp = settings_hash([code, kind, settings, hashes])
-    if is_kept(record, stamp, [output]):
-        logger.info("%s: there already, of the same scores and settings", output)
-    else:
-        rebalance(kind, scores, output, given["validation"], given["irrelevant"], settings)
-        write_record(record, stamp, [output])
+    learned = (given["validation"], given["irrelevant"])
+    made_once(output, stamp, lambda: rebalance(kind, scores, output, *learned, settings))
     write_metrics(output, folder / "metrics.json")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zslpipe.formats.metrics import read_metrics
+from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
 from zslpipe.provenance import canonical, file_hash
 from zslpipe.scores.evaluation import evaluation_code, write_metrics
@@ -28,8 +29,8 @@ def reevaluate(matrices: Sequence[Path], output: Path) -> None:
 
 
 def bring_up_to_date(matrices: Sequence[Path]) -> None:
-    """Write the metrics.json beside each of the ``scores.h5`` again that is missing, from other
-    code or older than the scores; InputError as :func:`write_metrics`.
+    """Write the metrics.json beside each of the ``scores.h5`` again that is missing, damaged, from
+    other code or older than the scores; InputError as :func:`write_metrics`.
     """
     code = evaluation_code()
     stale = [path for path in matrices if not _is_current(path, code)]
@@ -39,8 +40,14 @@ def bring_up_to_date(matrices: Sequence[Path]) -> None:
 
 
 def _is_current(scores: Path, code: str) -> bool:
-    """Return whether the metrics.json of ``scores`` is there, from this ``code``, no older."""
+    """Return whether the metrics.json of ``scores`` is there, whole, from this ``code``, no
+    older.
+    """
     metrics = scores.with_name("metrics.json")
     if not metrics.is_file() or metrics.stat().st_mtime_ns < scores.stat().st_mtime_ns:
         return False
-    return read_metrics(metrics).get("evaluated_by") == code
+    try:
+        return read_metrics(metrics).get("evaluated_by") == code
+    except InputError as error:
+        logger.warning("%s; evaluated again", error)
+        return False

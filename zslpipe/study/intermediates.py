@@ -47,7 +47,8 @@ class Intermediates:
         """Return the patterns of what a run's training leaves, and of its maps."""
         found = [PATHS.weights, PATHS.scores, PATHS.history]
         located = read_method(run.method).has_maps and self.datasets.has_visible_parts(run.dataset)
-        return found + ([PATHS.attention, PATHS.localization] if located else [])
+        looked = [PATHS.attention, PATHS.done("attention"), PATHS.localization]
+        return found + (looked if located else [])
 
     def _of_result(self, result: Result, seed: int) -> list[str]:
         """Return a result's score matrices under each rebalancing, and what these learn from."""
@@ -70,8 +71,7 @@ class Intermediates:
             folder = PATHS.run.format(dataset=result.dataset, run=path, seed=seed)
             found += [f"{folder}/{name}.h5" for name in names]
         for run in self.results.runs_of(result):
-            if "validation" in names:
-                found.append(self.runs.path(run, seed, PATHS.validated))
+            found += [self.runs.path(run, seed, PATHS.done(name)) for name in names]
             if "irrelevant" in names:
                 wildcards = _wildcards(run.dataset, f"{run.method}/{run.variant}", seed)
                 inputs = self.runs.irrelevant_inputs(wildcards)

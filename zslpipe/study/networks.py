@@ -30,6 +30,12 @@ TWINS = {
 PATCH = re.compile(r"patch(\d+)")
 # Beginnings of the names of timm's networks that cut images into patches and keep that grid.
 ONE_GRID = ("vit_", "deit", "beit", "eva", "naflexvit")
+# Widths of tokens that such names tell (all 127 names of timm 1.0.31 that are of this form).
+NAMED = re.compile(
+    r"timm/(vit|vit_relpos|deit|deit3|beit|beitv2|eva02)_(?P<width>tiny|small|base|large)_"
+    r"(distilled_)?patch\d+(?!_plus)(_|\.|$)"
+)
+NAMED_WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024}
 # Parts of the names of timm's networks that have no class token.
 NO_CLASS_TOKEN = ("siglip", "swin", "maxvit", "mixer_", "resnet", "convnext")
 # Tags of timm's weights: those without a number (timm 1.0.31) are listed, so that a word of which
@@ -63,11 +69,14 @@ def _widths() -> Mapping[str, str]:
 
 
 def map_width(extractor: Mapping[str, Any]) -> int | None:
-    """Return d of an extractor's features; None where only its network can tell: of a layer that
-    is named, of timm's networks, of features that came with a dataset.
+    """Return d of an extractor's regions; None where only its network can tell: of a layer that is
+    named and is no block, of most of timm's networks, of features that came with a dataset.
     """
     if extractor["backbone"] in DEMO_WIDTHS:
         return DEMO_WIDTHS[extractor["backbone"]]
+    named = NAMED.match(extractor["backbone"])
+    if named and extractor.get("layer", "blocks.").startswith("blocks."):
+        return NAMED_WIDTHS[named["width"]]
     width = "" if "layer" in extractor else _widths().get(extractor["backbone"], "")
     return int(width) if width else None
 

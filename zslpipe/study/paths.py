@@ -46,7 +46,6 @@ class Paths:
     metrics: str = f"{SEED}/metrics.json"
     best_on_test: str = f"{SEED}/best_on_test.json"
     validation: str = f"{SEED}/validation.h5"
-    validated: str = f"{SEED}/.validated"
     irrelevant: str = f"{SEED}/irrelevant.h5"
     attention: str = f"{SEED}/attention.h5"
     localization: str = f"{SEED}/localization.json"
@@ -76,6 +75,12 @@ class Paths:
     figure: str = "results/figures/{dataset}.{method}.{variant}."
     dataset_figure: str = "results/figures/{dataset}."
     ranking_figure: str = "results/figures/ranking"
+
+    def done(self, name: str) -> str:
+        """Return what a job leaves beside ``{name}.h5`` of a run, which stays until there is
+        another one: without this file, which a job that fails has not left, the job is due.
+        """
+        return f"{SEED}/.{name}.done"
 
     def measured(self, rule: str, of: str = "{dataset}/{run}/seed{seed}") -> str:
         """Return where Snakemake writes what a rule's job took: time, memory."""

@@ -146,7 +146,8 @@ class Targets:
         stem = PATHS.figure.format(**fill)
         kinds = self.kinds_of_run(run)
         first = [BEHIND[kind] for kind in kinds if kind in BEHIND]
-        files = [self.runs.path(run, self.runs.seeds[0], pattern) for pattern in first]
+        behind = first + [PATHS.done(Path(pattern).stem) for pattern in first]
+        files = [self.runs.path(run, self.runs.seeds[0], pattern) for pattern in behind]
         return _pictures(stem, kinds) + list(dict.fromkeys(files))
 
     def kinds_of_run(self, run: Run) -> list[str]:

@@ -61,6 +61,9 @@ def show_picture(axes: Axes, picture: np.ndarray) -> None:
     axes.imshow(picture)
     axes.set(xlim=(-0.5, SIDE - 0.5), ylim=(SIDE - 0.5, -0.5), autoscale_on=False)
     axes.set_axis_off()
+    # Not drawn already, but measured: for where the title goes, several times a figure.
+    axes.xaxis.set_visible(False)
+    axes.yaxis.set_visible(False)
 
 
 def _mark_parts(axes: Axes, names: Sequence[str], places: np.ndarray) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from pypdf import PdfWriter
 
 from zslpipe.formats.figures import PAPER, SCREEN
 from zslpipe.machine.files import written_whole
 from zslpipe.machine.glyphs import glyphs_told
 from zslpipe.names import in_words
+from zslpipe.reports.figures.pdf_pictures import compress_pictures
 
 # Okabe and Ito (2008): told apart under the common colour-vision deficiencies; black first, the
 # pale yellow left out
@@ -78,17 +78,7 @@ def _save(figure: Figure, path: Path, suffix: str, has_pictures: bool) -> None:
     dots = PICTURED if has_pictures else SHARP
     figure.savefig(path, format=suffix, dpi=dots, bbox_inches="tight", **how)
     if suffix == PAPER and has_pictures:
-        _compress_pictures(path)
-
-
-def _compress_pictures(path: Path) -> None:
-    """Make the pictures of a pdf JPEG: matplotlib writes their pixels as they are."""
-    document = PdfWriter(clone_from=path)
-    for page in document.pages:
-        for picture in page.images:
-            if picture.image is not None:
-                picture.replace(picture.image.convert("RGB"), quality=QUALITY)
-    document.write(path)
+        compress_pictures(path, QUALITY)
 
 
 def shortened(name: str, length: int = NAME_LENGTH) -> str:
