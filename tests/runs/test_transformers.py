@@ -86,7 +86,7 @@ def test_pooled_features_of_new_pictures_and_of_exported_runs(tmp_path, pooled, 
 
 
 def test_regions_say_where_they_look_in_old_files_too(dataset) -> None:
-    spec = {"method": "dazle", "input": "regions", "cache": READ}
+    spec = SPEC | {"method": "dazle", "input": "regions", "cache": READ}
     files = (dataset / "index.h5", dataset / "features" / "small.h5", dataset / "images")
     opened = open_run_inputs(spec, *files, None, CPU)
     expected = run_cell_centres(opened)
