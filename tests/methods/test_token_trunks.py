@@ -28,7 +28,8 @@ def case_of(name: str) -> contract.Case:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FROM_IMAGES)
 def test_a_transformer_is_trained_scored_and_kept(name, tmp_path) -> None:
-    case, classes = case_of(name), contract.classes_of()
+    case = case_of(name)
+    classes = contract.classes_of(case)
     model = contract.trained(case, tmp_path, classes, torch.arange(len(contract.SEEN)))
     assert isinstance(model.trunk.body, TokenMaps)
     scores = contract.scores_of(case, model)
@@ -43,7 +44,8 @@ def test_a_transformer_is_trained_scored_and_kept(name, tmp_path) -> None:
 @pytest.mark.parametrize("name", ["crafting", "rsan"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_reach_the_patch_embedding(name, dtype) -> None:
-    case, classes = case_of(name), contract.classes_of()
+    case = case_of(name)
+    classes = contract.classes_of(case)
     config = contract.quick(case.module.Config())
     model = case.module.Model(config, classes, (3, SIDE, SIDE)).train()
     images = torch.randn(4, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
@@ -55,7 +57,8 @@ def test_gradients_reach_the_patch_embedding(name, dtype) -> None:
 
 
 def test_maps_of_attributes_are_of_the_patches() -> None:
-    case, classes = case_of("rsan"), contract.classes_of()
+    case = case_of("rsan")
+    classes = contract.classes_of(case)
     config = contract.quick(case.module.Config())
     model = case.module.Model(config, classes, (3, SIDE, SIDE)).eval()
     images = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
@@ -69,7 +72,8 @@ def test_maps_of_attributes_are_of_the_patches() -> None:
 
 def test_sgmas_parts_are_cropped_where_the_patches_lie() -> None:
     """Views of half the side have embeddings of half the grid; a crop's middle is a patch's."""
-    case, classes = case_of("sgma"), contract.classes_of()
+    case = case_of("sgma")
+    classes = contract.classes_of(case)
     config = replace(contract.quick(case.module.Config()), trunk_lr=0.0)
     model = case.module.Model(config, classes, (3, SIDE, SIDE))
     assert (model.cells, model.view) == (4, 32)

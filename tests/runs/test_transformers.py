@@ -11,6 +11,7 @@ import timm
 import torch
 
 from tests.made_up.pictured import CPU, train, write_pictured
+from tests.made_up.specification import SPEC
 from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.scores import read_scores
 from zslpipe.runs.cells import run_cell_centres
@@ -23,13 +24,15 @@ torch.set_num_threads(1)
 VIT = {"backbone": "timm/test_vit", "size": 48, "grid": 3}
 CACHE = {"name": "small", "features_version": 2, **VIT}
 SHORT = {"epochs": 1, "backbone": "timm/test_vit"}
+# As a configuration names it: counted from data_root, here the dataset's folder.
+READ = CACHE | {"weights": "backbone.pt"}
 RUNS: dict[str, dict[str, Any]] = {
-    "eszsl": {"cache": CACHE},
-    "dazle": {"cache": CACHE},
+    "eszsl": {"cache": READ},
+    "dazle": {"cache": READ},
     "rsan head": {
         "input": "regions",
         "trunk": None,
-        "cache": CACHE,
+        "cache": READ,
         "settings": {"epochs": 1, "episodes": 0, "regression_weight": 0.0},
     },
     "rsan": {"trunk": VIT, "settings": SHORT | {"episodes": 2, "ways": 3}},
@@ -53,7 +56,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_new_pictures_are_scored_as_the_datasets(dataset, images, run) -> None:
     folder = train(dataset, run.split()[0], variant=run.replace(" ", "_"), **RUNS[run])
     matrix = read_scores(folder / "scores.h5")
-    found = open_predictor(folder, device="cpu", threads=1).scores(images)
+    found = open_predictor(folder, dataset, device="cpu", threads=1).scores(images)
     for split, expected in matrix.scores.items():
         assert np.ptp(expected, axis=0).min() > 0
         np.testing.assert_allclose(found[matrix.images[split]], expected, rtol=1e-4, atol=1e-5)
@@ -62,15 +65,15 @@ def test_new_pictures_are_scored_as_the_datasets(dataset, images, run) -> None:
 @pytest.mark.parametrize(("pooled", "width"), [("mean", 64), ("class_token", 64), ("head", 1000)])
 def test_pooled_features_of_new_pictures_and_of_exported_runs(tmp_path, pooled, width) -> None:
     dataset = written(tmp_path, pooled)
-    cache = CACHE if pooled == "mean" else CACHE | {"pooled": pooled}
+    cache = READ if pooled == "mean" else READ | {"pooled": pooled}
     folder = train(dataset, "eszsl", cache=cache)
     stored = FeatureFile(dataset / "features" / "small.h5")
     assert stored.pooled.shape[1] == width and stored.regions.shape[1:] == (9, 64)
     pictures = sorted((dataset / "images").iterdir(), key=lambda path: int(path.stem))[:40]
-    read = open_predictor(folder, device="cpu", threads=1).pictures.stream(pictures)
+    read = open_predictor(folder, dataset, device="cpu", threads=1).pictures.stream(pictures)
     found = np.concatenate([part.inputs.numpy() for part in read])
     np.testing.assert_allclose(found, stored.pooled[: len(found)], rtol=1e-5, atol=1e-6)
-    trained = open_trained(folder, Path("data"))
+    trained = open_trained(folder, dataset)
     export(trained, tmp_path / "exported", "card")
     again = read_exported(tmp_path / "exported")
     assert (again.shape, again.network_hash) == ((width,), trained.network_hash)
@@ -83,7 +86,7 @@ def test_pooled_features_of_new_pictures_and_of_exported_runs(tmp_path, pooled, 
 
 
 def test_regions_say_where_they_look_in_old_files_too(dataset) -> None:
-    spec = {"method": "dazle", "input": "regions", "cache": CACHE}
+    spec = SPEC | {"method": "dazle", "input": "regions", "cache": READ}
     files = (dataset / "index.h5", dataset / "features" / "small.h5", dataset / "images")
     opened = open_run_inputs(spec, *files, None, CPU)
     expected = run_cell_centres(opened)
