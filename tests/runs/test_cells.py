@@ -35,9 +35,8 @@ def opened(paths: dict[str, Path], **attributes: object) -> RunInputs:
     with h5py.File(paths["features"], "r+") as file:
         del file.attrs["cell_first"], file.attrs["cell_step"]
         file.attrs.update(attributes)
-    return open_run_inputs(
-        {"input": "regions", "method": "dazle"}, paths["index"], paths["features"], None, None, CPU
-    )
+    spec = {"input": "regions", "method": "dazle", "semantics": "att"}
+    return open_run_inputs(spec, paths["index"], paths["features"], None, None, CPU)
 
 
 def test_a_feature_file_carries_them(paths):
