@@ -10,6 +10,8 @@ from PIL import Image
 from pypdf import PdfWriter
 from pypdf.generic import NameObject, NumberObject, StreamObject
 
+from zslpipe.pictures import decode
+
 # The first bytes of a PNG file and its numbers of colour types (PNG specification, 5.2, 11.2.2).
 PNG = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {"/DeviceGray": 0, "/DeviceRGB": 2, "/Indexed": 3}
@@ -33,7 +35,7 @@ def compress_pictures(path: Path, quality: int) -> None:
 def _compress(part: Any, quality: int) -> None:
     """Make a picture of a pdf JPEG."""
     written = BytesIO()
-    _picture(part).convert("RGB").save(written, "JPEG", quality=quality)
+    _picture(part).save(written, "JPEG", quality=quality)
     StreamObject.set_data(part, written.getvalue())
     for name in ("/DecodeParms", "/SMask"):
         part.pop(name, None)
@@ -59,7 +61,7 @@ def _picture(part: Any) -> Image.Image:
     if palette:
         file += _chunk(b"PLTE", palette)
     file += _chunk(b"IDAT", StreamObject.get_data(part)) + _chunk(b"IEND", b"")
-    return Image.open(BytesIO(file))
+    return decode(file)
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:
