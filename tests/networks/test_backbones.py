@@ -203,6 +203,10 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     [
         (b"", "cannot be read"),
         (b"no weights", "cannot be read"),
+        # bytes that are instructions of a pickle: torch raises struct.error, IndexError, KeyError
+        (b"junk", "cannot be read"),
+        (b"Rl.", "cannot be read"),
+        (b"h\x85j", "cannot be read"),
         (b"PK\x03\x04 half an archive", "cut off: it begins as a zip file"),
     ],
 )

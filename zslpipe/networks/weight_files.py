@@ -13,6 +13,7 @@ import logging
 import pathlib
 import pickle
 import re
+import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,6 +60,12 @@ HARMLESS: list[Any] = [
     *((SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     *((ARRAY, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
 ]
+# What torch's reader of pickles, and that of safetensors, raise of bytes that are neither: each is
+# read as an instruction.
+UNREADABLE = (
+    *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(struct.error, SafetensorError, pickle.UnpicklingError),
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ def read_content(path: Path) -> Any:
         if error.errno is not None:
             raise
         reason = kind_of(path)
-    except (RuntimeError, EOFError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         reason = reason_of(str(error)) or kind_of(path)
     raise InputError(f"weights file {path} cannot be read ({reason}); save network.state_dict()")
 
