@@ -138,6 +138,10 @@ def test_other_weights_are_no_pair(tmp_path):
     torch.save({"a": torch.zeros(3)}, tmp_path / "other.pt")
     with pytest.raises(InputError, match=r"no file of the demo's pair.*pretrain_pair"):
         read_text_tower(tmp_path / "other.pt")
+    text = {"embeddings.weight": torch.zeros(2, 3)}
+    torch.save({"vocabulary": ["a", "b"], "text": text}, tmp_path / "narrow.pt")
+    with pytest.raises(InputError, match=r"narrow\.pt: no file of the demo's pair.*pretrain_pair"):
+        read_text_tower(tmp_path / "narrow.pt")
     with pytest.raises(InputError, match="do not fit demo_pair"):
         build_trunk("demo_pair", str(tmp_path / "other.pt"))
     with pytest.raises(InputError, match="no file of weights"):

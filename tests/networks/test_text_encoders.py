@@ -123,6 +123,13 @@ def test_texts_whose_ends_are_not_read_are_told(kind, sentences, towers, caplog)
     )
 
 
+def test_letters_of_several_bytes_count_as_such(towers, caplog):
+    """60 of them are 180 tokens of CLIP at most, not 60."""
+    with caplog.at_level("WARNING", logger="zslpipe.networks.text_encoders"):
+        encode_texts(["\u9ce5\u7ffc" * 30, "bird"], "open_clip/tiny", towers[0] / "pair.pt", CPU)
+    assert "the beginning of 1 of 2 texts alone" in caplog.text
+
+
 def test_half_weights_without_the_image_tower_do(towers, tmp_path):
     folder, known = towers
     state = torch.load(folder / "pair.pt")["state_dict"]
@@ -226,6 +233,19 @@ def test_the_demo_s_tower_is_an_encoder(tmp_path):
     }
     with pytest.raises(InputError, match="encoder 'demo': has no weights; give the file of the"):
         encode_texts(TEXTS, "demo", None, CPU)
+
+
+def test_the_hub_is_not_asked_for_a_tokenizer(towers, monkeypatch):
+    """One is named by the architecture; nobody waits for attempts to reach a network."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    asked = []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(get_session()._transport, "handle_request", asked.append)
+    with pytest.raises(InputError, match=r"cannot be loaded \(We couldn't connect"):
+        encode_texts(TEXTS, "open_clip/ViT-B-16-SigLIP", towers[0] / "pair.pt", CPU)
+    assert asked == [] and constants.HF_HUB_OFFLINE is False
 
 
 def test_a_missing_package_is_named(sentences, monkeypatch):

@@ -98,9 +98,13 @@ def contrastive_loss(
 def read_text_tower(path: Path) -> TextTower:
     """Return the text tower of a file of the demo's pair; InputError where it is none."""
     content = read_content(path)
+    fault = f"{path}: no file of the demo's pair; the rule 'pretrain_pair' writes it"
     parts = content if isinstance(content, dict) else {}
     if not {"vocabulary", "text"} <= parts.keys():
-        raise InputError(f"{path}: no file of the demo's pair; the rule 'pretrain_pair' writes it")
+        raise InputError(fault)
     tower = TextTower(parts["vocabulary"])
-    tower.load_state_dict(parts["text"])
+    try:
+        tower.load_state_dict(parts["text"])
+    except RuntimeError as error:
+        raise InputError(fault) from error
     return tower.eval()

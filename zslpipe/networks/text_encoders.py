@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 
 from zslpipe.machine.errors import InputError, nearest, one_line
+from zslpipe.machine.offline import offline
 from zslpipe.machine.quiet import quiet
 from zslpipe.networks.demo_pair import read_text_tower
 from zslpipe.networks.weight_files import read_weights
@@ -49,8 +50,8 @@ IDLE_SUFFIXES, IDLE_FOLDERS = {".md", ".png", ".jpg"}, {"onnx", "openvino"}
 # What libraries raise of files that are damaged, absent or of another model.
 UNLOADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, SafetensorError)
 
-# Texts of so many characters may be too long for an encoder (ours: CLIP reads 77 tokens, of a
-# letter at least), the words that are then put behind them, and how much less a vector changes by
+# Texts of so many bytes may be too long for an encoder (ours: CLIP reads 77 tokens, of a byte of
+# UTF-8 at least), the words that are then put behind them, and how much less a vector changes by
 # rounding alone (ours: batches of other sizes differ by 1e-7).
 LONG, MORE, SAME = 70, "and something else", 1e-5
 SHOWN = 60  # characters of a text in a message
@@ -98,7 +99,7 @@ def _cut_off(
     """Return the numbers of the texts of which an encoder does not read the end: those whose vector
     is the same with a word more. No tokenizer has to be asked, each of which counts otherwise.
     """
-    long = [number for number, text in enumerate(texts) if len(text) > LONG]
+    long = [number for number, text in enumerate(texts) if len(text.encode()) > LONG]
     if not long:
         return []
     longer = _in_batches([f"{texts[number]} {MORE}" for number in long], encode, batch_size)
@@ -141,9 +142,12 @@ def _loaded(encoder: str, weights: Path | None, device: torch.device, batch_size
 
 @contextmanager
 def _loading(encoder: str) -> Iterator[None]:
-    """Turn what a library raises where it cannot load an encoder into an InputError."""
+    """Turn what a library raises where it cannot load an encoder into an InputError; the hub is
+    not asked.
+    """
     try:
-        yield
+        with offline():
+            yield
     except ImportError as error:
         advice = "pip install zslpipe[text]"
         raise InputError(f"encoder {encoder!r}: {one_line(error)}; {advice}") from error
