@@ -15,6 +15,7 @@ from zslpipe.commands.cli import main
 from zslpipe.features.text_encoding import class_means, told
 from zslpipe.formats.texts import read_class_texts
 from zslpipe.formats.words import read_word_settings, read_words
+from zslpipe.networks.demo_pair import TextTower
 from zslpipe.networks.text_encoders import encode_texts
 
 pytest.importorskip("sentence_transformers")
@@ -32,10 +33,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(command: str, root: Path, settings: dict, output: str) -> int:
+def run(command: str, root: Path, settings: dict, output: str, *more: str) -> int:
     given = ["--index", str(root / "index.h5"), "--settings", json.dumps(settings)]
     given += ["--data-root", str(root), "--output", str(root / output), "--threads", "1"]
-    return main([command, *given, "--compute", '{"device": "cpu"}'])
+    return main([command, *given, *more, "--compute", '{"device": "cpu"}'])
 
 
 def test_a_class_is_the_mean_of_its_texts_at_unit_length(root: Path) -> None:
@@ -65,6 +66,22 @@ def test_classes_with_different_numbers_of_texts() -> None:
     root5 = math.sqrt(5)
     assert np.allclose(found, [[0.6, 0.8], [1 / root5, 2 / root5], [1, 0]], atol=1e-7)
     assert np.array_equal(class_means(np.array([[1.0, 0], [-1, 0]]), [2]), [[0, 0]])
+
+
+def test_what_an_encoder_does_not_tell_apart_is_refused(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pair that knows the template's words alone, and one that knows none."""
+    settings = {"encoder": "demo", "templates": ["a photo of {class}"]}
+    for words, said in (
+        (("photo",), "have the same vector"),
+        (("b",), "vectors of zeros: class 0"),
+    ):
+        tower = TextTower(words)
+        torch.save({"text": tower.state_dict(), "vocabulary": list(words)}, root / "pair.pt")
+        caplog.clear()
+        assert run("encode-texts", root, settings, "none.h5", "--pair", str(root / "pair.pt")) == 1
+        assert said in caplog.text and not (root / "none.h5").exists()
 
 
 def test_the_command_says_what_it_cannot_do(root: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,6 +19,7 @@ from zslpipe.formats.metrics import read_metrics
 from zslpipe.formats.scores import read_scores
 from zslpipe.formats.texts import ClassTexts, write_class_texts
 from zslpipe.machine.errors import InputError
+from zslpipe.networks.demo_pair import TextTower
 from zslpipe.runs.gradcam import write_grad_cam
 from zslpipe.runs.models import RunInputs
 from zslpipe.runs.opening import open_run_inputs
@@ -122,6 +123,26 @@ def test_new_classes_are_told_by_texts(dataset: Path, tmp_path: Path) -> None:
     plain = zslpipe.load(train(dataset, "eszsl", variant="att"), device="cpu")
     with pytest.raises(InputError, match="knows classes by 'att'; describe new ones by that"):
         plain.with_texts({"newcomer": ["a"]}, tmp_path)
+
+
+def test_new_texts_of_the_demo_s_pair(dataset: Path, tmp_path: Path) -> None:
+    """The pair lies above the run's folder, and knows few words."""
+    pair = dataset / "pair.pt"
+    tower = TextTower(("a", "class", *"01234567"))
+    torch.save({"text": tower.state_dict(), "vocabulary": list(tower.number)}, pair)
+    settings = {"encoder": "demo", "templates": ["a {class}"]}
+    given = ["--index", str(dataset / "index.h5"), "--settings", json.dumps(settings)]
+    given += ["--pair", str(pair), "--threads", "1", "--compute", '{"device": "cpu"}']
+    output = dataset / "texts" / "demo.h5"
+    assert main(["encode-texts", *given, "--output", str(output)]) == 0
+    seed = train(dataset, "eszsl", semantics="text/demo", variant="demo")
+    predictor = zslpipe.load(seed, device="cpu")
+    wider = predictor.with_texts({"newcomer": ["a 3 class"]}, tmp_path, pair)
+    assert wider.classes.names[-1] == "newcomer"
+    with pytest.raises(InputError, match="new classes: 1 have vectors of zeros: newcomer; give"):
+        predictor.with_texts({"other": ["a"], "newcomer": ["quite unknown"]}, tmp_path, pair)
+    with pytest.raises(InputError, match=r"pair encoded its texts; predict by the run's folder"):
+        predictor.with_texts({"newcomer": ["a"]}, tmp_path)
 
 
 def test_no_attribute_is_told_where_there_is_none(dataset: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zslpipe.formats.class_vectors import all_alike
 from zslpipe.formats.texts import ClassTexts, write_class_texts
 from zslpipe.formats.words import write_words_file
 from zslpipe.machine.devices import Compute, device_of
@@ -39,7 +40,10 @@ def write_encoded_classes(
     stamp = encoder_stamp(encoder, weights)
     vectors = class_means(encode_texts(every, encoder, weights, device_of(compute)), counts)
     where = f"texts {output.stem!r}"
-    _check_vectors(vectors, tuple(texts), where)
+    check_vectors(vectors, tuple(texts), where)
+    if all_alike(vectors):
+        fault = f"all {len(vectors)} classes have the same vector"
+        raise InputError(f"{where}: {fault}; give texts that this encoder tells apart")
     source = f"{told(stamp, weights)}, {len(every)} texts"
     write_class_texts(output, ClassTexts(dataset, texts, vectors, source, stamp, settings))
     logger.info("%s: %d classes, %d dimensions, %s", where, *vectors.shape, source)
@@ -62,7 +66,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return unit
 
 
-def _check_vectors(vectors: np.ndarray, names: Sequence[str], where: str) -> None:
+def check_vectors(vectors: np.ndarray, names: Sequence[str], where: str) -> None:
     """Raise InputError for a vector of zeros: nothing can be told by it."""
     empty = np.flatnonzero(~vectors.any(axis=1)).tolist()
     if empty:
@@ -89,7 +93,7 @@ def write_encoded_words(
     stamp = encoder_stamp(encoder, weights)
     vectors = encode_texts(list(phrases.values()), encoder, weights, device_of(compute))
     where = f"words {output.stem!r}"
-    _check_vectors(vectors, tuple(phrases), where)
+    check_vectors(vectors, tuple(phrases), where)
     named = source or told(stamp, weights)
     write_words_file(output, vectors, tuple(phrases), named, report, settings, stamp)
     logger.info("%s: %d attributes, %d dimensions, %s", where, *vectors.shape, named)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zslpipe.features.text_encoding import class_means, located
+from zslpipe.features.text_encoding import check_vectors, class_means, located
 from zslpipe.formats.class_vectors import groups_alike, normalised, told_groups
 from zslpipe.machine.errors import InputError
 from zslpipe.names import text_name
-from zslpipe.networks.text_encoders import encode_texts, encoder_stamp
+from zslpipe.networks.text_encoders import DEMO, encode_texts, encoder_stamp
 from zslpipe.runs.new_classes import check_names, model_of
 from zslpipe.runs.trained import Trained
 from zslpipe.training.contract import Classes, Model
@@ -33,8 +33,8 @@ def with_new_texts(
 
     The encoder's folder or weights lie under ``data_root``, those of the demo's are ``pair``.
     Raises InputError for a run that knows classes by something else, for a class that it has
-    already, where the encoder is not the one that encoded its own, and for a method that has
-    learned something of each class.
+    already, where the encoder is not the one that encoded its own or knows nothing of a text, and
+    for a method that has learned something of each class.
     """
     if text_name(trained.spec["semantics"]) is None:
         kind = trained.spec["semantics"]
@@ -68,6 +68,9 @@ def _encoded(
         fault = "does not say what encoded its texts (an earlier version wrote it)"
         raise InputError(f"{trained.name}: {fault}; export it again")
     settings, asked = trained.texts["settings"], trained.texts["encoder"]
+    if settings["encoder"] == DEMO and pair is None:
+        advice = "predict by the run's folder under results/, above which its pair.pt lies"
+        raise InputError(f"{trained.name}: the demo's pair encoded its texts; {advice}")
     encoder, weights = located(settings["encoder"], settings.get("weights"), data_root, pair)
     found = encoder_stamp(encoder, weights)
     if found["weights"] != asked["weights"]:
@@ -76,7 +79,9 @@ def _encoded(
         raise InputError(f"{trained.name}: {fault} ({sides}); name their --data-root")
     every = [text for of_class in texts.values() for text in of_class]
     counts = [len(of_class) for of_class in texts.values()]
-    return class_means(encode_texts(every, encoder, weights, device), counts)
+    vectors = class_means(encode_texts(every, encoder, weights, device), counts)
+    check_vectors(vectors, tuple(texts), "new classes")
+    return vectors
 
 
 def _normalised(added: np.ndarray, trained: Trained) -> np.ndarray:
