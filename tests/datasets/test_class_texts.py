@@ -84,6 +84,7 @@ WRONG = {
     "'a {clas}' is no template": {"templates": ["a {clas}"]},
     "write {attributes} where": {"from_attributes": "a {class}"},
     "of 'from_attributes' alone": {"templates": ["{class}"], "threshold": 0.5},
+    "'values' are of 'from_attributes' alone": {"templates": ["{class}"], "values": "sentences"},
     "or 'strongest', not both": {
         "from_attributes": "{attributes}",
         "threshold": 0.5,
