@@ -10,6 +10,7 @@ from tests.made_up.configuration import given
 from tests.made_up.encoders import WIDTH, write_sentence_encoder
 from zslpipe.formats.extents import published_extent
 from zslpipe.machine.errors import InputError
+from zslpipe.study import text_widths
 from zslpipe.study.config import load
 from zslpipe.study.file_sizes import HEAD, FileSizes
 from zslpipe.study.known_sizes import KnownSizes
@@ -128,10 +129,29 @@ WIDTHS = {
 
 
 @pytest.mark.parametrize("encoder", WIDTHS)
-def test_lengths_of_vectors_before_they_are_made(encoder: str, tmp_path: Path) -> None:
+def test_lengths_of_vectors_before_they_are_made(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the names alone, where open_clip is not installed."""
+    monkeypatch.setattr(text_widths, "find_spec", lambda name: None)
     assert text_width({"encoder": encoder}, tmp_path) == WIDTHS[encoder]
     known = pytest.importorskip("open_clip").get_model_config(encoder.partition("/")[2])
     assert known is None or known["embed_dim"] == WIDTHS[encoder]
+
+
+def test_lengths_that_open_clip_tells(tmp_path: Path) -> None:
+    """Half of its architectures have another than their names' beginnings say."""
+    known = pytest.importorskip("open_clip")
+    for name in ("ViT-B-16-SigLIP", "EVA02-L-14", "RN50x64", "ViT-S-32", "convnext_base_w"):
+        expected = known.get_model_config(name)["embed_dim"]
+        assert text_width({"encoder": f"open_clip/{name}"}, tmp_path) == expected
+    (tmp_path / "pair").mkdir()
+    told = '{"model_cfg": {"embed_dim": 7}, "preprocess_cfg": {}}'
+    (tmp_path / "pair" / "open_clip_config.json").write_text(told)
+    entry = {"encoder": "open_clip/ViT-B-16", "weights": "pair"}
+    assert text_width(entry, tmp_path) == 7
+    (tmp_path / "pair" / "open_clip_config.json").write_text("[")
+    assert text_width(entry, tmp_path) == 512
 
 
 def test_lengths_that_an_encoder_s_own_files_tell(tmp_path: Path) -> None:

@@ -28,8 +28,6 @@ from zslpipe.machine.ranges import (
 )
 from zslpipe.names import in_words
 
-ATT = "att"  # the class vectors that every dataset has
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,14 +42,14 @@ class Settings:
     from_attributes: AttributesTemplate | None = None  # template with {attributes} and {class}
     threshold: float | None = None  # a class has the attributes above it; binary ones need none
     strongest: PositiveInt | None = None  # or: it has so many, those of the largest values
-    values: str = ATT  # kind of class vectors whose values tell which attributes a class has
+    values: str = "att"  # kind of class vectors whose values tell which attributes a class has
 
     def __post_init__(self) -> None:
         """Raise ValueError unless the texts come from one place, and weights are an encoder's."""
         sources = (self.templates, self.descriptions, self.from_attributes)
         if sum(source is not None for source in sources) != 1:
             raise ValueError("give one of 'templates', 'descriptions' and 'from_attributes'")
-        chosen = self.threshold is not None or self.strongest is not None or self.values != ATT
+        chosen = self.threshold is not None or self.strongest is not None or self.values != "att"
         if self.from_attributes is None and chosen:
             raise ValueError("'threshold', 'strongest', 'values' are of 'from_attributes' alone")
         if self.threshold is not None and self.strongest is not None:

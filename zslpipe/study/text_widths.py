@@ -4,13 +4,14 @@ on texts follows from.
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.ranges import SENTENCES
 
-# By the beginnings of open_clip's architectures, the longer ones first (embed_dim of its
-# model_configs).
+# Where open_clip is not installed, by the beginnings of its architectures, the longer ones first
+# (embed_dim of its model_configs).
 PAIRS = {
     "ViT-bigG": 1280,
     "ViT-SO400M": 1152,
@@ -24,6 +25,8 @@ PAIRS = {
 # ViT-B and RN101 of the same; all-MiniLM's are shorter.
 USUAL = 512
 DEMO = 64  # of the demo's pair (networks.demo_pair.WIDTH)
+# File of a folder that open_clip saved.
+PAIR_CONFIG = "open_clip_config.json"
 # Files of a folder of sentence-transformers that tell it, and their keys (versions 2 to 6).
 TOLD_IN = {
     "1_Pooling/config.json": ("embedding_dimension", "word_embedding_dimension"),
@@ -41,8 +44,27 @@ def text_width(entry: Mapping[str, Any], data_root: Path) -> int:
     if encoder.startswith(SENTENCES):
         return _of_folder(data_root / encoder.removeprefix(SENTENCES))
     name = encoder.partition("/")[2]
+    told = _of_pair(name, data_root / entry.get("weights", ""))
+    if told is not None:
+        return told
     known = [width for beginning, width in PAIRS.items() if name.startswith(beginning)]
     return known[0] if known else USUAL
+
+
+def _of_pair(name: str, weights: Path) -> int | None:
+    """Return what the folder of an open_clip network says, else that library of the architecture;
+    None where neither can be read. The library itself, with torch, is not imported.
+    """
+    library = find_spec("open_clip")
+    roots = library.submodule_search_locations or () if library else ()
+    configs = [Path(root, "model_configs", f"{name}.json") for root in roots]
+    for path in (weights / PAIR_CONFIG, *configs):
+        try:
+            told = json.loads(path.read_text(encoding="utf8"))
+            return int(told.get("model_cfg", told)["embed_dim"])
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
+            continue
+    return None
 
 
 def _of_folder(folder: Path) -> int:
