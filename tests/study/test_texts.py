@@ -198,6 +198,22 @@ def test_methods_that_know_attributes_refuse_texts(method: str) -> None:
     assert Study(config).runs.named("creatures", method, "default").semantics == "att"
 
 
+@pytest.mark.parametrize("kind", ["att", "original_att"])
+def test_clip_refuses_attributes_before_anything_runs(kind: str) -> None:
+    config = configured()
+    config["methods"] = ["clip"]
+    for name in ("dazle", "eszsl"):
+        config.pop(name)
+    config["datasets"].pop("creatures")
+    config["datasets"]["birds"] |= {"semantics": kind, "methods": ["clip"]}
+    said = rf"config, clip\.semantics: clip compares .* {kind!r} are attributes; write 'semantics"
+    with pytest.raises(InputError, match=said):
+        load(config)
+    # The user's own vectors of texts, in the dataset's file, stand for themselves.
+    config["datasets"]["birds"]["semantics"] = "clip_att"
+    assert Study(config).runs.named("birds", "clip", "default").semantics == "clip_att"
+
+
 def test_words_of_texts_are_another_rule_s() -> None:
     config = given()
     config["words"]["phrases"] = {"kind": "text", "encoder": "sentence-transformers:mini"}

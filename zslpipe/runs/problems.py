@@ -81,7 +81,8 @@ def _remedy(index: Index, semantics: str) -> str:
             helping.append(normalisation)
     if helping:
         return f"set normalisation: {' or '.join(helping)}"
-    return "give attributes by which classes differ"
+    given = "attributes" if text_name(semantics) is None else "texts"
+    return f"give {given} by which classes differ"
 
 
 def whole_problem(index: Index, classes: Classes) -> Problem:

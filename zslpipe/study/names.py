@@ -5,7 +5,7 @@ from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.names import text_name
-from zslpipe.study.declarations import read_semantics
+from zslpipe.study.declarations import SAME_SPACE, read_semantics
 from zslpipe.study.method_sections import Row
 
 # What an entry of a section is called.
@@ -16,6 +16,8 @@ CALLED = {
     "texts": "texts",
     "irrelevant": "set of irrelevant images",
 }
+# Kinds of class vectors that are strengths of attributes whatever a dataset is (xlsa17's names).
+ATTRIBUTES = ("att", "original_att")
 
 
 def check_names(config: Mapping[str, Any], rows: Collection[Row]) -> None:
@@ -77,9 +79,14 @@ def check_encoder(
 
 def check_reads_texts(row: Row, semantics: str) -> None:
     """Raise InputError where class vectors are made of texts and the method knows each of their
-    numbers as an attribute, by its word vector or in its maps.
+    numbers as an attribute, by its word vector or in its maps; where they are attributes and the
+    method takes them for points among its features.
     """
     texts = text_name(semantics)
+    if semantics in ATTRIBUTES and SAME_SPACE in row.source.declares:
+        fault = f"{row.source.name} compares features with vectors of texts in their space, and"
+        advice = "write 'semantics: {text: NAME}' of a section under texts"
+        raise InputError(f"{row.where}.semantics: {fault} {semantics!r} are attributes; {advice}")
     if texts is not None and row.source.knows_attributes:
         fault = f"{row.source.name} knows class vectors attribute by attribute, and those of the"
         advice = "set its 'semantics: att' (words: {kind: text} encode its attributes' words)"
