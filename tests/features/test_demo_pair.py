@@ -2,13 +2,15 @@
 
 import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
-from zslpipe.features import demo_pair
+from zslpipe.features import demo_pair, demo_training
 from zslpipe.features.demo_pair import pooled_features, pretrain_pair, read_captions, train
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.seals import is_sealed
@@ -154,6 +156,15 @@ def test_a_picture_meets_its_own_caption(given):
         known = contrastive_loss(images, texts, scale)
         assert known < contrastive_loss(images, texts[[1, 0, 3, 2]], scale)
         assert known < 0.5 * math.log(4)
+
+
+def test_a_picture_is_as_large_as_the_backbone_and_the_demo_s_extractor_see_it():
+    demo = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text(encoding="utf8"))
+    assert demo["extractors"]["demo_pair"]["size"] == demo_training.SIDE
+    trunk, seen = build_trunk("demo", "random"), []
+    trunk.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape[1:]))
+    pooled_features(trunk, torch.zeros(2, 3, 128, 128, dtype=torch.uint8))
+    assert seen == [(3, demo_training.SIDE, demo_training.SIDE)]
 
 
 def test_captions_of_other_pictures_are_refused(given):

@@ -114,6 +114,10 @@ def test_seen_classes_that_are_all_the_same_are_refused():
     vectors[SEEN] = 0.25
     with pytest.raises(InputError, match=r"all 6 seen classes .*; give attributes by which"):
         classes_of(with_vectors(vectors), "att", "none", None)
+    index = with_vectors(distinct())
+    index = replace(index, semantics={**index.semantics, "text/prompts": vectors})
+    with pytest.raises(InputError, match=r"all 6 seen classes .*; give texts by which"):
+        classes_of(index, "text/prompts", "none", None)
 
 
 def test_a_run_warns_of_classes_that_its_normalisation_makes_the_same(caplog):
