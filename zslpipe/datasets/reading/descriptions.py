@@ -61,9 +61,12 @@ def read_new_classes(path: Path) -> dict[str, tuple[str, ...]]:
     of whatever classes: by their names as they stand first.
     """
     found: dict[str, list[str]] = {}
+    called: dict[str, str] = {}
     for one in _of_folder(path) if path.is_dir() else _of_table(path):
-        number = KnownNames(found).one(one.name)
-        found.setdefault(one.name if number is None else list(found)[number], []).append(one.text)
+        if one.name not in called:
+            number = KnownNames(found).one(one.name)
+            called[one.name] = one.name if number is None else list(found)[number]
+        found.setdefault(called[one.name], []).append(one.text)
     if not found:
         raise InputError(f"{path}: no class in it; write a class and a text a row")
     return {name: tuple(of_class) for name, of_class in found.items()}
