@@ -53,6 +53,11 @@ def test_binary_attributes_make_a_text(tmp_path: Path) -> None:
     assert texts(tmp_path, index_of(unit), from_attributes="a {class} with {attributes}") == found
 
 
+def test_the_strongest_are_attributes_that_a_class_has(tmp_path: Path) -> None:
+    found = texts(tmp_path, from_attributes="{attributes}", strongest=3)
+    assert found == texts(tmp_path, from_attributes="{attributes}")
+
+
 def test_strengths_need_a_threshold_or_a_number(tmp_path: Path) -> None:
     strengths = np.array([[0.9, 0.1, 0.5], [0.2, 0.6, 0.6], [0.5, 0.5001, 0], [0.7, 0.8, 0.9]])
     index, template = index_of(strengths), "{attributes}"

@@ -41,7 +41,7 @@ class Settings:
     descriptions: FileName | None = None  # CSV class,text, or a folder of CLASS.txt
     from_attributes: AttributesTemplate | None = None  # template with {attributes} and {class}
     threshold: float | None = None  # a class has the attributes above it; binary ones need none
-    strongest: PositiveInt | None = None  # or: it has so many, those of the largest values
+    strongest: PositiveInt | None = None  # or: so many, of the largest values above 0
     values: str = "att"  # kind of class vectors whose values tell which attributes a class has
 
     def __post_init__(self) -> None:
@@ -101,7 +101,7 @@ def _of_attributes(
 
 def _had(index: Index, chosen: Settings, where: str) -> Sequence[np.ndarray]:
     """Return the numbers of the attributes that each class has: with ``strongest`` those of the
-    largest values, these first; else those above the threshold, in the dataset's order.
+    largest values above 0, these first; else those above the threshold, in the dataset's order.
     """
     if chosen.values not in index.semantics:
         known = nearest(chosen.values, index.semantics)
@@ -111,7 +111,8 @@ def _had(index: Index, chosen: Settings, where: str) -> Sequence[np.ndarray]:
         fault = f"{chosen.values!r} has {values.shape[1]} numbers a class"
         raise InputError(f"{where}: {fault}, not one for each of the attributes; take another kind")
     if chosen.strongest is not None:
-        return list(np.argsort(-values, axis=1, kind="stable")[:, : chosen.strongest])
+        order = np.argsort(-values, axis=1, kind="stable")[:, : chosen.strongest]
+        return [numbers[row[numbers] > 0] for numbers, row in zip(order, values, strict=True)]
     threshold = chosen.threshold
     if threshold is None:
         # At unit length a binary vector has 0 and one other value.
