@@ -345,6 +345,12 @@ def test_the_weights_that_features_were_computed_by_are_found(tmp_path):
     assert cached_weights(spec, tmp_path, index) == index.parent / "backbone.pt"
     assert cached_weights({"cache": CACHE | {"weights": "w.pt"}}, tmp_path, index).name == "w.pt"
     assert cached_weights({"cache": CACHE | {"weights": "v.pt"}}, tmp_path, index) is None
+    folder = {"cache": CACHE | {"weights": "hf:models/vit"}}
+    assert cached_weights(folder, tmp_path, index) is None
+    (tmp_path / "models" / "vit").mkdir(parents=True)
+    in_folder = tmp_path / "models" / "vit" / "model.safetensors"
+    in_folder.write_bytes(b"weights")
+    assert cached_weights(folder, tmp_path, index) == in_folder
     assert cached_weights({"cache": {"backbone": "stored"}}, tmp_path, index) is None
     assert cached_weights({}, tmp_path, index) is None
 

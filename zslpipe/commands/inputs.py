@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.weight_names import weights_path
 
 if TYPE_CHECKING:
     from zslpipe.machine.devices import Compute
@@ -247,7 +248,7 @@ def cached_weights(spec: Mapping[str, Any], data_root: Path, index: Path) -> Pat
     if cache["backbone"] == "stored":
         return None
     own = index.parent / OWN_WEIGHTS.get(cache["backbone"], "")
-    path = data_root / cache["weights"] if "weights" in cache else own
+    path = weights_path(data_root, cache["weights"]) if "weights" in cache else own
     return path if path.is_file() else None
 
 
