@@ -50,3 +50,16 @@ def test_one_value_that_float16_cannot_hold_is_refused_wherever_it_stands(value)
         wrong[place] = value
         with pytest.raises(InputError, match="'some' gives features that are NaN or too large"):
             block_arrays([mapped(first), mapped(wrong)], "some")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_describes_a_whole_image_and_is_no_number_is_refused(value):
+    """A head's: of regions that are all right."""
+    regions = torch.zeros(2, 4, 5).half()
+    for place in ((0, 0), (1, 2)):
+        pooled = torch.full((2, 3), 1e6)  # held in float32
+        batch = Mapped(regions, pooled, np.zeros(2, np.uint64))
+        assert np.array_equal(block_arrays([batch], "some")["pooled"], pooled.numpy())
+        pooled[place] = value
+        with pytest.raises(InputError, match="'some' gives features that are NaN or too large"):
+            block_arrays([batch], "some")

@@ -89,18 +89,19 @@ def known(arrays: Mapping[str, np.ndarray], device: torch.device) -> Mapped:
 
 def block_arrays(mapped: Sequence[Mapped], extractor: str) -> dict[str, np.ndarray]:
     """Return what a block writes, from its batches; raises InputError for values float16 cannot
-    hold.
+    hold, and where what describes whole images is no number.
     """
     regions = torch.cat([batch.regions for batch in mapped])
+    pooled = torch.cat([batch.pooled for batch in mapped])
     # The lowest and the highest are NaN where any value is (twenty times as fast as isfinite).
-    extremes = torch.stack(torch.aminmax(regions))
-    if not torch.isfinite(extremes).all():
+    extremes = [torch.stack(torch.aminmax(part)).float() for part in (regions, pooled)]
+    if not torch.isfinite(torch.cat(extremes)).all():
         raise InputError(
             f"extractor {extractor!r} gives features that are NaN or too large for float16; "
             "try dtype float32 or other weights"
         )
     return {
         "regions": regions.cpu().numpy(),
-        "pooled": torch.cat([batch.pooled for batch in mapped]).cpu().numpy(),
+        "pooled": pooled.cpu().numpy(),
         "contents": np.concatenate([batch.contents for batch in mapped]),
     }
