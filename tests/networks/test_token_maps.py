@@ -247,6 +247,8 @@ def test_networks_are_normalised_as_their_weights_were_trained() -> None:
         ("timm/vit_tiny_patch16_224", {"size": 225}, "patches of 16 px, of which 225 px are no mu"),
         ("timm/beit_base_patch16_224", {"size": 100}, "set the extractor's size to 96 or 112"),
         ("timm/vit_tiny_patch16_224", {"layer": "blocks.2"}, "has no block 'blocks.2'; did you me"),
+        ("timm/test_vit", {"layer": "norm"}, "cannot be cut at 'norm': torch.fx does"),
+        ("timm/test_vit", {"layer": "norm"}, "leave 'layer' out, or name one (known: blocks.0, "),
         ("resnet18", {"pooled": "head"}, "'resnet18': pooled 'head' is read of timm's networks"),
         ("timm/resnet10t", {"pooled": "class_token"}, "'timm/resnet10t' has no class token"),
     ],

@@ -219,6 +219,12 @@ def _cut(backbone: str, network: nn.Module, node: str, layer: str | None) -> Tru
                 token_maps(network, backbone, layer, "mean", normed=False),
                 *(node, *normalised, backbone),
             )
+        if has_intermediates(network):
+            known = nearest(node, block_names(network))
+            raise InputError(
+                f"backbone {backbone!r} cannot be cut at {node!r}: torch.fx does not follow its "
+                f"code, and timm reads its blocks alone; leave 'layer' out, or name one ({known})"
+            ) from error
         raise InputError(
             f"backbone {backbone!r} cannot be cut at a layer: torch.fx does not follow its code "
             f"({one_line(error)}); take another backbone"
