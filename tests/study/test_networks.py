@@ -166,12 +166,16 @@ def test_pooled_features_that_a_network_lacks_are_told() -> None:
     of_timm = "config, extractors.x.pooled: 'head' is read of timm's networks, and this is "
     assert told(backbone="resnet18", weights="random", pooled="head").startswith(of_timm)
     assert told(backbone="stored", pooled="head").startswith(of_timm)
-    assert "has no class token; write head" in told(
-        **vit(backbone="timm/vit_base_patch16_siglip_224", pooled="class_token")
-    )
+    check_network(vit(backbone="timm/vit_small_resnet26d_224", pooled="class_token"), "x")
+    for name in ("vit_base_patch16_siglip_224", "swin_tiny_patch4_window7_224", "seresnet50"):
+        refusal = told(**vit(backbone=f"timm/{name}", pooled="class_token"))
+        assert "has no class token; write head" in refusal
 
 
 def test_networks_said_to_lack_a_class_token_do() -> None:
+    with torch.device("meta"):
+        hybrid = timm.create_model("vit_small_resnet26d_224")
+    assert hybrid.cls_token is not None
     for name in ("vit_base_patch16_siglip_224", "swin_tiny_patch4_window7_224", "mixer_s32_224"):
         with torch.device("meta"):
             network = timm.create_model(name)

@@ -36,8 +36,9 @@ NAMED = re.compile(
     r"(distilled_)?patch\d+(?!_plus)(_|\.|$)"
 )
 NAMED_WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024}
-# Parts of the names of timm's networks that have no class token.
-NO_CLASS_TOKEN = ("siglip", "swin", "maxvit", "mixer_", "resnet", "convnext")
+# Parts of the names of timm's networks that have no class token; a ViT behind a stem has one
+# (vit_base_resnet50d_224).
+NO_CLASS_TOKEN = re.compile("siglip|timm/(?!vit_).*(swin|maxvit|mixer_|resnet|convnext)")
 # Tags of timm's weights: those without a number (timm 1.0.31) are listed, so that a word of which
 # is none is told before a job runs.
 TAG = re.compile(r"(?=.*\d)[a-z0-9]+(_[a-z0-9]+)*")
@@ -133,7 +134,7 @@ def _check_pooled(backbone: str, pooled: str, where: str) -> None:
     if not backbone.startswith("timm/"):
         told = f"{pooled!r} is read of timm's networks, and this is {backbone!r}"
         raise InputError(f"{where}.pooled: {told}; leave it out for the mean over the regions")
-    if pooled == "class_token" and any(part in backbone for part in NO_CLASS_TOKEN):
+    if pooled == "class_token" and NO_CLASS_TOKEN.search(backbone):
         told = f"{backbone!r} has no class token; write head, or leave it out for the mean"
         raise InputError(f"{where}.pooled: {told} over the regions")
 
