@@ -2,6 +2,7 @@
 DeiT-III, DataParallel, Lightning, Hugging Face folders; and of images of another size.
 """
 
+import json
 import logging
 from pathlib import Path
 
@@ -177,6 +178,29 @@ def test_a_folder_of_hugging_faces_layout_is_read_by_its_file(tmp_path, is_safe)
     same_tokens(path, network)
     assert said_of_folder(tmp_path, "hf:mine")["architecture"] == VIT
     assert said_of_folder(tmp_path, "mine") == {}
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_folder_whose_images_were_normalised_otherwise_names_the_tag(tmp_path, is_early) -> None:
+    """Mean and deviation of MAE's weights are ImageNet's, those of timm's first tag 0.5."""
+    name = "vit_base_patch16_224"
+    timm.models.save_for_hf(network_of(f"{name}.mae"), tmp_path / "mae")
+    if is_early:
+        config = tmp_path / "mae" / "config.json"
+        said = json.loads(config.read_text())
+        config.write_text(json.dumps(said | said.pop("pretrained_cfg")))
+    path = str(weights_path(tmp_path, "hf:mae"))
+    with pytest.raises(InputError) as caught:
+        build_trunk(f"timm/{name}", path, size=224)
+    assert str(caught.value).endswith(
+        "by mean and std [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], backbone "
+        f"'timm/{name}' by [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]; name the backbone with the tag of "
+        f"its weights (timm/{name}.mae)"
+    )
+    trunk = build_trunk(f"timm/{name}.mae", path, size=224)
+    assert trunk.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
+    (tmp_path / "mae" / "config.json").unlink()
+    build_trunk(f"timm/{name}", path, size=224)
 
 
 def test_a_tag_that_timm_does_not_have_is_told_with_those_it_has() -> None:

@@ -22,7 +22,12 @@ from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, nearest, one_line
 from zslpipe.machine.weight_names import is_weights_file
 from zslpipe.networks.imagenet import DEVIATION, MEAN
-from zslpipe.networks.library_networks import converter, normalisation, whole_network
+from zslpipe.networks.library_networks import (
+    check_normalisation,
+    converter,
+    normalisation,
+    whole_network,
+)
 from zslpipe.networks.token_maps import (
     Pooled,
     TokenMaps,
@@ -152,8 +157,9 @@ def build_trunk(
     where position embeddings have to know it (None: the network's own). ``pooled``: what describes
     the whole image (:mod:`zslpipe.networks.token_maps`).
 
-    Raises InputError for an unknown name, a weights file that does not fit, an unknown layer, a
-    size that is no multiple of the patches, and pooled features that a network does not have.
+    Raises InputError for an unknown name, a weights file that does not fit or saw images normalised
+    otherwise, an unknown layer, a size that is no multiple of the patches, and pooled features that
+    a network does not have.
     """
     named = None if is_weights_file(weights) or weights == "random" else weights
     trunk, network = _whole_or_cut(backbone, named, layer or None, size, pooled)
@@ -164,6 +170,7 @@ def build_trunk(
         convert = converter(backbone, network)
         found = read_weights(Path(weights), expected, backbone, convert)
         body.load_state_dict(found, strict=False)
+        check_normalisation(Path(weights), backbone, network)
     return trunk.eval()
 
 

@@ -7,13 +7,14 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from zslpipe.machine.errors import InputError, nearest, one_line
-from zslpipe.machine.weight_names import TOLD_FILES
+from zslpipe.machine.weight_names import IN_FOLDER, OF_FOLDER, TOLD_FILES, said_of_folder
 from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.networks.demo_pair import PairImageTower
 from zslpipe.networks.foreign_weights import Convert
@@ -169,3 +170,23 @@ def normalisation(backbone: str, network: nn.Module) -> tuple[Sequence[float], S
 
     settings = resolve_model_data_config(network)
     return settings["mean"], settings["std"]
+
+
+def check_normalisation(path: Path, backbone: str, network: nn.Module) -> None:
+    """Raise InputError where the folder of the weights ``path`` says, as timm writes it, that they
+    saw images normalised otherwise than a timm network's name tells: MAE's and DINO's weights lie
+    under the same name as ones with 0.5 for all.
+    """
+    if not backbone.startswith("timm/") or path.name not in IN_FOLDER:
+        return
+    said = said_of_folder(path.parent, OF_FOLDER)
+    told = said.get("pretrained_cfg") or said  # earlier timm's stands there without a name
+    ours = [list(numbers) for numbers in normalisation(backbone, network)]
+    theirs = [told.get("mean", ours[0]), told.get("std", ours[1])]
+    if theirs != ours:
+        sides = f"{theirs}, backbone {backbone!r} by {ours}"
+        name, tag = backbone.partition(".")[0], told.get("tag") or "TAG"
+        raise InputError(
+            f"weights {path}: the folder's config.json normalises images by mean and std {sides}; "
+            f"name the backbone with the tag of its weights ({name}.{tag})"
+        )
