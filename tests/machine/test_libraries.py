@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from tests.made_up.places import SCRIPT
+from zslpipe.machine import libraries
 
 # Prints how many pages of the last of some tensors of 64 MiB, one after the other, the system had
 # to map and clear; the first ones find the free memory in pieces that are a little too small.
@@ -45,6 +47,18 @@ def test_a_job_gets_the_memory_that_it_freed_without_the_system() -> None:
     job = FAULTS.format(told="device_of(Compute(device='cpu', threads=1))")
     assert int(printed(job, SCRIPT)) < 500
     assert int(printed(FAULTS.format(told=""), SCRIPT)) > 10_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's memory")
+def test_glibc_is_told_by_the_numbers_of_its_malloc_h(monkeypatch) -> None:
+    """M_TRIM_THRESHOLD is -1, M_MMAP_MAX -4."""
+    told: list[tuple[int, int]] = []
+    libc = SimpleNamespace(mallopt=lambda *given: told.append(given))
+    monkeypatch.setattr(libraries.ctypes, "CDLL", lambda name: libc)
+    libraries.keep_freed_memory()
+    assert sorted(told) == [(-4, 0), (-1, -1)]
+    monkeypatch.setattr(libraries.ctypes, "CDLL", lambda name: SimpleNamespace())
+    libraries.keep_freed_memory()  # a C library without mallopt
 
 
 @pytest.mark.parametrize("given", [None, "active"])

@@ -180,6 +180,12 @@ def test_a_folder_of_hugging_faces_layout_is_read_by_its_file(tmp_path, is_safe)
     assert said_of_folder(tmp_path, "mine") == {}
 
 
+def test_of_several_files_in_a_folder_the_one_is_taken_that_timm_takes(tmp_path) -> None:
+    for name in reversed(timm.models._hub._PREFERRED_FILES):
+        (tmp_path / name).touch()
+        assert weights_path(tmp_path, "hf:.").name == name
+
+
 @pytest.mark.parametrize("is_early", [True, False])
 def test_a_folder_whose_images_were_normalised_otherwise_names_the_tag(tmp_path, is_early) -> None:
     """Mean and deviation of MAE's weights are ImageNet's, those of timm's first tag 0.5."""

@@ -12,7 +12,7 @@ from tests.made_up.miniature import write_miniature
 from tests.made_up.specification import SPEC
 from zslpipe.commands.cli import main
 from zslpipe.formats.image_list import write_image_list
-from zslpipe.formats.index import read_index
+from zslpipe.formats.index import read_index, write_index
 from zslpipe.machine.devices import Compute
 from zslpipe.provenance import canonical, code_hash
 from zslpipe.runs import made_of
@@ -188,9 +188,16 @@ def test_what_a_trained_model_was_asked_stays_while_all_is_the_same(paths, comma
     third = made(other)
     assert len({first, second, third}) == 3
     assert made(other) == third
+    write_index(read_index(paths["index"]), paths["index"], {"images": "others"})
+    fourth = made(other)
+    assert fourth != third
     with monkeypatch.context() as edited:
         edited.setattr(made_of, "code_hash", lambda *entries: f"edited {entries}")
-        assert made(other) != third
+        assert made(other) != fourth
+
+
+# Code by which attention of SGMA is computed.
+LOOKED_BY = ("methods.sgma", "runs.attention", "runs.opening")
 
 
 def test_what_a_file_is_made_of_counts_each_thing(tmp_path, monkeypatch):
@@ -215,6 +222,10 @@ def test_what_a_file_is_made_of_counts_each_thing(tmp_path, monkeypatch):
     spec["method"] = "sgma"
     found.append(stamp())
     assert len(set(found)) == len(found)
+    hashed: list[str] = []
+    monkeypatch.setattr(made_of, "code_hash", lambda *entries: hashed.extend(entries))
+    stamp()
+    assert set(hashed) == {f"zslpipe.{part}" for part in LOOKED_BY}
     spec["input"] = "regions"
     without_images = stamp()
     os.utime(image, (2, 2))
