@@ -237,6 +237,8 @@ def test_networks_are_normalised_as_their_weights_were_trained() -> None:
     clip = build_trunk("timm/vit_base_patch16_clip_224.openai", "random", size=32)
     found = clip.mean.flatten().tolist()
     assert found == pytest.approx([0.48145466, 0.4578275, 0.40821073])
+    found = clip.deviation.flatten().tolist()
+    assert found == pytest.approx([0.26862954, 0.26130258, 0.27577711])
     plain = build_trunk("timm/vit_tiny_patch16_224", "random", size=32)
     assert plain.deviation.flatten().tolist() == [0.5, 0.5, 0.5]
 
