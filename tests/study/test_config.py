@@ -357,6 +357,9 @@ MISTAKES = {
     "weights: random, size: 224, grid: 14} methods=[rsan]": (
         "config, rsan: dataset 'creatures' has no extractor with images of 448 px among: v; name"
     ),
+    # Named before the rows, which would ask for a grid.
+    "datasets.creatures.extractors=[v] extractors.v={backbone: vit_b_16, weights: random, "
+    "size: 224, grid: 14}": "config, extractors.v.backbone: 'vit_b_16' has tokens and no map; take",
     "datasets.creatures.extractors=[fine]": (
         "config, dazle: dataset 'creatures' has no extractor with a 7x7 grid"
     ),

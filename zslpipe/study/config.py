@@ -29,6 +29,7 @@ from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, check_datasets_of, rows
 from zslpipe.study.names import check_encoder, check_names, check_reads_texts, check_semantics
+from zslpipe.study.networks import check_network
 from zslpipe.study.section_types import WITH_SETTINGS
 from zslpipe.study.sections import Configuration
 from zslpipe.study.yaml_files import check_keys
@@ -108,6 +109,9 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
         for dataset in [None, *complete["datasets"]]:
             found += rows(name, complete[name], dataset)
     check_names(complete, found)
+    # Before a row is told that none of the extractors fits it.
+    for name, entry in complete["extractors"].items():
+        check_network(entry, f"config, extractors.{name}")
     list(runs(complete))
     return complete
 

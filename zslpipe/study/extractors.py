@@ -8,7 +8,7 @@ from typing import Any
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.weight_names import is_weights_file, said_of_folder, weights_path
 from zslpipe.study.datasets import Datasets
-from zslpipe.study.networks import check_folder, check_network
+from zslpipe.study.networks import check_folder
 from zslpipe.study.paths import PATHS, braced, is_pattern
 
 # Raised by hand when the features themselves change; hashing the code would cost GPU days at every
@@ -36,10 +36,8 @@ class Extractors:
             if "weights" not in entry and entry["backbone"] not in (*OWN, "stored"):
                 known = "a .pt file or the library's name (or random, to try things)"
                 raise InputError(f"extractor {name!r}: give 'weights': {known}")
-            where = f"config, extractors.{name}"
-            check_network(entry, where)
-            weights = entry.get("weights", "")
-            check_folder(entry["backbone"], said_of_folder(self.data_root, weights), where)
+            said = said_of_folder(self.data_root, entry.get("weights", ""))
+            check_folder(entry["backbone"], said, f"config, extractors.{name}")
         for dataset, entry in datasets.entries.items():
             if not datasets.has_images(dataset):
                 self._refuse_computed(dataset, entry["extractors"])
