@@ -16,6 +16,7 @@ from zslpipe.formats.features import FeatureFile
 from zslpipe.formats.scores import read_scores
 from zslpipe.runs.cells import run_cell_centres
 from zslpipe.runs.export import export, read_exported
+from zslpipe.runs.image_inputs import network_hash
 from zslpipe.runs.opening import open_run_inputs
 from zslpipe.runs.prediction import open_predictor
 from zslpipe.runs.trained import open_trained
@@ -69,6 +70,7 @@ def test_pooled_features_of_new_pictures_and_of_exported_runs(tmp_path, pooled, 
     folder = train(dataset, "eszsl", cache=cache)
     stored = FeatureFile(dataset / "features" / "small.h5")
     assert stored.pooled.shape[1] == width and stored.regions.shape[1:] == (9, 64)
+    assert network_hash(cache, dataset / "backbone.pt") == stored.attributes["weights_hash"]
     pictures = sorted((dataset / "images").iterdir(), key=lambda path: int(path.stem))[:40]
     read = open_predictor(folder, dataset, device="cpu", threads=1).pictures.stream(pictures)
     found = np.concatenate([part.inputs.numpy() for part in read])
