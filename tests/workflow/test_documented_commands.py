@@ -45,6 +45,9 @@ OPTION = re.compile(r"`(--[a-z][a-z-]+)`")
 # Targets of Snakemake that are made in a moment.
 QUICK = ("inspect.png", "--touch", "--dry-run")
 SNAKEMAKE = set(get_argument_parser()._option_string_actions)
+SCRIPTS = [path.read_text("utf8") for path in (ROOT / "benchmarks").glob("*.py")]
+# Options of benchmarks, which their page tells of.
+MEASURING = set(re.findall(r'"(--[a-z-]+)"', "\n".join(SCRIPTS)))
 MAKE = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf8"), re.MULTILINE))
 
 
@@ -89,7 +92,8 @@ def test_what_is_said_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf8")
     for command in [*commands(page, True), *commands(page, False), *QUOTED.findall(text)]:
         check(command)
-    known = {*SNAKEMAKE, *MORE, *(name for one in program.commands for name in options_of(one))}
+    ours = {name for one in program.commands for name in options_of(one)}
+    known = SNAKEMAKE | MORE | MEASURING | ours
     assert [option for option in OPTION.findall(text) if option not in known] == []
 
 
