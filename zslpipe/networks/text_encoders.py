@@ -181,7 +181,8 @@ def _sentence_encoder(encoder: str, device: torch.device, batch_size: int) -> En
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        silence: Callable[[], None] = logging.disable_progress_bar  # untyped in the library
+        silence()
         model = SentenceTransformer(
             str(folder),
             device=str(device),
