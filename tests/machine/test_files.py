@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from filelock import FileLock
 from tests.made_up.places import PACKAGE
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import (
+    check_not_of_the_future,
     held_folder,
     read_complete,
     temporary_name,
@@ -27,6 +29,16 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
         assert not path.exists()
     assert path.read_text() == "1"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_of_the_future_is_refused(tmp_path):
+    present, future = tmp_path / "present.h5", tmp_path / "future.h5"
+    for path, seconds in ((present, 30), (future, 90)):  # clocks may differ by a minute
+        path.touch()
+        os.utime(path, (0, time.time() + seconds))
+    check_not_of_the_future((present, None, tmp_path / "missing.h5"))
+    with pytest.raises(InputError, match=r"future\.h5 is of the future \(20.*'touch .*future\.h5'"):
+        check_not_of_the_future((present, future))
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])

@@ -230,10 +230,13 @@ def run_inputs(
     texts: Path | None,
 ) -> "RunInputs":
     """Return what a run reads: ``features``, or the folder ``images`` for the network of
-    ``trunk``; class vectors of ``texts`` where its are made of such.
+    ``trunk``; class vectors of ``texts`` where its are made of such. Raises InputError where a file
+    is of the future.
     """
+    from zslpipe.machine.files import check_not_of_the_future
     from zslpipe.runs.opening import open_run_inputs
 
+    check_not_of_the_future((index, features, trunk, texts))
     weights = trunk or cached_weights(spec, data_root, index)
     return open_run_inputs(spec, index, features, images, weights, compute, texts=texts)
 

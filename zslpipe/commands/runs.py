@@ -212,6 +212,7 @@ def score_irrelevant(
     """
     from zslpipe.formats.image_list import read_irrelevant_images
     from zslpipe.formats.kept import made_once
+    from zslpipe.machine.files import check_not_of_the_future
     from zslpipe.machine.progress import reported
     from zslpipe.provenance import file_hash
     from zslpipe.runs.made_of import looked_at
@@ -223,6 +224,7 @@ def score_irrelevant(
     spec = read_asked_spec(weights, asked)
     open_index(index, spec)
     network = trunk or cached_weights(spec, data_root, index)
+    check_not_of_the_future((weights, index, features, trunk, irrelevant, texts))
     listed = (irrelevant, features, folder, network, chosen, read_irrelevant_images)
     inputs = open_run_inputs(spec, *listed)
     made_by = "zslpipe.runs.rebalancing_inputs"

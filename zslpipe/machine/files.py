@@ -4,7 +4,8 @@ one process uses at a time.
 
 import os
 import platform
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,22 @@ from zslpipe.machine.errors import InputError, NotNowError, one_line
 Content = TypeVar("Content")
 # Times that a lock is asked for while its last holder removes its folder (ours).
 ATTEMPTS = 10
+# Seconds by which clocks of two machines differ without harm (ours).
+CLOCKS = 60
+
+
+def check_not_of_the_future(paths: Iterable[Path | None]) -> None:
+    """Raise InputError where a file is newer than now (None: no file): Snakemake would refuse what
+    a job makes of it only when the job has ended, and remove what lay there before.
+    """
+    now = time.time()
+    for path in paths:
+        if path is not None and path.is_file() and path.stat().st_mtime > now + CLOCKS:
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
+            raise InputError(
+                f"{path} is of the future ({when}): a clock is or was wrong; set it right, "
+                f"'touch {path}' and run again"
+            )
 
 
 def temporary_name(path: Path) -> Path:
