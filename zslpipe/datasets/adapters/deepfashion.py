@@ -82,8 +82,7 @@ def write(settings: Mapping[str, Any], output: Path, data_root: Path) -> None:
     trains = _partition(existing_file(data_root, chosen.partition, where), paths)
     numbers = _divided(trains, unseen[labels])
     class_list = optional_path(data_root, chosen.validation_classes)
-    # The paper does not name them.
-    count = DEEPFASHION_VALIDATION if chosen.unseen_classes is None else None
+    count = DEEPFASHION_VALIDATION if chosen.unseen_classes is None else None  # paper: unnamed
     validation, note = splits.set_aside(
         labels, numbers["trainval"], names, class_list, count, chosen.seed, where=where
     )
