@@ -48,8 +48,10 @@ def rebalance_run(
     Scores that a kind has made already of the same scores, with the same settings, stay.
     """
     from zslpipe.formats.identity import check_run_file
+    from zslpipe.machine.files import check_not_of_the_future
     from zslpipe.scores.rebalancings import rebalance_run as run
 
+    check_not_of_the_future((scores, validation, irrelevant))
     for path in filter(None, (scores, validation, irrelevant)):
         check_run_file(path, asked)
     run(kinds, scores, output, validation, irrelevant)
