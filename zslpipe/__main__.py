@@ -1,22 +1,21 @@
 """``python -m zslpipe``: the way the workflow's rules call the package, without an installation."""
 
 import sys
+from typing import NoReturn
 
-from zslpipe.machine.interruption import end_if_stopped, hear_one_interrupt, hear_one_stop
+from zslpipe.machine.interruption import end_process, hear_one_interrupt, hear_one_stop
 from zslpipe.machine.libraries import sleep_while_waiting
 from zslpipe.machine.watched import watched
 
 
-def _command() -> int:
+def _command() -> NoReturn:
     """Run the command that is typed; imported here, so that the watching parent stays small."""
     hear_one_interrupt()
     hear_one_stop()
     sleep_while_waiting()
     from zslpipe.commands.cli import main
 
-    code = main()
-    end_if_stopped(code)
-    return code
+    end_process(main())
 
 
 def program() -> int:

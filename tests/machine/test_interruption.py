@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from tests.made_up.places import SCRIPT
 from zslpipe.machine.interruption import Interrupted, Stopped, ended_by_stop, stop_requests
 
 
@@ -133,18 +134,68 @@ def test_no_library_swallows_a_stop():
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_stopped_command_does_not_wait_for_the_interpreter_s_end():
+def test_a_command_that_has_ended_does_not_wait_for_the_interpreter_s_end():
+    """In which a signal to stop would end it by a traceback, and its work is done."""
     code = """
-import atexit, sys
-from zslpipe.machine.interruption import end_if_stopped
-atexit.register(lambda: sys.stdout.write("the end"))
-sys.stdout.write("said ")
-end_if_stopped(int(sys.argv[1]))
+import atexit, os, signal, sys
+from zslpipe.machine.interruption import end_process, hear_one_stop
+hear_one_stop()
+class Stream:
+    def flush(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        sys.__stdout__.flush()
+atexit.register(lambda: sys.__stdout__.write("the end"))
+sys.stdout.write("said")
+sys.stdout = Stream()
+end_process(int(sys.argv[1]))
 """
-    for number, told, exits in (
-        ("75", "said ", 75),
-        ("143", "said ", 143),
-        ("1", "said the end", 0),
-    ):
-        found = subprocess.run([sys.executable, "-c", code, number], capture_output=True, text=True)
-        assert (found.stdout, found.returncode) == (told, exits)
+    for number in (0, 1, 75, 143):
+        words = [sys.executable, "-c", code, str(number)]
+        found = subprocess.run(words, capture_output=True, text=True)
+        assert (found.stdout, found.stderr, found.returncode) == ("said", "", number)
+
+
+def test_a_command_ends_where_nobody_reads_what_it_says():
+    code = """
+import sys
+from zslpipe.machine.interruption import end_process
+sys.stdin.readline()
+sys.stdout.write("said")
+end_process(0)
+"""
+    # As most shells have it, what is said waits in the process.
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    opened = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, env=variables, text=True, **opened) as process:
+        process.stdout.close()
+        _, errors = process.communicate("\n")
+    assert (process.returncode, errors) == (0, "")
+
+
+WORKER = """
+import multiprocessing, time
+from zslpipe.machine.interruption import obey_parent_only
+
+def work():
+    obey_parent_only(0)
+    print("begun", flush=True)
+    time.sleep(300)
+
+if __name__ == "__main__":
+    multiprocessing.get_context("fork").Process(target=work, daemon=True).start()
+    time.sleep(300)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's workers look every 5 s")
+def test_a_worker_ends_with_a_parent_that_is_killed(tmp_path):
+    """It would complain by a traceback of a pipe that nobody reads."""
+    (tmp_path / "worker.py").write_text(WORKER)
+    words = [sys.executable, str(tmp_path / "worker.py")]
+    opened = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(words, text=True, env=SCRIPT, **opened) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.kill()
+        # Both streams end when the worker, which has them too, has ended.
+        assert process.communicate(timeout=60) == ("", "")

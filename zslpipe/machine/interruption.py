@@ -7,9 +7,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 # BSD's sysexits.h, EX_TEMPFAIL: "try again later". Our watching parent asks SLURM for that
@@ -108,14 +108,16 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped("told to stop (SIGTERM); the same command begins again where this one began")
 
 
-def end_if_stopped(code: int) -> None:
-    """End this process at once where ``code`` says that it was told to stop: the interpreter's own
-    end takes seconds where torch is loaded, and SIGKILL follows SIGTERM in 30.
+def end_process(code: int) -> NoReturn:
+    """End this process, whose work is done and written, at once: where torch is loaded the
+    interpreter's own end takes up to a second, in which a signal to stop would end it by a
+    traceback, and SIGKILL follows SIGTERM in 30.
     """
-    if code in (EXIT_CODE, EXIT_CODE_NOTHING_KEPT):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def hear_one_interrupt() -> None:
@@ -136,18 +138,27 @@ def obey_parent_only(worker: int) -> None:
     """Let SIGTERM end this worker only where its parent sends it.
 
     SLURM sends it to every process of a job. A training then finishes its step and saves, an
-    extraction its block, which they cannot where their workers are gone. For a DataLoader's
+    extraction its block, which they cannot where their workers are gone. Where the parent is
+    killed, so is the worker, which would complain of it by a traceback. For a DataLoader's
     ``worker_init_fn``.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_wait_for_parent, name=f"stop of worker {worker}", daemon=True).start()
-
-
-def _wait_for_parent() -> None:
-    """End the process when its parent sends SIGTERM (blocked in all threads)."""
     from multiprocessing import parent_process  # costs a command that has no workers its time
 
+    from zslpipe.machine.watched import end_with
+
     parent = parent_process()
-    while parent is not None and signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent.pid:
+    if parent is None or parent.pid is None:
+        return
+    # One that a server started, Python's default from 3.14 on, is left to its library.
+    if parent.pid == os.getppid() and sys.platform == "linux":
+        end_with(parent.pid)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    told, name = (parent.pid,), f"stop of worker {worker}"
+    threading.Thread(target=_end_when_told, args=told, name=name, daemon=True).start()
+
+
+def _end_when_told(parent: int) -> None:
+    """End the process when its parent sends SIGTERM (blocked in all threads)."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
         pass
     os._exit(0)
