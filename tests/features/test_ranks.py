@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.made_up.faults import wait_until
 from tests.made_up.feature_bytes import all_bytes
 from tests.made_up.places import SCRIPT
 from zslpipe.features import extraction, extraction_progress, mapper
@@ -32,6 +32,7 @@ from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.image_list import read_irrelevant_images, write_image_list
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.interruption import EXIT_CODE, StopRequest
+from zslpipe.machine.progress import process_start
 from zslpipe.machine.ranks import ALONE, Rank
 from zslpipe.networks.demo_network import DemoNetwork
 
@@ -39,13 +40,19 @@ torch.set_num_threads(1)
 CPU = torch.device("cpu")
 BLOCK, IMAGES = 32, 203  # seven blocks, the last one short
 # Python runs this at its start, in the command and in each of its ranks: small blocks, a line a
-# block that is written, and a signal that a rank sends itself behind its first one.
+# block that is written, and a signal that a rank sends itself behind its first one, or (HOLD) that
+# each rank waits for behind its own.
 AT_START = """
-import os, signal
+import os, signal, time
 from zslpipe.formats import features
 from zslpipe.formats.block_writer import BlockWriter
+from zslpipe.machine.interruption import StopRequest
 features.BLOCK = 32
-write = BlockWriter.write
+write, receive, told = BlockWriter.write, StopRequest.receive, []
+def heard(self, number, frame):
+    receive(self, number, frame)
+    told.append(number)
+StopRequest.receive = heard
 def watched(self, block, arrays):
     write(self, block, arrays)
     with open(os.environ["WRITTEN"], "a") as file:
@@ -53,6 +60,8 @@ def watched(self, block, arrays):
     rank, sent = os.environ.get("SIGNAL", "-1 TERM").split()
     if self.rank.number == int(rank):
         os.kill(os.getpid(), getattr(signal, "SIG" + sent))
+    while "HOLD" in os.environ and not told:
+        time.sleep(0.01)
 BlockWriter.write = watched
 """
 # What srun does with the options that it is given, on one machine.
@@ -227,8 +236,12 @@ def alone(place, tmp_path_factory) -> bytes:
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 4])
-def test_any_number_of_ranks_gives_the_bytes_of_one(place, alone, blocks, tmp_path, ranks):
+def test_any_number_of_ranks_gives_the_bytes_of_one(
+    place, alone, blocks, tmp_path, monkeypatch, ranks
+):
+    """And leaves nothing else, however often they say that they live."""
     output = tmp_path / "small.h5"
+    monkeypatch.setattr(ranks_module, "REPORT_SECONDS", 0.0)
     assert as_ranks(place, output, ranks) == [None] * ranks
     assert blocks.pairs() == sorted((block % ranks, block) for block in range(7))
     assert output.read_bytes() == alone
@@ -258,8 +271,13 @@ def test_a_lost_rank_costs_its_blocks_and_any_number_goes_on(
             os.kill(os.getpid(), signal.SIGKILL)
         write(self, block, arrays)
 
+    def lost_alone(self, number, heard, check=Team._check_silence):
+        if number == lost:  # another one may have to wait for a core as long
+            check(self, number, heard)
+
     with monkeypatch.context() as patch:
         patch.setattr(BlockWriter, "write", lost_at_its_second)
+        patch.setattr(Team, "_check_silence", lost_alone)
         patch.setattr(ranks_module, "SILENCE_SECONDS", 2.0)
         patch.setattr(ranks_module, "REPORT_SECONDS", 0.1)
         ended = as_ranks(place, output, ranks)
@@ -276,15 +294,17 @@ def test_a_lost_rank_costs_its_blocks_and_any_number_goes_on(
 def test_a_rank_that_takes_longer_than_the_others_is_waited_for(
     place, alone, tmp_path, monkeypatch
 ):
-    """It says that it lives long before it has done its part."""
+    """It says that it lives while it writes."""
     output, write = tmp_path / "small.h5", BlockWriter.write
 
     def slow(self, block, arrays):
-        time.sleep(1.5 if self.rank.number else 0.0)
+        word = self.folder / f"rank{self.rank.number}.json"
+        for _ in range(5):
+            said = word.read_bytes()
+            wait_until(lambda said=said: word.read_bytes() != said)
         write(self, block, arrays)
 
     monkeypatch.setattr(BlockWriter, "write", slow)
-    monkeypatch.setattr(ranks_module, "SILENCE_SECONDS", 2.5)
     monkeypatch.setattr(ranks_module, "REPORT_SECONDS", 0.1)
     assert as_ranks(place, output, 2) == [None, None]
     assert output.read_bytes() == alone
@@ -368,10 +388,9 @@ def test_a_killed_rank_is_told_in_one_line(place, alone, blocks, tmp_path):
 def test_told_to_stop_all_ranks_stop(place, alone, blocks, tmp_path):
     """The signal goes to the command alone, as a workflow sends it."""
     output = tmp_path / "small.h5"
-    words, variables = command(place, output, 2), environment(place, output)
+    words, variables = command(place, output, 2), environment(place, output, HOLD="")
     with subprocess.Popen(words, env=variables, stderr=subprocess.PIPE, text=True) as process:
-        while not log(output).exists():
-            time.sleep(0.01)
+        wait_until(lambda: log(output).exists() or process.poll() is not None)
         process.terminate()
         errors = process.communicate(timeout=300)[1]
     assert process.returncode == EXIT_CODE, errors
@@ -390,18 +409,15 @@ def test_a_second_run_is_refused_and_ranks_end_with_their_launcher(place, alone,
     output = tmp_path / "small.h5"
     words, variables = command(place, output, 2), environment(place, output, SIGNAL="1 STOP")
     with subprocess.Popen(words, env=variables) as process:
-        while not (log(output).exists() and "1 1 " in log(output).read_text()):
-            time.sleep(0.01)
+        stands = "1 1 "  # rank 1, behind its first block
+        wait_until(lambda: log(output).exists() and stands in log(output).read_text())
         refused = run(place, output, 2)
         assert process.poll() is None  # its leader waits for the rank that stands still
         process.kill()
     [line] = told(refused.stderr)
     assert refused.returncode == 1 and "writes here; wait for its end" in line
     numbers = {int(line.split()[2]) for line in log(output).read_text().splitlines()}
-    deadline = time.monotonic() + 60
-    while any(Path(f"/proc/{number}").exists() for number in numbers):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: not any(process_start(number) for number in numbers))
     assert extract(place, output) is None
     assert output.read_bytes() == alone
 
@@ -436,19 +452,29 @@ def test_blocks_are_divided_by_groups_and_each_goes_to_one_rank():
 
 
 def test_a_silent_rank_is_given_up_and_a_speaking_one_is_not(tmp_path, monkeypatch):
+    """By a clock that the leader's looks alone move."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep, time=lambda: next(moments))
+    moments = itertools.count()  # no word is like another
+    monkeypatch.setattr(ranks_module, "time", clock)
     monkeypatch.setattr(ranks_module, "SILENCE_SECONDS", 1.0)
-    monkeypatch.setattr(ranks_module, "REPORT_SECONDS", 0.1)
+    monkeypatch.setattr(ranks_module, "REPORT_SECONDS", 0.01)
     with Team(tmp_path, Rank(0, 2, "run")) as leader, Team(tmp_path, Rank(1, 2, "run")) as other:
         leader.begin()
         leader.go([4, 5])
         assert other.missing() == [4, 5]
         other.begin()
-        other.done, begun = 3, time.monotonic()
-        request = StopRequest()
+        other.done, word, request = 3, tmp_path / "rank1.json", StopRequest()
 
         def tell() -> None:
-            request.made = time.monotonic() - begun > 2.5
+            request.made = now[0] > 2.5
             other.done = 4
+            said = word.read_bytes()
+            wait_until(lambda: word.read_bytes() != said)
 
         assert not leader.wait(request, tell)
         assert leader.others("done") == 4

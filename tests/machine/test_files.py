@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and names that no other process uses."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -126,7 +127,8 @@ def test_work_folders_are_named_after_outputs(tmp_path):
 
 
 def refused(folder, holder):
-    message = rf"^{folder}: process {holder} on \S+ writes here; wait for its end, or stop it, and "
+    place = re.escape(str(folder))
+    message = rf"^{place}: process {holder} on \S+ writes here; wait for its end, or stop it, and "
     with pytest.raises(InputError, match=message) as caught, held_folder(folder):
         pass
     assert "\n" not in str(caught.value)

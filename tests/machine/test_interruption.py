@@ -134,6 +134,40 @@ def test_no_library_swallows_a_stop():
         signal.signal(signal.SIGTERM, before)
 
 
+ENDS = """
+import os, sys
+from zslpipe.machine import interruption
+number = int(sys.argv[1])
+def stop():
+    os.kill(os.getpid(), number)
+    return 3
+def hear_nothing(hear_nothing=interruption._hear_nothing):
+    os.kill(os.getpid(), number)
+    hear_nothing()
+def work():
+    interruption._hear_nothing = hear_nothing
+    return 3
+interruption.run_and_end(locals()[sys.argv[2]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "when", "code"),
+    [
+        # while it is imported: before anything of it hears
+        (signal.SIGTERM, "stop", 143),
+        (signal.SIGINT, "stop", 130),
+        # behind its work, which is done
+        (signal.SIGTERM, "work", 3),
+        (signal.SIGINT, "work", 3),
+    ],
+)
+def test_a_command_that_does_not_hear_ends_without_a_traceback(number, when, code):
+    words = [sys.executable, "-c", ENDS, str(int(number)), when]
+    found = subprocess.run(words, capture_output=True, text=True)
+    assert (found.stdout, found.stderr, found.returncode) == ("", "", code)
+
+
 def test_a_command_that_has_ended_does_not_wait_for_the_interpreter_s_end():
     """In which a signal to stop would end it by a traceback, and its work is done."""
     code = """

@@ -10,10 +10,14 @@ from tests.made_up.places import SCRIPT
 from zslpipe.machine import libraries
 
 # Prints how many pages of the last of some tensors of 64 MiB, one after the other, the system had
-# to map and clear; the first ones find the free memory in pieces that are a little too small.
+# to map and clear; the first ones find the free memory in pieces that are a little too small. Pages
+# of 4 KiB: of huge ones, which some systems give unasked (prctl.h: PR_SET_THP_DISABLE is 41), there
+# are few.
 FAULTS = """
+import ctypes
 import resource
 import torch
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
 from zslpipe.machine.devices import Compute, device_of
 {told}
 for number in range(20):

@@ -15,7 +15,7 @@ from zslpipe.machine.requeue import OURS, requeued
 
 SCONTROL = """\
 #!/bin/sh
-echo "$@" >> {folder}/asked
+echo "$@" >> "{folder}/asked"
 if [ "$1" = show ]; then echo "{shown}"; exit {fails}; fi
 {requeue}
 """

@@ -10,6 +10,7 @@ import torch
 
 from tests.made_up.miniature import write_miniature
 from tests.made_up.specification import SPEC
+from tests.made_up.writings import writing
 from zslpipe.commands.cli import main
 from zslpipe.formats.image_list import write_image_list
 from zslpipe.formats.index import read_index, write_index
@@ -40,9 +41,9 @@ def train(paths: dict[str, Path], spec=RUN, seed=0, further=()) -> int:
     return main([*command, "--threads", "1", "--compute", '{"device": "cpu"}'])
 
 
-def written(paths: dict[str, Path]) -> list[int]:
+def written(paths: dict[str, Path]) -> list[tuple[int, int]]:
     """Return what tells whether files were written again."""
-    return [(paths["index"].with_name("run") / name).stat().st_mtime_ns for name in MADE]
+    return [writing(paths["index"].with_name("run") / name) for name in MADE]
 
 
 def test_a_training_leaves_its_figures_and_a_record(paths):
@@ -137,9 +138,9 @@ def test_other_code_of_the_validation_scores_makes_them_again(paths, monkeypatch
     command += ["--output", str(folder / "validation.h5"), "--threads", "1"]
     command += ["--compute", '{"device": "cpu"}']
 
-    def made() -> int:
+    def made() -> tuple[int, int]:
         assert main(command) == 0
-        return (folder / "validation.h5").stat().st_mtime_ns
+        return writing(folder / "validation.h5")
 
     first = made()
     assert made() == first
@@ -174,9 +175,9 @@ def test_what_a_trained_model_was_asked_stays_while_all_is_the_same(paths, comma
         given.append(f"--irrelevant={listed}")
     start = [command, f"--weights={folder / 'weights.pt'}", f"--output={folder / name}", *given]
 
-    def made(*further: str) -> int:
+    def made(*further: str) -> tuple[int, int]:
         assert main([*start, "--compute", '{"device": "cpu"}', *further]) == 0
-        return (folder / name).stat().st_mtime_ns
+        return writing(folder / name)
 
     first, content = made(), (folder / name).read_bytes()
     for path in (paths["index"], paths["features"], folder / "weights.pt"):

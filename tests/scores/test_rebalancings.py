@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.made_up.runs import run, write_run
+from tests.made_up.writings import writing
 from zslpipe.commands.cli import main
 from zslpipe.provenance import canonical
 from zslpipe.scores.evaluation import write_metrics
@@ -24,9 +25,9 @@ def rebalanced(folder, kinds=KINDS) -> int:
     return main(["rebalance-run", "--kinds", canonical(kinds), *files, "--output", str(folder)])
 
 
-def written(folder) -> dict[str, int]:
-    """Return kind -> when its scores were written."""
-    return {kind: (folder / kind / "scores.h5").stat().st_mtime_ns for kind in KINDS}
+def written(folder) -> dict[str, tuple[int, int]]:
+    """Return kind -> what tells whether its scores were written again."""
+    return {kind: writing(folder / kind / "scores.h5") for kind in KINDS}
 
 
 def test_each_kind_is_what_it_is_alone(folder):

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from tests.made_up.runs import run
+from tests.made_up.writings import writing
 from zslpipe.commands.cli import main
 from zslpipe.formats.scores import write_scores
 from zslpipe.scores import evaluation, reevaluation
@@ -24,7 +25,7 @@ def matrices(tmp_path):
 
 
 def figures(matrices):
-    return [path.with_name("metrics.json").stat().st_mtime_ns for path in matrices]
+    return [writing(path.with_name("metrics.json")) for path in matrices]
 
 
 def test_what_is_current_stays_and_is_listed(matrices, tmp_path):

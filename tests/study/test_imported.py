@@ -84,7 +84,7 @@ def test_files_and_options_of_an_import() -> None:
 
 def test_a_file_that_is_there_is_watched(tmp_path) -> None:
     (tmp_path / "once.csv").write_text("")
-    made = study(f"data_root={tmp_path}").results.imported
+    made = study(f"data_root='{tmp_path}'").results.imported
     names = {"dataset": "creatures", "imported": "once", "seed": "3", "file": "scores"}
     assert made.inputs(SimpleNamespace(**names))["source"] == [f"{tmp_path}/once.csv"]
     assert str(tmp_path) not in made.asked(SimpleNamespace(**names))

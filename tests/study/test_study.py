@@ -97,7 +97,7 @@ def test_weights_files_lie_under_the_data_folder_and_the_slice_names_them_as_wri
 def test_a_folder_of_weights_is_asked_for_by_the_file_in_it(tmp_path) -> None:
     (tmp_path / "vit").mkdir()
     given = "extractors.named.weights='hf:vit' extractors.named.backbone=timm/test_vit"
-    given += f" extractors.named.layer=blocks.5 data_root={tmp_path}"
+    given += f" extractors.named.layer=blocks.5 data_root='{tmp_path}'"
     found = str(tmp_path / "vit" / "model.safetensors")
     assert study(given).extractors.weights_file("birds", "named") == [found]
     (tmp_path / "vit" / "pytorch_model.bin").touch()
@@ -174,7 +174,7 @@ def test_an_extraction_asks_for_a_gpu_a_task_and_for_srun_where_it_has_several()
 
 def test_source_files_are_inputs_where_they_exist(tmp_path: Path) -> None:
     (tmp_path / "res101.mat").touch()
-    there, absent = study(f"data_root={tmp_path}"), study(f"data_root={tmp_path}/none")
+    there, absent = study(f"data_root='{tmp_path}'"), study(f"data_root='{tmp_path}/none'")
     assert there.datasets.source_files("birds") == [str(tmp_path / "res101.mat")]
     assert absent.datasets.source_files("birds") == []
 
@@ -251,14 +251,14 @@ def test_files_that_list_images_are_watched_and_others_are_not(tmp_path: Path) -
     for name in ("res101.mat", "att_splits.mat"):
         (tmp_path / name).write_bytes(b"x")
         os.utime(tmp_path / name, ns=(1, 10**18))
-    before = study(f"data_root={tmp_path}").datasets.listed("birds")
+    before = study(f"data_root='{tmp_path}'").datasets.listed("birds")
     os.utime(tmp_path / "att_splits.mat", ns=(1, 10**18 + 1))
-    assert study(f"data_root={tmp_path}").datasets.listed("birds") == before
+    assert study(f"data_root='{tmp_path}'").datasets.listed("birds") == before
     tmp_path.rename(tmp_path.with_name("moved"))
     moved = tmp_path.with_name("moved")
-    assert study(f"data_root={moved}").datasets.listed("birds") == before
+    assert study(f"data_root='{moved}'").datasets.listed("birds") == before
     os.utime(moved / "res101.mat", ns=(1, 10**18 + 1))
-    assert study(f"data_root={moved}").datasets.listed("birds") != before
+    assert study(f"data_root='{moved}'").datasets.listed("birds") != before
     assert study().datasets.listed("creatures") == ""
 
 
@@ -275,7 +275,7 @@ def test_an_image_folder_is_watched_where_it_is_the_users(tmp_path: Path) -> Non
     def watched(root: Path) -> str:
         folder_fingerprint.cache_clear()
         given = "datasets.birds.source.images=pictures"
-        return study(f"data_root={root} {given}").datasets.watched("birds")
+        return study(f"data_root='{root}' {given}").datasets.watched("birds")
 
     first = watched(root)
     assert watched(tmp_path / "there") == watched(root) == first != ""

@@ -30,7 +30,7 @@ from zslpipe.commands import (
 from zslpipe.machine.endings import machine_fault
 from zslpipe.machine.errors import InputError, NotNowError, one_line
 from zslpipe.machine.failures import record_failure, refused_before
-from zslpipe.machine.interruption import Stopped
+from zslpipe.machine.interruption import INTERRUPTED, Stopped
 from zslpipe.machine.kept_log import LOG_VARIABLE, kept_log
 
 logger = logging.getLogger("zslpipe")
@@ -157,7 +157,8 @@ def _end(error: BaseException, debug: bool) -> int:
     elif isinstance(error, InputError):
         message = str(error)
     elif isinstance(stopped, KeyboardInterrupt):
-        code, message = 130, "interrupted: what is done is kept, the same command continues it"
+        code = INTERRUPTED
+        message = "interrupted: what is done is kept, the same command continues it"
     elif isinstance(error, Stopped):
         code, message = error.code, str(error)
     elif isinstance(error, ReaderGone):

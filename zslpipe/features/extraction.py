@@ -159,6 +159,7 @@ def _lead(
             texts = list(itertools.chain(*(broken[block] for block in sorted(broken))))
             found = f"{len(texts)} of {len(job.images)} images under {job.images.root}"
             raise InputError(f"{found} cannot be read: {'; '.join(texts)}")
+        team.hush()  # a word behind the removal of the folder would make it anew
         writer.finish(output)
         kept_aside(output).unlink(missing_ok=True)
 

@@ -61,7 +61,7 @@ class Team:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end.set()
+        self.hush()
 
     def begin(self) -> None:
         """Speak from now on: rank 0 when it holds the folder, the others when they see the run
@@ -116,6 +116,12 @@ class Team:
         self._end.set()
         told = {str(block): list(texts) for block, texts in broken.items()}
         self._say({"ended": True, "broken": told})
+
+    def hush(self) -> None:
+        """Say nothing more: whatever is written to the folder behind this is written by others."""
+        self._end.set()
+        with self._lock:  # a word that is under way
+            pass
 
     def wait(self, stop: StopRequest, tell: Callable[[], None]) -> bool:
         """Wait until all other ranks have done their part, and ``tell`` how far they are meanwhile;

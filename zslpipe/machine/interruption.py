@@ -17,6 +17,8 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 EXIT_CODE = 75
 # As a shell counts a program that SIGTERM ended: told to stop with nothing to go on from.
 EXIT_CODE_NOTHING_KEPT = 128 + signal.SIGTERM
+# The same of Ctrl-C.
+INTERRUPTED = 128 + signal.SIGINT
 
 
 class Stopped(BaseException):
@@ -108,16 +110,39 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped("told to stop (SIGTERM); the same command begins again where this one began")
 
 
+def run_and_end(command: Callable[[], int]) -> NoReturn:
+    """Run ``command`` and end this process with its exit code. Ctrl-C and SIGTERM end it without a
+    traceback also where ``command`` does not hear them: while it is imported, and on its way out.
+    """
+    code: int | None = None
+    try:
+        hear_one_interrupt()
+        hear_one_stop()
+        code = command()
+        _hear_nothing()
+    except (KeyboardInterrupt, Stopped) as stop:
+        _hear_nothing()
+        if code is None:  # else its work is done
+            code = stop.code if isinstance(stop, Stopped) else INTERRUPTED
+    end_process(code)
+
+
 def end_process(code: int) -> NoReturn:
     """End this process, whose work is done and written, at once: where torch is loaded the
     interpreter's own end takes up to a second, in which a signal to stop would end it by a
     traceback, and SIGKILL follows SIGTERM in 30.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _hear_nothing()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # nobody reads it any more
             stream.flush()
     os._exit(code)
+
+
+def _hear_nothing() -> None:
+    """Ignore Ctrl-C and SIGTERM from now on."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def hear_one_interrupt() -> None:
