@@ -1,5 +1,6 @@
 """Rows read at their place: as numpy's own memory map reads them, with memory that stays flat."""
 
+import zlib
 from pathlib import Path
 
 import h5py
@@ -54,6 +55,15 @@ def test_rows_are_those_of_a_memory_map(path, rows, monkeypatch, key, together):
     found = rows[key]
     assert found.dtype == np.float16
     assert np.array_equal(found, mapped[key])
+
+
+@pytest.mark.parametrize("at_once", [1 << 20, 7])
+def test_a_checksum_is_of_a_blocks_bytes(rows, monkeypatch, at_once):
+    monkeypatch.setattr(rows_module, "AT_ONCE", at_once)
+    for block in range(3):
+        told = VALUES[block * BLOCK : (block + 1) * BLOCK].tobytes()
+        assert rows.checksum(block) == zlib.crc32(told)
+        assert rows.checksum(block, 5) == zlib.crc32(told, 5)
 
 
 def test_an_index_beyond_the_last_row_is_refused(rows):
