@@ -2,7 +2,8 @@
 np.memmap's own take of the same bytes.
 
 Run: python benchmarks/random_batch.py [--images 2000 --rounds 200 --cold 20 --folder FOLDER].
-Features (n, 49, 2048) float16. Warm: all in the page cache, CPU time of one thread, forms in turns.
+Features (n, 49, 2048) float16. Warm: all in the page cache, CPU time of one thread, forms in turns;
+freed memory is kept, as in a job (zslpipe.machine.libraries), by all forms.
 Cold: the files of a form are taken out of the page cache before each batch, nothing else's; wall
 time. CachedInputs ends in float32, so that the take is shown with its cast. Blocks are checked
 beforehand, as they are once in a job. ``zarr's own`` is zarr-python's indexing of the same store,
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.features import BLOCK, FeatureFile, store_beside
+from zslpipe.machine.libraries import keep_freed_memory
 from zslpipe.runs import cached_inputs
 
 BATCH, REGIONS, WIDTH = 50, 49, 2048
@@ -142,6 +144,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     count = arguments.images
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         hdf5 = write_features(Path(name) / "plain.h5", count, "hdf5")

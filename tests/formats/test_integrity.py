@@ -13,7 +13,7 @@ from torch import nn
 from tests.formats.test_hdf5 import FILES
 from tests.made_up.feature_bytes import STORAGES, flip, place_of
 from tests.made_up.miniature import write_miniature
-from zslpipe.formats import features
+from zslpipe.formats import rows as rows_module
 from zslpipe.formats.block_writer import BlockWriter
 from zslpipe.formats.features import FeatureFile, Storage, write_pooled_features
 from zslpipe.formats.hdf5 import sealed
@@ -152,18 +152,19 @@ def test_a_damaged_block_is_met_by_whoever_touches_it(
 def test_a_block_is_read_once_for_its_checksum(tmp_path, monkeypatch, storage):
     monkeypatch.setattr("zslpipe.runs.cached_inputs.SHARE_OF_FREE_MEMORY", 0.0)
     write_regions(tmp_path / "x.h5", storage)
-    lengths, real = [], zlib.crc32
+    lengths = []
 
     def counted(data, value=0):
         lengths.append(len(data))
-        return real(data, value)
+        return zlib.crc32(data, value)
 
-    monkeypatch.setattr(features.zlib, "crc32", counted)
+    monkeypatch.setattr(rows_module, "crc32", counted)
     inputs = CachedInputs(FeatureFile(tmp_path / "x.h5"), False, CPU)
-    lengths.clear()  # of the seal
     for rows in ([3, 599], [4, 255], [256], [1, 2]):
         inputs.take(torch.tensor(rows))
-    assert lengths == [256, 88, 256]  # the first block, the last, the second
+    image = 4 * 3 * 2  # bytes
+    # The first block, the last, the second.
+    assert lengths == [256 * image, 88 * image, 256 * image]
 
 
 def test_checksums_of_earlier_files_are_one_a_block(tmp_path):

@@ -1,5 +1,6 @@
 """Rows read at their place: as numpy's own memory map reads them, with memory that stays flat."""
 
+import zlib
 from pathlib import Path
 
 import h5py
@@ -54,6 +55,40 @@ def test_rows_are_those_of_a_memory_map(path, rows, monkeypatch, key, together):
     found = rows[key]
     assert found.dtype == np.float16
     assert np.array_equal(found, mapped[key])
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+@pytest.mark.parametrize("together", [64, 1])
+@pytest.mark.parametrize("held", [1, 2, 3, 100])
+def test_parts_are_the_rows_one_after_the_other(path, rows, monkeypatch, key, together, held):
+    monkeypatch.setattr(rows_module, "OPEN", together)
+    numbers = np.atleast_1d(np.arange(len(rows))[key])
+    memory = np.empty((held, *SHAPE[1:]), np.float16)
+    starts, parts = [], []
+    for start, part in rows.parts(numbers, memory):
+        assert np.shares_memory(part, memory)
+        starts.append(start)
+        parts.append(part.copy())  # the next ones overwrite it
+    assert starts == list(range(0, len(numbers), held))
+    assert np.array_equal(np.concatenate([*parts, VALUES[:0]]), VALUES[numbers])
+
+
+@pytest.mark.parametrize(("bytes_at_once", "count"), [(1, 1), (30, 1), (60, 2), (89, 2), (90, 3)])
+def test_a_part_is_as_many_rows_as_the_cache_holds_and_one_at_least(
+    rows, monkeypatch, bytes_at_once, count
+):
+    monkeypatch.setattr(rows_module, "AT_ONCE", bytes_at_once)  # a row has 30
+    assert rows.part().shape == (count, *SHAPE[1:])
+    assert rows.part().dtype == np.float16
+
+
+@pytest.mark.parametrize("at_once", [1 << 20, 7])
+def test_a_checksum_is_of_a_blocks_bytes(rows, monkeypatch, at_once):
+    monkeypatch.setattr(rows_module, "AT_ONCE", at_once)
+    for block in range(3):
+        told = VALUES[block * BLOCK : (block + 1) * BLOCK].tobytes()
+        assert rows.checksum(block) == zlib.crc32(told)
+        assert rows.checksum(block, 5) == zlib.crc32(told, 5)
 
 
 def test_an_index_beyond_the_last_row_is_refused(rows):

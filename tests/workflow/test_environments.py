@@ -16,13 +16,14 @@ from packaging.requirements import Requirement
 from tests.made_up.places import PACKAGE, ROOT
 
 # What conda-forge calls by another name: matplotlib there brings Qt along, matplotlib-base does
-# not.
-NAME_ON_PYPI = {"matplotlib-base": "matplotlib"}
+# not; zlib-ng there is the library in C.
+NAME_ON_PYPI = {"matplotlib-base": "matplotlib", "python-zlib-ng": "zlib-ng"}
 NAME_OF_IMPORT = {
     "sklearn": "scikit-learn",
     "PIL": "pillow",
     "yaml": "pyyaml",
     "google_crc32c": "google-crc32c",
+    "zlib_ng": "zlib-ng",
     "pydantic_core": "pydantic",
 }
 # Rooms whose every module runs in the numpy environment.

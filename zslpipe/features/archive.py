@@ -18,7 +18,6 @@ one block.
 
 import hashlib
 import shutil
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from zarr.codecs import ZstdCodec
 from zslpipe.formats.features import BLOCK, FeatureFile, store_beside
 from zslpipe.formats.slabs import Slab
 from zslpipe.formats.zarr_store import plain
+from zslpipe.machine.checksums import crc32
 from zslpipe.machine.errors import InputError, one_line
 from zslpipe.machine.files import temporary_name, written_whole
 from zslpipe.machine.progress import counted
@@ -107,7 +107,7 @@ def _add_array(group: zarr.Group, file: FeatureFile, name: str) -> list[int]:
         file.check_rows(name, np.array([start]))
         block = rows[start : start + BLOCK]
         array[start : start + BLOCK] = block
-        checksums.append(zlib.crc32(block.tobytes()))
+        checksums.append(crc32(block.tobytes()))
     return checksums
 
 
@@ -189,7 +189,7 @@ def _write_file(group: zarr.Group, path: Path) -> None:
             rest = rest[count:]
             column = checksums[:, sorted(offsets).index(name)]
             for block, data in enumerate(_blocks(_array(group, name), name)):
-                if zlib.crc32(data) != column[block]:
+                if crc32(data) != column[block]:
                     raise ValueError(f"block {block} of {name} is not what was packed")
                 file.write(data)
         file.write(rest)

@@ -22,7 +22,6 @@ reader minds.
 """
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -44,6 +43,7 @@ from zslpipe.formats.slabs import (
     slabs_in,
     write_at,
 )
+from zslpipe.machine.checksums import crc32
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import written_whole
 from zslpipe.machine.ranges import Storage
@@ -166,7 +166,7 @@ def write_block(
         data = np.ascontiguousarray(arrays[name], slabs[name].dtype).tobytes()
         if not is_written_last(name, slabs[name]):
             slabs[name].write(path, data, block * BLOCK)
-        checksums.append(zlib.crc32(data))
+        checksums.append(crc32(data))
     return checksums
 
 
@@ -177,7 +177,7 @@ def is_written_last(name: str, slab: Slab | ShardedArray) -> bool:
 
 def checksum_of_digests(digests: np.ndarray) -> int:
     """Return the CRC-32 of a block's /contents, which are written at the end."""
-    return zlib.crc32(np.ascontiguousarray(digests, np.uint64).tobytes())
+    return crc32(np.ascontiguousarray(digests, np.uint64).tobytes())
 
 
 def complete(

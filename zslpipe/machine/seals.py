@@ -3,7 +3,7 @@
 HDF5 files and the zip files that torch writes end where their own tables say: a line behind their
 end is seen by no reader of either. A program that changes such an HDF5 file in place (h5py) cuts
 the line off; the file is then read as one that somebody else wrote, which has no seal and is not
-checked. Measured: CRC-32 of bytes in memory takes 0.26 s a GB on one core.
+checked. Measured: a check takes 0.1 s a GB on one core where the file is in the page cache.
 
 JSON, which other programs read whole, has its checksum in a last field: of what it says, not of how
 it is set out.
@@ -11,10 +11,11 @@ it is set out.
 
 import json
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from zslpipe.machine.checksums import crc32
 
 MARK = b"\nzslpipe-seal "
 # Bytes at the end of a file among which a seal is looked for (ours: a seal takes about 100).
@@ -90,7 +91,7 @@ def read_sealed_json(path: Path) -> Any:
 def _json_checksum(content: Mapping[str, Any]) -> str:
     """Return the CRC-32 of an object, eight digits, whatever the order of its keys."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return f"{zlib.crc32(text.encode()):08x}"
+    return f"{crc32(text.encode()):08x}"
 
 
 def check_zip(path: Path) -> None:
@@ -139,7 +140,7 @@ def _checksum(path: Path, size: int, without: Iterable[tuple[int, int]]) -> int:
                 data = file.read(min(AT_ONCE, end - start))
                 if not data:
                     raise ValueError("its seal is damaged: it names bytes beyond the file's end")
-                checksum, start = zlib.crc32(data, checksum), start + len(data)
+                checksum, start = crc32(data, checksum), start + len(data)
     return checksum
 
 

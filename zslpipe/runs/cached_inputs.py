@@ -4,9 +4,11 @@ not.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,7 +60,7 @@ def open_features(
 class CachedInputs:
     """Rows of a feature file, float32 on ``device``; ``shape`` is one image's: (r, d) or (d,).
 
-    Bytes are checked when they are first read, at 0.26 s a GB: where features are held in memory
+    Bytes are checked when they are first read, at 0.1 s a GB: where features are held in memory
     all at the beginning, else each block of 256 images at its first row. InputError for damage.
     """
 
@@ -103,16 +105,20 @@ class CachedInputs:
         if self.held is not None:
             # Plain indexing of float16 rows takes 1.6 times as long on a CPU.
             return self.held.index_select(0, rows.to(self.device)).float()
-        return self._on_device(self._read(rows))
+        return self._on_device(self._read(self.rows.part(), rows))
 
-    def _read(self, rows: Tensor) -> Tensor:
+    def _read(self, memory: np.ndarray, rows: Tensor) -> Tensor:
         """Return the features of the images ``rows`` from the disk: for a CPU in float32, for a GPU
-        in the file's type and in memory that it copies from while it computes.
+        in the file's type and in memory that it copies from while it computes. ``memory``: what
+        parts of them pass through, for this call alone.
         """
         self.file.check(self.pooled, rows.numpy())
         if self.device.type != "cuda":
+            taken = torch.empty((len(rows), *self.shape))
             # The cast from float16 is torch's: numpy's is nine times slower on a CPU.
-            return torch.from_numpy(self.rows.take(rows.numpy())).float()
+            for start, part in self.rows.parts(rows.numpy(), memory):
+                taken[start : start + len(part)] = torch.from_numpy(part)
+            return taken
         dtype = TORCH_TYPES[self.rows.dtype.name]
         read = torch.empty((len(rows), *self.shape), dtype=dtype, pin_memory=True)
         self.rows.read(rows.numpy(), read.numpy())
@@ -130,4 +136,7 @@ class CachedInputs:
         """
         if self.held is not None:
             return (self.take(rows) for rows in batches[start:])
-        return (self._on_device(read) for read in ahead(self._read, batches[start:]))
+        # One memory for all: taken anew for each batch it lies between them, and what they leave
+        # does not fit the next ones.
+        read = partial(self._read, self.rows.part())
+        return (self._on_device(taken) for taken in ahead(read, batches[start:]))
