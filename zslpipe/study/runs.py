@@ -89,6 +89,12 @@ class Runs:
         key = (dataset, method, variant)
         return self.all[key] if key in self.all else self.further[key]
 
+    def is_drawn(self, run: Run) -> bool:
+        """Return whether a seed decides what a run gives: in its training, or as the images of the
+        validation problem, by which something is chosen.
+        """
+        return read_method(run.method).is_drawn or run.selection == "validation"
+
     def path(self, run: Run, seed: int, pattern: str) -> str:
         """Return ``pattern`` of :class:`Paths` for a run from one seed."""
         return pattern.format(dataset=run.dataset, run=f"{run.method}/{run.variant}", seed=seed)
