@@ -36,7 +36,7 @@ NAMED = re.compile(
     r"(distilled_)?patch\d+(?!_plus)(_|\.|$)"
 )
 NAMED_WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024}
-# Blocks that they tell, but for those that tell a number of their own (vit_small_patch16_36x1_224).
+# Blocks that they tell (all 124 names but three with a number of their own, as vit_..._36x1_224).
 NAMED_BLOCKS = {"tiny": 12, "small": 12, "base": 12, "large": 24}
 BLOCKS_OF_ITS_OWN = re.compile(r"_\d+x\d")
 BLOCK = re.compile(r"blocks\.(\d+)")
