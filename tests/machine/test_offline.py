@@ -3,13 +3,16 @@ without one.
 """
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.error import URLError
 
 import pytest
 from huggingface_hub import constants
 
+from zslpipe.machine import offline
 from zslpipe.machine.offline import without_network
 
 
@@ -60,6 +63,22 @@ def test_a_slow_answer_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -
         listening.listen()  # the system takes the connection
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{listening.getsockname()[1]}")
         assert without_network() == ""
+
+
+def test_certificates_are_the_library_s_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a list of its own of whom to trust."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise URLError(ssl.SSLCertVerificationError("self-signed certificate"))
+
+    monkeypatch.setattr(offline, "urlopen", refused)
+    assert without_network() == ""
+
+
+def test_who_is_told_to_be_offline_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.delattr(offline, "urlopen")
+    assert without_network() == ""
 
 
 def test_behind_a_proxy_nobody_here_can_tell(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
