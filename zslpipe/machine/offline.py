@@ -5,7 +5,7 @@ be asked at all.
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 from urllib.request import Request, getproxies, urlopen
 
 
@@ -43,9 +43,7 @@ def without_network() -> str:
     try:
         with urlopen(request, timeout=constants.HF_HUB_ETAG_TIMEOUT):
             return ""
-    except HTTPError:  # an answer, too
-        return ""
-    except URLError as error:
+    except URLError as error:  # that of an answer that refuses has its reason in words
         is_network = isinstance(error.reason, OSError) and not isinstance(
             error.reason, ssl.SSLError
         )
