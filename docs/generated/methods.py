@@ -22,7 +22,8 @@ DECLARED = {
     "part_attention": "maps of parts that it finds itself: figures, localisation",
     "attribute_scores": "a score for each attribute",
     "same_space": "class vectors from the space of its features: of one image-text pair",
-    "untrained": "trains nothing: one seed is enough",
+    "untrained": "trains nothing: a row of one seed",
+    "closed_form": "draws nothing at random: a row of one seed, unless validation classes choose",
 }
 
 

@@ -120,22 +120,24 @@ def quick(config: Any) -> Any:
     return replace(config, **short, **epochs)
 
 
-def trained(case: Case, folder: Path, classes: Classes, numbers: Tensor) -> nn.Module:
+def trained(
+    case: Case, folder: Path, classes: Classes, numbers: Tensor, seed: int = 0
+) -> nn.Module:
     """Return a model after a quick training on images whose label k is class ``numbers[k]`` of
     ``classes``.
     """
-    return trained_run(case, folder, classes, numbers)[0]
+    return trained_run(case, folder, classes, numbers, seed)[0]
 
 
 def trained_run(
-    case: Case, folder: Path, classes: Classes, numbers: Tensor
+    case: Case, folder: Path, classes: Classes, numbers: Tensor, seed: int = 0
 ) -> tuple[nn.Module, TrainingRun]:
     """Return such a model and its run."""
     config, inputs = quick(case.module.Config()), inputs_of(case)
     labels = numbers[SEEN.nonzero().squeeze(1)[torch.arange(IMAGES) % int(SEEN.sum())]]
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = case.module.Model(config, classes, inputs.shape)
-    run = TrainingRun(0, torch.device("cpu"), folder)
+    run = TrainingRun(seed, torch.device("cpu"), folder)
     data = TrainingData(inputs, torch.arange(IMAGES), labels, classes, run)
     case.module.train(model, config, data)
     return model.eval(), run
@@ -230,6 +232,16 @@ def test_same_seed_same_scores(case, tmp_path):
         trained(case, tmp_path / name, classes_of(case), numbers) for name in ("first", "second")
     )
     assert torch.equal(scores_of(case, first), scores_of(case, second))
+
+
+def test_another_seed_gives_the_same_where_a_method_declares_it(case, tmp_path):
+    found = [
+        scores_of(
+            case, trained(case, tmp_path / str(seed), classes_of(case), torch.arange(6), seed)
+        )
+        for seed in (0, 1)
+    ]
+    assert torch.equal(*found) or read_method(name_of(case.module)).is_drawn
 
 
 def test_training_changes_the_scores_of_what_is_trained(case, tmp_path):

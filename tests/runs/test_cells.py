@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import timm
 import torch
 
 from tests.made_up.crafted import SIZE, noise_inputs
@@ -53,6 +54,16 @@ def test_a_file_made_before_they_were_carried_names_the_network_that_tells(
 ):
     found = run_cell_centres(opened(paths, backbone=backbone, layer=layer, size=size))
     assert (found.first * size, found.step * size) == pytest.approx((first, step))
+
+
+def test_the_network_is_built_for_the_size_of_the_file(paths, monkeypatch):
+    """BEiT's tables of relative positions are of one size: built for its own, 224 px, it takes no
+    image of 96.
+    """
+    create, tiny = timm.create_model, {"embed_dim": 24, "depth": 2, "num_heads": 2}
+    monkeypatch.setattr(timm, "create_model", lambda name, **given: create(name, **given, **tiny))
+    beit = {"backbone": "timm/beit_base_patch16_224", "layer": "last map", "size": 96}
+    assert run_cell_centres(opened(paths, **beit)) == CellCentres(0.5 / 6, 1 / 6)
 
 
 def test_where_nothing_tells_nothing_is_guessed(paths):

@@ -75,7 +75,7 @@ def test_a_rebalancing_goes_with_it_and_the_card_says_what_there_is(dataset, tmp
         "| size | 32 px |",
         "| feature_regulariser | 0.1 |",
         f"| H (harmonic mean of U and S) | {100 * metrics['H']:.1f} % |",
-        "Selection: the last epoch",
+        "Selection: as configured",
         "calibrated_stacking: 0.25 off the scores of seen classes",
         "Not calibrated",
         f"| torch | {metrics['versions']['torch']} |",

@@ -17,6 +17,10 @@ def test_what_is_in_order_is_counted(tmp_path: Path) -> None:
     assert len(notes) == 1 and "eszsl publishes no settings for CUB" in notes[0]
     assert last == f"{path}: in order, 5 rows x 1 seeds"
     assert main([str(path)]) == 0
+    path.write_text(yaml.safe_dump(GIVEN | {"seeds": [3, 5]}), encoding="utf8")
+    *_, last = check(path)
+    counted = "5 rows x 2 seeds (2 from one: no seed decides anything there)"  # eszsl's
+    assert last == f"{path}: in order, {counted}"
 
 
 @pytest.mark.parametrize("text", ["a: 1\na: 2\n", "methods: [dazel]\n", "a: 1\n---\nb: 1\n", ""])

@@ -82,6 +82,24 @@ def test_the_width_of_tokens_is_told_by_the_networks_name(name: str) -> None:
         network = timm.create_model(name)
     assert network.embed_dim == map_width({"backbone": f"timm/{name}", "layer": "blocks.3"})
     assert network.embed_dim == map_width({"backbone": f"timm/{name}"})
+    extractor = {"backbone": f"timm/{name}", "weights": "random"}
+    check_network(extractor | {"layer": f"blocks.{len(network.blocks) - 1}"}, "x")
+    behind = told(**extractor, layer=f"blocks.{len(network.blocks)}")
+    assert behind.startswith(f"config, extractors.x.layer: timm/{name} has blocks.0 to blocks.")
+
+
+def test_a_block_behind_the_last_one_is_told_where_the_name_tells_how_many_there_are() -> None:
+    vit = {"backbone": "timm/vit_base_patch16_224.mae", "weights": "random"}
+    assert told(**vit, layer="blocks.99") == (
+        "config, extractors.x.layer: timm/vit_base_patch16_224.mae has blocks.0 to blocks.11, not "
+        "blocks.99; leave it out for the last one behind its norm"
+    )
+    check_network(vit | {"layer": "blocks.11.norm1"}, "x")
+    # 36 blocks, and 18 of two branches
+    for counted in ("36x1", "18x2"):
+        counts = {"backbone": f"timm/vit_small_patch16_{counted}_224", "weights": "random"}
+        check_network(counts | {"layer": "blocks.35"}, "x")
+    check_network({"backbone": "timm/test_vit", "weights": "random", "layer": "blocks.99"}, "x")
 
 
 def test_names_that_exist_pass() -> None:

@@ -1,5 +1,6 @@
 """A user's paths that Snakemake cannot take: what is watched instead, and what is refused."""
 
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,10 +34,11 @@ def test_a_checkout_that_snakemake_cannot_work_in_is_named(name: str, tmp_path: 
     assert str(error.value).startswith(str(tmp_path / name))
 
 
-def study_of(folder: Path) -> Study:
+def study_of(folder: Path, changes: str = "") -> Study:
     """Return a study of a dataset and a network whose files lie in a folder."""
     return Study(
         {
+            "set": changes,
             "data_root": str(folder),
             "methods": ["eszsl", "crafting"],
             "datasets": {
@@ -75,3 +77,25 @@ def test_files_are_inputs_or_parameters(name: str, tmp_path: Path) -> None:
     os.utime(folder / "w.pt", ns=(1, 1))
     changed = made.datasets.code("own") != before[0], made.extractors.version("net") != before[1]
     assert changed == (not is_plain, not is_plain)
+
+
+def test_what_a_folder_says_of_its_weights_is_a_parameter(tmp_path: Path) -> None:
+    """Of a training from images, too, which has no other trace of it."""
+    (tmp_path / "vit").mkdir()
+    (tmp_path / "vit" / "model.safetensors").touch()
+    changes = "extractors.net.backbone=timm/test_vit extractors.net.weights='hf:vit'"
+    changes += " extractors.net.size=64 extractors.net.grid=4 eszsl.extractor=net"
+    changes += " crafting.extractor=net crafting.variants.cached.input=pooled"
+    found: dict[str, set[str]] = {"version": set(), "crafting/default": set()}
+    found["crafting/cached"] = set()
+    said = {"architecture": "test_vit", "pretrained_cfg": {"mean": [0.5, 0.5, 0.5]}}
+    for mean, indent in ((0.5, 0), (0.5, 4), (0.4, 0)):
+        text = json.dumps(said | {"pretrained_cfg": {"mean": [mean] * 3}}, indent=indent)
+        (tmp_path / "vit" / "config.json").write_text(text, encoding="utf8")
+        made = study_of(tmp_path, changes)
+        found["version"].add(str(made.extractors.version("net")))
+        for name in ("crafting/default", "crafting/cached"):
+            run = SimpleNamespace(dataset="own", run=name)
+            found[name].add(made.runs.code(run, "train"))
+    # A run on features has them as its input.
+    assert [len(values) for values in found.values()] == [2, 2, 1]

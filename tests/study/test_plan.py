@@ -226,6 +226,27 @@ def test_one_job_that_makes_several_files_starts_once(study, sizes, tmp_path) ->
     assert cost.taken.core == pytest.approx(10 + 100 + 50 + 40)
 
 
+def test_a_text_encoder_takes_a_start_of_torch_and_its_texts(sizes, tmp_path) -> None:
+    encoder = {"encoder": "sentence-transformers:e"}
+    texts = {
+        "prompts": {**encoder, "templates": ["a {class}", "one {class}"]},
+        "said": {**encoder, "descriptions": "said.csv"},
+        "drawn": {"encoder": "demo", "from_attributes": "{attributes}"},
+    }
+    random = yaml.safe_load(CONFIG)["words"]["random"]
+    words = {"random": random, "phrases": {"kind": "text", **encoder}}
+    study = configured(texts=texts, words=words)
+    costs, found = JobCosts(study, sizes, Measured({}, HERE), tmp_path), {}
+    for name in ("texts/prompts", "texts/said", "texts/drawn", "words/phrases", "words/random"):
+        taken = costs.of(job(f"results/demo/{name}.h5", rule="encode")).taken
+        assert taken is not None
+        found[name] = taken.core
+    # 8 classes, 34 attributes, 0.08 s each behind torch's 5 s; the last one starts no torch
+    expected = {"texts/prompts": 6.28, "texts/said": 5.64, "texts/drawn": 5.0}
+    expected |= {"words/phrases": 7.72, "words/random": 0.7}
+    assert found == pytest.approx(expected)
+
+
 def test_what_was_not_measured_is_not_known(study, sizes, tmp_path) -> None:
     costs = JobCosts(study, sizes, Measured({}, HERE), tmp_path)
     assert costs.of(TRAINING).taken is None

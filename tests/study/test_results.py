@@ -78,6 +78,52 @@ def test_rows_of_the_table_are_those_and_the_best_epochs_of_what_is_tracked():
     assert tracked.tabled == [*tracked.metrics, *best]
 
 
+def seeds_of(paths: list[str], folder: str, ending: str) -> list[int]:
+    """Return the seeds of which a folder of a run has a file among ``paths``."""
+    found = []
+    for seed in (3, 5):
+        if f"results/{folder}/seed{seed}/{ending}" in paths:
+            found.append(seed)
+    return found
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_a_row_in_which_no_seed_decides_anything_is_of_the_first(chosen):
+    """ESZSL is a closed form; the images on which validation classes are held out are drawn."""
+    changes = "eszsl.rebalancing=[none,oracle,calibrated_stacking,cosmo]"
+    if chosen:
+        changes += " eszsl.selection=validation eszsl.choose.class_regulariser=[1.0,2.0]"
+    made = study(changes)
+    rows, files = made.results.tabled, made.targets.all()
+    alone = [3, 5] if chosen else [3]
+    for dataset in ("creatures", "birds"):
+        folder = f"{dataset}/runs/eszsl/default"
+        assert seeds_of(rows, folder, "metrics.json") == alone
+        assert seeds_of(rows, folder, "oracle/metrics.json") == alone
+        # of a factor that is given
+        assert seeds_of(rows, folder, "calibrated_stacking/metrics.json") == alone
+        assert seeds_of(files, folder, "oracle/scores.h5") == alone
+        for kept in ("cosmo/metrics.json", "cosmo/scores.h5", "scores.h5", "weights.pt"):
+            assert seeds_of(files, folder, kept) == [3, 5], kept
+    assert seeds_of(rows, "creatures/runs/dazle/default", "metrics.json") == [3, 5]
+    assert seeds_of(rows, "creatures/runs/both/default", "metrics.json") == [3, 5]
+
+
+def test_an_ensemble_has_its_members_from_every_seed():
+    made = study("eszsl.rebalancing=[none]")
+    files = made.targets.all()
+    # the one on birds is behind no ensemble
+    for dataset, seeds in (("creatures", [3, 5]), ("birds", [3])):
+        folder = f"{dataset}/runs/eszsl/default"
+        for file in ("scores.h5", "weights.pt", "history.csv"):
+            assert seeds_of(files, folder, file) == seeds, file
+        assert seeds_of(made.page.files, folder, "history.csv") == seeds
+        assert seeds_of(made.results.tabled, folder, "metrics.json") == [3]
+        evaluated = [f"results/{dataset}/.evaluated/seed{seed}.json" for seed in seeds]
+        assert set(evaluated) <= set(made.evaluation.all)
+    assert "results/birds/.evaluated/seed5.json" not in made.evaluation.all
+
+
 def test_pictures_where_the_discriminator_is():
     pictures = [path for path in study().targets.all() if "predictions" in path]
     stem = "results/figures/creatures.dazle.default.predictions"

@@ -48,7 +48,7 @@ def test_a_study_names_every_file_of_the_chain() -> None:
     runs = {
         f"results/{run}/seed{seed}/{kind}"
         for run, files in left.items()
-        for seed in (3, 5)
+        for seed in ((3,) if "eszsl" in run else (3, 5))  # a closed form
         for kind in files
     }
     read = {
@@ -61,9 +61,12 @@ def test_a_study_names_every_file_of_the_chain() -> None:
         for kind in ("csv", "md", "tex")
     }
     evaluated = {
-        f"results/{dataset}/.evaluated/seed{seed}.json"
-        for dataset in ("creatures", "birds")
-        for seed in (3, 5)
+        f"results/{name}.json"
+        for name in (
+            "creatures/.evaluated/seed3",
+            "creatures/.evaluated/seed5",
+            "birds/.evaluated/seed3",
+        )
     }
     assert set(made.targets.all()) == {
         "results/report/index.html",

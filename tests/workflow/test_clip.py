@@ -68,6 +68,9 @@ def test_the_row_and_its_ensemble_are_in_the_table(ran: Checkout) -> None:
     assert list(rows) == ["eszsl", "clip", "clip_eszsl"]
     assert rows["clip"]["semantics"].startswith("text/attributes: demo pair.pt, 40 texts")
     assert rows["clip"]["extractor"] == "demo_pair"
+    told = {name: rows[name]["selection"] for name in rows}
+    assert told["clip"] == "nothing trained" and told["eszsl"] == "as configured"
+    assert told["clip_eszsl"] == "nothing trained + as configured"
     assert ran.planned() == set()
 
 

@@ -325,6 +325,19 @@ def test_a_transformer_that_is_the_only_extractor_serves_every_method(name, grid
     assert (jobs["extract"], jobs["train"]) == (1, 5 * len(study.runs.all))
 
 
+def test_the_demo_on_a_random_transformer_fetches_nothing(tmp_path):
+    study = Study(experiment("demo_random_vit"))
+    (extractor,) = study.config["extractors"].values()
+    assert (extractor["backbone"], extractor["weights"]) == ("timm/vit_tiny_patch16_224", "random")
+    runs = study.runs.all.values()
+    assert [(run.method, run.input) for run in runs] == [
+        *(("dazle", "regions"), ("rsan", "regions"), ("eszsl", "pooled"))
+    ]
+    jobs = planned_jobs(EXPERIMENTS / "demo_random_vit.yaml", tmp_path, tmp_path)
+    assert (jobs["extract"], jobs["train"]) == (1, 3)
+    assert {"pretrain", "train_end_to_end"}.isdisjoint(jobs)
+
+
 def test_the_same_methods_on_six_networks_are_one_table(tmp_path):
     study = Study(experiment("networks"))
     networks = list(study.config["extractors"])

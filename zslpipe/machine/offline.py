@@ -1,7 +1,12 @@
-"""Work that asks nothing of the Hugging Face Hub, whatever libraries try."""
+"""Work that asks nothing of the Hugging Face Hub, whatever libraries try, and whether the hub can
+be asked at all.
+"""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.error import URLError
+from urllib.request import Request, getproxies, urlopen
 
 
 @contextmanager
@@ -19,3 +24,29 @@ def offline() -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def without_network() -> str:
+    """Return why no connection to the hub comes about, "" where one does or nobody here can tell.
+
+    huggingface_hub tries for half a minute a file, longer where packets are dropped, and has no
+    setting for it. One connection is waited for as long as it waits for one ($HF_HUB_ETAG_TIMEOUT,
+    10 s), for its answer no longer: a slow network has one. Through a proxy, which the libraries
+    understand in other ways each, it is left to try, and where a user tells it to be offline it
+    tries nothing. Raises ImportError where huggingface_hub is not installed.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE or getproxies():
+        return ""
+    request = Request(constants.ENDPOINT, method="HEAD")
+    try:
+        with urlopen(request, timeout=constants.HF_HUB_ETAG_TIMEOUT):
+            return ""
+    except URLError as error:  # that of an answer that refuses has its reason in words
+        is_network = isinstance(error.reason, OSError) and not isinstance(
+            error.reason, ssl.SSLError
+        )
+        return str(error.reason) if is_network else ""
+    except OSError:  # after the connection
+        return ""

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from zslpipe.training.contract import Classes, Inputs, Pooled, TrainingData
 
 INPUT = Pooled(size=224)
+DECLARES = ("closed_form",)
 
 # Images read at once while the sums are built (ours: 8 MB of features).
 BATCH = 1024

@@ -5,7 +5,7 @@ images are normalised by.
 import inspect
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from zslpipe.machine.errors import InputError, nearest, one_line
+from zslpipe.machine.offline import offline, without_network
 from zslpipe.machine.weight_names import IN_FOLDER, OF_FOLDER, TOLD_FILES, said_of_folder
 from zslpipe.networks.demo_network import DemoNetwork
 from zslpipe.networks.demo_pair import PairImageTower
@@ -98,16 +99,33 @@ def _timm_network(name: str, weights: str | None, size: int | None, with_head: b
     with _downloads(f"timm/{name}", weights):
         for sized in _sizes(name, size, with_head):
             try:
-                network: nn.Module = timm.create_model(
-                    name, pretrained=weights is not None, **head, **sized
-                )
-                return network
+                return _created(name, weights is not None, {**head, **sized})
             except (AssertionError, TypeError, ValueError) as error:
                 told = one_line(error)
     without = "" if with_head else " without its classifier"
     raise InputError(
         f"backbone 'timm/{name}' cannot be had{without} ({told}); take another backbone"
     )
+
+
+def _created(name: str, pretrained: bool, settings: Mapping[str, Any]) -> nn.Module:
+    """Return a timm network, its weights from the cache if they are there, without a word to
+    anybody; raises OSError at once where the hub is to be asked and cannot be reached.
+    """
+    import timm
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    network: nn.Module
+    try:
+        with offline():
+            network = timm.create_model(name, pretrained=pretrained, **settings)
+        return network
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        reason = without_network()
+    if reason:
+        raise OSError(f"the Hugging Face Hub cannot be reached: {reason}")
+    network = timm.create_model(name, pretrained=pretrained, **settings)
+    return network
 
 
 def converter(backbone: str, network: nn.Module) -> Convert | None:

@@ -72,7 +72,7 @@ def _read_as(kind: str, pooled: str) -> str:
 
 def _reached(metrics: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     """Return the figures of this seed in words."""
-    chosen = "the last epoch"
+    chosen = metrics.get("selection", "as configured")  # a run that is not evaluated tells less
     if run["selection"] == "validation":
         chosen = f"chosen by {run['criterion']} on the validation classes"
     found = {NAMES[name]: f"{100 * metrics[name]:.1f} %" for name in NAMES if name in metrics}

@@ -174,7 +174,7 @@ def score_matrix(
         extractor=spec["extractor"],
         semantics=f"{run_inputs.index.told(spec['semantics'])} ({spec['normalisation']})",
         words=words,
-        selection="validation classes" if spec["selection"] == "validation" else "last epoch",
+        selection=_selection(spec),
         protocol=run_inputs.index.protocol,
         classes=problem.classes.names,
         seen=problem.classes.seen.numpy(),
@@ -190,6 +190,19 @@ def score_matrix(
         versions=library_versions(),
         unit=LOGITS,
     )
+
+
+def _selection(spec: Mapping[str, Any]) -> str:
+    """Return how epoch and settings were found, in words: a method that does not declare epochs has
+    no last one.
+    """
+    if spec["selection"] == "validation":
+        return "validation classes"
+    module = importlib.import_module(f"zslpipe.methods.{spec['method']}")
+    declared = getattr(module, "DECLARES", ())  # words of zslpipe.study.declarations
+    if "untrained" in declared:
+        return "nothing trained"
+    return "last epoch" if "epochs" in declared else "as configured"
 
 
 def what_is_read(

@@ -155,11 +155,12 @@ def _encoding(path: Path) -> dict[str, Any]:
 
 
 def metrics_of(path: Path) -> dict[str, Any]:
-    """Return what metrics.json says of a result besides curves and classes; nothing where it is not
-    there.
+    """Return what metrics.json says of a result besides curves, classes and names; nothing where it
+    is not there.
     """
     found = dict(read_metrics(path)) if path.is_file() else {}
-    return {name: found[name] for name in (*METRICS, "images", "versions") if name in found}
+    kept = (*METRICS, "selection", "images", "versions")
+    return {name: found[name] for name in kept if name in found}
 
 
 def _folders(folder: Path) -> tuple[Path, Path | None]:

@@ -19,8 +19,10 @@ def check(path: Path) -> list[str]:
     """Return what is to be said of a configuration; raises InputError for what is wrong in it."""
     check_yaml(path)
     study = Study(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
-    rows = len(study.runs.all)
-    return [*study.runs.notes, f"{path}: in order, {rows} rows x {len(study.runs.seeds)} seeds"]
+    runs, seeds = list(study.runs.all.values()), len(study.runs.seeds)
+    fixed = [run for run in runs if len(study.results.seeds_of(run)) < seeds]
+    of_one = f" ({len(fixed)} from one: no seed decides anything there)" if fixed else ""
+    return [*study.runs.notes, f"{path}: in order, {len(runs)} rows x {seeds} seeds{of_one}"]
 
 
 def main(arguments: list[str]) -> int:

@@ -30,9 +30,10 @@ PART_ATTENTION = "part_attention"  # Model.part_attention: maps of parts that it
 ATTRIBUTE_SCORES = "attribute_scores"  # Model.attribute_scores
 SAME_SPACE = "same_space"  # class vectors lie in the space of its features: as wide as they
 UNTRAINED = "untrained"  # it trains nothing: the model is what it is built from
+CLOSED_FORM = "closed_form"  # its training draws nothing at random: every seed gives the same
 DECLARABLE = (
     *(WORDS, EPOCHS, ATTENTION, PART_ATTENTION, ATTRIBUTE_SCORES),
-    *(SAME_SPACE, UNTRAINED),
+    *(SAME_SPACE, UNTRAINED, CLOSED_FORM),
 )
 # Modules whose names a class of settings may use.
 TYPES = ("collections.abc", "dataclasses", "pydantic", "typing", "zslpipe.machine.ranges")
@@ -60,6 +61,11 @@ class MethodSource:
     def has_epochs(self) -> bool:
         """Return whether the method trains in epochs."""
         return EPOCHS in self.declares
+
+    @property
+    def is_drawn(self) -> bool:
+        """Return whether a seed decides what the method's training gives."""
+        return UNTRAINED not in self.declares and CLOSED_FORM not in self.declares
 
     @property
     def has_attention(self) -> bool:

@@ -41,7 +41,7 @@ class Evaluation:
         """Return the files that say that every metrics.json is from the present code."""
         found = []
         for result in self.results.all:
-            for seed in self.results.seeds(result):
+            for seed in self.results.all_seeds(result):
                 found.append(PATHS.evaluated.format(dataset=result.dataset, seed=seed))
         return list(dict.fromkeys(found))
 

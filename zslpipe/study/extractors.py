@@ -7,6 +7,7 @@ from typing import Any
 
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.weight_names import is_weights_file, said_of_folder, weights_path
+from zslpipe.provenance import settings_hash
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.networks import check_folder
 from zslpipe.study.paths import PATHS, braced, is_pattern
@@ -89,8 +90,17 @@ class Extractors:
         """Return the version of what an extractor computes, and what tells a change of its weights
         where Snakemake cannot.
         """
-        told = braced(self._user_file(self.entries[name]))
+        told = self.unseen(name)
         return f"{FEATURES_VERSION}{told}" if told else FEATURES_VERSION
+
+    def unseen(self, name: str) -> str:
+        """Return what tells a change of an extractor's weights, to be a part of parameters, where
+        no rule's input does, "" where there is nothing: a file that cannot be an input, and what
+        the config.json of a folder says, which may forbid the weights and changes none of them.
+        """
+        entry = self.entries[name]
+        said = said_of_folder(self.data_root, entry.get("weights", ""))
+        return braced(self._user_file(entry)) + (settings_hash(said) if said else "")
 
     def weights_file(self, dataset: str, name: str) -> list[str]:
         """Return the path of an extractor's weights file (the demo's is trained on the way), none

@@ -27,11 +27,11 @@ class Intermediates:
         """Return every intermediate file, each once, in the order of the chain."""
         found = [PATHS.index.format(dataset=dataset) for dataset in self.datasets.entries]
         for run in self.runs.all.values():
-            for seed in self.runs.seeds:
+            for seed in self.results.seeds_of(run):
                 found += self._read_by(run, seed)
                 found += [self.runs.path(run, seed, pattern) for pattern in self._left_by(run)]
         for result in self.results.all:
-            for seed in self.results.seeds(result):
+            for seed in self.results.all_seeds(result):
                 found += self._of_result(result, seed)
         return list(dict.fromkeys(found + self.results.tabled + Evaluation(self.results).all))
 
@@ -55,7 +55,7 @@ class Intermediates:
         fill: dict[str, Any] = {"dataset": result.dataset, "run": result.path, "seed": seed}
         found = [PATHS.scores.format(**fill)]
         for kind in result.rebalancing:
-            if kind != "none":
+            if kind != "none" and seed in self.results.seeds(result, kind):
                 found.append(PATHS.rebalanced_scores.format(rebalancing=kind, **fill))
                 needed = self.results.needs(kind)
                 found += [f"{PATHS.run.format(**fill)}/{name}.h5" for name in needed]

@@ -15,13 +15,14 @@ from zslpipe.study.known_sizes import KnownSizes
 from zslpipe.study.made_files import Made, made
 from zslpipe.study.measurements import START, Measured, of_extractor, of_run, taken
 from zslpipe.study.study import Study
+from zslpipe.study.texts import DEMO
 
 # Where a number is from.
 MEASURED, CALIBRATED, DEFAULT, UNKNOWN = "measured", "calibrated", "default", "unknown"
 # Files of jobs that start torch.
 OF_TORCH = (
     *("features", "irrelevant_features", "weights", "validation", "irrelevant"),
-    *("attention", "gradcam", "backbone", "pair", "texts"),
+    *("attention", "gradcam", "backbone", "pair", "texts", "words"),
 )
 # Of jobs that are heavy only on large data, without start (ours: measured on two cores of an EPYC).
 SECONDS_OF_A_FIGURE, SECONDS_OF_A_FILE, SECONDS_OF_GRADCAM = 2.2, 0.3, 5.0
@@ -30,6 +31,8 @@ SECONDS_OF_DRAWING, SECONDS_OF_PRETRAINING = 0.006, 0.0071
 PRETRAINING_EPOCHS = 10
 # Of a picture of its pair, in all (ours, likewise).
 SECONDS_OF_PAIRING = 0.0035
+# Of a text through the text tower of CLIP's ViT-B/32 (ours, likewise); the demo's adds up words.
+SECONDS_OF_A_TEXT = 0.08
 STARTS = {"start_torch": Taken(5.0, 5.0), "start_numpy": Taken(0.4, 0.4)}
 
 
@@ -85,7 +88,9 @@ class JobCosts:
             return configured_run(self.study, file) is not None
         if file.kind == "features":
             return file.of["extractor"] in self.study.extractors.computed
-        heavy = ("irrelevant_features", "weights", "attention", "gradcam")
+        if file.kind == "words":
+            return file.of["words"] in self.study.texts.encoded_words
+        heavy = ("irrelevant_features", "weights", "attention", "gradcam", "texts")
         return file.kind in (*heavy, "backbone", "pair", "images")
 
     def _title(self, job: DueJob, heavy: list[Made]) -> tuple[str, str]:
@@ -107,6 +112,8 @@ class JobCosts:
             return self._extraction(file)
         if file.kind in ("backbone", "pair", "images"):
             return self._of_demo(file), ""
+        if file.kind in ("texts", "words"):
+            return self._encoding(file), ""
         run = configured_run(self.study, file)
         if file.kind == "gradcam" or run is None:
             return Taken(SECONDS_OF_GRADCAM, SECONDS_OF_GRADCAM), ""
@@ -145,6 +152,19 @@ class JobCosts:
         numbers, machine = self.measured.of(of_extractor(self.study, file.of["extractor"]))
         each = taken(numbers, "image")
         return (None if each is None else each.times(images)), machine
+
+    def _encoding(self, file: Made) -> Taken:
+        """Return what a text encoder takes for a text of each attribute, or of each class and
+        template (of descriptions, whose number nobody knows yet, for one of each class).
+        """
+        extent = self.sizes.extents[file.dataset]
+        if file.kind == "words":
+            entry, texts = self.study.config["words"][file.of["words"]], extent.attributes
+        else:
+            entry = self.study.config["texts"][file.of["texts"]]
+            texts = extent.classes * len(entry.get("templates", ("one",)))
+        seconds = 0.0 if entry["encoder"] == DEMO else SECONDS_OF_A_TEXT * texts
+        return Taken(seconds, seconds)
 
     def _of_demo(self, file: Made) -> Taken:
         """Return what the demo's pictures, its backbone and its pair take."""

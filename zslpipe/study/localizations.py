@@ -51,7 +51,7 @@ class Localizations:
         looking: dict[str, dict[str, str]] = {name: {} for name in datasets.entries}
         for run in runs.all.values():
             if read_method(run.method).has_maps and datasets.has_visible_parts(run.dataset):
-                for seed in runs.seeds:
+                for seed in self.results.seeds_of(run):
                     asked = self.results.run_of(run.dataset, f"{run.method}/{run.variant}", seed)
                     file = runs.path(run, seed, PATHS.attention)
                     looking[run.dataset][file] = settings_hash(asked)

@@ -36,6 +36,10 @@ NAMED = re.compile(
     r"(distilled_)?patch\d+(?!_plus)(_|\.|$)"
 )
 NAMED_WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024}
+# Blocks that they tell (all 124 names but three with a number of their own, as vit_..._36x1_224).
+NAMED_BLOCKS = {"tiny": 12, "small": 12, "base": 12, "large": 24}
+BLOCKS_OF_ITS_OWN = re.compile(r"_\d+x\d")
+BLOCK = re.compile(r"blocks\.(\d+)")
 # Parts of the names of timm's networks that have no class token; a ViT behind a stem has one
 # (vit_base_resnet50d_224).
 NO_CLASS_TOKEN = re.compile("siglip|timm/(?!vit_).*(swin|maxvit|mixer_|resnet|convnext)")
@@ -85,7 +89,8 @@ def map_width(extractor: Mapping[str, Any]) -> int | None:
 def check_network(extractor: Mapping[str, Any], where: str) -> None:
     """Raise InputError, which begins with ``where``, for an extractor's network that torchvision
     does not have, weights that no library has of it, one of torchvision's that has tokens alone, a
-    grid that the patches do not give, and pooled features that it does not have.
+    grid that the patches do not give, a block behind its last one where its name tells how many it
+    has, and pooled features that it does not have.
     """
     backbone, weights = extractor["backbone"], extractor.get("weights", "random")
     _check_pooled(backbone, extractor.get("pooled", "mean"), where)
@@ -106,6 +111,7 @@ def check_network(extractor: Mapping[str, Any], where: str) -> None:
         )
     if backbone.startswith("timm/"):
         _check_patches(backbone.removeprefix("timm/"), extractor, where)
+        _check_block(backbone, str(extractor.get("layer", "")), where)
 
 
 def check_folder(backbone: str, said: Mapping[str, Any], where: str) -> None:
@@ -162,6 +168,17 @@ def _check_patches(name: str, extractor: Mapping[str, Any], where: str) -> None:
         cells = size // patch
         told = f"the network {name} has {cells} x {cells} patches at this size, not {grid} x {grid}"
         raise InputError(f"{where}.grid: {told}; write {cells}")
+
+
+def _check_block(backbone: str, layer: str, where: str) -> None:
+    """Raise InputError where the name of a timm network tells that it has fewer blocks."""
+    named, block = NAMED.match(backbone), BLOCK.fullmatch(layer)
+    if named is None or block is None or BLOCKS_OF_ITS_OWN.search(backbone):
+        return
+    blocks = NAMED_BLOCKS[named["width"]]
+    if int(block[1]) >= blocks:
+        told = f"{backbone} has blocks.0 to blocks.{blocks - 1}, not {layer}"
+        raise InputError(f"{where}.layer: {told}; leave it out for the last one behind its norm")
 
 
 def _offered(backbone: str, where: str) -> list[str]:

@@ -45,7 +45,8 @@ class Page:
         found += [PATHS.index.format(dataset=dataset) for dataset in self.datasets.entries]
         found += [*self.results.tabled, *self.targets.localizations()]
         for run in self.runs.all.values():
-            found += [self.runs.path(run, seed, PATHS.history) for seed in self.runs.seeds]
+            seeds = self.results.seeds_of(run)
+            found += [self.runs.path(run, seed, PATHS.history) for seed in seeds]
             found.append(self.runs.path(run, self.runs.seeds[0], PATHS.scores))
         for dataset in self.datasets.entries:
             fill = {"dataset": dataset, "seed": self.runs.seeds[0], "file": "scores"}

@@ -128,14 +128,35 @@ class Results:
         name = result.path.split("/")[0]
         return self.members(name) if name in self.ensembles else [result.path]
 
-    def seeds(self, result: Result) -> list[int]:
-        """Return the seeds of a result: all, or the first where an imported file behind it is the
-        only one.
+    def seeds(self, result: Result, kind: str) -> list[int]:
+        """Return the seeds of a result under a ``kind`` of rebalancing: all, or the first where an
+        imported file behind it is the only one, and where others would give the same.
         """
         names = [path.split("/")[0] for path in self.behind(result) if path in self.imported.paths]
-        if all(self.imported.has_each_seed(result.dataset, name) for name in names):
-            return self.runs.seeds
-        return self.runs.seeds[:1]
+        has_each = all(self.imported.has_each_seed(result.dataset, name) for name in names)
+        # An ensemble and an imported result count as drawn.
+        runs = self.runs_of(result) if self.behind(result) == [result.path] else []
+        is_drawn = not runs or self.runs.is_drawn(runs[0]) or bool(self.needs(kind))
+        return self.runs.seeds if has_each and is_drawn else self.runs.seeds[:1]
+
+    def all_seeds(self, result: Result) -> list[int]:
+        """Return the seeds of a result under any of its kinds of rebalancing."""
+        return max((self.seeds(result, kind) for kind in result.rebalancing), key=len)
+
+    def seeds_of(self, run: Run) -> list[int]:
+        """Return the seeds from which a run is made: those of every result that it is behind."""
+        return self._seeds_behind[run.dataset, f"{run.method}/{run.variant}"]
+
+    @cached_property
+    def _seeds_behind(self) -> dict[tuple[str, str], list[int]]:
+        """The seeds of what is behind the results, by dataset and path."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for result in self.all:
+            seeds = self.all_seeds(result)
+            for path in self.behind(result):
+                key = (result.dataset, path)
+                found[key] = max(found.get(key, seeds), seeds, key=len)
+        return found
 
     def runs_of(self, result: Result) -> list[Run]:
         """Return the runs behind a result, of those that are trained here."""
@@ -211,7 +232,7 @@ class Results:
         found: dict[str, str] = {}
         pattern = PATHS.metrics if kind == "none" else PATHS.rebalanced_metrics
         fill = {"dataset": result.dataset, "run": result.path, "rebalancing": kind}
-        for seed in self.seeds(result):
+        for seed in self.seeds(result, kind):
             run = self.run_of(result.dataset, result.path, seed, kind)
             found[pattern.format(seed=seed, **fill)] = settings_hash(run)
         return found
@@ -228,7 +249,7 @@ class Results:
         """
         found = dict(self.measured)
         for run in self.runs.all.values():
-            for seed in self.runs.seeds if run.track == "test" else ():
+            for seed in self.seeds_of(run) if run.track == "test" else ():
                 hashed = settings_hash({**run.slice, "seed": seed})
                 found[self.runs.path(run, seed, PATHS.best_on_test)] = hashed
         return found

@@ -14,7 +14,7 @@ from zslpipe.study.config import Run
 from zslpipe.study.datasets import Datasets
 from zslpipe.study.declarations import read_method
 from zslpipe.study.extractors import Extractors
-from zslpipe.study.paths import PATHS, braced, watched
+from zslpipe.study.paths import PATHS, watched
 from zslpipe.study.texts import Texts
 
 # What opens a run's inputs: a light head never opens images, an end-to-end method no cache.
@@ -88,6 +88,12 @@ class Runs:
         """Return a run, of the configuration or of a study."""
         key = (dataset, method, variant)
         return self.all[key] if key in self.all else self.further[key]
+
+    def is_drawn(self, run: Run) -> bool:
+        """Return whether a seed decides what a run gives: in its training, or as the images of the
+        validation problem, by which something is chosen.
+        """
+        return read_method(run.method).is_drawn or run.selection == "validation"
 
     def path(self, run: Run, seed: int, pattern: str) -> str:
         """Return ``pattern`` of :class:`Paths` for a run from one seed."""
@@ -166,7 +172,8 @@ class Runs:
         run = self.run(wildcards)
         unused = [READERS["cache" if run.trunk else "images"], *BESIDE]
         entries = [f"zslpipe.commands.runs:{command}", f"zslpipe.methods.{run.method}"]
-        return code_hash(*entries, without=unused) + braced(self._trunk(run))
+        told = self.extractors.unseen(run.extractor) if run.trunk else ""
+        return code_hash(*entries, without=unused) + told
 
     # Files of several seeds
 

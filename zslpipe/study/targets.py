@@ -83,8 +83,8 @@ class Targets:
         found = []
         for run in self.runs.all.values():
             if read_method(run.method).has_maps and self.datasets.has_visible_parts(run.dataset):
-                paths = [self.runs.path(run, seed, PATHS.localization) for seed in self.runs.seeds]
-                found += paths
+                for seed in self.results.seeds_of(run):
+                    found.append(self.runs.path(run, seed, PATHS.localization))
         return found
 
     def figures_named(self, kinds: Iterable[str], dataset: str, path: str) -> list[str]:
