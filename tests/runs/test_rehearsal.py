@@ -192,7 +192,14 @@ def test_a_closed_form_is_rehearsed_with_every_candidate(tmp_path, monkeypatch) 
     assert set(found) == {"train", "score", "weights"}
 
 
-def test_from_images_seconds_grow_along_a_line(clock, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("warming", "an_image", "expected"),
+    [(0.0, 0.5, [64, 128]), (4.0, 0.1, [64, 64, 128])],
+    ids=["long", "short"],
+)
+def test_from_images_seconds_grow_along_a_line(
+    clock, tmp_path, warming: float, an_image: float, expected: list[int]
+) -> None:
     spec = spec_of("eszsl", "pooled", {})
     extent = Extent(
         2000,
@@ -212,8 +219,8 @@ def test_from_images_seconds_grow_along_a_line(clock, tmp_path, monkeypatch) -> 
     met = []
 
     def work(part, training) -> None:
+        clock.add(3.0 + an_image * len(part.train_rows) + (0.0 if met else warming))
         met.append(len(part.train_rows))
-        clock.add(3.0 + 0.5 * len(part.train_rows))
 
-    assert run._extended(work, problem).core == pytest.approx(3.0 + 0.5 * 1000)
-    assert met == [64, 128]
+    assert run._extended(work, problem).core == pytest.approx(3.0 + an_image * 1000)
+    assert met == expected
