@@ -168,7 +168,8 @@ def test_a_run_on_cached_features_is_rehearsed_with_all_that_it_has(tmp_path) ->
     spec = spec_of("dazle", "regions", {"epochs": 3, "batch_size": 8})
     run = RehearsedRun(spec, EXTENT, (4, 6), 3, tmp_path, (), Compute("cpu", threads=1))
     found = run.taken(validated=True)
-    assert set(found) == {"train", "validate", "score", "attend", "weights"}
+    assert set(found) == {"train", "validate", "score", "attend", "weights", "fits"}
+    assert found["fits"]
     state = run.model.state_dict().values()
     assert found["weights"] == sum(value.numel() * value.element_size() for value in state)
     assert all(found[name]["core"] > 0 for name in ("train", "validate"))
@@ -189,7 +190,8 @@ def test_a_closed_form_is_rehearsed_with_every_candidate(tmp_path, monkeypatch) 
     monkeypatch.setattr(run.module, "train", lambda *of: (tried.append(of[1]), original(*of)))
     found = run.taken(validated=False)
     assert [one.feature_regulariser for one in tried] == [1.0, 0.1, 1.0, 10.0]
-    assert set(found) == {"train", "score", "weights"}
+    assert set(found) == {"train", "score", "weights", "fits"}
+    assert not found["fits"]
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,16 @@ def test_a_run_from_images_starts_as_an_extraction_does(study, sizes, tmp_path) 
     assert (found.taken.core, found.alone) == (20 + 100 + 0.1 * 500, 20)
 
 
+def test_a_training_by_steps_starts_as_an_extraction_does(study, sizes, tmp_path) -> None:
+    """An optimiser imports what torchvision does; what only scores makes none."""
+    measured = rates(study, sizes)
+    key = of_run(study, sizes, study.runs.all["demo", "dazle", "default"], False).key
+    measured.rates[HERE][key]["fits"] = True
+    costs = JobCosts(study, sizes, measured, tmp_path)
+    assert costs.of(TRAINING).alone == 20
+    assert costs.of(job(f"{RUN}/attention.h5")).alone == 10
+
+
 def test_a_job_draws_each_of_its_figures(study, sizes, tmp_path) -> None:
     costs = JobCosts(study, sizes, rates(study, sizes), tmp_path)
     names = [f"results/figures/demo.{name}" for name in ("a.losses", "a.maps", "b.losses")]

@@ -19,7 +19,8 @@ from zslpipe.machine.stopwatch import Taken, now
 from zslpipe.networks.backbones import described_trunk, folded
 from zslpipe.runs.rehearsal import LONG_ENOUGH
 
-# What jobs import before they begin: those that decode images, that compute, and all others.
+# What jobs import before they begin: those that decode images (or train: an optimiser imports most
+# of what torchvision does), those that compute, and all others.
 COMPUTING = "zslpipe.commands.cli, zslpipe.runs.train, zslpipe.runs.opening"
 STARTS = {
     "start_images": f"{COMPUTING}, zslpipe.runs.image_inputs, zslpipe.networks.backbones",

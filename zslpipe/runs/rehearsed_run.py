@@ -62,11 +62,12 @@ class RehearsedRun:
         known = vectors if words else None
         self.classes = classes_of(self.index, spec["semantics"], spec["normalisation"], known)
         self.model: Model = None
+        self.fits = False
 
     def taken(self, validated: bool) -> dict[str, Any]:
         """Return seconds: ``train`` and, where it is ``validated``, ``validate`` in all, without
-        start and scoring; ``score`` and, where the method has maps, ``attend`` an image; and the
-        bytes of ``weights``.
+        start and scoring; ``score`` and, where the method has maps, ``attend`` an image; the bytes
+        of ``weights``, and whether a stage ``fits``, step by step.
         """
         found = {"train": self._extended(self._train, whole_problem(self.index, self.classes))}
         if validated or self.spec["selection"] == "validation":
@@ -82,7 +83,7 @@ class RehearsedRun:
         told: dict[str, Any] = {name: asdict(one) for name, one in found.items()}
         tensors = self.model.state_dict().values()
         told["weights"] = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        return told
+        return {**told, "fits": self.fits}
 
     def _train(self, problem: Problem, run: TrainingRun) -> None:
         """Train on a problem, as configured."""
@@ -133,6 +134,7 @@ class RehearsedRun:
         begun = now()
         work(part, run)
         taken = now() - begun
+        self.fits = self.fits or bool(rehearsal.rates)
         for file in run.folder.rglob("*.h5"):  # a first stage that is kept is another's here
             file.unlink()
         return taken + rehearsal.left

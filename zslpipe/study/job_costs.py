@@ -23,7 +23,8 @@ OF_TORCH = (
     *("features", "irrelevant_features", "weights", "validation", "irrelevant"),
     *("attention", "gradcam", "backbone", "pair", "texts", "words"),
 )
-# And of those, whatever run they are of, the ones that decode images too.
+# And of those, whatever run they are of, the ones that decode images or train step by step too:
+# either starts torch's compiler, which nobody uses (measured: 1.5 s of 3.4).
 OF_IMAGES = ("features", "irrelevant_features", "backbone", "pair", "gradcam")
 # Of jobs that are heavy only on large data, without start (ours: measured on two cores of an EPYC):
 # a figure for the screen and for print, the page of all results, tables, rebalancings, other jobs.
@@ -121,9 +122,14 @@ class JobCosts:
         kind = "start_torch" if any(file.kind in OF_TORCH for file in heavy) else "start_numpy"
         for file in heavy:
             run = configured_run(self.study, file) if "run" in file.of else None
-            if file.kind in OF_IMAGES or (run is not None and run.trunk is not None):
+            if file.kind in OF_IMAGES or (run is not None and self._starts_more(file, run)):
                 kind = "start_images"
         return taken(self.measured.of(START)[0], kind) or STARTS[kind]
+
+    def _starts_more(self, file: Made, run: Run) -> bool:
+        """Return whether a run's file is made from images, or by steps."""
+        fits = file.kind in ("weights", "validation") and self.numbers(run)[0].get("fits", False)
+        return run.trunk is not None or bool(fits)
 
     def _part(self, file: Made) -> tuple[Taken | None, str]:
         """Return what making a file takes, without the job's start, and on what kind of machine
