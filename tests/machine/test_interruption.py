@@ -171,14 +171,19 @@ def test_a_command_that_does_not_hear_ends_without_a_traceback(number, when, cod
 def test_a_command_that_has_ended_does_not_wait_for_the_interpreter_s_end():
     """In which a signal to stop would end it by a traceback, and its work is done."""
     code = """
-import atexit, os, signal, sys
-from zslpipe.machine.interruption import end_process, hear_one_stop
+import os, signal, sys
+from zslpipe.machine.interruption import end_process, hear_one_interrupt, hear_one_stop
 hear_one_stop()
+hear_one_interrupt()
 class Stream:
     def flush(self):
         os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
         sys.__stdout__.flush()
-atexit.register(lambda: sys.__stdout__.write("the end"))
+class Last:
+    def __del__(self):
+        os.write(1, b"the end")
+last = Last()
 sys.stdout.write("said")
 sys.stdout = Stream()
 end_process(int(sys.argv[1]))
@@ -187,6 +192,26 @@ end_process(int(sys.argv[1]))
         words = [sys.executable, "-c", code, str(number)]
         found = subprocess.run(words, capture_output=True, text=True)
         assert (found.stdout, found.stderr, found.returncode) == ("said", "", number)
+
+
+def test_what_libraries_remove_at_the_end_is_removed(tmp_path):
+    """As matplotlib's folder, where the user's own cannot be written to; or a worker's sockets."""
+    code = """
+import atexit, os, shutil, signal, sys
+from zslpipe.machine.interruption import end_process, hear_one_stop
+hear_one_stop()
+def removed():
+    os.kill(os.getpid(), signal.SIGTERM)
+    shutil.rmtree(sys.argv[1])
+    print("removed")
+atexit.register(removed)
+end_process(0)
+"""
+    (tmp_path / "folder").mkdir()
+    words = [sys.executable, "-c", code, str(tmp_path / "folder")]
+    found = subprocess.run(words, capture_output=True, text=True)
+    assert (found.stdout, found.stderr, found.returncode) == ("removed\n", "", 0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_command_ends_where_nobody_reads_what_it_says():
@@ -208,15 +233,19 @@ end_process(0)
 
 
 WORKER = """
-import multiprocessing, time
+import multiprocessing, sys, time
+from multiprocessing import util
 from zslpipe.machine.interruption import obey_parent_only
 
 def work():
     obey_parent_only(0)
+    util.get_temp_dir()  # as for the sockets by which it sends tensors
     print("begun", flush=True)
     time.sleep(300)
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        util.get_temp_dir()
     multiprocessing.get_context("fork").Process(target=work, daemon=True).start()
     time.sleep(300)
 """
@@ -224,12 +253,58 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's workers look every 5 s")
 def test_a_worker_ends_with_a_parent_that_is_killed(tmp_path):
-    """It would complain by a traceback of a pipe that nobody reads."""
-    (tmp_path / "worker.py").write_text(WORKER)
-    words = [sys.executable, str(tmp_path / "worker.py")]
-    opened = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(words, text=True, env=SCRIPT, **opened) as process:
-        assert process.stdout.readline() == "begun\n"
-        process.kill()
-        # Both streams end when the worker, which has them too, has ended.
-        assert process.communicate(timeout=60) == ("", "")
+    """It would complain by a traceback of a pipe that nobody reads, and leave its sockets."""
+    for its_own in (True, False):
+        kept = tmp_path / f"{its_own}"
+        kept.mkdir()
+        (tmp_path / "worker.py").write_text(WORKER)
+        words = [sys.executable, str(tmp_path / "worker.py"), *([] if its_own else ["before"])]
+        opened = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+        variables = {**SCRIPT, "TMPDIR": str(kept)}
+        with subprocess.Popen(words, text=True, env=variables, **opened) as process:
+            assert process.stdout.readline() == "begun\n"
+            assert len(list(kept.iterdir())) == 1
+            process.kill()
+            # Both streams end when the worker, which has them too, has ended.
+            assert process.communicate(timeout=60) == ("", "")
+        # Of a folder that others use it is not the one to say when nobody does.
+        assert len(list(kept.iterdir())) == (0 if its_own else 1)
+
+
+EARLY = """
+import multiprocessing, subprocess, threading, time
+from zslpipe.machine.interruption import obey_parent_only, started
+
+def work(pipe):
+    # As torch does in a DataLoader's worker before it calls worker_init_fn.
+    threading.Thread(target=time.sleep, args=(300,), daemon=True).start()
+    obey_parent_only(0)
+    pipe.send("begun")
+    time.sleep(300)
+
+class Loader:
+    def __iter__(self):
+        ours, theirs = multiprocessing.Pipe()
+        context = multiprocessing.get_context("fork")
+        process = context.Process(target=work, args=(theirs,), daemon=True)
+        process.start()
+        return iter([(process, ours)])
+
+if __name__ == "__main__":
+    for process, pipe in started(Loader()):
+        pipe.recv()
+        subprocess.run(["kill", "-TERM", str(process.pid)], check=True)
+        process.join(1)
+        print(process.exitcode)
+        process.terminate()
+        process.join()
+        print(process.exitcode)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's workers look every 5 s")
+def test_a_worker_with_threads_of_a_library_obeys_its_parent_only(tmp_path):
+    (tmp_path / "early.py").write_text(EARLY)
+    words = [sys.executable, str(tmp_path / "early.py")]
+    found = subprocess.run(words, capture_output=True, text=True, env=SCRIPT, timeout=60)
+    assert (found.stdout, found.stderr) == ("None\n0\n", "")

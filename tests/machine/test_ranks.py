@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ import os, signal, sys, time
 what = sys.argv[1:][int(os.environ["ZSLPIPE_RANK"])]
 if what == "wait":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+    time.sleep(60)
+if what == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    open(os.environ["DEAF"], "w").close()
     time.sleep(60)
 if what == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
@@ -107,6 +112,24 @@ def test_a_launcher_that_is_told_to_stop_tells_its_ranks(tmp_path, monkeypatch):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert looked == [True]
+
+
+def test_after_ctrl_c_a_rank_that_does_not_stop_is_killed(tmp_path, monkeypatch):
+    started, wait, deaf = [], ranks._wait, tmp_path / "deaf"
+
+    def interrupted(processes, request):
+        started.extend(processes)
+        monkeypatch.setattr(ranks, "_wait", wait)
+        while not deaf.exists():
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("DEAF", str(deaf))
+    monkeypatch.setattr(ranks, "_wait", interrupted)
+    monkeypatch.setattr(ranks, "STOP_SECONDS", 0.1)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "x.h5", "0", "deaf")
+    assert started[1].returncode == -signal.SIGKILL and list(tmp_path.iterdir()) == [deaf]
 
 
 def test_a_rank_leaves_why_it_ends_to_its_launcher(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.made_up.faults import wait_until
+from zslpipe.machine.kept_log import LOG_VARIABLE
 from zslpipe.machine.progress import process_start
 from zslpipe.machine.watched import allowed_memory
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs are watche
 
 JOB = """
 import os, signal, sys, time
+from zslpipe.machine.kept_log import LOG_VARIABLE
 from zslpipe.machine.watched import watched
 def job():
     sys.argv = ["zslpipe", "train", "--spec"]
@@ -61,6 +63,20 @@ def test_a_job_killed_for_memory_is_told_of_with_the_peak_that_it_had_reached() 
     assert code == 137 and len(said.splitlines()) == 1
     assert "error: train: killed (SIGKILL): most likely out of memory (its largest process" in said
     assert " had reached 0.3 GB of the " in said and "mem_mb" in said
+
+
+def test_why_a_job_was_killed_is_kept_behind_what_it_said(tmp_path: Path, monkeypatch) -> None:
+    kept = tmp_path / "logs" / "seed0.log"
+    monkeypatch.setenv(LOG_VARIABLE, str(kept))
+    killed = "os.kill(os.getpid(), signal.SIGKILL)"
+    _, said = ended(killed)
+    kept.write_text(f"begun\n{kept.read_text()}begun again\n")
+    ended(killed)
+    lines = kept.read_text().splitlines()
+    assert lines[0] == "begun" and lines[2] == "begun again" and len(lines) == 4
+    for line in (lines[1], lines[3]):
+        day, told = line.split(" error: ")
+        assert day[:4].isdigit() and said.endswith(f"error: {told}\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS])

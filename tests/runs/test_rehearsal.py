@@ -168,7 +168,8 @@ def test_a_run_on_cached_features_is_rehearsed_with_all_that_it_has(tmp_path) ->
     spec = spec_of("dazle", "regions", {"epochs": 3, "batch_size": 8})
     run = RehearsedRun(spec, EXTENT, (4, 6), 3, tmp_path, (), Compute("cpu", threads=1))
     found = run.taken(validated=True)
-    assert set(found) == {"train", "validate", "score", "attend", "weights"}
+    assert set(found) == {"train", "validate", "score", "attend", "weights", "fits"}
+    assert found["fits"]
     state = run.model.state_dict().values()
     assert found["weights"] == sum(value.numel() * value.element_size() for value in state)
     assert all(found[name]["core"] > 0 for name in ("train", "validate"))
@@ -189,10 +190,18 @@ def test_a_closed_form_is_rehearsed_with_every_candidate(tmp_path, monkeypatch) 
     monkeypatch.setattr(run.module, "train", lambda *of: (tried.append(of[1]), original(*of)))
     found = run.taken(validated=False)
     assert [one.feature_regulariser for one in tried] == [1.0, 0.1, 1.0, 10.0]
-    assert set(found) == {"train", "score", "weights"}
+    assert set(found) == {"train", "score", "weights", "fits"}
+    assert not found["fits"]
 
 
-def test_from_images_seconds_grow_along_a_line(clock, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("warming", "an_image", "expected"),
+    [(0.0, 0.5, [64, 128]), (4.0, 0.1, [64, 64, 128])],
+    ids=["long", "short"],
+)
+def test_from_images_seconds_grow_along_a_line(
+    clock, tmp_path, warming: float, an_image: float, expected: list[int]
+) -> None:
     spec = spec_of("eszsl", "pooled", {})
     extent = Extent(
         2000,
@@ -212,8 +221,8 @@ def test_from_images_seconds_grow_along_a_line(clock, tmp_path, monkeypatch) -> 
     met = []
 
     def work(part, training) -> None:
+        clock.add(3.0 + an_image * len(part.train_rows) + (0.0 if met else warming))
         met.append(len(part.train_rows))
-        clock.add(3.0 + 0.5 * len(part.train_rows))
 
-    assert run._extended(work, problem).core == pytest.approx(3.0 + 0.5 * 1000)
-    assert met == [64, 128]
+    assert run._extended(work, problem).core == pytest.approx(3.0 + an_image * 1000)
+    assert met == expected

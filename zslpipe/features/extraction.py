@@ -42,7 +42,12 @@ from zslpipe.formats.slabs import PAGE
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.files import held_folder, work_folder
-from zslpipe.machine.interruption import InterruptedExtraction, StopRequest, stop_requests
+from zslpipe.machine.interruption import (
+    InterruptedExtraction,
+    StopRequest,
+    started,
+    stop_requests,
+)
 from zslpipe.machine.ranges import Storage
 from zslpipe.machine.ranks import ALONE, Rank
 from zslpipe.networks.backbones import Trunk, build_trunk, folded
@@ -228,7 +233,7 @@ def _map_blocks(
     """
     every = itertools.chain(*work.parts.values())
     unknown = [part.rows for part in every if not part.digests]
-    loader = iter(batch_loader(job.images, unknown, job.workers, job.device))
+    loader = started(batch_loader(job.images, unknown, job.workers, job.device))
     dtype = getattr(torch, job.extractor.dtype)
     for block, parts in work.parts.items():
         mapped: list[Mapped] = []

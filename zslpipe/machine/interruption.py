@@ -2,15 +2,18 @@
 says so.
 """
 
+import atexit
 import os
+import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
+Item = TypeVar("Item")
 Handler = Callable[[int, FrameType | None], Any] | int | None
 # BSD's sysexits.h, EX_TEMPFAIL: "try again later". Our watching parent asks SLURM for that
 # (:mod:`zslpipe.machine.requeue`); Snakemake knows no exit codes.
@@ -131,8 +134,11 @@ def end_process(code: int) -> NoReturn:
     """End this process, whose work is done and written, at once: where torch is loaded the
     interpreter's own end takes up to a second, in which a signal to stop would end it by a
     traceback, and SIGKILL follows SIGTERM in 30.
+
+    What libraries asked to be done at the end is done: they remove folders that they made.
     """
     _hear_nothing()
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # nobody reads it any more
             stream.flush()
@@ -159,31 +165,58 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def started(loader: Iterable[Item]) -> Iterator[Item]:
+    """Return the items of a DataLoader whose workers ``obey_parent_only``: they begin with SIGTERM
+    blocked, since torch starts threads in them before it calls anything of ours.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def obey_parent_only(worker: int) -> None:
     """Let SIGTERM end this worker only where its parent sends it.
 
     SLURM sends it to every process of a job. A training then finishes its step and saves, an
     extraction its block, which they cannot where their workers are gone. Where the parent is
-    killed, so is the worker, which would complain of it by a traceback. For a DataLoader's
-    ``worker_init_fn``.
+    killed, the worker ends too, which would complain of it by a traceback. For a DataLoader's
+    ``worker_init_fn``, where it is :func:`started`.
     """
-    from multiprocessing import parent_process  # costs a command that has no workers its time
+    # They cost a command that has no workers its time.
+    from multiprocessing import current_process, parent_process
 
     from zslpipe.machine.watched import end_with
 
     parent = parent_process()
     if parent is None or parent.pid is None:
         return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     # One that a server started, Python's default from 3.14 on, is left to its library.
     if parent.pid == os.getppid() and sys.platform == "linux":
-        end_with(parent.pid)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    told, name = (parent.pid,), f"stop of worker {worker}"
+        end_with(parent.pid, signal.SIGTERM)
+    told, name = (parent.pid, _folder_of(current_process())), f"stop of worker {worker}"
     threading.Thread(target=_end_when_told, args=told, name=name, daemon=True).start()
 
 
-def _end_when_told(parent: int) -> None:
-    """End the process when its parent sends SIGTERM (blocked in all threads)."""
+def _end_when_told(parent: int, parents: str | None) -> None:
+    """End the process when its parent sends SIGTERM, or the system because the parent has ended
+    (blocked in all threads), and remove its sockets, but for those in the folder of its parent's.
+    """
+    from multiprocessing import current_process
+
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
         pass
+    folder = _folder_of(current_process())
+    if folder is not None and folder != parents:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
+
+
+def _folder_of(process: Any) -> str | None:
+    """Return the folder in which multiprocessing keeps a process's sockets (util.get_temp_dir),
+    None where it has made none.
+    """
+    folder: str | None = process._config.get("tempdir")
+    return folder

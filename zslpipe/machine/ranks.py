@@ -110,9 +110,8 @@ def launch(
         try:
             _wait(ranks, request)
         except KeyboardInterrupt:
-            _send(ranks, signal.SIGTERM)
-            for rank in ranks:
-                rank.wait()
+            request.made = True
+            _wait(ranks, request)
             _notes(output, count)
             raise
         codes, notes = [rank.returncode for rank in ranks], _notes(output, count)

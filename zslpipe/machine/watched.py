@@ -58,11 +58,11 @@ def watched(job: Callable[[], int]) -> int:
     return code
 
 
-def end_with(parent: int) -> None:
-    """Let this process be killed when ``parent`` ends."""
+def end_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """Let this process get a signal when ``parent`` ends, which is killed by it as a rule."""
     import ctypes
 
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(by))
     if os.getppid() != parent:  # it had ended before
         os._exit(128 + signal.SIGKILL)
 
@@ -110,13 +110,16 @@ def _say(ended_by: signal.Signals, peak: int) -> None:
 
 
 def _write(line: str) -> None:
-    """Write a line as the job's own log is written."""
+    """Write a line as the job's own log is written, and where that is kept."""
     import logging
+
+    from zslpipe.machine.kept_log import LOG_VARIABLE, keep
 
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     logging.getLogger("zslpipe").info("%s", line)
+    keep(line, os.environ.get(LOG_VARIABLE, ""))
 
 
 def allowed_memory(root: Path | None = None, own: Path | None = None) -> int:

@@ -19,11 +19,16 @@ from zslpipe.machine.stopwatch import Taken, now
 from zslpipe.networks.backbones import described_trunk, folded
 from zslpipe.runs.rehearsal import LONG_ENOUGH
 
-# What a job of either kind of environment imports before it begins.
+# What jobs import before they begin: those that decode images (or train: an optimiser imports most
+# of what torchvision does), those that compute, and all others.
+COMPUTING = "zslpipe.commands.cli, zslpipe.runs.train, zslpipe.runs.opening"
 STARTS = {
-    "start_torch": "zslpipe.commands.cli, zslpipe.runs.train, zslpipe.runs.opening, torchvision",
+    "start_images": f"{COMPUTING}, zslpipe.runs.image_inputs, zslpipe.networks.backbones",
+    "start_torch": COMPUTING,
     "start_numpy": "zslpipe.commands.cli, zslpipe.formats.scores, zslpipe.settings",
 }
+# How a command ends (zslpipe.__main__).
+END = "from zslpipe.machine.interruption import end_process; end_process(0)"
 # The most batches of a forward pass (ours): a second of them, on whatever machine.
 MOST_BATCHES = 8
 
@@ -37,11 +42,11 @@ def measured_on(device: str, threads: int) -> Compute:
 
 
 def measure_starts() -> dict[str, dict[str, float]]:
-    """Return what the starts of jobs take, with and without torch."""
+    """Return what starts and ends of jobs take, by what they import."""
     found = {}
     for name, modules in STARTS.items():
         begun = now()
-        subprocess.run([sys.executable, "-c", f"import {modules}"], check=True)
+        subprocess.run([sys.executable, "-c", f"import {modules}; {END}"], check=True)
         found[name] = asdict(now() - begun)
     return found
 

@@ -20,7 +20,7 @@ from torchvision.transforms.v2 import functional
 from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.formats.index import Index
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.interruption import obey_parent_only
+from zslpipe.machine.interruption import obey_parent_only, started
 from zslpipe.networks.backbones import Trunk, described_trunk, state_hash
 
 # While training the shorter side is this much longer than the crop (family: 512 px for crops of
@@ -144,7 +144,7 @@ class ImageInputs:
     ) -> Iterator[Tensor]:
         """Yield each batch of keys as images on the device; ``mirrored``: places in each batch."""
         loader = self._loader(files, batches, min(workers, len(batches)))
-        for number, (pixels, faults) in enumerate(loader):
+        for number, (pixels, faults) in enumerate(started(loader)):
             self._refuse(list(filter(None, faults)), len(faults))
             images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
             if mirrored is not None:

@@ -31,6 +31,9 @@ FEW_IMAGES = (64, 128)
 # Test images that are measured after an epoch: from images, and on cached features (ours).
 FEW_TESTED, TESTED = 32, 1024
 MOST_BATCHES = 8  # that a rate of scoring is measured on (ours)
+# Seconds of work beside which it is nothing that the first one warms up (ours: passes that prepare
+# themselves and libraries that are imported take a second or two, which are no image's share).
+WARM = 20.0
 
 
 class RehearsedRun:
@@ -59,11 +62,12 @@ class RehearsedRun:
         known = vectors if words else None
         self.classes = classes_of(self.index, spec["semantics"], spec["normalisation"], known)
         self.model: Model = None
+        self.fits = False
 
     def taken(self, validated: bool) -> dict[str, Any]:
         """Return seconds: ``train`` and, where it is ``validated``, ``validate`` in all, without
-        start and scoring; ``score`` and, where the method has maps, ``attend`` an image; and the
-        bytes of ``weights``.
+        start and scoring; ``score`` and, where the method has maps, ``attend`` an image; the bytes
+        of ``weights``, and whether a stage ``fits``, step by step.
         """
         found = {"train": self._extended(self._train, whole_problem(self.index, self.classes))}
         if validated or self.spec["selection"] == "validation":
@@ -79,7 +83,7 @@ class RehearsedRun:
         told: dict[str, Any] = {name: asdict(one) for name, one in found.items()}
         tensors = self.model.state_dict().values()
         told["weights"] = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        return told
+        return {**told, "fits": self.fits}
 
     def _train(self, problem: Problem, run: TrainingRun) -> None:
         """Train on a problem, as configured."""
@@ -98,6 +102,8 @@ class RehearsedRun:
                 return self._on(work, problem, images, rehearsal)
             few, more = FEW_IMAGES
             first = self._on(work, problem, few, rehearsal)
+            if first.worked < WARM:
+                first = self._on(work, problem, few, rehearsal)
             second = self._on(work, problem, more, rehearsal)
         an_image = (second - first).at_least_nothing().times(1 / (more - few))
         return first + an_image.times(images - few)
@@ -128,6 +134,7 @@ class RehearsedRun:
         begun = now()
         work(part, run)
         taken = now() - begun
+        self.fits = self.fits or bool(rehearsal.rates)
         for file in run.folder.rglob("*.h5"):  # a first stage that is kept is another's here
             file.unlink()
         return taken + rehearsal.left

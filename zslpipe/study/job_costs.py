@@ -24,22 +24,38 @@ OF_TORCH = (
     *("features", "irrelevant_features", "weights", "validation", "irrelevant"),
     *("attention", "gradcam", "backbone", "pair", "texts", "words"),
 )
-# Of jobs that are heavy only on large data, without start (ours: measured on two cores of an EPYC).
-SECONDS_OF_A_FIGURE, SECONDS_OF_A_FILE, SECONDS_OF_GRADCAM = 2.2, 0.3, 5.0
+# And of those, whatever run they are of, the ones that decode images or train step by step too:
+# either starts torch's compiler, which nobody uses (measured: 1.5 s of 3.4).
+OF_IMAGES = ("features", "irrelevant_features", "backbone", "pair", "gradcam")
+# Of jobs that are heavy only on large data, without start (ours: measured on two cores of an EPYC):
+# a figure for the screen and for print, the page of all results, tables, rebalancings, other jobs.
+SECONDS_OF_A_FIGURE, SECONDS_OF_THE_PAGE, SECONDS_OF_TABLES = 1.5, 4.5, 0.7
+SECONDS_OF_REBALANCING, SECONDS_OF_A_FILE, SECONDS_OF_GRADCAM = 1.2, 0.3, 2.2
 # Of drawing a picture of the demo, and of a picture in an epoch of its backbone (ours, likewise).
-SECONDS_OF_DRAWING, SECONDS_OF_PRETRAINING = 0.006, 0.0071
+SECONDS_OF_DRAWING, SECONDS_OF_PRETRAINING = 0.0075, 0.0064
 PRETRAINING_EPOCHS = 10
 # Of a picture of its pair, in all (ours, likewise).
-SECONDS_OF_PAIRING = 0.0035
-# Of a text through the text tower of CLIP's ViT-B/32 (ours, likewise); the demo's adds up words.
-SECONDS_OF_A_TEXT = 0.08
-STARTS = {"start_torch": Taken(5.0, 5.0), "start_numpy": Taken(0.4, 0.4)}
+SECONDS_OF_PAIRING = 0.0037
+# Of opening a text encoder and of a text (ours: the tower of ViT-B-32, likewise), and of the
+# demo's, which has a layer.
+SECONDS_OF_AN_ENCODER, SECONDS_OF_A_TEXT, SECONDS_OF_DEMO_TEXTS = 5.0, 0.08, 0.3
+# Endings of figures; one has the same name on the screen and in print.
+DRAWN = (".webp", ".png", ".pdf")
+# What a heavy job's file is called by, as its pattern says.
+NAMED = ("run", "extractor", "texts", "words")
+# Starts of jobs where none was measured (ours, likewise).
+STARTS = {
+    "start_images": Taken(3.4, 3.4),
+    "start_torch": Taken(1.8, 1.8),
+    "start_numpy": Taken(0.4, 0.4),
+}
 
 
 @dataclass(frozen=True)
 class JobCost:
-    """What a job takes, None where nobody knows; ``source`` says how it is known, ``title`` and
-    ``dataset`` what kind of job it is.
+    """What a job takes, None where nobody knows, by the clock times the cards that it holds;
+    ``source`` says how it is known, ``title`` and ``dataset`` what kind of job it is, ``alone`` the
+    seconds of it that its threads do not share.
     """
 
     job: DueJob
@@ -48,6 +64,7 @@ class JobCost:
     taken: Taken | None
     source: str
     machine: str = ""
+    alone: float = 0.0
 
 
 class JobCosts:
@@ -62,9 +79,11 @@ class JobCosts:
         files = [file for file in map(made, job.outputs) if file is not None]
         heavy = [file for file in files if self._is_heavy(file)]
         title, dataset = self._title(job, heavy)
+        begun = self._start(heavy)
         before = finished(job, self.study, self.checkout)
         if before is not None:
-            return JobCost(job, title, dataset, before, MEASURED)
+            held = Taken(before.core, before.wall * max(1, job.gpu))
+            return JobCost(job, title, dataset, held, MEASURED, alone=begun.core)
         parts, machines = [], set[str]()
         for file in heavy:
             part, machine = self._part(file)
@@ -72,13 +91,11 @@ class JobCosts:
                 return JobCost(job, title, dataset, None, UNKNOWN)
             parts.append(part)
             machines |= {machine} - {""}
-        with_torch = any(file.kind in OF_TORCH for file in heavy)
-        begun = self._start("start_torch" if with_torch else "start_numpy")
         if not heavy:
             parts.append(_light(job.outputs))
-        whole = sum(parts, begun)
+        whole, told = sum(parts, begun), ", ".join(sorted(machines))
         source = CALIBRATED if machines else DEFAULT
-        return JobCost(job, title, dataset, whole, source, ", ".join(sorted(machines)))
+        return JobCost(job, title, dataset, whole, source, told, begun.core)
 
     def _is_heavy(self, file: Made) -> bool:
         """Return whether a file is worth a row of its own: not an ensemble's scores, which are
@@ -96,13 +113,24 @@ class JobCosts:
     def _title(self, job: DueJob, heavy: list[Made]) -> tuple[str, str]:
         """Return what a job is called and its dataset; light ones by their rule alone."""
         for file in heavy:
-            name = file.of.get("run", file.of.get("extractor", ""))
-            return f"{job.rule} {name.removesuffix('/default')}".strip(), file.dataset
+            named = [file.of[kind] for kind in NAMED if kind in file.of]
+            name = "".join(named[:1]).removesuffix("/default")
+            return f"{job.rule} {name}".strip(), file.dataset
         return job.rule, ""
 
-    def _start(self, kind: str) -> Taken:
-        """Return what the start of a job takes."""
+    def _start(self, heavy: list[Made]) -> Taken:
+        """Return what the start of a job takes: what is imported is most of it."""
+        kind = "start_torch" if any(file.kind in OF_TORCH for file in heavy) else "start_numpy"
+        for file in heavy:
+            run = configured_run(self.study, file) if "run" in file.of else None
+            if file.kind in OF_IMAGES or (run is not None and self._starts_more(file, run)):
+                kind = "start_images"
         return taken(self.measured.of(START)[0], kind) or STARTS[kind]
+
+    def _starts_more(self, file: Made, run: Run) -> bool:
+        """Return whether a run's file is made from images, or by steps."""
+        fits = file.kind in ("weights", "validation") and self.numbers(run)[0].get("fits", False)
+        return run.trunk is not None or bool(fits)
 
     def _part(self, file: Made) -> tuple[Taken | None, str]:
         """Return what making a file takes, without the job's start, and on what kind of machine
@@ -154,16 +182,14 @@ class JobCosts:
         return (None if each is None else each.times(images)), machine
 
     def _encoding(self, file: Made) -> Taken:
-        """Return what a text encoder takes for a text of each attribute, or of each class and
-        template (of descriptions, whose number nobody knows yet, for one of each class).
-        """
+        """Return what an encoder of texts takes, of classes or attributes."""
+        entry = self.study.config[file.kind][file.of[file.kind]]
         extent = self.sizes.extents[file.dataset]
-        if file.kind == "words":
-            entry, texts = self.study.config["words"][file.of["words"]], extent.attributes
-        else:
-            entry = self.study.config["texts"][file.of["texts"]]
-            texts = extent.classes * len(entry.get("templates", ("one",)))
-        seconds = 0.0 if entry["encoder"] == DEMO else SECONDS_OF_A_TEXT * texts
+        seconds = SECONDS_OF_DEMO_TEXTS
+        if entry["encoder"] != DEMO:
+            each = max(1, len(entry.get("templates") or ()))
+            texts = extent.attributes if file.kind == "words" else each * extent.classes
+            seconds = SECONDS_OF_AN_ENCODER + SECONDS_OF_A_TEXT * texts
         return Taken(seconds, seconds)
 
     def _of_demo(self, file: Made) -> Taken:
@@ -182,7 +208,13 @@ class JobCosts:
 
 def _light(outputs: tuple[str, ...]) -> Taken:
     """Return what a light job takes beside its start."""
-    # a table is drawn up by pandas, whose import is most of it
-    drawn = any(path.endswith((".webp", ".png", ".html", ".tex")) for path in outputs)
-    seconds = SECONDS_OF_A_FIGURE if drawn else SECONDS_OF_A_FILE
+    figures = {path.rpartition(".")[0] for path in outputs if path.endswith(DRAWN)}
+    seconds = SECONDS_OF_A_FIGURE * len(figures)
+    if any(path.endswith(".html") for path in outputs):
+        seconds += SECONDS_OF_THE_PAGE
+    elif any(path.endswith(".tex") for path in outputs):
+        seconds += SECONDS_OF_TABLES
+    elif any(file is not None and file.kind == "rebalanced_scores" for file in map(made, outputs)):
+        seconds += SECONDS_OF_REBALANCING
+    seconds = seconds or SECONDS_OF_A_FILE
     return Taken(seconds, seconds)

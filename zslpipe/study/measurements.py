@@ -33,7 +33,7 @@ class Measurement:
         return settings_hash([self.kind, dict(self.asked), library_versions()])
 
 
-START = Measurement("start", "starts of jobs")
+START = Measurement("start", "starts of jobs", {"of": ["images", "torch", "numpy"]})
 
 
 def of_extractor(study: Study, name: str) -> Measurement:

@@ -80,7 +80,7 @@ def _sums(plan: Plan) -> list[str]:
     cards = f", {duration(plan.gpu_seconds)} of a GPU" if plan.gpu_seconds else ""
     time = f"{least}{duration(plan.core_seconds)} of one processor{cards}"
     cores = f"{plan.cores} core" + ("s" if plan.cores > 1 else "")
-    lines = [f"time: {time}; about {duration(plan.wall)} on {cores}"]
+    lines = [f"time: {time}; {least or 'about '}{duration(plan.wall)} on {cores}"]
     unsized = "at least " if any(row.size is None for row in plan.files) else ""
     space = f"{unsized}{size_text(plan.size)} of the {size_text(plan.free)} that are free"
     fault = "" if plan.size < plan.free else ": IT DOES NOT FIT"

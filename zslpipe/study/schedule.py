@@ -1,5 +1,6 @@
 """How long jobs take together: each starts as soon as its inputs are there and cores and a card are
-free, the one first whose followers take longest.
+free, the one first whose followers take longest. Where that one waits for more cores, those that
+fit go before it, as Snakemake's do.
 """
 
 import heapq
@@ -18,19 +19,19 @@ def wall_seconds(costs: Sequence[JobCost], cores: int, cards: int) -> float:
     waits = Counter(place for places in behind.values() for place in places)
     chains = _chains(costs, behind)
     threads = [min(cost.job.threads, cores) for cost in costs]
-    # Those that are ready, the longest chain first: without a card, and with one.
-    ready: tuple[list[tuple[float, int]], ...] = ([], [])
+    # Those that are ready, the longest chain first, apart by what they ask for: threads and a card.
+    ready: dict[tuple[int, int], list[tuple[float, int]]] = {}
     running: list[tuple[float, int]] = []
     free, free_cards, clock = cores, max(1, cards), 0.0
     fresh = [place for place in behind if not waits[place]]
-    while fresh or running or any(ready):
+    while fresh or running or any(ready.values()):
         for place in fresh:
-            heapq.heappush(ready[min(costs[place].job.gpu, 1)], (-chains[place], place))
-        for with_card, queue in enumerate(ready):
-            while queue and threads[queue[0][1]] <= free and with_card <= free_cards:
-                _, place = heapq.heappop(queue)
-                free, free_cards = free - threads[place], free_cards - with_card
-                heapq.heappush(running, (clock + job_seconds(costs[place], cores), place))
+            asked = threads[place], min(costs[place].job.gpu, 1)
+            heapq.heappush(ready.setdefault(asked, []), (-chains[place], place))
+        while (place := _next(ready, free, free_cards)) is not None:
+            free -= threads[place]
+            free_cards -= min(costs[place].job.gpu, 1)
+            heapq.heappush(running, (clock + job_seconds(costs[place], cores), place))
         clock, ended = heapq.heappop(running)
         free, free_cards = free + threads[ended], free_cards + min(costs[ended].job.gpu, 1)
         waits.subtract(behind[ended])
@@ -38,15 +39,29 @@ def wall_seconds(costs: Sequence[JobCost], cores: int, cards: int) -> float:
     return clock
 
 
+def _next(
+    ready: Mapping[tuple[int, int], list[tuple[float, int]]], free: int, free_cards: int
+) -> int | None:
+    """Take the one of the longest chain from those that fit into what is free, None where none
+    does.
+    """
+    fitting = []
+    for (threads, card), queue in ready.items():
+        if queue and threads <= free and card <= free_cards:
+            fitting.append(queue)
+    return heapq.heappop(min(fitting))[1] if fitting else None
+
+
 def job_seconds(cost: JobCost, cores: int) -> float:
     """Return seconds of the clock of one job by itself: those of its card, or of its processors
-    shared among its threads.
+    shared among its threads, but for its start.
     """
     if cost.taken is None:
         return 0.0
     if cost.job.gpu:
         return cost.taken.wall
-    return cost.taken.core / max(1, min(cost.job.threads, cores))
+    alone = min(cost.alone, cost.taken.core)
+    return alone + (cost.taken.core - alone) / max(1, min(cost.job.threads, cores))
 
 
 def followers(costs: Sequence[JobCost]) -> Mapping[int, list[int]]:
