@@ -19,6 +19,7 @@ from zslpipe.study.networks import (
     TWINS,
     check_folder,
     check_network,
+    check_place,
     map_width,
 )
 
@@ -206,3 +207,22 @@ def test_a_folder_of_hugging_face_is_of_the_network_that_it_says() -> None:
         check_folder("timm/vit_base_patch16_224", {"architecture": "vit_small_patch16_224"}, "x")
     with pytest.raises(InputError, match="of the library transformers"):
         check_folder("timm/vit_base_patch16_224", {"architectures": ["ViTModel"]}, "x")
+
+
+def test_a_folder_is_looked_into_before_a_job_runs(tmp_path) -> None:
+    (tmp_path / "pretrained").mkdir()
+    (tmp_path / "clip").mkdir()
+    check_network(vit(weights="pretrained"), "x", tmp_path)
+    with pytest.raises(InputError, match=r"^x\.weights: 'clip' is a folder; write hf:clip$"):
+        check_network(vit(weights="clip"), "x", tmp_path)
+    check_place(tmp_path, "pretrained", "x")
+    check_place(tmp_path, "hf:absent", "x")
+    with pytest.raises(InputError, match=r"^x\.weights: the folder .*clip holds no weights \(mode"):
+        check_place(tmp_path, "hf:clip", "x")
+    for number in (2, 1):
+        (tmp_path / "clip" / f"pytorch_model-0000{number}-of-00002.bin").touch()
+    told = r"several files \(pytorch_model-00001-of-00002\.bin \.\.\.\); put them into one, model"
+    with pytest.raises(InputError, match=told):
+        check_place(tmp_path, "hf:clip", "x")
+    (tmp_path / "clip" / "open_clip_model.safetensors").touch()
+    check_place(tmp_path, "hf:clip", "x")

@@ -29,7 +29,7 @@ from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, check_datasets_of, rows
 from zslpipe.study.names import check_encoder, check_names, check_reads_texts, check_semantics
-from zslpipe.study.networks import check_network
+from zslpipe.study.networks import check_network, check_place
 from zslpipe.study.section_types import WITH_SETTINGS
 from zslpipe.study.sections import Configuration
 from zslpipe.study.yaml_files import check_keys
@@ -111,7 +111,9 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
     check_names(complete, found)
     # Before a row is told that none of the extractors fits it.
     for name, entry in complete["extractors"].items():
-        check_network(entry, f"config, extractors.{name}")
+        where = f"config, extractors.{name}"
+        check_place(complete["data_root"], entry.get("weights", "random"), where)
+        check_network(entry, where, complete["data_root"])
     list(runs(complete))
     return complete
 

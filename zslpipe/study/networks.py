@@ -11,10 +11,11 @@ import csv
 import re
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.machine.weight_names import TOLD_FILES, is_weights_file
+from zslpipe.machine.weight_names import IN_FOLDER, OF_FOLDER, TOLD_FILES, is_weights_file
 from zslpipe.provenance import PACKAGE
 
 TABLE = PACKAGE / "study" / "torchvision_networks.csv"
@@ -28,6 +29,8 @@ TWINS = {
     "vit_h_14": "timm/vit_huge_patch14_224",
 }
 PATCH = re.compile(r"patch(\d+)")
+# One of several files of weights (huggingface_hub's and transformers' name for it).
+PART = re.compile(r"-\d{5}-of-\d{5}\.")
 # Beginnings of the names of timm's networks that cut images into patches and keep that grid.
 ONE_GRID = ("vit_", "deit", "beit", "eva", "naflexvit")
 # Widths of tokens that such names tell (all 127 names of timm 1.0.31 that are of this form).
@@ -82,10 +85,11 @@ def map_width(extractor: Mapping[str, Any]) -> int | None:
     return int(width) if width else None
 
 
-def check_network(extractor: Mapping[str, Any], where: str) -> None:
+def check_network(extractor: Mapping[str, Any], where: str, root: str | Path = "data") -> None:
     """Raise InputError, which begins with ``where``, for an extractor's network that torchvision
-    does not have, weights that no library has of it, one of torchvision's that has tokens alone, a
-    grid that the patches do not give, and pooled features that it does not have.
+    does not have, weights that no library has of it (and that are no folder under ``root``), one
+    of torchvision's that has tokens alone, a grid that the patches do not give, and pooled features
+    that it does not have.
     """
     backbone, weights = extractor["backbone"], extractor.get("weights", "random")
     _check_pooled(backbone, extractor.get("pooled", "mean"), where)
@@ -94,6 +98,10 @@ def check_network(extractor: Mapping[str, Any], where: str) -> None:
     is_file = is_weights_file(weights) or weights == "random"
     offered = _offered(backbone, where)
     if not (is_file or weights in offered or _is_tag(backbone, weights)):
+        if (Path(root) / weights).is_dir():
+            raise InputError(
+                f"{where}.weights: {weights!r} is a folder; write {OF_FOLDER}{weights}"
+            )
         known = f"{TOLD_FILES}, random"
         named = f", nor one of {', '.join(offered)}" if offered else ""
         of_timm = " or a tag of timm's" if backbone.startswith("timm/") else ""
@@ -106,6 +114,24 @@ def check_network(extractor: Mapping[str, Any], where: str) -> None:
         )
     if backbone.startswith("timm/"):
         _check_patches(backbone.removeprefix("timm/"), extractor, where)
+
+
+def check_place(root: str | Path, weights: str, where: str) -> None:
+    """Raise InputError, which begins with ``where``, for weights that are a folder under ``root``
+    in which none of the files lies that its kind has.
+    """
+    folder = Path(root) / weights.removeprefix(OF_FOLDER)
+    if not weights.startswith(OF_FOLDER) or not folder.is_dir():  # absent: Snakemake says so
+        return
+    if any((folder / name).is_file() for name in IN_FOLDER):
+        return
+    told = f"the folder {folder} holds no weights ({', '.join(IN_FOLDER[:2])} ...)"
+    advice = "name the folder in which they lie"
+    parts = sorted(path.name for path in folder.iterdir() if PART.search(path.name))
+    if parts:
+        told = f"the weights in {folder} lie in several files ({parts[0]} ...)"
+        advice = f"put them into one, {IN_FOLDER[0]}"
+    raise InputError(f"{where}.weights: {told}; {advice}")
 
 
 def check_folder(backbone: str, said: Mapping[str, Any], where: str) -> None:
