@@ -50,6 +50,16 @@ def test_a_run_on_texts_reads_their_file_and_no_other_does() -> None:
     assert not [path for path in asked if "sentences" in path]
 
 
+def test_a_folder_may_be_written_as_that_of_an_extractor() -> None:
+    config = configured()
+    config["texts"] = {**TEXTS, "prompts": {**TEXTS["prompts"], "weights": "hf:models/clip"}}
+    phrases = {"kind": "text", "encoder": "open_clip/ViT-B-16", "weights": "hf:models/clip"}
+    config["words"] = {**config["words"], "phrases": phrases}
+    study = Study(config)
+    for section, name in (("texts", "prompts"), ("words", "phrases")):
+        assert study.config[section][name]["weights"] == "models/clip"
+
+
 def test_what_an_encoding_depends_on(tmp_path: Path) -> None:
     config = configured()
     config["data_root"] = str(tmp_path)
