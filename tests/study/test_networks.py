@@ -20,6 +20,7 @@ from zslpipe.study.networks import (
     check_folder,
     check_network,
     check_place,
+    check_views,
     map_width,
 )
 
@@ -226,3 +227,25 @@ def test_a_folder_is_looked_into_before_a_job_runs(tmp_path) -> None:
         check_place(tmp_path, "hf:clip", "x")
     (tmp_path / "clip" / "open_clip_model.safetensors").touch()
     check_place(tmp_path, "hf:clip", "x")
+
+
+def test_views_of_a_share_of_the_image_are_whole_patches_too() -> None:
+    dino = {"backbone": "timm/vit_small_patch14_dinov2", "size": 518}
+    for size, share in ((504, 0.5), (448, 0.5), (518, 1.0), (280, 0.25)):
+        check_views(dino | {"size": size}, {"view": share}, "config, sgma")
+    check_views({"backbone": "vgg19", "size": 450}, {"view": 0.5}, "config, sgma")
+    check_views(dino, {}, "config, rsan")
+    with pytest.raises(InputError) as error:
+        check_views(dino, {"view": 0.5}, "config, sgma")
+    assert str(error.value) == (
+        "config, sgma.view: 259 px, 0.5 of images of 518 px, are no multiple of "
+        "timm/vit_small_patch14_dinov2's patches of 14 px; take an extractor of 504 or 532 px"
+    )
+
+
+def test_a_name_of_another_library_is_answered_by_how_it_is_written_here() -> None:
+    told = "no torchvision network 'vit_base_patch16_224'; timm's are written timm/vit_base_patch1"
+    with pytest.raises(InputError, match=told):
+        check_network(vit(backbone="vit_base_patch16_224"), "x")
+    with pytest.raises(InputError, match=r"2-base'; networks of timm are written timm/NAME"):
+        check_network(vit(backbone="facebook/dinov2-base"), "x")

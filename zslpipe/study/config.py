@@ -29,7 +29,7 @@ from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, check_datasets_of, rows
 from zslpipe.study.names import check_encoder, check_names, check_reads_texts, check_semantics
-from zslpipe.study.networks import check_network, check_place
+from zslpipe.study.networks import check_network, check_place, check_views
 from zslpipe.study.section_types import WITH_SETTINGS
 from zslpipe.study.sections import Configuration
 from zslpipe.study.yaml_files import check_keys
@@ -238,6 +238,9 @@ def run_of(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
     kind = row.input
     extractor = extractor_of(config, dataset, row)
     trunk = _trunk(config["extractors"][extractor]) if kind == "images" else None
+    settings = row.complete(entry.get("settings_of"), trunk)
+    if trunk is not None:
+        check_views(trunk, settings, row.where)
     return Run(
         dataset=dataset,
         method=row.source.name,
@@ -256,7 +259,7 @@ def run_of(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
         criterion=section.criterion if section.selection == "validation" else "H",
         choose=row.choose,
         track=section.track,
-        settings=row.complete(entry.get("settings_of"), trunk),
+        settings=settings,
         rebalancing=section.rebalancing,
     )
 

@@ -190,6 +190,24 @@ def _check_patches(name: str, extractor: Mapping[str, Any], where: str) -> None:
         raise InputError(f"{where}.grid: {told}; write {cells}")
 
 
+def check_views(trunk: Mapping[str, Any], settings: Mapping[str, Any], where: str) -> None:
+    """Raise InputError where a method sends views of a share of its images (``view``) through a
+    network whose patches do not divide them.
+    """
+    backbone, size = trunk["backbone"], trunk.get("size")
+    found = PATCH.search(backbone)
+    if "view" not in settings or not has_patches(backbone) or found is None or size is None:
+        return
+    patch, share = int(found[1]), settings["view"]
+    if round(share * size) % patch:
+        multiples = range(patch, 4 * size, patch)
+        fitting = [other for other in multiples if not round(share * other) % patch]
+        nearest_ones = sorted(fitting, key=lambda other: abs(other - size))[:2]
+        told = f"{round(share * size)} px, {share:g} of images of {size} px, are no multiple of"
+        advice = f"take an extractor of {' or '.join(map(str, sorted(nearest_ones)))} px"
+        raise InputError(f"{where}.view: {told} {backbone}'s patches of {patch} px; {advice}")
+
+
 def _offered(backbone: str, where: str) -> list[str]:
     """Return the names of a network's weights; InputError where torchvision has no such network."""
     if backbone in DEMO_WIDTHS:
@@ -199,5 +217,9 @@ def _offered(backbone: str, where: str) -> list[str]:
     if backbone not in _weights():
         near = nearest(backbone, [*_weights(), *DEMO_WIDTHS, "stored"])
         advice = f"{near} (timm networks are written timm/NAME)"
+        if has_patches(f"timm/{backbone}"):
+            advice = f"timm's are written timm/{backbone}"
+        elif "/" in backbone:
+            advice = "networks of timm are written timm/NAME, and a folder stands under weights"
         raise InputError(f"{where}.backbone: no torchvision network {backbone!r}; {advice}")
     return _weights()[backbone]
