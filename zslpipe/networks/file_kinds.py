@@ -5,11 +5,12 @@ from pathlib import Path
 
 SHARDED = "it is the list of weights that lie in several files", "put them into one"
 SAVE, COPY = "save network.state_dict()", "take another copy"
+POINTER = b"version https://git-lfs"
 # How files begin that are no weights but are named so (bytes of a dump, a page, a pointer), and
 # what to do.
 BEGINNINGS = {
     b"\x89HDF": ("it is an HDF5 file (of Keras?)", "take weights of torch"),
-    b"version https://git-lfs": ("it is a pointer of git-lfs", "run git lfs pull"),
+    POINTER: ("it is a pointer of git-lfs", "run git lfs pull"),
     b"\x1f\x8b": ("it is compressed (gzip)", "unpack it"),
     b"PK": ("it is a zip file that torch did not write", "unpack it and name the file in it"),
     b"<": ("it is a web page: the download did not work", "download the file itself"),

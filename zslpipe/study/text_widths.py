@@ -71,7 +71,7 @@ def pair_configurations() -> dict[str, Path]:
     """
     library = find_spec("open_clip")
     roots = library.submodule_search_locations or () if library else ()
-    found = {}
+    found: dict[str, Path] = {}
     for root in roots:
         found |= {path.stem: path for path in Path(root, "model_configs").glob("*.json")}
     return found
