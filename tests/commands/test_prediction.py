@@ -10,6 +10,7 @@ import torch
 
 from tests.made_up.pictured import train, write_pictured
 from zslpipe.commands.cli import main
+from zslpipe.commands.prediction import FORMATS
 from zslpipe.formats.index import read_index
 from zslpipe.runs.prediction import open_predictor
 
@@ -99,11 +100,12 @@ def test_groups_of_classes(seed, images, capsys):
         assert {row["seen"] for row in rows} == seen
 
 
+@pytest.mark.parametrize("form", FORMATS)
 def test_it_ends_by_1_where_no_image_can_be_read_and_writes_the_reasons(
-    seed, tmp_path, capsys, caplog
+    seed, tmp_path, capsys, caplog, form
 ):
-    output = tmp_path / "found.csv"
-    assert predict(seed, "absent.png", "--format", "csv", "--output", output) == 1
+    output = tmp_path / "found"
+    assert predict(seed, "absent.png", "--format", form, "--output", output) == 1
     assert "none of 1 images can be read" in caplog.text
     assert "No such file or directory" in output.read_text("utf8")
     assert "cannot be read: absent.png: No such file or directory" in capsys.readouterr().err

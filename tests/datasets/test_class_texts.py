@@ -160,6 +160,18 @@ def test_a_folder_holds_a_file_a_class(tmp_path: Path, caplog: pytest.LogCapture
         found = texts(tmp_path, descriptions="texts")
     assert found[NAMES[0]] == ("about 001", "more") and found[NAMES[3]] == ("about cre", "more")
     assert "texts of 1 classes that the dataset has not are left out: dodo" in caplog.text
+    assert "1 files and folders that are no .txt are left out: notes.md" in caplog.text
+
+
+def test_a_text_that_is_given_twice_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [*TABLE, ("grizzly.bear", "brown"), ("Grizzly-Bear", "brown")]
+    (tmp_path / "texts.csv").write_text(quoted(rows, ","), encoding="utf8")
+    found = texts(tmp_path, descriptions="texts.csv")
+    assert found["grizzly+bear"] == ("brown", "has a hump", "brown")
+    told = "1 classes have the same text more than once, each counts: grizzly+bear"
+    assert told in caplog.text
 
 
 def test_classes_without_a_text_are_named(tmp_path: Path) -> None:
@@ -179,6 +191,9 @@ BROKEN = {
     "line 3: a class and a text expected, one is empty": (
         "class,text\ngrizzly bear,brown\ncr\u00e9cerelle,"
     ),
+    "line 3: 'NaN' of 'cr\u00e9cerelle' is no text; write one": (
+        "class,text\ngrizzly bear,brown\ncr\u00e9cerelle,NaN"
+    ),
     "the file is empty": "",
     "a quote that is not closed": 'class,text\ngrizzly bear,"large',
 }
@@ -197,4 +212,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         texts(tmp_path, descriptions="none.csv")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no text file in this folder; name them after classes"):
+        texts(tmp_path, descriptions="empty")
+    (tmp_path / "empty" / "001.Laysan_Albatross").mkdir()
+    with pytest.raises(InputError, match=r"folder \(it holds 001\.Laysan_Albatross\); name them"):
         texts(tmp_path, descriptions="empty")

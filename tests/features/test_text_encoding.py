@@ -12,7 +12,7 @@ import torch
 from tests.made_up.encoders import WIDTH, write_sentence_encoder
 from tests.made_up.miniature import ATTRIBUTES, CLASSES, write_miniature
 from zslpipe.commands.cli import main
-from zslpipe.features.text_encoding import class_means, told
+from zslpipe.features.text_encoding import class_means, located, told
 from zslpipe.formats.texts import read_class_texts
 from zslpipe.formats.words import read_word_settings, read_words
 from zslpipe.networks.demo_pair import TextTower
@@ -125,6 +125,12 @@ def test_each_command_writes_its_own_kinds(root: Path, caplog: pytest.LogCapture
     settings = json.dumps({"kind": "text", "encoder": TINY})
     assert main(["words", *given, "--settings", settings]) == 1
     assert "use encode-words" in caplog.text
+
+
+def test_a_folder_of_weights_is_found_by_either_way_of_writing_it() -> None:
+    for written in ("models/clip", "hf:models/clip"):
+        found = located("open_clip/ViT-B-16", written, Path("data"), None)
+        assert found == ("open_clip/ViT-B-16", Path("data/models/clip"))
 
 
 def test_an_encoder_is_told_without_a_machine_s_folders() -> None:

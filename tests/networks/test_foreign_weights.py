@@ -114,7 +114,8 @@ def test_open_clips_towers_are_found_among_images_and_texts(tmp_path, before) ->
 
 def test_a_head_of_another_width_is_told(tmp_path) -> None:
     torch.save(network_of(num_classes=7).state_dict(), tmp_path / "w.pt")
-    with pytest.raises(InputError, match=r"first head.weight 1000x24: the file has 7x24"):
+    told = r"with its head \(pooled: head\): 2 of .* first head.weight 1000x24: the file has 7x24"
+    with pytest.raises(InputError, match=told):
         build_trunk(f"timm/{VIT}", str(tmp_path / "w.pt"), size=224, pooled="head")
 
 

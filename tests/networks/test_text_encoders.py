@@ -1,6 +1,7 @@
 """Text encoders against the libraries' own: made-up tiny models in files as people have them."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from zslpipe.machine.errors import InputError
 from zslpipe.networks.demo_pair import TextTower
@@ -206,6 +208,62 @@ def test_a_damaged_sentence_encoder_is_refused(sentences, tmp_path):
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"cannot be loaded \("):
         encode_texts(TEXTS, f"sentence-transformers:{tmp_path / 'saved'}", None, CPU)
+
+
+def changed(sentences, folder):
+    """A copy of an encoder, its name as an encoder's, and its weights."""
+    copy = folder / "copy"
+    shutil.copytree(sentences[0], copy)
+    return copy, f"sentence-transformers:{copy}", load_file(copy / "model.safetensors")
+
+
+def test_weights_that_a_file_lacks_are_not_drawn_at_random(sentences, tmp_path):
+    """The library draws them, and tells it in a table that no program reads."""
+    folder, encoder, state = changed(sentences, tmp_path)
+    kept = {name: value for name, value in state.items() if "layer.1." not in name}
+    assert 0 < len(kept) < len(state)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match="file of weights lacks some, which would be drawn at ran"):
+        encode_texts(TEXTS, encoder, None, CPU)
+
+
+def test_an_encoder_without_its_tokenizer_is_refused(sentences, tmp_path):
+    folder, encoder, _ = changed(sentences, tmp_path)
+    removed = [path for path in folder.iterdir() if path.name.startswith("tokenizer")]
+    assert removed
+    for path in removed:
+        path.unlink()
+    texts = [f"a {name}" for name in ("bird", "wings", "red", "red bird")]
+    with pytest.raises(
+        InputError, match="of 4 texts only 2 have vectors of their own; put its tok"
+    ):
+        encode_texts(texts, encoder, None, CPU)
+    whole = f"sentence-transformers:{sentences[0]}"
+    found = encode_texts([*texts, "A BIRD"], whole, None, CPU)
+    assert len(np.unique(found.round(4), axis=0)) == 4
+
+
+def test_what_is_no_data_in_a_folder_is_one_line(sentences, tmp_path, monkeypatch):
+    folder, encoder, _ = changed(sentences, tmp_path)
+    (folder / "tokenizer.json").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid x")
+    with pytest.raises(InputError, match=r"tokenizer\.json is a pointer of git-lfs; run git lfs"):
+        encode_texts(TEXTS, encoder, None, CPU)
+    shutil.rmtree(folder)
+    folder, encoder, _ = changed(sentences, tmp_path)
+    (folder / "model.safetensors").unlink()
+    torch.save({"x": Harmful()}, folder / "pytorch_model.bin")
+    run: list[str] = []
+    monkeypatch.setattr(os, "system", run.append)
+    with pytest.raises(InputError, match=r"foreign code and is not loaded\); take one that is da"):
+        encode_texts(TEXTS, encoder, None, CPU)
+    assert run == []
+
+
+class Harmful:
+    """What a pickle may hold: a command that loading it runs."""
+
+    def __reduce__(self):
+        return os.system, ("exit 1",)
 
 
 def test_a_vector_that_is_not_finite_is_refused(sentences, tmp_path):

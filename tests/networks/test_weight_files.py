@@ -8,6 +8,7 @@ import logging
 import os
 import pathlib
 import pickle
+import zipfile
 from collections import defaultdict
 
 import numpy as np
@@ -163,15 +164,45 @@ def test_a_file_is_what_its_bytes_are_whatever_its_name(tmp_path):
         (b"", "it is empty"),
         (b"<!DOCTYPE html>", "it is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid x", "a pointer of git-lfs"),
-        (b"\x1f\x8b\x08", "compressed (gzip): unpack it"),
+        (b"\x1f\x8b\x08", "compressed (gzip)); unpack it"),
         (b"\x89HDF\r\n\x1a\n", "it is an HDF5 file (of Keras?)"),
-        (b'{"weight_map": {}}', "it is JSON"),
+        (b'{"dim": 768}', "it is JSON"),
+        (b'{"weight_map": {}}', "weights that lie in several files); put them into one"),
+        (b'{\n  "metadata": {"total_size": 9},', "in several files); put them into one"),
+        (b"./model.pth".ljust(257, b"\0") + b"ustar", "it is a tar file); unpack it and name"),
         (pickle.dumps({"model": {}}), "a pickle that torch.save did not write"),
     ],
 )
 def test_what_is_no_file_of_weights_is_told_by_what_it_is(tmp_path, beginning, told):
     (tmp_path / "x.pt").write_bytes(beginning)
     assert told in refused(tmp_path / "x.pt")
+
+
+def test_what_to_do_follows_from_what_a_file_is(tmp_path):
+    """Of a download that did not work nobody can save a network's state."""
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
+        archive.writestr("model.safetensors", b"0" * 99)
+    assert refused(tmp_path / "x.pt").endswith(
+        "(it is a zip file that torch did not write); unpack it and name the file in it"
+    )
+    save_file(small(), tmp_path / "whole.safetensors")
+    data = (tmp_path / "whole.safetensors").read_bytes()
+    (tmp_path / "x.safetensors").write_bytes(data[:-9])
+    told = "(its tensors are cut off); take another copy"
+    assert refused(tmp_path / "x.safetensors").endswith(told)
+    (tmp_path / "y.bin").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid x")
+    assert refused(tmp_path / "y.bin").endswith("a pointer of git-lfs); run git lfs pull")
+
+
+def test_numbers_of_8_bits_are_read_as_others(tmp_path):
+    state = {name: value.to(torch.float8_e4m3fn) for name, value in small().items()}
+    expected = {name: value.float() for name, value in small().items()}
+    torch.save(state, tmp_path / "x.pt")
+    found = read_weights(tmp_path / "x.pt", expected, "a network")
+    assert torch.equal(found["0.weight"].float(), state["0.weight"].float())
+    state["1.bias"] = torch.full((4,), torch.nan).to(torch.float8_e4m3fn)
+    torch.save(state, tmp_path / "x.pt")
+    assert "1.bias holds nan or infinity" in refused(tmp_path / "x.pt", expected)
 
 
 def test_a_folder_is_told(tmp_path):

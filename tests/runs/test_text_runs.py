@@ -73,7 +73,8 @@ def test_methods_take_vectors_of_any_length(dataset: Path, tmp_path: Path, metho
     assert main(["export", str(seed), str(tmp_path / "exported")]) == 0
     after = zslpipe.load(tmp_path / "exported", device="cpu")
     pd.testing.assert_frame_equal(after.predict(images), before.predict(images))
-    assert TOLD in (tmp_path / "exported" / "README.md").read_text(encoding="utf8")
+    card = (tmp_path / "exported" / "README.md").read_text(encoding="utf8")
+    assert TOLD in card and "attributes (`--classes`)" not in card
 
 
 @pytest.mark.parametrize("texts", ["prompts", "same"])
@@ -114,6 +115,9 @@ def test_new_classes_are_told_by_texts(dataset: Path, tmp_path: Path) -> None:
             assert likely["other"] != pytest.approx(likely["class 2"], rel=1e-4)
             if folder == seed:
                 assert main(["export", str(seed), str(tmp_path / normalisation)]) == 0
+                card = (tmp_path / normalisation / "README.md").read_text(encoding="utf8")
+                told = "described by texts (`--classes`), encoded by sentence-transformers:tiny"
+                assert f"{told} under `--data-root`, where the method" in card
     write_sentence_encoder(tmp_path / "tiny", seed=1)
     predictor = zslpipe.load(seed, device="cpu")
     with pytest.raises(InputError, match="are not those that encoded the run's texts"):

@@ -19,6 +19,8 @@ from zslpipe.study.networks import (
     TWINS,
     check_folder,
     check_network,
+    check_place,
+    check_views,
     map_width,
 )
 
@@ -224,3 +226,44 @@ def test_a_folder_of_hugging_face_is_of_the_network_that_it_says() -> None:
         check_folder("timm/vit_base_patch16_224", {"architecture": "vit_small_patch16_224"}, "x")
     with pytest.raises(InputError, match="of the library transformers"):
         check_folder("timm/vit_base_patch16_224", {"architectures": ["ViTModel"]}, "x")
+
+
+def test_a_folder_is_looked_into_before_a_job_runs(tmp_path) -> None:
+    (tmp_path / "pretrained").mkdir()
+    (tmp_path / "clip").mkdir()
+    check_network(vit(weights="pretrained"), "x", tmp_path)
+    with pytest.raises(InputError, match=r"^x\.weights: 'clip' is a folder; write hf:clip$"):
+        check_network(vit(weights="clip"), "x", tmp_path)
+    check_place(tmp_path, "pretrained", "x")
+    check_place(tmp_path, "hf:absent", "x")
+    with pytest.raises(InputError, match=r"^x\.weights: the folder .*clip holds no weights \(mode"):
+        check_place(tmp_path, "hf:clip", "x")
+    for number in (2, 1):
+        (tmp_path / "clip" / f"pytorch_model-0000{number}-of-00002.bin").touch()
+    told = r"several files \(pytorch_model-00001-of-00002\.bin \.\.\.\); put them into one, model"
+    with pytest.raises(InputError, match=told):
+        check_place(tmp_path, "hf:clip", "x")
+    (tmp_path / "clip" / "open_clip_model.safetensors").touch()
+    check_place(tmp_path, "hf:clip", "x")
+
+
+def test_views_of_a_share_of_the_image_are_whole_patches_too() -> None:
+    dino = {"backbone": "timm/vit_small_patch14_dinov2", "size": 518}
+    for size, share in ((504, 0.5), (448, 0.5), (518, 1.0), (280, 0.25)):
+        check_views(dino | {"size": size}, {"view": share}, "config, sgma")
+    check_views({"backbone": "vgg19", "size": 450}, {"view": 0.5}, "config, sgma")
+    check_views(dino, {}, "config, rsan")
+    with pytest.raises(InputError) as error:
+        check_views(dino, {"view": 0.5}, "config, sgma")
+    assert str(error.value) == (
+        "config, sgma.view: 259 px, 0.5 of images of 518 px, are no multiple of "
+        "timm/vit_small_patch14_dinov2's patches of 14 px; take an extractor of 504 or 532 px"
+    )
+
+
+def test_a_name_of_another_library_is_answered_by_how_it_is_written_here() -> None:
+    told = "no torchvision network 'vit_base_patch16_224'; timm's are written timm/vit_base_patch1"
+    with pytest.raises(InputError, match=told):
+        check_network(vit(backbone="vit_base_patch16_224"), "x")
+    with pytest.raises(InputError, match=r"2-base'; networks of timm are written timm/NAME"):
+        check_network(vit(backbone="facebook/dinov2-base"), "x")

@@ -98,11 +98,13 @@ def test_weights_files_lie_under_the_data_folder_and_the_slice_names_them_as_wri
 
 
 def test_a_folder_of_weights_is_asked_for_by_the_file_in_it(tmp_path) -> None:
-    (tmp_path / "vit").mkdir()
     given = "extractors.named.weights='hf:vit' extractors.named.backbone=timm/test_vit"
     given += f" extractors.named.layer=blocks.5 data_root='{tmp_path}'"
     found = str(tmp_path / "vit" / "model.safetensors")
     assert study(given).extractors.weights_file("birds", "named") == [found]
+    (tmp_path / "vit").mkdir()
+    with pytest.raises(InputError, match=r"named\.weights: the folder .*vit holds no weights"):
+        study(given)
     (tmp_path / "vit" / "pytorch_model.bin").touch()
     found = str(tmp_path / "vit" / "pytorch_model.bin")
     assert study(given).extractors.weights_file("birds", "named") == [found]

@@ -50,6 +50,27 @@ def test_a_run_on_texts_reads_their_file_and_no_other_does() -> None:
     assert not [path for path in asked if "sentences" in path]
 
 
+def test_a_folder_may_be_written_as_that_of_an_extractor() -> None:
+    config = configured()
+    config["texts"] = {**TEXTS, "prompts": {**TEXTS["prompts"], "weights": "hf:models/clip"}}
+    phrases = {"kind": "text", "encoder": "open_clip/ViT-B-16", "weights": "hf:models/clip"}
+    config["words"] = {**config["words"], "phrases": phrases}
+    study = Study(config)
+    for section, name in (("texts", "prompts"), ("words", "phrases")):
+        assert study.config[section][name]["weights"] == "models/clip"
+
+
+def test_an_architecture_that_open_clip_lacks_is_told_before_a_job_runs(tmp_path: Path) -> None:
+    pytest.importorskip("open_clip")
+    config = configured() | {"data_root": str(tmp_path)}
+    own = {**TEXTS["prompts"], "encoder": "open_clip/ViT-B16", "weights": "saved"}
+    config["texts"] = {**TEXTS, "prompts": own}
+    with pytest.raises(InputError, match=r"no open_clip architecture 'ViT-B16'; did you mean"):
+        load(config)
+    (tmp_path / "saved").mkdir()  # as open_clip saves one of one's own
+    load(config)
+
+
 def test_what_an_encoding_depends_on(tmp_path: Path) -> None:
     config = configured()
     config["data_root"] = str(tmp_path)

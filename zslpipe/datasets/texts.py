@@ -25,6 +25,7 @@ from zslpipe.machine.ranges import (
     FileName,
     OneOrMore,
     TextEncoder,
+    TowerWeights,
 )
 from zslpipe.names import in_words
 
@@ -36,7 +37,7 @@ class Settings:
     """
 
     encoder: TextEncoder  # sentence-transformers:FOLDER, open_clip/ARCHITECTURE, or demo
-    weights: FileName | None = None  # of open_clip: a checkpoint, or a folder that it saved
+    weights: TowerWeights | None = None  # of open_clip: a checkpoint, or a folder that it saved
     templates: Annotated[tuple[ClassTemplate, ...], OneOrMore] | None = None  # with {class}
     descriptions: FileName | None = None  # CSV class,text, or a folder of CLASS.txt
     from_attributes: AttributesTemplate | None = None  # template with {attributes} and {class}

@@ -32,7 +32,14 @@ from zslpipe.datasets.reading.word_vectors import (
 from zslpipe.formats.index import read_index
 from zslpipe.formats.words import write_words_file
 from zslpipe.machine.errors import InputError
-from zslpipe.machine.ranges import ATTRIBUTE, AttributeTemplate, FileName, Seed, TextEncoder
+from zslpipe.machine.ranges import (
+    ATTRIBUTE,
+    AttributeTemplate,
+    FileName,
+    Seed,
+    TextEncoder,
+    TowerWeights,
+)
 from zslpipe.settings import parse_settings
 
 logger = logging.getLogger(__name__)
@@ -51,7 +58,7 @@ class Settings:
     dimension: PositiveInt = 300  # of random vectors; paper: GloVe's 300
     seed: Seed = 0  # of random vectors
     encoder: TextEncoder | None = None  # of kind text: as under texts
-    weights: FileName | None = None  # of kind text: as under texts
+    weights: TowerWeights | None = None  # of kind text: as under texts
     template: AttributeTemplate | None = None  # of kind text; default the attribute's words alone
 
     def __post_init__(self) -> None:

@@ -12,7 +12,9 @@ from zslpipe.formats.texts import ClassTexts, write_class_texts
 from zslpipe.formats.words import write_words_file
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
-from zslpipe.networks.text_encoders import SENTENCES, encode_texts, encoder_stamp
+from zslpipe.machine.weight_names import OF_FOLDER
+from zslpipe.networks.sentence_encoders import SENTENCES
+from zslpipe.networks.text_encoders import encode_texts, encoder_stamp
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +113,7 @@ def located(
         return encoder, pair
     if encoder.startswith(SENTENCES):
         return f"{SENTENCES}{data_root / encoder.removeprefix(SENTENCES)}", None
-    return encoder, None if weights is None else data_root / weights
+    return encoder, None if weights is None else data_root / weights.removeprefix(OF_FOLDER)
 
 
 def told(stamp: Mapping[str, str], weights: Path | None) -> str:

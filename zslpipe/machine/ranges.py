@@ -81,6 +81,9 @@ FileName = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "format": "path"}),
 ]
 
+# The same of a text tower's weights: a folder may be written as an extractor's (hf:FOLDER).
+TowerWeights = Annotated[FileName, AfterValidator(lambda text: text.removeprefix(OF_FOLDER))]
+
 # A program that makes vectors of texts (zslpipe.networks.text_encoders).
 ENCODER = re.compile(r"sentence-transformers:(.+)|open_clip/.+|demo")
 SENTENCES = "sentence-transformers:"

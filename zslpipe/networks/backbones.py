@@ -168,7 +168,8 @@ def build_trunk(
         held = body.state_dict()
         expected = {name: held[name] for name in held if not name.startswith(OF_TRACING)}
         convert = converter(backbone, network)
-        found = read_weights(Path(weights), expected, backbone, convert)
+        called = f"{backbone} with its head (pooled: head)" if pooled == "head" else backbone
+        found = read_weights(Path(weights), expected, called, convert)
         body.load_state_dict(found, strict=False)
         check_normalisation(Path(weights), backbone, network)
     return trunk.eval()

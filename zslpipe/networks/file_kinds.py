@@ -3,15 +3,24 @@
 import re
 from pathlib import Path
 
-# How files begin that are no weights but are named so (bytes of a dump, a page, a pointer).
+SHARDED = "it is the list of weights that lie in several files", "put them into one"
+SAVE, COPY = "save network.state_dict()", "take another copy"
+POINTER = b"version https://git-lfs"
+# How files begin that are no weights but are named so (bytes of a dump, a page, a pointer), and
+# what to do.
 BEGINNINGS = {
-    b"\x89HDF": "it is an HDF5 file (of Keras?)",
-    b"version https://git-lfs": "it is a pointer of git-lfs: run git lfs pull",
-    b"\x1f\x8b": "it is compressed (gzip): unpack it",
-    b"<": "it is a web page: the download did not work",
-    b"{": "it is JSON",
-    b"\x80": "it is a pickle that torch.save did not write, or is cut off",
+    b"\x89HDF": ("it is an HDF5 file (of Keras?)", "take weights of torch"),
+    POINTER: ("it is a pointer of git-lfs", "run git lfs pull"),
+    b"\x1f\x8b": ("it is compressed (gzip)", "unpack it"),
+    b"PK": ("it is a zip file that torch did not write", "unpack it and name the file in it"),
+    b"<": ("it is a web page: the download did not work", "download the file itself"),
+    b'{"metadata"': SHARDED,
+    b'{"weight_map"': SHARDED,
+    b"{": ("it is JSON", "name the file of weights beside it"),
+    b"\x80": ("it is a pickle that torch.save did not write, or is cut off", SAVE),
 }
+# A tar file says so at this byte (POSIX.1-1988, ustar).
+TAR, TAR_BYTE = b"ustar", 257
 UNSAFE = re.compile(r"Unsupported (?:global|class|operand)[^.]*?: GLOBAL ([\w.]+)|GLOBAL ([\w.]+)")
 
 
@@ -25,14 +34,21 @@ def is_safetensors(path: Path) -> bool:
     return beginning[8:] == b"{" and 0 < length < path.stat().st_size
 
 
-def kind_of(path: Path) -> str:
-    """Return what a file that is not loaded seems to be."""
+def kind_of(path: Path) -> tuple[str, str]:
+    """Return what a file that is not loaded seems to be, and what to do about it."""
     with path.open("rb") as file:
-        beginning = file.read(64).lstrip()
+        beginning = file.read(TAR_BYTE + len(TAR))
+    if beginning[TAR_BYTE:] == TAR:
+        return "it is a tar file", "unpack it and name the file in it"
+    plain = re.sub(rb"^\s*\{\s+", b"{", beginning).lstrip()  # JSON is indented, or not
     for known, kind in BEGINNINGS.items():
-        if beginning.startswith(known):
+        if plain.startswith(known):
             return kind
-    return "cut off, or no file of weights" if beginning else "it is empty"
+    if is_safetensors(path):
+        return "its tensors are cut off", COPY
+    if not beginning:
+        return "it is empty", COPY
+    return "cut off, or no file of weights", f"{COPY}, or {SAVE}"
 
 
 def reason_of(said: str) -> str:

@@ -9,31 +9,34 @@ libraries' caches do not hold, and no foreign object is unpickled.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
-from zslpipe.machine.errors import InputError, nearest, one_line
-from zslpipe.machine.offline import offline
+from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.quiet import quiet
 from zslpipe.networks.demo_pair import read_text_tower
+from zslpipe.networks.sentence_encoders import (
+    SENTENCES,
+    Encode,
+    files_of,
+    loading,
+    sentence_encoder,
+    sentence_folder,
+)
 from zslpipe.networks.weight_files import read_weights
 from zslpipe.provenance import file_hash, settings_hash
 
 logger = logging.getLogger(__name__)
 
-SENTENCES = "sentence-transformers:"
 PAIRS = "open_clip/"
 DEMO = "demo"
 KNOWN = f"{SENTENCES}FOLDER, {PAIRS}ARCHITECTURE or {DEMO}"
 BATCH = 32  # texts at once; sentence-transformers' own
-# What open_clip, and what sentence-transformers or transformers, write beside a model's weights.
-PAIR_CONFIG, SENTENCE_CONFIGS = "open_clip_config.json", ("modules.json", "config.json")
+PAIR_CONFIG = "open_clip_config.json"  # what open_clip writes beside a model's weights
 # Sizes of a text tower that an architecture and a folder's configuration may both state.
 SIZES = ("context_length", "vocab_size", "width", "heads", "layers")
 # Weights in a folder, in the order in which open_clip takes them (factory._find_checkpoint_in_dir).
@@ -44,19 +47,11 @@ CHECKPOINTS = (
 )
 # Of a pair's weights no text's vector depends on these.
 NOT_TEXT = ("visual.", "logit_scale", "logit_bias")
-# Of a downloaded folder what no vector depends on: pages, other programs' copies of the weights.
-IDLE_SUFFIXES, IDLE_FOLDERS = {".md", ".png", ".jpg"}, {"onnx", "openvino"}
-
-# What libraries raise of files that are damaged, absent or of another model.
-UNLOADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, SafetensorError)
-
 # Texts of so many bytes may be too long for an encoder (ours: CLIP reads 77 tokens, of a byte of
 # UTF-8 at least), the words that are then put behind them, and how much less a vector changes by
 # rounding alone (ours: batches of other sizes differ by 1e-7).
 LONG, MORE, SAME = 70, "and something else", 1e-5
 SHOWN = 60  # characters of a text in a message
-
-Encode = Callable[[Sequence[str]], torch.Tensor]
 
 
 def encode_texts(
@@ -69,7 +64,7 @@ def encode_texts(
     """Return one vector a text (n, e), float32, as the encoder gives them: not normalised.
 
     Raises InputError for an encoder that is not known or cannot be loaded, for weights that do not
-    fit it, and where a vector is not finite.
+    fit it, where a vector is not finite, and where most texts have the vector of another.
     """
     encode = _loaded(encoder, weights, device, batch_size)
     found = _in_batches(texts, encode, batch_size)
@@ -77,6 +72,8 @@ def encode_texts(
     if len(wrong):
         text = texts[wrong[0]][:SHOWN]
         raise InputError(f"encoder {encoder!r}: nan or infinity for {text!r}; take other weights")
+    if encoder != DEMO:
+        _check_told_apart(texts, found, encoder)
     cut = [] if encoder == DEMO else _cut_off(texts, found, encode, batch_size)
     if cut:
         told = "%s reads the beginning of %d of %d texts alone, the rest is too long for it: %r ..."
@@ -91,6 +88,21 @@ def _in_batches(texts: Sequence[str], encode: Encode, batch_size: int) -> np.nda
         parts = [encode(texts[first : first + batch_size]).float().cpu() for first in firsts]
     vectors: np.ndarray = torch.cat(parts).numpy()
     return vectors
+
+
+def _check_told_apart(texts: Sequence[str], vectors: np.ndarray, encoder: str) -> None:
+    """Raise InputError where less than half of the texts have a vector of their own: to an encoder
+    without the files of its tokenizer every word is the same unknown one, and libraries say
+    nothing. Texts count that are no longer than every encoder reads.
+    """
+    own: dict[str, bytes] = {}
+    for text, vector in zip(texts, vectors, strict=True):
+        if len(text.encode()) <= LONG:
+            scaled = vector / max(np.abs(vector).max(), np.finfo(np.float32).tiny)
+            own[text.casefold()] = scaled.astype(np.float16).tobytes()
+    if len(own) > 1 and 2 * len(set(own.values())) <= len(own):
+        told = f"of {len(own)} texts only {len(set(own.values()))} have vectors of their own"
+        raise InputError(f"encoder {encoder!r}: {told}; put its tokenizer's files beside it")
 
 
 def _cut_off(
@@ -115,7 +127,7 @@ def encoder_stamp(encoder: str, weights: Path | None) -> dict[str, str]:
     Raises InputError where the encoder is not known or its files are absent.
     """
     if encoder.startswith(SENTENCES):
-        folder = _sentence_folder(encoder)
+        folder = sentence_folder(encoder)
         libraries = _versions(encoder, "sentence-transformers", "transformers")
         return {"encoder": f"{SENTENCES}{folder.name}", **libraries, "weights": _files_hash(folder)}
     loaded = _files_hash(_pair_weights(encoder, weights))
@@ -126,77 +138,18 @@ def encoder_stamp(encoder: str, weights: Path | None) -> dict[str, str]:
 
 def _versions(encoder: str, *packages: str) -> dict[str, str]:
     """Return the versions of an encoder's libraries; InputError where one is not installed."""
-    with _loading(encoder):
+    with loading(encoder):
         return {package: version(package) for package in packages}
 
 
 def _loaded(encoder: str, weights: Path | None, device: torch.device, batch_size: int) -> Encode:
     """Return the function from a batch of texts to their vectors."""
     if encoder.startswith(SENTENCES):
-        return _sentence_encoder(encoder, device, batch_size)
+        return sentence_encoder(encoder, device, batch_size)
     path = _pair_weights(encoder, weights)
     return (
         read_text_tower(path).to(device) if encoder == DEMO else _text_tower(encoder, path, device)
     )
-
-
-@contextmanager
-def _loading(encoder: str) -> Iterator[None]:
-    """Turn what a library raises where it cannot load an encoder into an InputError; the hub is
-    not asked.
-    """
-    try:
-        with offline():
-            yield
-    except ImportError as error:
-        advice = "pip install zslpipe[text]"
-        raise InputError(f"encoder {encoder!r}: {one_line(error)}; {advice}") from error
-    except InputError:
-        raise
-    except UNLOADABLE as error:
-        raise InputError(f"encoder {encoder!r} cannot be loaded ({one_line(error)})") from error
-
-
-def _sentence_folder(encoder: str) -> Path:
-    """Return the folder of a sentence encoder; InputError where it holds no model."""
-    folder = Path(encoder.removeprefix(SENTENCES))
-    if not folder.is_dir():
-        what = "is a file" if folder.is_file() else "does not exist"
-        raise InputError(
-            f"encoder {encoder!r}: the folder {folder} {what}; name a folder that "
-            "SentenceTransformer.save wrote or that was downloaded from Hugging Face"
-        )
-    if not any((folder / name).is_file() for name in SENTENCE_CONFIGS):
-        raise InputError(
-            f"encoder {encoder!r}: {folder} holds no model of sentence-transformers (no "
-            f"{' or '.join(SENTENCE_CONFIGS)}); name the folder in which they lie"
-        )
-    return folder
-
-
-def _sentence_encoder(encoder: str, device: torch.device, batch_size: int) -> Encode:
-    """Return a sentence encoder, with the prompt that its own configuration may set."""
-    folder = _sentence_folder(encoder)
-    with _loading(encoder):
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
-
-        silence: Callable[[], None] = logging.disable_progress_bar  # untyped in the library
-        silence()
-        model = SentenceTransformer(
-            str(folder),
-            device=str(device),
-            local_files_only=True,
-            model_kwargs={"dtype": torch.float32},
-        )
-
-    def encode(texts: Sequence[str]) -> torch.Tensor:
-        vectors: torch.Tensor = model.encode(
-            list(texts), batch_size=batch_size, show_progress_bar=False, convert_to_tensor=True
-        )
-        return vectors
-
-    return encode
 
 
 def _pair_weights(encoder: str, weights: Path | None) -> Path:
@@ -223,7 +176,7 @@ def _text_tower(encoder: str, weights: Path, device: torch.device) -> Encode:
     """Return the text tower of an open_clip network, with its own tokenizer; of the weights the
     image tower's need not be there.
     """
-    with _loading(encoder):
+    with loading(encoder):
         import open_clip
 
         name = _architecture(encoder, weights)
@@ -290,10 +243,6 @@ def _files_hash(path: Path) -> str:
     if path.is_file():
         return file_hash(path)
     hashes = {}
-    for file in sorted(path.rglob("*")):
-        parts = file.relative_to(path).parts
-        hidden = any(part.startswith(".") for part in parts)
-        idle = file.suffix in IDLE_SUFFIXES or parts[0] in IDLE_FOLDERS
-        if file.is_file() and not hidden and not idle:
-            hashes["/".join(parts)] = file_hash(file)
+    for file in files_of(path):
+        hashes["/".join(file.relative_to(path).parts)] = file_hash(file)
     return settings_hash(hashes)

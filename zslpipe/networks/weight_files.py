@@ -29,7 +29,7 @@ from torch import Tensor
 
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.seals import check_seal, check_zip, writer_of
-from zslpipe.networks.file_kinds import is_safetensors, kind_of, reason_of
+from zslpipe.networks.file_kinds import SAVE, is_safetensors, kind_of, reason_of
 from zslpipe.networks.foreign_weights import Convert, State, conversions
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def read_weights(
         logger.info("weights %s: %s", path, chosen.told)
     found = {name: chosen.state[name] for name in expected if name in chosen.state}
     for name, value in found.items():
-        if not value.isfinite().all():
+        if not value.float().isfinite().all():  # torch does not ask it of numbers of 8 bits
             raise InputError(
                 f"weights file {path}: {name} holds nan or infinity; take another file"
             )
@@ -139,10 +139,11 @@ def read_content(path: Path) -> Any:
     except OSError as error:
         if error.errno is not None:
             raise
-        reason = kind_of(path)
+        reason, advice = kind_of(path)
     except UNREADABLE as error:
-        reason = reason_of(str(error)) or kind_of(path)
-    raise InputError(f"weights file {path} cannot be read ({reason}); save network.state_dict()")
+        told = reason_of(str(error))
+        reason, advice = (told, SAVE) if told else kind_of(path)
+    raise InputError(f"weights file {path} cannot be read ({reason}); {advice}")
 
 
 def _check_bytes(path: Path) -> None:

@@ -5,6 +5,8 @@ what it reached, how it is used, what may stand against using it.
 from collections.abc import Mapping
 from typing import Any
 
+from zslpipe.names import text_name
+
 NAMES = {  # of metrics.json
     "T1": "T1 (unseen images among unseen classes)",
     "U": "U (unseen images among all classes)",
@@ -93,13 +95,23 @@ def _probabilities(how: Mapping[str, Any]) -> str:
 
 def _use(described: Mapping[str, Any]) -> str:
     """Return how it is used, and for what it is not good."""
-    count = len(described["attributes"])
     return (
         '    import zslpipe\n    zslpipe.load("this folder").predict(["a.jpg"], top=5)\n\n'
         "or `zslpipe predict FOLDER a.jpg`. It answers with one of its classes whatever a picture "
-        f"shows. Classes nobody trained on are described by its {count} attributes (`--classes`), "
-        "where the method knows classes by their vectors alone."
+        f"shows. Classes nobody trained on are described by {_describes(described)}, where the "
+        "method knows classes by their vectors alone."
     )
+
+
+def _describes(described: Mapping[str, Any]) -> str:
+    """Return what describes a class that nobody trained on, and what reads that."""
+    if text_name(described["run"]["semantics"]) is None:
+        return f"its {len(described['attributes'])} attributes (`--classes`)"
+    settings = described.get("texts", {}).get("settings", {})
+    if settings.get("encoder") == "demo":  # its pair stays with the results
+        return "texts (`--classes`) where the results lie, not by this folder"
+    files = " and ".join(filter(None, map(settings.get, ("encoder", "weights"))))
+    return f"texts (`--classes`), encoded by {files or 'its encoder'} under `--data-root`"
 
 
 def _table(rows: Mapping[str, Any]) -> str:

@@ -49,6 +49,8 @@ class PictureInputs:
         """Yield the pictures batch by batch, in order, with a bar in a terminal and a line a minute
         elsewhere, unless these are not to be ``told``.
         """
+        if not images:
+            return
         size = int(self.trained.extractor["size"])
         files = ImageFiles(Path(), [str(path) for path in images], None, size)
         batches = [part.tolist() for part in torch.arange(len(images)).split(BATCH)]

@@ -29,7 +29,7 @@ from zslpipe.study.extractor_choice import extractor_of
 from zslpipe.study.extractors import FEATURES_VERSION
 from zslpipe.study.method_sections import Row, check_datasets_of, rows
 from zslpipe.study.names import check_encoder, check_names, check_reads_texts, check_semantics
-from zslpipe.study.networks import check_network
+from zslpipe.study.networks import check_network, check_place, check_views
 from zslpipe.study.section_types import WITH_SETTINGS
 from zslpipe.study.sections import Configuration
 from zslpipe.study.yaml_files import check_keys
@@ -111,7 +111,9 @@ def load(given: Mapping[str, Any]) -> dict[str, Any]:
     check_names(complete, found)
     # Before a row is told that none of the extractors fits it.
     for name, entry in complete["extractors"].items():
-        check_network(entry, f"config, extractors.{name}")
+        where = f"config, extractors.{name}"
+        check_place(complete["data_root"], entry.get("weights", "random"), where)
+        check_network(entry, where, complete["data_root"])
     list(runs(complete))
     return complete
 
@@ -236,6 +238,9 @@ def run_of(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
     kind = row.input
     extractor = extractor_of(config, dataset, row)
     trunk = _trunk(config["extractors"][extractor]) if kind == "images" else None
+    settings = row.complete(entry.get("settings_of"), trunk)
+    if trunk is not None:
+        check_views(trunk, settings, row.where)
     return Run(
         dataset=dataset,
         method=row.source.name,
@@ -254,7 +259,7 @@ def run_of(config: Mapping[str, Any], dataset: str, row: Row) -> Run:
         criterion=section.criterion if section.selection == "validation" else "H",
         choose=row.choose,
         track=section.track,
-        settings=row.complete(entry.get("settings_of"), trunk),
+        settings=settings,
         rebalancing=section.rebalancing,
     )
 

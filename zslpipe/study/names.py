@@ -1,12 +1,14 @@
 """Names that a configuration uses: each is given somewhere, whether or not some run needs it."""
 
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.names import text_name
 from zslpipe.study.declarations import SAME_SPACE, read_semantics
 from zslpipe.study.method_sections import Row
+from zslpipe.study.text_widths import pair_configurations
 
 # What an entry of a section is called.
 CALLED = {
@@ -16,6 +18,7 @@ CALLED = {
     "texts": "texts",
     "irrelevant": "set of irrelevant images",
 }
+PAIRS = "open_clip/"  # before an architecture, as an encoder is written
 # Kinds of class vectors that are strengths of attributes whatever a dataset is (xlsa17's names).
 ATTRIBUTES = ("att", "original_att")
 
@@ -70,9 +73,16 @@ def check_encoder(
     config: Mapping[str, Any], dataset: str, entry: Mapping[str, Any], where: str
 ) -> None:
     """Raise InputError where a section's encoder is the demo's pair and the dataset is none that is
-    drawn: it knows words of creatures alone.
+    drawn: it knows words of creatures alone; and for an architecture that open_clip, where it is
+    installed, does not have: a folder that it saved may have one of its own.
     """
-    if entry.get("encoder") == "demo" and config["datasets"][dataset]["adapter"] != "demo":
+    encoder = str(entry.get("encoder", ""))
+    if encoder.startswith(PAIRS):
+        name, known = encoder.removeprefix(PAIRS), pair_configurations()
+        is_folder = (Path(config["data_root"]) / entry["weights"]).is_dir()
+        if known and name not in known and not is_folder:
+            raise InputError(f"{where}: no open_clip architecture {name!r}; {nearest(name, known)}")
+    if encoder == "demo" and config["datasets"][dataset]["adapter"] != "demo":
         fault = f"the encoder demo knows the drawn datasets alone, and {dataset!r} is none"
         raise InputError(f"{where}: {fault}; take one of sentence-transformers or open_clip")
 

@@ -11,10 +11,11 @@ import csv
 import re
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
-from zslpipe.machine.weight_names import TOLD_FILES, is_weights_file
+from zslpipe.machine.weight_names import IN_FOLDER, OF_FOLDER, TOLD_FILES, is_weights_file
 from zslpipe.provenance import PACKAGE
 
 TABLE = PACKAGE / "study" / "torchvision_networks.csv"
@@ -28,6 +29,8 @@ TWINS = {
     "vit_h_14": "timm/vit_huge_patch14_224",
 }
 PATCH = re.compile(r"patch(\d+)")
+# One of several files of weights (huggingface_hub's and transformers' name for it).
+PART = re.compile(r"-\d{5}-of-\d{5}\.")
 # Beginnings of the names of timm's networks that cut images into patches and keep that grid.
 ONE_GRID = ("vit_", "deit", "beit", "eva", "naflexvit")
 # Widths of tokens that such names tell (all 127 names of timm 1.0.31 that are of this form).
@@ -86,11 +89,11 @@ def map_width(extractor: Mapping[str, Any]) -> int | None:
     return int(width) if width else None
 
 
-def check_network(extractor: Mapping[str, Any], where: str) -> None:
+def check_network(extractor: Mapping[str, Any], where: str, root: str | Path = "data") -> None:
     """Raise InputError, which begins with ``where``, for an extractor's network that torchvision
-    does not have, weights that no library has of it, one of torchvision's that has tokens alone, a
-    grid that the patches do not give, a block behind its last one where its name tells how many it
-    has, and pooled features that it does not have.
+    does not have, weights that no library has of it (and that are no folder under ``root``), one of
+    torchvision's that has tokens alone, a grid that the patches do not give, a block behind its
+    last one where its name tells how many it has, and pooled features that it does not have.
     """
     backbone, weights = extractor["backbone"], extractor.get("weights", "random")
     _check_pooled(backbone, extractor.get("pooled", "mean"), where)
@@ -99,6 +102,10 @@ def check_network(extractor: Mapping[str, Any], where: str) -> None:
     is_file = is_weights_file(weights) or weights == "random"
     offered = _offered(backbone, where)
     if not (is_file or weights in offered or _is_tag(backbone, weights)):
+        if (Path(root) / weights).is_dir():
+            raise InputError(
+                f"{where}.weights: {weights!r} is a folder; write {OF_FOLDER}{weights}"
+            )
         known = f"{TOLD_FILES}, random"
         named = f", nor one of {', '.join(offered)}" if offered else ""
         of_timm = " or a tag of timm's" if backbone.startswith("timm/") else ""
@@ -112,6 +119,24 @@ def check_network(extractor: Mapping[str, Any], where: str) -> None:
     if backbone.startswith("timm/"):
         _check_patches(backbone.removeprefix("timm/"), extractor, where)
         _check_block(backbone, str(extractor.get("layer", "")), where)
+
+
+def check_place(root: str | Path, weights: str, where: str) -> None:
+    """Raise InputError, which begins with ``where``, for weights that are a folder under ``root``
+    in which none of the files lies that its kind has.
+    """
+    folder = Path(root) / weights.removeprefix(OF_FOLDER)
+    if not weights.startswith(OF_FOLDER) or not folder.is_dir():  # absent: Snakemake says so
+        return
+    if any((folder / name).is_file() for name in IN_FOLDER):
+        return
+    told = f"the folder {folder} holds no weights ({', '.join(IN_FOLDER[:2])} ...)"
+    advice = "name the folder in which they lie"
+    parts = sorted(path.name for path in folder.iterdir() if PART.search(path.name))
+    if parts:
+        told = f"the weights in {folder} lie in several files ({parts[0]} ...)"
+        advice = f"put them into one, {IN_FOLDER[0]}"
+    raise InputError(f"{where}.weights: {told}; {advice}")
 
 
 def check_folder(backbone: str, said: Mapping[str, Any], where: str) -> None:
@@ -181,6 +206,24 @@ def _check_block(backbone: str, layer: str, where: str) -> None:
         raise InputError(f"{where}.layer: {told}; leave it out for the last one behind its norm")
 
 
+def check_views(trunk: Mapping[str, Any], settings: Mapping[str, Any], where: str) -> None:
+    """Raise InputError where a method sends views of a share of its images (``view``) through a
+    network whose patches do not divide them.
+    """
+    backbone, size = trunk["backbone"], trunk.get("size")
+    found = PATCH.search(backbone)
+    if "view" not in settings or not has_patches(backbone) or found is None or size is None:
+        return
+    patch, share = int(found[1]), settings["view"]
+    if round(share * size) % patch:
+        multiples = range(patch, 4 * size, patch)
+        fitting = [other for other in multiples if not round(share * other) % patch]
+        nearest_ones = sorted(fitting, key=lambda other: abs(other - size))[:2]
+        told = f"{round(share * size)} px, {share:g} of images of {size} px, are no multiple of"
+        advice = f"take an extractor of {' or '.join(map(str, sorted(nearest_ones)))} px"
+        raise InputError(f"{where}.view: {told} {backbone}'s patches of {patch} px; {advice}")
+
+
 def _offered(backbone: str, where: str) -> list[str]:
     """Return the names of a network's weights; InputError where torchvision has no such network."""
     if backbone in DEMO_WIDTHS:
@@ -190,5 +233,9 @@ def _offered(backbone: str, where: str) -> list[str]:
     if backbone not in _weights():
         near = nearest(backbone, [*_weights(), *DEMO_WIDTHS, "stored"])
         advice = f"{near} (timm networks are written timm/NAME)"
+        if has_patches(f"timm/{backbone}"):
+            advice = f"timm's are written timm/{backbone}"
+        elif "/" in backbone:
+            advice = "networks of timm are written timm/NAME, and a folder stands under weights"
         raise InputError(f"{where}.backbone: no torchvision network {backbone!r}; {advice}")
     return _weights()[backbone]

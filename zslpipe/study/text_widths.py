@@ -55,16 +55,26 @@ def _of_pair(name: str, weights: Path) -> int | None:
     """Return what the folder of an open_clip network says, else that library of the architecture;
     None where neither can be read. The library itself, with torch, is not imported.
     """
-    library = find_spec("open_clip")
-    roots = library.submodule_search_locations or () if library else ()
-    configs = [Path(root, "model_configs", f"{name}.json") for root in roots]
-    for path in (weights / PAIR_CONFIG, *configs):
+    configs = pair_configurations()
+    for path in (weights / PAIR_CONFIG, *([configs[name]] if name in configs else [])):
         try:
             told = json.loads(path.read_text(encoding="utf8"))
             return int(told.get("model_cfg", told)["embed_dim"])
         except (OSError, ValueError, TypeError, LookupError, AttributeError):
             continue
     return None
+
+
+def pair_configurations() -> dict[str, Path]:
+    """Return the file of each of open_clip's architectures by its name, nothing where that library
+    is not installed. It is not imported, nor is torch.
+    """
+    library = find_spec("open_clip")
+    roots = library.submodule_search_locations or () if library else ()
+    found: dict[str, Path] = {}
+    for root in roots:
+        found |= {path.stem: path for path in Path(root, "model_configs").glob("*.json")}
+    return found
 
 
 def _of_folder(folder: Path) -> int:

@@ -3,11 +3,15 @@ allowed, or a folder with a text file a class.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zslpipe.datasets.reading.spreadsheets import read_spreadsheet, without_row_numbers
+from zslpipe.datasets.reading.spreadsheets import (
+    NO_VALUE,
+    read_spreadsheet,
+    without_row_numbers,
+)
 from zslpipe.datasets.reading.text_files import read_lines
 from zslpipe.folders import is_hidden
 from zslpipe.machine.errors import InputError
@@ -35,11 +39,12 @@ def read_descriptions(path: Path, classes: Sequence[str], where: str) -> dict[st
 
     ``path``: a table with the columns class,text (any of a spreadsheet's separators and encodings),
     or a folder of CLASS.txt, a text a line. Raises InputError where it is absent or unreadable, for
-    an empty text, for a name that may be several classes, and for classes without a text.
+    an empty text, for a name that may be several classes, and for classes without a text; the log
+    says which texts are given twice.
     """
     if not path.exists():
         raise InputError(f"{where}: {path}: no such file or folder")
-    given = list(_of_folder(path) if path.is_dir() else _of_table(path))
+    given = list(_described(path))
     known = KnownNames(classes)
     found: dict[str, list[str]] = {name: [] for name in classes}
     others: list[str] = []
@@ -48,6 +53,7 @@ def read_descriptions(path: Path, classes: Sequence[str], where: str) -> dict[st
             found[classes[known.position(one.name, one.where)]].append(one.text)
         else:
             others.append(one.name)
+    _tell_copies(found, path)
     _check_all_described(found, others or [one.name for one in given], path, where)
     if others:
         several = list(dict.fromkeys(others))
@@ -62,14 +68,32 @@ def read_new_classes(path: Path) -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, list[str]] = {}
     called: dict[str, str] = {}
-    for one in _of_folder(path) if path.is_dir() else _of_table(path):
+    for one in _described(path):
         if one.name not in called:
             number = KnownNames(found).one(one.name)
             called[one.name] = one.name if number is None else list(found)[number]
         found.setdefault(called[one.name], []).append(one.text)
     if not found:
         raise InputError(f"{path}: no class in it; write a class and a text a row")
+    _tell_copies(found, path)
     return {name: tuple(of_class) for name, of_class in found.items()}
+
+
+def _described(path: Path) -> Iterator[_Description]:
+    """Yield what a table or folder says; InputError for a text that programs write for none."""
+    for one in _of_folder(path) if path.is_dir() else _of_table(path):
+        if one.text.casefold() in NO_VALUE:
+            fault = f"{one.text!r} of {one.name!r} is no text"
+            raise InputError(f"{one.where}: {fault}; write one, or leave the line out")
+        yield one
+
+
+def _tell_copies(found: Mapping[str, Sequence[str]], path: Path) -> None:
+    """Say in the log which classes have a text more than once: it weighs as much in their mean."""
+    twice = [name for name, texts in found.items() if len(set(texts)) < len(texts)]
+    if twice:
+        told = "%s: %d classes have the same text more than once, each counts: %s"
+        logger.warning(told, path, len(twice), ", ".join(twice[:SHOWN]))
 
 
 def _check_all_described(
@@ -104,10 +128,16 @@ def _of_table(path: Path) -> Iterator[_Description]:
 
 def _of_folder(root: Path) -> Iterator[_Description]:
     """Yield the lines of a folder's text files, which are named after classes."""
-    files = sorted(path for path in root.iterdir() if path.suffix.lower() == ".txt")
-    files = [path for path in files if path.is_file() and not is_hidden(path.name)]
+    entries = sorted(path for path in root.iterdir() if not is_hidden(path.name))
+    files = [path for path in entries if path.suffix.lower() == ".txt" and path.is_file()]
+    others = [path.name for path in entries if path not in set(files)]
     if not files:
-        raise InputError(f"{root}: no text file in this folder; name them after classes, CLASS.txt")
+        found = f" (it holds {', '.join(others[:SHOWN])})" if others else ""
+        advice = "name them after classes, CLASS.txt"
+        raise InputError(f"{root}: no text file in this folder{found}; {advice}")
+    if others:
+        told = "%s: %d files and folders that are no .txt are left out: %s"
+        logger.info(told, root, len(others), ", ".join(others[:SHOWN]))
     for path in files:
         for line in read_lines(path):
             yield _Description(path.stem, line, str(path))
