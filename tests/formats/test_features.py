@@ -66,9 +66,12 @@ def test_h5py_reads_what_is_read_here(complete):
         assert file.attrs["extractor"] == "x"
 
 
-@pytest.mark.parametrize("share", [0.5, 0.0])
-def test_inputs_from_memory_and_from_the_disk_are_the_same_rows(complete, monkeypatch, share):
+@pytest.mark.parametrize(("share", "at_once"), [(0.5, 1 << 20), (0.0, 1 << 20), (0.0, 1)])
+def test_inputs_from_memory_and_from_the_disk_are_the_same_rows(
+    complete, monkeypatch, share, at_once
+):
     monkeypatch.setattr("zslpipe.runs.cached_inputs.SHARE_OF_FREE_MEMORY", share)
+    monkeypatch.setattr("zslpipe.formats.rows.AT_ONCE", at_once)  # a row at a time, or all
     stored, rows = FeatureFile(complete), torch.tensor([7, 0, 7, 3])
     for pooled, expected in ((False, stored.regions), (True, stored.pooled)):
         inputs = CachedInputs(stored, pooled, CPU)
@@ -77,6 +80,9 @@ def test_inputs_from_memory_and_from_the_disk_are_the_same_rows(complete, monkey
         taken = inputs.take(rows)
         assert taken.dtype == torch.float32
         assert np.array_equal(taken.numpy(), expected[rows.numpy()].astype(np.float32))
+        streamed = list(inputs.stream([rows, rows[:0], rows[2:], rows], start=1))
+        assert [len(part) for part in streamed] == [0, 2, 4]
+        assert torch.equal(torch.cat(streamed), torch.cat([taken[2:], taken]))
 
 
 def test_a_block_whose_bytes_were_damaged_is_done_again(tmp_path, storage):
