@@ -103,9 +103,11 @@ def _sentence_model(
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
-        silence: Callable[[], None] = logging.disable_progress_bar  # untyped in the library
-        silence()
-        logging.set_verbosity_error()  # a table of all tensors, above the one line of _loading
+        # Untyped in the library: bars, and a table of all tensors above the one line of loading.
+        silences: tuple[Callable[[], None], ...]
+        silences = (logging.disable_progress_bar, logging.set_verbosity_error)
+        for silence in silences:
+            silence()
         torch.default_generator.manual_seed(seed)
         model = SentenceTransformer(
             str(folder),
