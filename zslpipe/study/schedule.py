@@ -28,10 +28,10 @@ def wall_seconds(costs: Sequence[JobCost], cores: int, cards: int) -> float:
         for place in fresh:
             asked = threads[place], min(costs[place].job.gpu, 1)
             heapq.heappush(ready.setdefault(asked, []), (-chains[place], place))
-        while (place := _next(ready, free, free_cards)) is not None:
-            free -= threads[place]
-            free_cards -= min(costs[place].job.gpu, 1)
-            heapq.heappush(running, (clock + job_seconds(costs[place], cores), place))
+        while (begun := _next(ready, free, free_cards)) is not None:
+            free -= threads[begun]
+            free_cards -= min(costs[begun].job.gpu, 1)
+            heapq.heappush(running, (clock + job_seconds(costs[begun], cores), begun))
         clock, ended = heapq.heappop(running)
         free, free_cards = free + threads[ended], free_cards + min(costs[ended].job.gpu, 1)
         waits.subtract(behind[ended])
