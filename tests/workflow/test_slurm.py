@@ -93,10 +93,10 @@ def test_a_gpu_is_asked_for_and_given(submitter: Checkout, slurm: Cluster) -> No
     (submitter.folder / RUN / "scores.h5").unlink()
     with submitting(submitter, f"{RUN}/scores.h5", "--config", "set=compute.device=auto") as run:
         wait_until(lambda: bool(processes(submitter, "zslpipe", "train")) or run.has_ended)
-        (job,) = run.submitted
-        asked = slurm.job(job)
         process = processes(submitter, "zslpipe", "train")[-1]
         given = Path(f"/proc/{process}/environ").read_bytes().decode().split("\0")
+        (job,) = run.submitted
+        asked = slurm.job(job)
         slurm.told("scancel", job)
     assert asked["TresPerJob"] == "gres:gpu:1"
     assert "CUDA_VISIBLE_DEVICES=0" in given
