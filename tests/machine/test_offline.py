@@ -65,6 +65,30 @@ def test_a_slow_answer_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -
         assert without_network() == ""
 
 
+def test_what_is_no_answer_of_http_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert without_network() == ""
+        thread.join()
+
+
+@pytest.mark.parametrize("address", ["hub.example", "http://127.0.0.1:port", "https://.example"])
+def test_what_is_no_address_is_left_to_the_library(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    assert without_network() == ""
+
+
 def test_certificates_are_the_library_s_business(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has a list of its own of whom to trust."""
 

@@ -5,6 +5,7 @@ be asked at all.
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from urllib.error import URLError
 from urllib.request import Request, getproxies, urlopen
 
@@ -39,8 +40,8 @@ def without_network() -> str:
 
     if constants.HF_HUB_OFFLINE or getproxies():
         return ""
-    request = Request(constants.ENDPOINT, method="HEAD")
     try:
+        request = Request(constants.ENDPOINT, method="HEAD")
         with urlopen(request, timeout=constants.HF_HUB_ETAG_TIMEOUT):
             return ""
     except URLError as error:  # that of an answer that refuses has its reason in words
@@ -48,5 +49,5 @@ def without_network() -> str:
             error.reason, ssl.SSLError
         )
         return str(error.reason) if is_network else ""
-    except OSError:  # after the connection
+    except (OSError, HTTPException, ValueError):  # after the connection, or no address
         return ""
