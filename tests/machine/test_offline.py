@@ -56,6 +56,12 @@ def test_what_refuses_a_connection_is_told(port: int, monkeypatch: pytest.Monkey
     assert "Connection refused" in without_network()
 
 
+def test_a_list_of_exceptions_is_no_proxy(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+    assert "Connection refused" in without_network()
+
+
 def test_a_slow_answer_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
     with socket.socket() as listening:

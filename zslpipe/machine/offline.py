@@ -38,7 +38,8 @@ def without_network() -> str:
     """
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE or getproxies():
+    proxies = getproxies().keys() - {"no"}  # of $NO_PROXY: what none is asked for
+    if constants.HF_HUB_OFFLINE or proxies:
         return ""
     try:
         request = Request(constants.ENDPOINT, method="HEAD")
