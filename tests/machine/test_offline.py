@@ -56,6 +56,12 @@ def test_what_refuses_a_connection_is_told(port: int, monkeypatch: pytest.Monkey
     assert "Connection refused" in without_network()
 
 
+def test_a_list_of_exceptions_is_no_proxy(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+    assert "Connection refused" in without_network()
+
+
 def test_a_slow_answer_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
     with socket.socket() as listening:
@@ -63,6 +69,30 @@ def test_a_slow_answer_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -
         listening.listen()  # the system takes the connection
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{listening.getsockname()[1]}")
         assert without_network() == ""
+
+
+def test_what_is_no_answer_of_http_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert without_network() == ""
+        thread.join()
+
+
+@pytest.mark.parametrize("address", ["hub.example", "http://127.0.0.1:port", "https://.example"])
+def test_what_is_no_address_is_left_to_the_library(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    assert without_network() == ""
 
 
 def test_certificates_are_the_library_s_business(monkeypatch: pytest.MonkeyPatch) -> None:

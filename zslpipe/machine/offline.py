@@ -5,6 +5,7 @@ be asked at all.
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from urllib.error import URLError
 from urllib.request import Request, getproxies, urlopen
 
@@ -37,10 +38,11 @@ def without_network() -> str:
     """
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE or getproxies():
+    proxies = getproxies().keys() - {"no"}  # of $NO_PROXY: what none is asked for
+    if constants.HF_HUB_OFFLINE or proxies:
         return ""
-    request = Request(constants.ENDPOINT, method="HEAD")
     try:
+        request = Request(constants.ENDPOINT, method="HEAD")
         with urlopen(request, timeout=constants.HF_HUB_ETAG_TIMEOUT):
             return ""
     except URLError as error:  # that of an answer that refuses has its reason in words
@@ -48,5 +50,5 @@ def without_network() -> str:
             error.reason, ssl.SSLError
         )
         return str(error.reason) if is_network else ""
-    except OSError:  # after the connection
+    except (OSError, HTTPException, ValueError):  # after the connection, or no address
         return ""
