@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional
 
+from tests.made_up.deaf_readers import begun_deaf
 from tests.made_up.miniature import miniature_index
 from zslpipe.features.images import ImageFiles, normalise, read_image
 from zslpipe.formats.index import Index
@@ -298,13 +298,5 @@ def test_a_gpu_gives_the_same_views(folder):
 
 def test_readers_begin_with_sigterm_blocked(folder, monkeypatch):
     """Of a scheduler, which sends it to them too: it is their parent's to say when they end."""
-    masks, begin = [], DataLoader.__iter__
-
-    def begun(loader):
-        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-        return begin(loader)
-
-    monkeypatch.setattr(DataLoader, "__iter__", begun)
-    list(inputs_of(folder).stream(epoch()))
-    assert masks and all(signal.SIGTERM in mask for mask in masks)
-    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with begun_deaf(monkeypatch):
+        list(inputs_of(folder).stream(epoch()))

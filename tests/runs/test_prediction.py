@@ -4,7 +4,6 @@ and what is refused.
 
 import json
 import shutil
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 import zslpipe
+from tests.made_up.deaf_readers import begun_deaf
 from tests.made_up.miniature import CLASSES, SEEN
 from tests.made_up.pictured import METHODS, train, write_pictured
 from zslpipe.features.images import read_image, square
@@ -372,16 +371,8 @@ def test_groups_that_are_empty_or_unknown_are_refused(runs, images):
 
 
 def test_readers_begin_with_sigterm_blocked(runs, images, monkeypatch):
-    masks, begin = [], DataLoader.__iter__
-
-    def begun(loader):
-        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-        return begin(loader)
-
-    monkeypatch.setattr(DataLoader, "__iter__", begun)
-    opened(runs["eszsl"]).scores(images)
-    assert masks and all(signal.SIGTERM in mask for mask in masks)
-    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with begun_deaf(monkeypatch):
+        opened(runs["eszsl"]).scores(images)
 
 
 def test_the_packages_load_opens_a_run(runs, images):
