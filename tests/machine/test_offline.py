@@ -65,6 +65,32 @@ def test_a_slow_answer_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -
         assert without_network() == ""
 
 
+@pytest.mark.parametrize("said", [b"rubbish\n\n", b""])
+def test_who_answers_in_another_language_is_left_to_the_library(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(said)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,))
+        thread.start()
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        assert without_network() == ""
+        thread.join()
+
+
+@pytest.mark.parametrize("address", ["hf-mirror.com", "https://hf mirror.com", ""])
+def test_an_endpoint_that_is_no_address_is_told(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    assert without_network().startswith("$HF_ENDPOINT is no address: ")
+
+
 def test_certificates_are_the_library_s_business(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has a list of its own of whom to trust."""
 
@@ -85,3 +111,9 @@ def test_behind_a_proxy_nobody_here_can_tell(port: int, monkeypatch: pytest.Monk
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     assert without_network() == ""
+
+
+def test_hosts_that_need_no_proxy_are_none(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("no_proxy", "localhost,.cluster")
+    assert "Connection refused" in without_network()

@@ -5,8 +5,12 @@ be asked at all.
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException, InvalidURL
 from urllib.error import URLError
 from urllib.request import Request, getproxies, urlopen
+
+# Names of proxies in the environment that the hub's library takes; no_proxy is none.
+PROXIES = {"http", "https", "all"}
 
 
 @contextmanager
@@ -37,10 +41,10 @@ def without_network() -> str:
     """
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE or getproxies():
+    if constants.HF_HUB_OFFLINE or PROXIES & getproxies().keys():
         return ""
-    request = Request(constants.ENDPOINT, method="HEAD")
     try:
+        request = Request(constants.ENDPOINT, method="HEAD")
         with urlopen(request, timeout=constants.HF_HUB_ETAG_TIMEOUT):
             return ""
     except URLError as error:  # that of an answer that refuses has its reason in words
@@ -48,5 +52,7 @@ def without_network() -> str:
             error.reason, ssl.SSLError
         )
         return str(error.reason) if is_network else ""
-    except OSError:  # after the connection
+    except (ValueError, InvalidURL) as error:  # as one without https://
+        return f"$HF_ENDPOINT is no address: {error}"
+    except (OSError, HTTPException):  # after the connection
         return ""
