@@ -1,9 +1,11 @@
 """Text encoders against the libraries' own: made-up tiny models in files as people have them."""
 
+import gc
 import json
 import os
 import shutil
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +227,26 @@ def test_weights_that_a_file_lacks_are_not_drawn_at_random(sentences, tmp_path):
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match="file of weights lacks some, which would be drawn at ran"):
         encode_texts(TEXTS, encoder, None, CPU)
+
+
+def test_of_the_two_models_one_is_in_memory_at_a_time(sentences, monkeypatch):
+    alive: weakref.WeakSet = weakref.WeakSet()
+    found = []
+    load = sentence_transformers.SentenceTransformer.__init__
+
+    def loaded(model, *arguments, **settings):
+        found.append(len(alive))
+        load(model, *arguments, **settings)
+        alive.add(model)
+
+    monkeypatch.setattr(sentence_transformers.SentenceTransformer, "__init__", loaded)
+    gc.collect()
+    gc.disable()  # it comes when it likes
+    try:
+        encode_texts(TEXTS, f"sentence-transformers:{sentences[0]}", None, CPU)
+    finally:
+        gc.enable()
+    assert found == [0, 0]
 
 
 def test_an_encoder_without_its_tokenizer_is_refused(sentences, tmp_path):
