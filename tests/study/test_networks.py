@@ -235,6 +235,14 @@ def test_a_folder_is_looked_into_before_a_job_runs(tmp_path) -> None:
     check_network(vit(weights="pretrained"), "x", tmp_path)
     with pytest.raises(InputError, match=r"^x\.weights: 'clip' is a folder; write hf:clip$"):
         check_network(vit(weights="clip"), "x", tmp_path)
+    config = {
+        "data_root": str(tmp_path),
+        "methods": ["eszsl"],
+        "datasets": {"creatures": {"adapter": "demo", "extractors": ["vit"]}},
+        "extractors": {"vit": vit(weights="clip")},
+    }
+    with pytest.raises(InputError, match=r"^config, extractors\.vit\.weights: 'clip' is a folder;"):
+        load(config)
     check_place(tmp_path, "pretrained", "x")
     check_place(tmp_path, "hf:absent", "x")
     with pytest.raises(InputError, match=r"^x\.weights: the folder .*clip holds no weights \(mode"):
