@@ -317,6 +317,13 @@ def test_jobs_that_no_calibration_measures_count_as_they_took_elsewhere(
     assert cost.taken.core == pytest.approx(OTHERS[outputs])
 
 
+def test_small_files_may_be_most_of_the_space(study, sizes, tmp_path) -> None:
+    tables = job("results/tables/main.csv", rule="tables")
+    plan = planned(study, [tables], sizes, rates(study, sizes), tmp_path, 1, 10**6)
+    lines = plan_text(plan).splitlines()
+    assert lines[-2:] == ["most time: other jobs, 100%", "most space: other files, 100%"]
+
+
 def test_what_was_not_measured_is_not_known(study, sizes, tmp_path) -> None:
     costs = JobCosts(study, sizes, Measured({}, HERE), tmp_path)
     assert costs.of(TRAINING).taken is None
