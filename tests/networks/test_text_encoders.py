@@ -265,6 +265,8 @@ def test_an_encoder_without_its_tokenizer_is_refused(sentences, tmp_path):
     whole = f"sentence-transformers:{sentences[0]}"
     found = encode_texts([*texts, "A BIRD"], whole, None, CPU)
     assert len(np.unique(found.round(4), axis=0)) == 4
+    # the same words in other letters, to an encoder that reads small ones alone
+    assert len(encode_texts(["a bird", "A Bird"], whole, None, CPU)) == 2
 
 
 def test_what_is_no_data_in_a_folder_is_one_line(sentences, tmp_path, monkeypatch):
