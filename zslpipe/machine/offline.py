@@ -35,9 +35,10 @@ def without_network() -> str:
 
     huggingface_hub tries for half a minute a file, longer where packets are dropped, and has no
     setting for it. One connection is waited for as long as it waits for one ($HF_HUB_ETAG_TIMEOUT,
-    10 s for each of the hub's addresses), for its answer no longer: a slow network has one. Through a proxy, which the libraries
-    understand in other ways each, it is left to try, and where a user tells it to be offline it
-    tries nothing. Raises ImportError where huggingface_hub is not installed.
+    10 s for each of the hub's addresses), for its answer no longer: a slow network has one. Through
+    a proxy, which the libraries understand in other ways each, it is left to try, and where a user
+    tells it to be offline it tries nothing. Raises ImportError where huggingface_hub is not
+    installed.
     """
     from huggingface_hub import constants
 
