@@ -125,6 +125,9 @@ def test_texts_whose_ends_are_not_read_are_told(kind, sentences, towers, caplog)
         f"the beginning of 2 of 4 texts alone, the rest is too long for it: {'red bird'!r}"[:-1]
         in said
     )
+    # Their vectors are the same, and no tokenizer lacks.
+    alike = ["bird " * limit + end for end in ("red", "striped")]
+    assert len(encode_texts(alike, encoder, weights, CPU)) == 2
 
 
 def test_letters_of_several_bytes_count_as_such(towers, caplog):
