@@ -72,6 +72,8 @@ def tell_waiting(path: Path, kind: type, used: int, epochs: int, cold: bool) -> 
     labels = torch.arange(used) % int(model.seen.sum())
     data = TrainingData(kind(file, False, CPU), numbers, labels, classes, run)
     optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-4)
+    if not cold:  # the case before may have taken it out
+        FeatureFile(path).check(pooled=False)
     evict(evicted)
     fit(model, data, partial(random_batches, size=BATCH), Objective(model.loss, optimizer), epochs)
     told = " ".join(f"{row['waiting']:.4f} of {row['seconds']:.1f} s" for row in run.history)

@@ -4,6 +4,7 @@ import sys
 
 from zslpipe.machine.interruption import run_and_end
 from zslpipe.machine.libraries import sleep_while_waiting
+from zslpipe.machine.streams import open_streams
 from zslpipe.machine.watched import watched
 
 
@@ -17,6 +18,7 @@ def _command() -> int:
 
 def program() -> int:
     """Run the command that is typed, watched; return its exit code."""
+    open_streams()
     return watched(lambda: run_and_end(_command))
 
 

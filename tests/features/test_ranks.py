@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
@@ -505,6 +506,27 @@ def test_a_rank_writes_no_block_of_a_run_that_is_not_its_own(tmp_path):
         with pytest.raises(InputError, match="another run writes here; see which one goes on"):
             extraction._write_blocks(iter([(3, {}, [])]), writer, team)
     assert (written, team.blocks) == ([1], 1)
+
+
+def test_who_says_nothing_more_has_written_the_word_under_way(tmp_path, monkeypatch):
+    begun, goes_on, write = threading.Event(), threading.Event(), ranks_module.written_whole
+
+    def slow(path):
+        begun.set()
+        goes_on.wait(60)
+        return write(path)
+
+    monkeypatch.setattr(ranks_module, "written_whole", slow)
+    with Team(tmp_path, Rank(0, 2, "run")) as team:
+        team.begin()
+        assert begun.wait(60)
+        hushed = threading.Thread(target=team.hush)
+        hushed.start()
+        hushed.join(0.2)
+        assert hushed.is_alive()
+        goes_on.set()
+        hushed.join(60)
+        assert (tmp_path / "rank0.json").is_file()
 
 
 def test_rank_0_tells_the_sum_of_all(tmp_path, monkeypatch):

@@ -135,11 +135,18 @@ def test_no_library_swallows_a_stop():
 
 
 ENDS = """
-import os, sys
+import os, signal, sys
 from zslpipe.machine import interruption
 number = int(sys.argv[1])
 def stop():
     os.kill(os.getpid(), number)
+    return 3
+def both():
+    numbers = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    for one in numbers:
+        os.kill(os.getpid(), one)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
     return 3
 def hear_nothing(hear_nothing=interruption._hear_nothing):
     os.kill(os.getpid(), number)
@@ -157,6 +164,8 @@ interruption.run_and_end(locals()[sys.argv[2]])
         # while it is imported: before anything of it hears
         (signal.SIGTERM, "stop", 143),
         (signal.SIGINT, "stop", 130),
+        # both at once, of which Python tells the one with the smaller number first
+        (signal.SIGINT, "both", 130),
         # behind its work, which is done
         (signal.SIGTERM, "work", 3),
         (signal.SIGINT, "work", 3),
@@ -192,6 +201,26 @@ end_process(int(sys.argv[1]))
         words = [sys.executable, "-c", code, str(number)]
         found = subprocess.run(words, capture_output=True, text=True)
         assert (found.stdout, found.stderr, found.returncode) == ("said", "", number)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("number", [0, 75])
+def test_a_command_without_streams_keeps_its_exit_code(closed, number):
+    code = f"from zslpipe.machine.interruption import end_process; end_process({number})"
+    words = ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-c", code]
+    found = subprocess.run(words, capture_output=True, text=True)
+    assert (found.stdout, found.stderr, found.returncode) == ("", "", number)
+
+
+def test_a_command_that_closed_a_stream_keeps_its_exit_code():
+    code = """
+import sys
+from zslpipe.machine.interruption import end_process
+sys.stdout.close()
+end_process(3)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.stderr, found.returncode) == ("", 3)
 
 
 def test_what_libraries_remove_at_the_end_is_removed(tmp_path):

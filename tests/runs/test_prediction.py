@@ -4,6 +4,7 @@ and what is refused.
 
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 import zslpipe
 from tests.made_up.miniature import CLASSES, SEEN
@@ -367,6 +369,19 @@ def test_groups_that_are_empty_or_unknown_are_refused(runs, images):
         opened(runs["eszsl"]).predict(images[0], group="new")
     with pytest.raises(InputError, match="group 'unsen'; did you mean 'unseen'"):
         opened(runs["eszsl"]).predict(images[0], group="unsen")
+
+
+def test_readers_begin_with_sigterm_blocked(runs, images, monkeypatch):
+    masks, begin = [], DataLoader.__iter__
+
+    def begun(loader):
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        return begin(loader)
+
+    monkeypatch.setattr(DataLoader, "__iter__", begun)
+    opened(runs["eszsl"]).scores(images)
+    assert masks and all(signal.SIGTERM in mask for mask in masks)
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_the_packages_load_opens_a_run(runs, images):

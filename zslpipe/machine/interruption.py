@@ -119,15 +119,18 @@ def run_and_end(command: Callable[[], int]) -> NoReturn:
     """
     code: int | None = None
     try:
-        hear_one_interrupt()
-        hear_one_stop()
-        code = command()
+        try:
+            hear_one_interrupt()
+            hear_one_stop()
+            code = command()
+            _hear_nothing()
+        except (KeyboardInterrupt, Stopped) as stop:
+            if code is None:  # else its work is done
+                code = stop.code if isinstance(stop, Stopped) else INTERRUPTED
+            _hear_nothing()
+    except (KeyboardInterrupt, Stopped):  # the other one, which came with the first
         _hear_nothing()
-    except (KeyboardInterrupt, Stopped) as stop:
-        _hear_nothing()
-        if code is None:  # else its work is done
-            code = stop.code if isinstance(stop, Stopped) else INTERRUPTED
-    end_process(code)
+    end_process(INTERRUPTED if code is None else code)
 
 
 def end_process(code: int) -> NoReturn:
@@ -140,8 +143,9 @@ def end_process(code: int) -> NoReturn:
     _hear_nothing()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # nobody reads it any more
-            stream.flush()
+        with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+            if stream is not None:  # as where a program is started with it closed
+                stream.flush()
     os._exit(code)
 
 

@@ -9,9 +9,6 @@ from http.client import HTTPException, InvalidURL
 from urllib.error import URLError
 from urllib.request import Request, getproxies, urlopen
 
-# Names of proxies in the environment that the hub's library takes; no_proxy is none.
-PROXIES = {"http", "https", "all"}
-
 
 @contextmanager
 def offline() -> Iterator[None]:
@@ -42,7 +39,8 @@ def without_network() -> str:
     """
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE or PROXIES & getproxies().keys():
+    proxies = getproxies().keys() - {"no"}  # of $NO_PROXY: what none is asked for
+    if constants.HF_HUB_OFFLINE or proxies:
         return ""
     try:
         request = Request(constants.ENDPOINT, method="HEAD")
@@ -53,7 +51,7 @@ def without_network() -> str:
             error.reason, ssl.SSLError
         )
         return str(error.reason) if is_network else ""
-    except (ValueError, InvalidURL) as error:  # as one without https://
+    except (ValueError, InvalidURL) as error:  # of which the library makes a traceback
         return f"$HF_ENDPOINT is no address: {error}"
     except (OSError, HTTPException):  # after the connection
         return ""

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from zslpipe.features.images import ImageFiles, normalise
 from zslpipe.features.mapper import batch_loader, map_batch
+from zslpipe.machine.interruption import started
 from zslpipe.machine.progress import ProgressLines
 from zslpipe.networks.backbones import folded
 from zslpipe.runs.trained import Trained
@@ -59,7 +60,7 @@ class PictureInputs:
         lines = ProgressLines(self.trained.name, "images", len(images))
         silent = None if told else True  # None: where there is no terminal
         with tqdm(total=len(images), unit="image", disable=silent, mininterval=1.0) as bar:
-            loader = batch_loader(files, batches, workers, self.device)
+            loader = started(batch_loader(files, batches, workers, self.device))
             for places, (pixels, texts, digests) in zip(batches, loader, strict=True):
                 faults = {}
                 for place, text in zip(places, texts, strict=True):
