@@ -1,9 +1,11 @@
 """Text encoders against the libraries' own: made-up tiny models in files as people have them."""
 
+import gc
 import json
 import os
 import shutil
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +125,9 @@ def test_texts_whose_ends_are_not_read_are_told(kind, sentences, towers, caplog)
         f"the beginning of 2 of 4 texts alone, the rest is too long for it: {'red bird'!r}"[:-1]
         in said
     )
+    # Their vectors are the same, and no tokenizer lacks.
+    alike = ["bird " * limit + end for end in ("red", "striped")]
+    assert len(encode_texts(alike, encoder, weights, CPU)) == 2
 
 
 def test_letters_of_several_bytes_count_as_such(towers, caplog):
@@ -227,6 +232,26 @@ def test_weights_that_a_file_lacks_are_not_drawn_at_random(sentences, tmp_path):
         encode_texts(TEXTS, encoder, None, CPU)
 
 
+def test_of_the_two_models_one_is_in_memory_at_a_time(sentences, monkeypatch):
+    alive: weakref.WeakSet = weakref.WeakSet()
+    found = []
+    load = sentence_transformers.SentenceTransformer.__init__
+
+    def loaded(model, *arguments, **settings):
+        found.append(len(alive))
+        load(model, *arguments, **settings)
+        alive.add(model)
+
+    monkeypatch.setattr(sentence_transformers.SentenceTransformer, "__init__", loaded)
+    gc.collect()
+    gc.disable()  # it comes when it likes
+    try:
+        encode_texts(TEXTS, f"sentence-transformers:{sentences[0]}", None, CPU)
+    finally:
+        gc.enable()
+    assert found == [0, 0]
+
+
 def test_an_encoder_without_its_tokenizer_is_refused(sentences, tmp_path):
     folder, encoder, _ = changed(sentences, tmp_path)
     removed = [path for path in folder.iterdir() if path.name.startswith("tokenizer")]
@@ -234,13 +259,17 @@ def test_an_encoder_without_its_tokenizer_is_refused(sentences, tmp_path):
     for path in removed:
         path.unlink()
     texts = [f"a {name}" for name in ("bird", "wings", "red", "red bird")]
-    with pytest.raises(
-        InputError, match="of 4 texts only 2 have vectors of their own; put its tok"
-    ):
+    told = "of 4 texts only 2 have vectors of their own; put its tok.*, or write shorter texts of"
+    with pytest.raises(InputError, match=told):
         encode_texts(texts, encoder, None, CPU)
+    # and so is one to which the words are foreign
+    with pytest.raises(InputError, match="of 2 texts only 1 have vectors of their own"):
+        encode_texts(["vogel", "oiseau"], f"sentence-transformers:{sentences[0]}", None, CPU)
     whole = f"sentence-transformers:{sentences[0]}"
     found = encode_texts([*texts, "A BIRD"], whole, None, CPU)
     assert len(np.unique(found.round(4), axis=0)) == 4
+    # the same words in other letters, to an encoder that reads small ones alone
+    assert len(encode_texts(["a bird", "A Bird"], whole, None, CPU)) == 2
 
 
 def test_what_is_no_data_in_a_folder_is_one_line(sentences, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 import json
 import math
 
+import h5py
 import numpy as np
 import pytest
 from scipy import stats
@@ -192,6 +193,32 @@ def test_bad_sides_are_refused(tmp_path):
         compare(metrics_of(first), mixed)
     with pytest.raises(InputError, match=r"second result has no metrics\.json"):
         compare(metrics_of(first), [])
+
+
+def scored(folder, **runs):
+    """Write beside each metrics.json the scores that say how its run was configured."""
+    for seed, run in runs.items():
+        with h5py.File(folder / seed / "scores.h5", "w") as file:
+            file.attrs["run"] = json.dumps({**run, "seed": int(seed.removeprefix("seed"))})
+            file.attrs["complete"] = True
+
+
+def test_a_seed_that_an_earlier_configuration_left_is_refused(tmp_path):
+    first = run_folder(tmp_path / "default", (0.40, 0.42))
+    run = {"settings": {"lr": 0.1, "epochs": 3}, "precision": "float32"}
+    scored(first, seed0=run)
+    comparison(first, first)  # nobody says how the other was configured
+    scored(first, seed0=run, seed1=run)
+    comparison(first, first)
+    scored(first, seed1={**run, "settings": {"lr": 0.2, "epochs": 3}})
+    told = (
+        r"seed1.metrics\.json: not what was asked: settings\.lr: asked 0\.1, it says 0\.2; as in "
+    )
+    with pytest.raises(InputError, match=f"{told}.*seed0.metrics.json; delete the folder of the"):
+        comparison(first, first)
+    # members of an ensemble are others from each seed
+    scored(first, seed0={"members": {"a/default": "12"}}, seed1={"members": {"a/default": "34"}})
+    comparison(first, first)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,9 @@ def test_rows_and_seeds() -> None:
     folder = "results/creatures/runs/theirs/default/seed5"
     assert asked >= {f"{folder}/{name}.h5" for name in ("scores", "validation", "irrelevant")}
     assert not any("once/default/seed5" in path for path in asked)
+    # of the ensembles that it is a member of one has a seed and one has two
+    assert "results/creatures/runs/eszsl/default/seed5/scores.h5" in asked
+    assert "results/others/runs/eszsl/default/seed5/scores.h5" not in asked
 
 
 def test_files_and_options_of_an_import() -> None:

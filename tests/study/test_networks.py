@@ -12,6 +12,7 @@ from zslpipe.formats.identity import OWN_WEIGHTS
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.seals import WRITERS
 from zslpipe.networks.backbones import OWN_MAPS, build_trunk
+from zslpipe.study.config import load
 from zslpipe.study.extractors import OWN
 from zslpipe.study.networks import (
     DEMO_WIDTHS,
@@ -234,6 +235,14 @@ def test_a_folder_is_looked_into_before_a_job_runs(tmp_path) -> None:
     check_network(vit(weights="pretrained"), "x", tmp_path)
     with pytest.raises(InputError, match=r"^x\.weights: 'clip' is a folder; write hf:clip$"):
         check_network(vit(weights="clip"), "x", tmp_path)
+    config = {
+        "data_root": str(tmp_path),
+        "methods": ["eszsl"],
+        "datasets": {"creatures": {"adapter": "demo", "extractors": ["vit"]}},
+        "extractors": {"vit": vit(weights="clip")},
+    }
+    with pytest.raises(InputError, match=r"^config, extractors\.vit\.weights: 'clip' is a folder;"):
+        load(config)
     check_place(tmp_path, "pretrained", "x")
     check_place(tmp_path, "hf:absent", "x")
     with pytest.raises(InputError, match=r"^x\.weights: the folder .*clip holds no weights \(mode"):
@@ -249,7 +258,8 @@ def test_a_folder_is_looked_into_before_a_job_runs(tmp_path) -> None:
 
 def test_views_of_a_share_of_the_image_are_whole_patches_too() -> None:
     dino = {"backbone": "timm/vit_small_patch14_dinov2", "size": 518}
-    for size, share in ((504, 0.5), (448, 0.5), (518, 1.0), (280, 0.25)):
+    # 0.7 x 700 is a little less than 490
+    for size, share in ((504, 0.5), (448, 0.5), (518, 1.0), (280, 0.25), (700, 0.7)):
         check_views(dino | {"size": size}, {"view": share}, "config, sgma")
     check_views({"backbone": "vgg19", "size": 450}, {"view": 0.5}, "config, sgma")
     check_views(dino, {}, "config, rsan")
@@ -259,6 +269,22 @@ def test_views_of_a_share_of_the_image_are_whole_patches_too() -> None:
         "config, sgma.view: 259 px, 0.5 of images of 518 px, are no multiple of "
         "timm/vit_small_patch14_dinov2's patches of 14 px; take an extractor of 504 or 532 px"
     )
+
+
+def test_views_are_checked_where_a_method_is_configured() -> None:
+    config = {
+        "methods": ["sgma"],
+        "datasets": {"creatures": {"adapter": "demo", "extractors": ["vit"]}},
+        "extractors": {
+            "vit": {"backbone": "timm/vit_tiny_patch16_224", "weights": "random"}
+            | {"size": 208, "grid": 13}
+        },
+        "sgma": {"extractor": "vit"},
+    }
+    told = r"^config, sgma\.view: 104 px, 0\.5 of images of 208 px, .*; take .* of 192 or 224 px$"
+    with pytest.raises(InputError, match=told):
+        load(config)
+    load(config | {"sgma": {"extractor": "vit", "view": 1.0}})
 
 
 def test_a_name_of_another_library_is_answered_by_how_it_is_written_here() -> None:

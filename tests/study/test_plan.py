@@ -290,6 +290,40 @@ def test_texts_are_encoded_by_a_job_of_their_own_whose_card_is_no_other_s(sizes,
     assert {row.title: row.gpu for row in plan.jobs}["other jobs"] == 0
 
 
+# Seconds beside a start of 1 s with numpy, 10 s with torch, 20 s where images are decoded; 16
+# auxiliary pictures, 500 of the dataset, 34 attributes.
+OTHERS = {
+    "results/report/index.html": 1 + 4.5,
+    "results/tables/main.csv results/tables/main.tex": 1 + 0.7,
+    f"{RUN}/cosmo/scores.h5 {RUN}/cosmo/metrics.json": 1 + 1.2,
+    "results/demo/index.h5": 1 + 0.3,
+    "results/demo/words/random.h5": 1 + 0.3,
+    "results/demo/words/phrases.h5": 10 + 5.0 + 0.08 * 34,
+    "results/demo/backbone.pt": 20 + 0.0064 * 10 * 16,
+    "results/demo/pair.pt": 20 + 0.0037 * 16,
+    "results/demo/images": 1 + 0.0075 * (500 + 16),
+    f"{RUN}/gradcam.h5": 20 + 2.2,
+}
+
+
+@pytest.mark.parametrize("outputs", OTHERS)
+def test_jobs_that_no_calibration_measures_count_as_they_took_elsewhere(
+    outputs, sizes, tmp_path
+) -> None:
+    phrases = {"kind": "text", "encoder": "open_clip/ViT-B-32", "weights": "absent.pt"}
+    study = configured(words={"random": {"kind": "random", "dimension": 8}, "phrases": phrases})
+    cost = JobCosts(study, sizes, rates(study, sizes), tmp_path).of(job(*outputs.split()))
+    assert cost.taken is not None
+    assert cost.taken.core == pytest.approx(OTHERS[outputs])
+
+
+def test_small_files_may_be_most_of_the_space(study, sizes, tmp_path) -> None:
+    tables = job("results/tables/main.csv", rule="tables")
+    plan = planned(study, [tables], sizes, rates(study, sizes), tmp_path, 1, 10**6)
+    lines = plan_text(plan).splitlines()
+    assert lines[-2:] == ["most time: other jobs, 100%", "most space: other files, 100%"]
+
+
 def test_what_was_not_measured_is_not_known(study, sizes, tmp_path) -> None:
     costs = JobCosts(study, sizes, Measured({}, HERE), tmp_path)
     assert costs.of(TRAINING).taken is None

@@ -5,7 +5,7 @@ be asked at all.
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from urllib.error import URLError
 from urllib.request import Request, getproxies, urlopen
 
@@ -32,9 +32,10 @@ def without_network() -> str:
 
     huggingface_hub tries for half a minute a file, longer where packets are dropped, and has no
     setting for it. One connection is waited for as long as it waits for one ($HF_HUB_ETAG_TIMEOUT,
-    10 s), for its answer no longer: a slow network has one. Through a proxy, which the libraries
-    understand in other ways each, it is left to try, and where a user tells it to be offline it
-    tries nothing. Raises ImportError where huggingface_hub is not installed.
+    10 s for each of the hub's addresses), for its answer no longer: a slow network has one. Through
+    a proxy, which the libraries understand in other ways each, it is left to try, and where a user
+    tells it to be offline it tries nothing. Raises ImportError where huggingface_hub is not
+    installed.
     """
     from huggingface_hub import constants
 
@@ -50,5 +51,7 @@ def without_network() -> str:
             error.reason, ssl.SSLError
         )
         return str(error.reason) if is_network else ""
-    except (OSError, HTTPException, ValueError):  # after the connection, or no address
+    except (ValueError, InvalidURL) as error:  # of which the library makes a traceback
+        return f"$HF_ENDPOINT is no address: {error}"
+    except (OSError, HTTPException):  # after the connection
         return ""

@@ -1,5 +1,6 @@
 """Sentence encoders of the library sentence-transformers, from folders of this machine."""
 
+import gc
 import logging
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -81,6 +82,7 @@ def sentence_encoder(encoder: str, device: torch.device, batch_size: int) -> Enc
     if not (folder / SENTENCE_CONFIGS[0]).is_file():
         logger.warning("%s has no %s: the mean over tokens is taken", folder, SENTENCE_CONFIGS[0])
     vector = _probed(_sentence_model(encoder, folder, device, batch_size, seed=0))
+    gc.collect()  # a model and its card name each other: both models would be in memory
     encode = _sentence_model(encoder, folder, device, batch_size, seed=1)
     # False of nan, which the texts' own vectors will show.
     if torch.dist(vector, _probed(encode)) > SAME * vector.norm():

@@ -93,7 +93,8 @@ def _in_batches(texts: Sequence[str], encode: Encode, batch_size: int) -> np.nda
 def _check_told_apart(texts: Sequence[str], vectors: np.ndarray, encoder: str) -> None:
     """Raise InputError where less than half of the texts have a vector of their own: to an encoder
     without the files of its tokenizer every word is the same unknown one, and libraries say
-    nothing. Texts count that are no longer than every encoder reads.
+    nothing. Texts count that are no longer than most encoders read (SigLIP's SO400M reads 16
+    tokens).
     """
     own: dict[str, bytes] = {}
     for text, vector in zip(texts, vectors, strict=True):
@@ -102,7 +103,8 @@ def _check_told_apart(texts: Sequence[str], vectors: np.ndarray, encoder: str) -
             own[text.casefold()] = scaled.astype(np.float16).tobytes()
     if len(own) > 1 and 2 * len(set(own.values())) <= len(own):
         told = f"of {len(own)} texts only {len(set(own.values()))} have vectors of their own"
-        raise InputError(f"encoder {encoder!r}: {told}; put its tokenizer's files beside it")
+        advice = "put its tokenizer's files beside it, or write shorter texts of words it knows"
+        raise InputError(f"encoder {encoder!r}: {told}; {advice}")
 
 
 def _cut_off(

@@ -8,6 +8,7 @@ from typing import Any
 from scipy import stats
 from tabulate import tabulate
 
+from zslpipe.formats.identity import refuse_other, run_of
 from zslpipe.formats.metrics import IDENTITY, METRICS, read_metrics
 from zslpipe.machine.errors import InputError
 from zslpipe.scores.bootstrap import Sampled, interval, sampled
@@ -46,7 +47,7 @@ def compare(first: Sequence[Path], second: Sequence[Path]) -> str:
     tell the accuracies of the same classes. "-" where there is none. In per cent. What differs
     between the results (class vectors, features, ...) is said above the table; results on different
     datasets or splits get neither difference nor p. Raises InputError where a file is no
-    metrics.json, a side is empty, mixes results or repeats a seed.
+    metrics.json, a side is empty, mixes results, or seeds of other settings, or repeats a seed.
     """
     one, two = _read_side(first, "first"), _read_side(second, "second")
     some, other = next(iter(one.values())), next(iter(two.values()))
@@ -91,12 +92,13 @@ def _not_comparable(first: Mapping[str, Any], second: Mapping[str, Any]) -> str 
 
 
 def _read_side(paths: Sequence[Path], name: str) -> dict[int, Mapping[str, Any]]:
-    """Return seed -> metrics of one side; InputError where nothing is found, results are mixed or a
-    seed repeats.
+    """Return seed -> metrics of one side; InputError where nothing is found, results are mixed, or
+    seeds of other settings, or a seed repeats.
     """
     if not paths:
         raise InputError(f"compare: the {name} result has no metrics.json; give a run's folder")
     seeds: dict[int, Mapping[str, Any]] = {}
+    configured = _configured(paths[0])
     for file in paths:
         metrics = read_metrics(file)
         reference = next(iter(seeds.values()), metrics)
@@ -106,8 +108,21 @@ def _read_side(paths: Sequence[Path], name: str) -> dict[int, Mapping[str, Any]]
             raise InputError(f"{file}: {told}; give one run")
         if metrics["seed"] in seeds:
             raise InputError(f"{file}: seed {metrics['seed']} of the {name} result is given twice")
+        own = _configured(file)
+        if configured and own:
+            remedy = "delete the folder of the seed that an earlier configuration left"
+            refuse_other(file, configured, own, f"as in {paths[0]}; {remedy}")
         seeds[metrics["seed"]] = metrics
     return seeds
+
+
+def _configured(file: Path) -> Mapping[str, Any]:
+    """Return how the run of a metrics.json was configured, whatever its seed, as the scores beside
+    it say; {} where none do, and of what has no settings of its own (ensembles, imported results).
+    """
+    scores = file.with_name("scores.h5")
+    run = run_of(scores) if scores.is_file() else {}
+    return {**run, "seed": None} if "settings" in run else {}
 
 
 def _describe(metrics: Mapping[str, Any], seeds: Mapping[int, Any]) -> str:

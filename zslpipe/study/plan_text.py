@@ -4,7 +4,7 @@ from tabulate import tabulate
 
 from zslpipe.machine.progress import duration
 from zslpipe.study.job_costs import UNKNOWN
-from zslpipe.study.plan import JobRow, Plan, largest
+from zslpipe.study.plan import FileRow, JobRow, Plan, largest
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 # What would make a kind of job cheaper, by a word of its rule's name; the first that fits.
@@ -92,14 +92,18 @@ def _costliest(plan: Plan) -> list[str]:
     lines, row = [], largest(plan)
     if row is not None and row.taken is not None and plan.core_seconds:
         share = row.taken.core / plan.core_seconds
-        told = f"{row.title} ({row.dataset})" if row.dataset else row.title
         advice = f"; less by {_advice(row)}" if _advice(row) else ""
-        lines.append(f"most time: {told}, {share:.0%}{advice}")
+        lines.append(f"most time: {_called(row)}, {share:.0%}{advice}")
     for file in plan.files:
         if file.size is not None and file.size > MOST * plan.size:
-            told = f"{file.title} ({file.dataset}), {file.size / plan.size:.0%}"
+            told = f"{_called(file)}, {file.size / plan.size:.0%}"
             lines.append(f"most space: {told}" + (_spared(file.title)))
     return lines
+
+
+def _called(row: JobRow | FileRow) -> str:
+    """Return a row's title, with its dataset where it is of one."""
+    return f"{row.title} ({row.dataset})" if row.dataset else row.title
 
 
 def _advice(row: JobRow) -> str:
