@@ -20,6 +20,7 @@ from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.ranges import (
     ATTRIBUTES,
     CLASS,
+    PAIRS,
     AttributesTemplate,
     ClassTemplate,
     FileName,
@@ -55,9 +56,9 @@ class Settings:
             raise ValueError("'threshold', 'strongest', 'values' are of 'from_attributes' alone")
         if self.threshold is not None and self.strongest is not None:
             raise ValueError("give 'threshold' or 'strongest', not both")
-        if self.encoder.startswith("open_clip/") and self.weights is None:
+        if self.encoder.startswith(PAIRS) and self.weights is None:
             raise ValueError("an encoder of open_clip needs 'weights', a checkpoint or a folder")
-        if not self.encoder.startswith("open_clip/") and self.weights is not None:
+        if not self.encoder.startswith(PAIRS) and self.weights is not None:
             raise ValueError(f"encoder {self.encoder!r} takes no 'weights' beside it")
 
 

@@ -34,6 +34,7 @@ from zslpipe.formats.words import write_words_file
 from zslpipe.machine.errors import InputError
 from zslpipe.machine.ranges import (
     ATTRIBUTE,
+    PAIRS,
     AttributeTemplate,
     FileName,
     Seed,
@@ -71,7 +72,7 @@ class Settings:
         if (self.encoder is None) == (self.kind == "text"):
             needs = "needs no" if self.encoder else "needs an"
             raise ValueError(f"kind {self.kind!r} {needs} 'encoder'")
-        of_pair = str(self.encoder).startswith("open_clip/")
+        of_pair = str(self.encoder).startswith(PAIRS)
         if of_pair != (self.weights is not None):
             needs = "needs" if of_pair else "takes no"
             raise ValueError(f"encoder {self.encoder!r} {needs} 'weights'")

@@ -12,8 +12,8 @@ from zslpipe.formats.texts import ClassTexts, write_class_texts
 from zslpipe.formats.words import write_words_file
 from zslpipe.machine.devices import Compute, device_of
 from zslpipe.machine.errors import InputError
+from zslpipe.machine.ranges import SENTENCES
 from zslpipe.machine.weight_names import OF_FOLDER
-from zslpipe.networks.sentence_encoders import SENTENCES
 from zslpipe.networks.text_encoders import encode_texts, encoder_stamp
 
 logger = logging.getLogger(__name__)

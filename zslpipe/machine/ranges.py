@@ -86,7 +86,7 @@ TowerWeights = Annotated[FileName, AfterValidator(lambda text: text.removeprefix
 
 # A program that makes vectors of texts (zslpipe.networks.text_encoders).
 ENCODER = re.compile(r"sentence-transformers:(.+)|open_clip/.+|demo")
-SENTENCES = "sentence-transformers:"
+SENTENCES, PAIRS = "sentence-transformers:", "open_clip/"
 ENCODERS = ("sentence-transformers:models/all-MiniLM-L6-v2", "open_clip/ViT-B-16", "demo")
 
 

@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 
 from zslpipe.machine.errors import InputError, one_line
 from zslpipe.machine.offline import offline
+from zslpipe.machine.ranges import SENTENCES
 from zslpipe.networks.file_kinds import POINTER, reason_of
 
 logger = logging.getLogger(__name__)
 
-SENTENCES = "sentence-transformers:"
 # What sentence-transformers, and what transformers, write beside a model's weights.
 SENTENCE_CONFIGS = ("modules.json", "config.json")
 # Of a downloaded folder what no vector depends on: pages, other programs' copies of the weights.

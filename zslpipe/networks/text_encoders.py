@@ -18,9 +18,9 @@ import torch
 
 from zslpipe.machine.errors import InputError, nearest
 from zslpipe.machine.quiet import quiet
+from zslpipe.machine.ranges import PAIRS, SENTENCES
 from zslpipe.networks.demo_pair import read_text_tower
 from zslpipe.networks.sentence_encoders import (
-    SENTENCES,
     Encode,
     files_of,
     loading,
@@ -32,7 +32,6 @@ from zslpipe.provenance import file_hash, settings_hash
 
 logger = logging.getLogger(__name__)
 
-PAIRS = "open_clip/"
 DEMO = "demo"
 KNOWN = f"{SENTENCES}FOLDER, {PAIRS}ARCHITECTURE or {DEMO}"
 BATCH = 32  # texts at once; sentence-transformers' own

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from zslpipe.machine.errors import InputError, nearest
+from zslpipe.machine.ranges import PAIRS
 from zslpipe.names import text_name
 from zslpipe.study.declarations import SAME_SPACE, read_semantics
 from zslpipe.study.method_sections import Row
@@ -18,7 +19,6 @@ CALLED = {
     "texts": "texts",
     "irrelevant": "set of irrelevant images",
 }
-PAIRS = "open_clip/"  # before an architecture, as an encoder is written
 # Kinds of class vectors that are strengths of attributes whatever a dataset is (xlsa17's names).
 ATTRIBUTES = ("att", "original_att")
 
